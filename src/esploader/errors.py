@@ -1,0 +1,308 @@
+"""Every exception esploader raises on purpose, on one page.
+
+* :exc:`EsploaderError`
+    * :exc:`UrlError`: the port URL cannot be understood
+        * :exc:`UnknownSchemeError`
+    * :exc:`NoPortError`: no port was named, and there is no single sensible one
+    * :exc:`TransportError`: the byte pipe failed
+        * :exc:`PortNotFoundError`
+        * :exc:`PortPermissionError`
+        * :exc:`PortBusyError`
+        * :exc:`HostUnreachableError`
+        * :exc:`NegotiationError`: the host answered, but not as a port server
+        * :exc:`TransportClosedError`: the other end went away
+        * :exc:`TransportTimeoutError`: the pipe accepted no bytes for too long
+    * :exc:`CapabilityError`: this kind of port cannot do that
+    * :exc:`ProtocolError`: the bytes made no sense
+    * :exc:`CommandError`: a command did not succeed
+        * :exc:`CommandFailedError`: the loader refused it
+            * :exc:`UnsupportedCommandError`: because it does not know it
+        * :exc:`NoResponseError`: the loader stayed silent
+    * :exc:`ConnectError`: no loader answered
+        * :exc:`SilentDeviceError`: nothing was received
+        * :exc:`WrongBootModeError`: the chip is running something else
+        * :exc:`NoSyncError`: download mode was reached, SYNC was not answered
+        * :exc:`NoisyLineError`: only noise was received
+    * :exc:`UnknownChipError`: a loader answered, from a chip we do not know
+    * :exc:`WrongChipError`: a loader answered, from another chip than asked for
+    * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
+
+Branch on the class and on the fields; the wording of ``str()`` may change.
+"""
+
+from __future__ import annotations
+
+import attrs
+from typing_extensions import override
+
+
+class EsploaderError(Exception):
+    """Base class of all the exceptions above."""
+
+
+@attrs.define(eq=False)
+class UrlError(EsploaderError):
+    """The port URL cannot be understood."""
+
+    url: str
+    """The URL, as given."""
+
+    reason: str
+    """What is wrong with it."""
+
+    @override
+    def __str__(self) -> str:
+        return f"cannot use {self.url!r} as a port: {self.reason}"
+
+
+@attrs.define(eq=False)
+class UnknownSchemeError(UrlError):
+    """The scheme of the port URL is not known."""
+
+
+@attrs.define(eq=False)
+class NoPortError(EsploaderError):
+    """No port was named, and there is not exactly one sensible choice."""
+
+    candidates: tuple[str, ...]
+    """Names of the ports that were found, the most sensible first."""
+
+    @override
+    def __str__(self) -> str:
+        if not self.candidates:
+            return "no port was named and no serial port was found"
+        return f"no port was named and there are several: {', '.join(self.candidates)}"
+
+
+@attrs.define(eq=False)
+class TransportError(EsploaderError):
+    """The byte pipe failed."""
+
+    port: str
+    """Name or URL of the port."""
+
+    reason: str
+    """What happened."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.port}: {self.reason}"
+
+
+@attrs.define(eq=False)
+class PortNotFoundError(TransportError):
+    """There is no such port."""
+
+
+@attrs.define(eq=False)
+class PortPermissionError(TransportError):
+    """The operating system does not let this user open the port."""
+
+
+@attrs.define(eq=False)
+class PortBusyError(TransportError):
+    """Somebody else has the port."""
+
+
+@attrs.define(eq=False)
+class HostUnreachableError(TransportError):
+    """No connection to the host could be made."""
+
+
+@attrs.define(eq=False)
+class NegotiationError(TransportError):
+    """The host accepted the connection, but did not behave as a port server."""
+
+
+@attrs.define(eq=False)
+class TransportClosedError(TransportError):
+    """The other end of the pipe went away."""
+
+
+@attrs.define(eq=False)
+class TransportTimeoutError(TransportError):
+    """The pipe accepted no bytes for too long."""
+
+
+@attrs.define(eq=False)
+class CapabilityError(EsploaderError):
+    """This kind of port cannot do what was asked."""
+
+    port: str
+    """Name or URL of the port."""
+
+    operation: str
+    """What was asked: ``set the baud rate``, ``set DTR and RTS``."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.port}: this kind of port cannot {self.operation}"
+
+
+@attrs.define(eq=False)
+class ProtocolError(EsploaderError):
+    """The bytes made no sense."""
+
+    reason: str
+    """What rule they broke."""
+
+    @override
+    def __str__(self) -> str:
+        return self.reason
+
+
+class CommandError(EsploaderError):
+    """A command did not succeed."""
+
+
+@attrs.define(eq=False)
+class CommandFailedError(CommandError):
+    """The loader answered a command with a failure status."""
+
+    command: str
+    """Name of the command, as in the serial protocol document."""
+
+    code: int
+    """The error byte, as received."""
+
+    meaning: str
+    """What the protocol document says the error byte means."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.command} failed: {self.meaning} (error {self.code:#04x})"
+
+
+@attrs.define(eq=False)
+class UnsupportedCommandError(CommandFailedError):
+    """The loader does not know this command."""
+
+
+@attrs.define(eq=False)
+class NoResponseError(CommandError):
+    """The loader did not answer a command in time."""
+
+    command: str
+    """Name of the command, as in the serial protocol document."""
+
+    waited: float
+    """For how long, in seconds."""
+
+    noise: bytes
+    """Bytes that arrived meanwhile and were no response, at most the last 1 KiB of them."""
+
+    @override
+    def __str__(self) -> str:
+        what = f"; {len(self.noise)} bytes of noise came instead" if self.noise else ""
+        return f"{self.command}: no response within {self.waited:.1f} s{what}"
+
+
+@attrs.define(eq=False)
+class ConnectError(EsploaderError):
+    """No loader answered."""
+
+    port: str
+    """Name or URL of the port."""
+
+    attempts: int
+    """How many attempts were made."""
+
+    received: bytes
+    """What came instead of a response, at most the last 4 KiB of it."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.port}: no loader answered in {self.attempts} attempts"
+
+
+@attrs.define(eq=False)
+class SilentDeviceError(ConnectError):
+    """Nothing at all was received."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.port}: nothing was received in {self.attempts} attempts"
+
+
+@attrs.define(eq=False)
+class WrongBootModeError(ConnectError):
+    """The chip is not in download mode: it runs the application in its flash."""
+
+    boot_mode: int | None
+    """The strapping value that the boot log shows; ``None`` without a boot log."""
+
+    @override
+    def __str__(self) -> str:
+        mode = "" if self.boot_mode is None else f" (boot mode {self.boot_mode:#x})"
+        return f"{self.port}: the chip is running its application, not the loader{mode}"
+
+
+@attrs.define(eq=False)
+class NoSyncError(ConnectError):
+    """The chip says it is in download mode, but SYNC was not answered."""
+
+    @override
+    def __str__(self) -> str:
+        return (
+            f"{self.port}: the chip is in download mode but did not answer SYNC "
+            f"in {self.attempts} attempts"
+        )
+
+
+@attrs.define(eq=False)
+class NoisyLineError(ConnectError):
+    """Only noise was received."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.port}: only noise was received in {self.attempts} attempts"
+
+
+@attrs.define(eq=False)
+class UnknownChipError(EsploaderError):
+    """A loader answered, but from a chip this library does not know."""
+
+    chip_id: int | None
+    """The chip id of GET_SECURITY_INFO; ``None`` where the chip gave none."""
+
+    magic: int | None
+    """The word at 0x4000_1000; ``None`` where it was not read."""
+
+    @override
+    def __str__(self) -> str:
+        known = [
+            f"{name} {value:#x}"
+            for name, value in (("chip id", self.chip_id), ("magic value", self.magic))
+            if value is not None
+        ]
+        return f"unknown chip ({', '.join(known) or 'it gave no identity'})"
+
+
+@attrs.define(eq=False)
+class WrongChipError(EsploaderError):
+    """A loader answered, but from another chip than the caller asked for."""
+
+    expected: str
+    """Name of the chip asked for."""
+
+    found: str
+    """Name of the chip that answered."""
+
+    @override
+    def __str__(self) -> str:
+        return f"this chip is {self.found}, not {self.expected}"
+
+
+@attrs.define(eq=False)
+class UnsupportedError(EsploaderError):
+    """The chip, its loader or its state cannot do what was asked."""
+
+    operation: str
+    """What was asked."""
+
+    reason: str
+    """Why it cannot be done."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.operation}: {self.reason}"

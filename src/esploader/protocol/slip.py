@@ -1,0 +1,95 @@
+"""SLIP framing (RFC 1055), the way the Espressif loaders use it.
+
+On the wire a frame is ``END payload END``. Inside the payload, ``END`` travels
+as ``ESC ESC_END`` and ``ESC`` as ``ESC ESC_ESC``. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeAlias
+
+import attrs
+
+END: Final = b"\xc0"
+ESC: Final = b"\xdb"
+ESCAPED_END: Final = b"\xdb\xdc"
+ESCAPED_ESC: Final = b"\xdb\xdd"
+
+_BROKEN_ESCAPE: Final = re.compile(rb"\xdb(?![\xdc\xdd])")
+
+# The largest packet in either direction is a FLASH_DATA block: 0x4000 bytes plus
+# 24 of headers, and escaping can double it. This bounds what noise can cost us.
+MAX_RUN_SIZE: Final = 0x10000
+
+
+@attrs.frozen
+class Frame:
+    """One well-formed frame, unescaped."""
+
+    payload: bytes
+
+
+@attrs.frozen
+class Noise:
+    """Bytes that belong to no frame: a boot log, a glitch, a broken frame."""
+
+    data: bytes
+
+
+SlipEvent: TypeAlias = Frame | Noise
+
+
+def encode(payload: bytes) -> bytes:
+    """Return ``payload`` as one frame."""
+    # ESC first: escaping END brings in new ESC bytes.
+    return END + payload.replace(ESC, ESCAPED_ESC).replace(END, ESCAPED_END) + END
+
+
+@attrs.define
+class SlipDecoder:
+    """Turn a byte stream into :class:`Frame` and :class:`Noise` events.
+
+    Never raises and never waits. ``END END`` counts as one boundary, so the
+    decoder recovers by itself after a lost or spurious delimiter.
+    """
+
+    _run: bytearray = attrs.field(factory=bytearray, init=False)
+    _in_frame: bool = attrs.field(default=False, init=False)
+
+    def feed(self, data: bytes) -> list[SlipEvent]:
+        """Return the events that ``data`` completes, in wire order."""
+        events: list[SlipEvent] = []
+        *closed_runs, open_run = data.split(END)
+        for run in closed_runs:
+            self._extend_run(run, events)
+            self._close_run(events)
+        self._extend_run(open_run, events)
+        if not self._in_frame:
+            self._flush_noise(events)
+        return events
+
+    def _extend_run(self, data: bytes, events: list[SlipEvent]) -> None:
+        self._run += data
+        if len(self._run) > MAX_RUN_SIZE:
+            self._flush_noise(events)
+            self._in_frame = False
+
+    def _close_run(self, events: list[SlipEvent]) -> None:
+        if not self._in_frame:
+            self._flush_noise(events)
+            self._in_frame = True
+        elif self._run:
+            if _BROKEN_ESCAPE.search(self._run):
+                self._flush_noise(events)
+            else:
+                # END first: the other order would turn DB DD DC into C0.
+                payload = self._run.replace(ESCAPED_END, END).replace(ESCAPED_ESC, ESC)
+                events.append(Frame(bytes(payload)))
+                self._run.clear()
+            self._in_frame = False
+
+    def _flush_noise(self, events: list[SlipEvent]) -> None:
+        if self._run:
+            events.append(Noise(bytes(self._run)))
+            self._run.clear()

@@ -1,0 +1,1 @@
+"""An RFC 2217 port server for any transport."""

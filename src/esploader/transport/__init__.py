@@ -1,0 +1,1 @@
+"""Byte pipes with two lines, a baud rate and a clock."""
