@@ -12,9 +12,9 @@ from esploader.protocol.slip import Frame, Noise, SlipDecoder, SlipEvent, encode
 
 # Mostly the four bytes that mean something: uniform bytes almost never contain
 # an escape, let alone a broken one.
-streams = st.lists(
-    st.sampled_from(b"\xc0\xdb\xdc\xdd") | st.integers(0, 255), max_size=200
-).map(bytes)
+streams = st.lists(st.sampled_from(b"\xc0\xdb\xdc\xdd") | st.integers(0, 255), max_size=200).map(
+    bytes
+)
 payloads = streams.filter(bool)
 
 

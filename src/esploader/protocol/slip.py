@@ -6,7 +6,6 @@ as ``ESC ESC_END`` and ``ESC`` as ``ESC ESC_ESC``. Nothing here does I/O.
 
 from __future__ import annotations
 
-import re
 from typing import Final, TypeAlias
 
 import attrs
@@ -15,8 +14,6 @@ END: Final = b"\xc0"
 ESC: Final = b"\xdb"
 ESCAPED_END: Final = b"\xdb\xdc"
 ESCAPED_ESC: Final = b"\xdb\xdd"
-
-_BROKEN_ESCAPE: Final = re.compile(rb"\xdb(?![\xdc\xdd])")
 
 # The largest packet in either direction is a FLASH_DATA block: 0x4000 bytes plus
 # 24 of headers, and escaping can double it. This bounds what noise can cost us.
@@ -54,7 +51,8 @@ class SlipDecoder:
     decoder recovers by itself after a lost or spurious delimiter.
     """
 
-    _run: bytearray = attrs.field(factory=bytearray, init=False)
+    _run: list[bytes] = attrs.field(factory=list, init=False)
+    _run_size: int = attrs.field(default=0, init=False)
     _in_frame: bool = attrs.field(default=False, init=False)
 
     def feed(self, data: bytes) -> list[SlipEvent]:
@@ -69,9 +67,21 @@ class SlipDecoder:
             self._flush_noise(events)
         return events
 
+    def reset(self) -> list[Noise]:
+        """Forget an unfinished frame and return its bytes as noise.
+
+        For whoever knows that a frame cannot go on: after a change of the baud rate or
+        a reset, what follows an unpaired ``END`` is a boot log and not a frame.
+        """
+        self._in_frame = False
+        return [Noise(self._take_run())] if self._run else []
+
     def _extend_run(self, data: bytes, events: list[SlipEvent]) -> None:
-        self._run += data
-        if len(self._run) > MAX_RUN_SIZE:
+        if not data:
+            return
+        self._run.append(data)
+        self._run_size += len(data)
+        if self._run_size > MAX_RUN_SIZE:
             self._flush_noise(events)
             self._in_frame = False
 
@@ -80,16 +90,20 @@ class SlipDecoder:
             self._flush_noise(events)
             self._in_frame = True
         elif self._run:
-            if _BROKEN_ESCAPE.search(self._run):
-                self._flush_noise(events)
-            else:
-                # END first: the other order would turn DB DD DC into C0.
-                payload = self._run.replace(ESCAPED_END, END).replace(ESCAPED_ESC, ESC)
-                events.append(Frame(bytes(payload)))
-                self._run.clear()
+            run = self._take_run()
+            # END first: the other order would turn DB DD DC into C0.
+            payload = run.replace(ESCAPED_END, END).replace(ESCAPED_ESC, ESC)
+            # Every ESC that begins an escape makes the payload one byte shorter.
+            is_whole = len(run) - len(payload) == run.count(ESC)
+            events.append(Frame(payload) if is_whole else Noise(run))
             self._in_frame = False
 
     def _flush_noise(self, events: list[SlipEvent]) -> None:
         if self._run:
-            events.append(Noise(bytes(self._run)))
-            self._run.clear()
+            events.append(Noise(self._take_run()))
+
+    def _take_run(self) -> bytes:
+        run = self._run[0] if len(self._run) == 1 else b"".join(self._run)
+        self._run.clear()
+        self._run_size = 0
+        return run

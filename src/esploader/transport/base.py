@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.errors import CapabilityError
+
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from esploader.transport.clock import Clock
 
@@ -76,6 +77,11 @@ class Transport(abc.ABC):
     def baudrate(self) -> int:
         """The rate in baud that the pipe was last set to."""
 
+    @property
+    def round_trip(self) -> float:
+        """How long a byte takes there and back, in seconds; 0 where no network lies between."""
+        return 0.0
+
     @abc.abstractmethod
     def read(self, deadline: float) -> bytes:
         """Return what has arrived, at once; wait for it until ``deadline``.
@@ -100,6 +106,16 @@ class Transport(abc.ABC):
     @abc.abstractmethod
     def set_baudrate(self, baudrate: int) -> None:
         """Set the rate in baud, from the next byte on."""
+
+    def require_baudrate(self) -> None:
+        """Raise :exc:`~esploader.errors.CapabilityError` unless the rate can be set."""
+        if not self.capabilities.set_baudrate:
+            raise CapabilityError(self.name, "set the baud rate")
+
+    def require_lines(self) -> None:
+        """Raise :exc:`~esploader.errors.CapabilityError` unless there are lines to set."""
+        if not self.capabilities.set_lines:
+            raise CapabilityError(self.name, "set DTR and RTS")
 
     @abc.abstractmethod
     def discard_input(self) -> bytes:

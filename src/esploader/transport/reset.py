@@ -1,18 +1,19 @@
-"""Reset sequences as data.
+"""Reset sequences as data, and the one function that plays them.
 
 On the usual circuit RTS drives EN and DTR drives IO0, both inverted through two
 cross-coupled transistors: an asserted RTS alone holds the chip in reset, an asserted DTR
-alone pulls the boot strap, both asserted (or both released) is neutral.
-Source: Espressif, "Boot Mode Selection" (automatic bootloader), esptool documentation.
+alone pulls the boot strap, both asserted or both released is neutral.
+Source: Espressif, "Boot Mode Selection", "Automatic Bootloader" (esptool documentation).
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from esploader.errors import UrlError
+from esploader.errors import ProtocolError
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
@@ -40,6 +41,124 @@ STRAP_DELAY: Final = 0.05
 """How long the boot strap is held after EN is released, in seconds."""
 
 LONG_STRAP_DELAY: Final = 0.55
-"""The same for boards with a large capacitor on EN, in seconds."""
+"""The same for devices with a large capacitor on EN, in seconds."""
 
-_RESET_HOLD: Final = 0.1
+_HOLD: Final = 0.1  # Long enough for the capacitor on EN to discharge.
+
+MAX_CUSTOM_STEPS: Final = 100
+MAX_CUSTOM_WAIT: Final = 60.0
+"""Bounds of a custom sequence: a typing error must not hold a port for a day."""
+
+
+def classic(strap_delay: float = STRAP_DELAY) -> ResetSequence:
+    """Return the sequence that enters download mode, one line at a time."""
+    return (
+        SetLines(dtr=False),
+        SetLines(rts=True),
+        Wait(_HOLD),
+        SetLines(dtr=True),
+        SetLines(rts=False),
+        Wait(strap_delay),
+        SetLines(dtr=False),
+    )
+
+
+def tight(strap_delay: float = STRAP_DELAY) -> ResetSequence:
+    """Return the sequence for ports that change both lines in one step.
+
+    With no state between, EN cannot rise before the boot strap is low.
+    """
+    return (
+        SetLines(dtr=False, rts=False),
+        SetLines(dtr=True, rts=True),
+        SetLines(dtr=False, rts=True),
+        Wait(_HOLD),
+        SetLines(dtr=True, rts=False),
+        Wait(strap_delay),
+        SetLines(dtr=False, rts=False),
+    )
+
+
+USB_SERIAL_JTAG: Final[ResetSequence] = (
+    SetLines(dtr=False, rts=False),
+    Wait(_HOLD),
+    SetLines(dtr=True, rts=False),
+    Wait(_HOLD),
+    # Through both asserted and not through both released: the latter would end the
+    # request for download mode.
+    SetLines(rts=True),
+    SetLines(dtr=False, rts=True),
+    Wait(_HOLD),
+    SetLines(dtr=False, rts=False),
+)
+"""Enters download mode on the chip's own USB-Serial/JTAG port.
+
+Source: Technical Reference Manual of the ESP32-C3, "USB Serial/JTAG Controller", "CDC-ACM
+Firmware Interface", table of SET_CONTROL_LINE_STATE.
+"""
+
+HARD_RESET: Final[ResetSequence] = (
+    SetLines(dtr=False, rts=True),
+    Wait(_HOLD),
+    SetLines(dtr=False, rts=False),
+)
+"""Restarts the chip with the boot strap released: it runs its application."""
+
+
+def parse_custom(text: str) -> ResetSequence:
+    """Return the sequence that ``text`` spells.
+
+    Steps are separated by ``|``: ``D0``/``D1`` releases/asserts DTR, ``R0``/``R1`` RTS,
+    ``U1,0`` sets DTR and RTS in one step, ``W0.1`` waits 0.1 seconds. Letters may be
+    small, blanks and empty steps do not count. Source: esptool documentation, "Custom
+    Reset Sequence".
+
+    Raises:
+        ProtocolError: a step is none of these, or the sequence is unreasonably long.
+    """
+    steps = [step for step in (part.strip() for part in text.split("|")) if step]
+    if not steps:
+        raise ProtocolError("a custom reset sequence has no steps")
+    if len(steps) > MAX_CUSTOM_STEPS:
+        raise ProtocolError(f"a custom reset sequence has more than {MAX_CUSTOM_STEPS} steps")
+    return tuple(_parse_step(step) for step in steps)
+
+
+_LEVELS: Final = {"0": False, "1": True}
+
+
+def _parse_step(step: str) -> ResetStep:
+    letter, argument = step[0].upper(), step[1:].strip()
+    try:
+        match letter:
+            case "D":
+                return SetLines(dtr=_LEVELS[argument])
+            case "R":
+                return SetLines(rts=_LEVELS[argument])
+            case "U":
+                dtr, rts = (part.strip() for part in argument.split(","))
+                return SetLines(dtr=_LEVELS[dtr], rts=_LEVELS[rts])
+            case "W":
+                seconds = float(argument)
+                if math.isfinite(seconds) and 0 <= seconds <= MAX_CUSTOM_WAIT:
+                    return Wait(seconds)
+            case _:
+                pass
+    except (KeyError, ValueError):
+        pass
+    raise ProtocolError(f"{step!r} is no step of a reset sequence (D0 D1 R0 R1 U0,1 W0.1)")
+
+
+def play(sequence: ResetSequence, transport: Transport) -> None:
+    """Carry out the steps on the lines of ``transport``.
+
+    Raises:
+        TransportError: the port failed.
+        CapabilityError: it has no lines.
+    """
+    for step in sequence:
+        match step:
+            case SetLines(dtr, rts):
+                transport.set_lines(dtr=dtr, rts=rts)
+            case Wait(seconds):
+                transport.clock.sleep(seconds)

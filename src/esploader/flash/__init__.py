@@ -1,0 +1,1 @@
+"""What is done to the flash of a device."""

@@ -1,0 +1,136 @@
+"""Commands encode as the recorded requests, and read the recorded responses."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esploader.errors import ProtocolError
+from esploader.protocol.commands import (
+    ChangeBaudrate,
+    Command,
+    FlashBegin,
+    FlashEnd,
+    GetSecurityInfo,
+    ReadFlashSlow,
+    ReadReg,
+    RegisterWrite,
+    SpiAttach,
+    SpiFlashMd5,
+    SpiSetParams,
+    Sync,
+    WriteReg,
+)
+from esploader.protocol.connection import Connection
+from esploader.protocol.dialect import ESP32_ROM, ESP8266_ROM, ROM, STUB, Dialect
+from esploader.protocol.packet import Response
+from recordings import rows
+
+words = st.integers(0, 0xFFFF_FFFF)
+
+RECORDED: dict[tuple[str, str], tuple[Dialect, Command[object]]] = {
+    ("rom-esp32", "sync"): (ESP32_ROM, Sync()),
+    ("rom-esp32", "read magic reg"): (ESP32_ROM, ReadReg(0x4000_1000)),
+    ("rom-esp32", "get security info"): (ESP32_ROM, GetSecurityInfo()),
+    ("rom-esp32", "write reg: read-back area"): (
+        ESP32_ROM,
+        WriteReg((RegisterWrite(0x3FFE_8000, 0xCAFE_BABE),)),
+    ),
+    ("rom-esp32", "write reg with mask 0x0000ffff"): (
+        ESP32_ROM,
+        WriteReg((RegisterWrite(0x3FFE_8000, 0x1111_2222, mask=0xFFFF),)),
+    ),
+    ("rom-esp32c3", "spi attach"): (ROM, SpiAttach()),
+    ("rom-esp32c3", "spi set params"): (ROM, SpiSetParams(total_size=4 << 20)),
+    ("rom-esp32c3", "md5 of first sector"): (ROM, SpiFlashMd5(offset=0, size=0x1000)),
+    ("rom-esp32c3", "read flash slow 64"): (ROM, ReadFlashSlow(offset=0, size=64)),
+    ("rom-esp32c3", "read flash slow 4"): (ROM, ReadFlashSlow(offset=0, size=4)),
+    ("rom-esp32c3", "flash begin 2 blocks at 0x1000"): (
+        ROM,
+        FlashBegin(erase_size=0x800, block_count=2, block_size=0x400, offset=0x1000),
+    ),
+    ("rom-esp32c3-more", "change baudrate to 230400"): (ROM, ChangeBaudrate(new=230400)),
+    ("rom-esp32c3-more", "write reg: three entries in one packet"): (
+        ROM,
+        WriteReg(tuple(RegisterWrite(0x3FC9_0000 + 4 * n, n + 1) for n in range(3))),
+    ),
+    ("rom-esp32c3-more", "write reg with delay 200000 us"): (
+        ROM,
+        WriteReg((RegisterWrite(0x3FC9_0000, 7, delay_us=200_000),)),
+    ),
+    ("stub-esp32", "spi set params"): (STUB, SpiSetParams(total_size=4 << 20)),
+    ("stub-esp32", "md5 sector 0"): (STUB, SpiFlashMd5(offset=0, size=0x1000)),
+    ("stub-esp32", "flash begin 4 blocks"): (
+        ESP32_ROM,  # recorded without the encrypt word
+        FlashBegin(erase_size=0x10000, block_count=4, block_size=0x4000, offset=0x100000),
+    ),
+    ("stub-esp32", "flash end stay"): (STUB, FlashEnd(reboot=False)),
+}
+
+
+@pytest.mark.parametrize(("file", "name"), RECORDED)
+def test_requests_are_the_recorded_ones(file: str, name: str) -> None:
+    spoken, command = RECORDED[file, name]
+    row = next(row for row in rows(file) if row.name == name)
+    assert Connection(spoken).send(command) == row.sent
+
+
+def test_stub_takes_a_shorter_spi_attach() -> None:
+    assert SpiAttach(5).encode_body(ROM) == struct.pack("<II", 5, 0)
+    assert SpiAttach(5).encode_body(STUB) == struct.pack("<I", 5)
+
+
+def test_flash_begin_ends_with_the_encrypt_word_where_the_loader_knows_it() -> None:
+    command = FlashBegin(erase_size=1, block_count=2, block_size=3, offset=4)
+    assert command.encode_body(ESP32_ROM) == struct.pack("<4I", 1, 2, 3, 4)
+    assert command.encode_body(ROM) == struct.pack("<5I", 1, 2, 3, 4, 0)
+
+
+def test_md5_comes_as_digits_from_a_rom_and_raw_from_a_stub() -> None:
+    digest = hashlib.md5(b"abc", usedforsecurity=False)
+    command = SpiFlashMd5(offset=0, size=3)
+    as_digits = Response(0x13, 0, digest.hexdigest().encode())
+    assert command.decode_result(as_digits, ROM) == digest.digest()
+    assert command.decode_result(Response(0x13, 0, digest.digest()), STUB) == digest.digest()
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_an_md5_that_is_not_hexadecimal_is_a_protocol_error(body: bytes) -> None:
+    response = Response(0x13, 0, body)
+    try:
+        digest = SpiFlashMd5(offset=0, size=3).decode_result(response, ROM)
+    except ProtocolError:
+        return
+    assert digest.hex().encode() == body.lower()
+
+
+@given(words)
+def test_read_reg_returns_the_value_word(value: int) -> None:
+    assert ReadReg(0).decode_result(Response(0x0A, value, b""), ESP8266_ROM) == value
+
+
+@given(st.lists(st.builds(RegisterWrite, words, words, words, words), max_size=20))
+def test_write_reg_is_sixteen_bytes_an_entry(entries: list[RegisterWrite]) -> None:
+    body = WriteReg(tuple(entries)).encode_body(ROM)
+    assert list(struct.iter_unpack("<4I", body)) == [
+        (entry.address, entry.value, entry.mask, entry.delay_us) for entry in entries
+    ]
+
+
+@given(st.builds(ReadFlashSlow, offset=words, size=st.integers(1, 64)), st.binary(min_size=64))
+def test_read_flash_slow_returns_no_more_than_was_asked_for(
+    command: ReadFlashSlow, answer: bytes
+) -> None:
+    assert command.decode_result(Response(0x0E, 0, answer[:64]), ROM) == answer[: command.size]
+
+
+@given(words, words)
+def test_timeouts_grow_with_the_work(offset: int, size: int) -> None:
+    small = SpiFlashMd5(offset=offset, size=size)
+    large = SpiFlashMd5(offset=offset, size=size + (1 << 20))
+    assert small.timeout < large.timeout or size < 1 << 20
+    assert WriteReg((RegisterWrite(0, 0, delay_us=5_000_000),)).timeout > 5
