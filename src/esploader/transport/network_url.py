@@ -1,0 +1,120 @@
+"""The part that all port URLs with a host and a TCP port share."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+
+from esploader.errors import UnknownSchemeError, UrlError
+
+LOG_LEVELS: Final[dict[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+"""What ``logging=`` may say, as in pyserial's URLs."""
+
+
+@attrs.frozen(kw_only=True)
+class NetworkUrl:
+    """A host, a TCP port and options."""
+
+    url: str
+    """The URL, as given."""
+
+    host: str
+    """Name or address; an IPv6 address without its brackets."""
+
+    port: int
+    """TCP port, 1 to 65535."""
+
+    options: dict[str, str]
+    """The query, in order; an option without a value has an empty one."""
+
+    def flag(self, name: str) -> bool:
+        """Tell whether the option ``name``, which takes no value, is there.
+
+        Raises:
+            UrlError: it has a value.
+        """
+        if self.options.get(name):
+            raise UrlError(self.url, f"option {name!r} takes no value")
+        return name in self.options
+
+    def log_level(self) -> int | None:
+        """Return the level that ``logging=`` names; ``None`` without it.
+
+        Raises:
+            UrlError: there is no such level.
+        """
+        name = self.options.get("logging")
+        if name is None:
+            return None
+        if name not in LOG_LEVELS:
+            raise UrlError(self.url, f"logging is one of {', '.join(LOG_LEVELS)}, not {name!r}")
+        return LOG_LEVELS[name]
+
+    def seconds(self, name: str, default: float) -> float:
+        """Return the positive number of seconds that the option ``name`` states.
+
+        Raises:
+            UrlError: it states no such number.
+        """
+        text = self.options.get(name)
+        if text is None:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise UrlError(self.url, f"{name} is a positive number of seconds, not {text!r}")
+        return value
+
+
+def parse_network_url(url: str, scheme: str, options: frozenset[str]) -> NetworkUrl:
+    """Read ``scheme://host:port[/][?option[=value]&...]``.
+
+    Raises:
+        UnknownSchemeError: the scheme is another one.
+        UrlError: anything else is missing, malformed, unknown or said twice.
+    """
+    # urlsplit would silently drop some of these.
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise UrlError(url, "it contains blanks or control characters")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as exc:
+        raise UrlError(url, str(exc)) from exc
+    if parts.scheme != scheme:
+        raise UnknownSchemeError(url, f"expected {scheme}://HOST:PORT")
+    if "@" in parts.netloc:
+        raise UrlError(url, "user names and passwords are not supported")
+    if not host:
+        raise UrlError(url, "the host is missing")
+    if not port:
+        raise UrlError(url, "the port number is missing" if port is None else "port 0 is not one")
+    if parts.path not in {"", "/"}:
+        raise UrlError(url, f"unexpected path {parts.path!r}")
+    if parts.fragment:
+        raise UrlError(url, f"unexpected fragment {parts.fragment!r}")
+    return NetworkUrl(
+        url=url, host=host, port=port, options=_parse_query(url, parts.query, options)
+    )
+
+
+def _parse_query(url: str, query: str, known: frozenset[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise UrlError(url, f"unknown option {name!r}; known are {', '.join(sorted(known))}")
+        if name in options:
+            raise UrlError(url, f"option {name!r} is given twice")
+        options[name] = value
+    return options

@@ -1,0 +1,114 @@
+"""The serial ports of this machine, in the order in which a person would look for one.
+
+Ports are listed from what the operating system knows; none is ever opened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ESPRESSIF_VID: Final = 0x303A
+"""USB vendor id of Espressif: chips with a USB port of their own."""
+
+BRIDGE_VIDS: Final = frozenset({0x0403, 0x067B, 0x10C4, 0x1A86})
+"""USB vendor ids of the makers of the usual USB-to-UART bridges: FTDI, Prolific, Silicon
+Labs, WCH."""
+
+# Ports that every Mac has and that never lead to a device.
+_MACOS_OWN: Final = re.compile(r"Bluetooth-Incoming-Port|wlan-debug|debug-console")
+# Names of USB ports, for systems that tell nothing but the name.
+_USB_NAME: Final = re.compile(r"ttyACM|ttyUSB|cu\.usb|cu\.wchusb|cu\.SLAB", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"(\d+)")
+
+
+@attrs.frozen(kw_only=True)
+class PortInfo:
+    """What the operating system knows of a port."""
+
+    device: str
+    """The name to open it by."""
+
+    description: str = ""
+    """What it calls itself; empty when unknown."""
+
+    vid: int | None = attrs.field(default=None, repr=lambda vid: f"{vid:#06x}" if vid else "None")
+    """USB vendor id."""
+
+    pid: int | None = attrs.field(default=None, repr=lambda pid: f"{pid:#06x}" if pid else "None")
+    """USB product id."""
+
+    serial_number: str | None = None
+    """USB serial number."""
+
+    location: str | None = None
+    """Where it is plugged in, as bus and hub ports."""
+
+
+def list_ports() -> list[PortInfo]:
+    """Return the ports of this machine, the likeliest first."""
+    from serial.tools import list_ports as pyserial_list  # noqa: PLC0415 - slow to import
+
+    return sort_ports(
+        PortInfo(
+            device=port.device,
+            description="" if port.description in {None, "n/a"} else _printable(port.description),
+            vid=port.vid,
+            pid=port.pid,
+            serial_number=port.serial_number and _printable(port.serial_number),
+            location=port.location,
+        )
+        for port in pyserial_list.comports()
+    )
+
+
+def sort_ports(ports: Iterable[PortInfo]) -> list[PortInfo]:
+    """Return the ports, the likeliest first, without those that cannot lead to a device.
+
+    Espressif's own USB, then USB bridges, other USB ports, ports that look like USB by
+    their name, and the rest; among equals by name, with numbers in their natural order.
+    """
+    return sorted((port for port in ports if not _MACOS_OWN.search(port.device)), key=_order)
+
+
+def sensible_ports(ports: Iterable[PortInfo]) -> list[PortInfo]:
+    """Return those of the ports that are USB ports: a device may well be behind one."""
+    return [port for port in ports if port.vid is not None]
+
+
+def find_port(device: str) -> PortInfo | None:
+    """Return what is known of the port with this name; ``None`` for an unknown one.
+
+    Links (``/dev/serial/by-id/...``) are followed, and on macOS the ``tty`` name of a
+    port is taken for its ``cu`` name.
+    """
+    names = {device, os.path.realpath(device)}
+    names |= {name.replace("/dev/tty.", "/dev/cu.") for name in names}
+    return next((port for port in list_ports() if port.device in names), None)
+
+
+def _order(port: PortInfo) -> tuple[int, list[str | int]]:
+    if port.vid == ESPRESSIF_VID:
+        rank = 0
+    elif port.vid in BRIDGE_VIDS:
+        rank = 1
+    elif port.vid is not None:
+        rank = 2
+    elif _USB_NAME.search(port.device):
+        rank = 3
+    else:
+        rank = 4
+    # Words and numbers take turns, so like is always compared with like.
+    words = _NUMBER.split(port.device)
+    return rank, [int(word) if index % 2 else word for index, word in enumerate(words)]
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` without characters that could upset a terminal: a device chose them."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,442 @@
+"""A client for serial ports behind an RFC 2217 server: ``rfc2217://host:port``.
+
+It gets on with every server that pyserial's client gets on with, but never sleeps to
+poll: what the server says is taken in as it arrives. What it waits for, and for how long:
+
+* The agreement on option 44 when opening: :data:`NEGOTIATION_TIMEOUT`, then
+  :exc:`~esploader.errors.NegotiationError`. The settings travel in the same flight as
+  the request for it, so opening costs one round trip after the TCP handshake. A server
+  that ignores what comes before the agreement gets the settings a second time.
+* The acknowledgement of a baud rate, because it says whether the rate was possible, and
+  of a purge, because it says where the stale bytes end: :data:`ACK_TIMEOUT`. A server
+  that stays silent loses nothing, and is not waited for a second time.
+* Never the acknowledgement of a line. TCP keeps the order, so two changes of a line
+  reach the port as far apart as they were sent, give or take the jitter of the network;
+  waiting for each would add a round trip to every step and a timeout for each of the
+  servers that never acknowledge (ser2net in front of a PTY, esp_rfc2217_server).
+
+Opening moves no line: esp_rfc2217_server takes the assertion of DTR as the order to
+reset the chip. A line is sent whenever it is asked for, even unchanged: on Windows some
+drivers pass on a change of RTS only with the next write of DTR, and reset sequences for
+them repeat themselves on purpose.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+from typing_extensions import override
+
+from esploader.errors import (
+    NegotiationError,
+    PortBusyError,
+    ProtocolError,
+    TransportClosedError,
+    TransportError,
+    TransportTimeoutError,
+)
+from esploader.transport import com_port
+from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
+from esploader.transport.clock import Clock, RealClock
+from esploader.transport.com_port import Code, Control, Purge, Setting
+from esploader.transport.network_url import NetworkUrl, parse_network_url
+from esploader.transport.tcp import DISCARD_LIMIT, WRITE_TIMEOUT, TcpPipe, drain
+from esploader.transport.telnet import (
+    Data,
+    Negotiation,
+    Option,
+    OptionNegotiation,
+    Subnegotiation,
+    TelnetDecoder,
+    escape,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+NEGOTIATION_TIMEOUT: Final = 3.0
+"""For how long a host may leave the request for option 44 unanswered, in seconds, unless
+the URL says ``timeout=``; ten round trips come on top."""
+
+ACK_TIMEOUT: Final = 1.0
+"""For how long an acknowledgement is worth waiting for, in seconds; four round trips come
+on top."""
+
+SETTINGS_TIMEOUT: Final = 0.5
+"""After how long without acknowledgement the settings are sent once more, in seconds; four
+round trips come on top."""
+
+BAUDRATE_TOLERANCE: Final = 0.02
+"""A server may say which rate its divider really makes. A UART takes a deviation of about
+4 % between both ends; half of that is left to the other one."""
+
+MAX_BAUDRATE: Final = 2**32 - 1
+"""The highest rate that SET_BAUDRATE can express, in baud."""
+
+_MAX_QUOTED: Final = 120
+
+_URL_OPTIONS: Final = frozenset({"ign_set_control", "logging", "poll_modem", "timeout"})
+
+_FIXED_SETTINGS: Final = (
+    Setting(Code.SET_DATASIZE, com_port.DATASIZE_8),
+    Setting(Code.SET_PARITY, com_port.PARITY_NONE),
+    Setting(Code.SET_STOPSIZE, com_port.STOPSIZE_1),
+)
+
+_logger = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Rfc2217Options:
+    """What a ``rfc2217://`` URL says."""
+
+    address: NetworkUrl
+    """Where the server is."""
+
+    ign_set_control: bool = False
+    """Do not wait for the acknowledgement of lines. We never do."""
+
+    poll_modem: bool = False
+    """Ask for the state of the input lines instead of being told. We never look at them."""
+
+    timeout: float = NEGOTIATION_TIMEOUT
+    """For how long the host may leave the request for option 44 unanswered, in seconds."""
+
+    log_level: int | None = None
+    """The level at which the telnet traffic is logged; ``None`` for not at all."""
+
+
+def parse_rfc2217_url(url: str) -> Rfc2217Options:
+    """Read ``rfc2217://host:port[?ign_set_control][&poll_modem][&timeout=N][&logging=LEVEL]``.
+
+    Raises:
+        UnknownSchemeError: the scheme is another one.
+        UrlError: anything else is missing, malformed, unknown or said twice.
+    """
+    address = parse_network_url(url, "rfc2217", _URL_OPTIONS)
+    return Rfc2217Options(
+        address=address,
+        ign_set_control=address.flag("ign_set_control"),
+        poll_modem=address.flag("poll_modem"),
+        timeout=address.seconds("timeout", NEGOTIATION_TIMEOUT),
+        log_level=address.log_level(),
+    )
+
+
+@attrs.define
+class _ServerView:
+    """What the client knows of the server, from what came so far. Does no I/O."""
+
+    options: OptionNegotiation = attrs.field(factory=OptionNegotiation, init=False)
+    received: bytearray = attrs.field(factory=bytearray, init=False)
+    """Bytes of the port that nobody has read yet."""
+
+    unanswered: dict[Code, int] = attrs.field(factory=dict, init=False)
+    """How many requests of a kind wait for an acknowledgement."""
+
+    values: dict[Code, int] = attrs.field(factory=dict, init=False)
+    """What the server last said of each setting."""
+
+    suspended: bool = attrs.field(default=False, init=False)
+    """The server asked us to send nothing for a while."""
+
+    stale: bytearray | None = attrs.field(default=None, init=False)
+    """While a purge is waited for: bytes that came before its acknowledgement."""
+
+    _decoder: TelnetDecoder = attrs.field(factory=TelnetDecoder, init=False)
+
+    @property
+    def agreed(self) -> bool:
+        """The server speaks RFC 2217."""
+        return self.options.ours.is_on(Option.COM_PORT) or self.options.theirs.is_on(
+            Option.COM_PORT
+        )
+
+    @property
+    def refused(self) -> bool:
+        """The server says that it does not speak RFC 2217."""
+        return not self.agreed and self.options.ours.is_refused(Option.COM_PORT)
+
+    def request(self, *settings: Setting) -> bytes:
+        """Return the requests as they travel, and expect their acknowledgements."""
+        for setting in settings:
+            self.unanswered[setting.code] = self.unanswered.get(setting.code, 0) + 1
+        return b"".join(com_port.encode(setting, from_server=False) for setting in settings)
+
+    def is_waiting_for(self, code: Code) -> bool:
+        """Tell whether requests of this kind are unanswered."""
+        return self.unanswered.get(code, 0) > 0
+
+    def take_in(self, data: bytes, log: Callable[[str, object], None]) -> bytes:
+        """Take in what came; return what has to be sent back."""
+        answers = bytearray()
+        for event in self._decoder.feed(data):
+            if isinstance(event, Data):
+                self.received += event.data
+                continue
+            log("received", event)
+            if isinstance(event, Negotiation):
+                answers += self.options.answer(event)
+            elif isinstance(event, Subnegotiation) and event.option == Option.COM_PORT:
+                try:
+                    message = com_port.decode(event.payload, from_server=True)
+                except ProtocolError as exc:
+                    # Not ours to judge: a later server may know more messages than we do.
+                    log("ignored", exc)
+                    continue
+                if isinstance(message, Setting):
+                    self._take_in_setting(message)
+        return bytes(answers)
+
+    def _take_in_setting(self, setting: Setting) -> None:
+        match setting.code:
+            case Code.FLOWCONTROL_SUSPEND:
+                self.suspended = True
+            case Code.FLOWCONTROL_RESUME:
+                self.suspended = False
+            case code:
+                self.values[code] = setting.value
+                self.unanswered[code] = max(0, self.unanswered.get(code, 0) - 1)
+                if code is Code.PURGE_DATA and self.stale is not None:
+                    self.stale += self.received
+                    self.received.clear()
+
+
+@attrs.define(eq=False)
+class Rfc2217Transport(Transport):
+    """A serial port behind an RFC 2217 server.
+
+    Not for two threads at once: what the server says of settings and what it sends from
+    the port come out of the same stream.
+    """
+
+    _pipe: TcpPipe
+    _options: Rfc2217Options
+    _baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
+    _round_trip: float = attrs.field(default=0.0, init=False)
+    _server: _ServerView = attrs.field(factory=_ServerView, init=False)
+
+    @classmethod
+    def open(cls, url: str, *, baudrate: int = DEFAULT_BAUDRATE) -> Rfc2217Transport:
+        """Connect and set the port to ``baudrate``, 8N1, no flow control.
+
+        Raises:
+            UrlError: the URL is malformed.
+            HostUnreachableError: the host did not accept.
+            NegotiationError: the host is not an RFC 2217 server.
+            PortBusyError: the host says that the port is in use.
+            TransportError: the server cannot set the rate.
+        """
+        options = parse_rfc2217_url(url)
+        transport = cls(TcpPipe.connect(options.address, RealClock()), options)
+        try:
+            transport._negotiate(baudrate)
+        except BaseException:
+            transport.close()
+            raise
+        return transport
+
+    @property
+    @override
+    def name(self) -> str:
+        return self._pipe.name
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return Capabilities(set_lines=True, set_lines_at_once=False, set_baudrate=True, remote=True)
+
+    @property
+    @override
+    def clock(self) -> Clock:
+        return self._pipe.clock
+
+    @property
+    @override
+    def baudrate(self) -> int:
+        return self._baudrate
+
+    @property
+    @override
+    def round_trip(self) -> float:
+        return self._round_trip
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket."""
+        return self._pipe.fileno()
+
+    @override
+    def read(self, deadline: float) -> bytes:
+        while not self._server.received:
+            if not self._take_in(deadline) or self.clock.now() >= deadline:
+                break
+        data = bytes(self._server.received)
+        self._server.received.clear()
+        return data
+
+    @override
+    def write(self, data: bytes) -> None:
+        if self._server.suspended:
+            deadline = self.clock.now() + WRITE_TIMEOUT
+            if not self._wait_until(lambda: not self._server.suspended, deadline):
+                reason = f"the server suspended the flow for more than {WRITE_TIMEOUT:.0f} s"
+                raise TransportTimeoutError(self.name, reason)
+        self._pipe.send(escape(data))
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        """Assert or release lines, DTR first, both in one write.
+
+        Not acknowledged when it returns. DTR comes first because esp_rfc2217_server
+        takes a release of RTS for a plain reset unless DTR was asserted before.
+        """
+        settings: list[Setting] = []
+        if dtr is not None:
+            settings.append(Setting(Code.SET_CONTROL, Control.DTR_ON if dtr else Control.DTR_OFF))
+        if rts is not None:
+            settings.append(Setting(Code.SET_CONTROL, Control.RTS_ON if rts else Control.RTS_OFF))
+        if settings:
+            self._request(*settings)
+
+    @override
+    def set_baudrate(self, baudrate: int) -> None:
+        """Set the rate in baud, from the next byte on; nothing is sent when it is set already.
+
+        Raises:
+            TransportError: the server says that it set another rate.
+        """
+        if baudrate == self._baudrate:
+            return
+        patient = not self._server.is_waiting_for(Code.SET_BAUDRATE)
+        self._server.values.pop(Code.SET_BAUDRATE, None)
+        self._request(self._baudrate_setting(baudrate))
+        self._baudrate = baudrate
+        if patient:
+            self._wait_until(lambda: self._has_rate(baudrate), self._after(ACK_TIMEOUT, 4))
+        self._check_rate()
+
+    @override
+    def discard_input(self) -> bytes:
+        """Empty the receive buffers here and in the server; return what was in ours.
+
+        What arrives after the server's acknowledgement stays.
+        """
+        patient = not self._server.is_waiting_for(Code.PURGE_DATA)
+        self._server.stale = stale = bytearray()
+        try:
+            self._request(Setting(Code.PURGE_DATA, Purge.RECEIVE))
+            purged = patient and self._wait_until(
+                lambda: not self._server.is_waiting_for(Code.PURGE_DATA),
+                self._after(ACK_TIMEOUT, 4),
+            )
+            if not purged:
+                self._answer(drain(self._pipe))
+                stale += self._server.received
+                self._server.received.clear()
+        finally:
+            self._server.stale = None
+        return bytes(stale)
+
+    @override
+    def close(self) -> None:
+        self._pipe.close()
+
+    def _negotiate(self, baudrate: int) -> None:
+        """Agree on RFC 2217 and make the settings, all in one flight."""
+        server = self._server
+        started = self.clock.now()
+        self._round_trip = self._pipe.connect_time
+        sides = (server.options.ours, server.options.theirs)
+        settings = (self._baudrate_setting(baudrate), *_FIXED_SETTINGS)
+        self._pipe.send(
+            b"".join(side.request(option) for option in Option for side in sides)
+            + server.request(*settings, Setting(Code.SET_CONTROL, Control.NO_FLOW_CONTROL))
+        )
+        self._baudrate = baudrate
+        try:
+            self._wait_until(
+                lambda: server.agreed or server.refused, self._after(self._options.timeout, 10)
+            )
+        except TransportClosedError as exc:
+            raise self._hang_up_error() from exc
+        if not server.agreed:
+            what = "refuses to speak" if server.refused else "does not speak"
+            raise NegotiationError(self.name, f"the host {what} RFC 2217{self._quoted()}")
+        if not self._settled(settings):
+            # A server that threw them away never answers the first copy.
+            unsettled = [each for each in settings if server.is_waiting_for(each.code)]
+            server.unanswered.clear()
+            self._request(*unsettled)
+            self._settled(unsettled)
+        if Code.SET_BAUDRATE in server.values:
+            self._round_trip = self.clock.now() - started
+        self._check_rate()
+
+    def _settled(self, settings: Iterable[Setting]) -> bool:
+        """Wait shortly until all the settings are acknowledged; tell whether they are."""
+        return self._wait_until(
+            lambda: not any(self._server.is_waiting_for(each.code) for each in settings),
+            self._after(SETTINGS_TIMEOUT, 4),
+        )
+
+    def _hang_up_error(self) -> TransportError:
+        """Return the error for a host that closed the connection instead of agreeing."""
+        # What ser2net and our own server write before they hang up on a second client.
+        busy = b"in use" in self._server.received.lower()
+        error_class = PortBusyError if busy else NegotiationError
+        return error_class(self.name, f"the host closed the connection{self._quoted()}")
+
+    def _quoted(self) -> str:
+        """Return what the host sent so far, as the end of an error message."""
+        text = self._server.received[:_MAX_QUOTED].decode("ascii", "backslashreplace").strip()
+        return f"; it says {text!r}" if text else ""
+
+    def _baudrate_setting(self, baudrate: int) -> Setting:
+        if not 0 < baudrate <= MAX_BAUDRATE:
+            raise TransportError(self.name, f"{baudrate} is no baud rate")
+        return Setting(Code.SET_BAUDRATE, baudrate)
+
+    def _has_rate(self, baudrate: int) -> bool:
+        rate = self._server.values.get(Code.SET_BAUDRATE)
+        return rate is not None and abs(rate - baudrate) <= BAUDRATE_TOLERANCE * baudrate
+
+    def _check_rate(self) -> None:
+        """Raise when the server's last word is another rate than the one asked for."""
+        asked = self._baudrate
+        rate = self._server.values.get(Code.SET_BAUDRATE)
+        if rate is not None and not self._has_rate(asked):
+            self._baudrate = rate
+            raise TransportError(self.name, f"the server set {rate} baud instead of {asked}")
+
+    def _request(self, *settings: Setting) -> None:
+        self._log("sending", settings)
+        self._pipe.send(self._server.request(*settings))
+
+    def _after(self, seconds: float, round_trips: int) -> float:
+        return self.clock.now() + seconds + round_trips * self._round_trip
+
+    def _wait_until(self, condition: Callable[[], bool], deadline: float) -> bool:
+        """Take in what comes until ``condition`` holds; tell whether it does."""
+        while not condition():
+            if not self._take_in(deadline) or self.clock.now() >= deadline:
+                return condition()
+            if len(self._server.received) > DISCARD_LIMIT:
+                raise TransportError(self.name, "the server sends without end")
+        return True
+
+    def _take_in(self, deadline: float) -> bool:
+        """Take in what came, waiting until ``deadline``; tell whether anything did."""
+        data = self._pipe.receive(deadline)
+        self._answer(data)
+        return bool(data)
+
+    def _answer(self, data: bytes) -> None:
+        answers = self._server.take_in(data, self._log)
+        if answers:
+            self._pipe.send(answers)
+
+    def _log(self, what: str, which: object) -> None:
+        if self._options.log_level is not None:
+            _logger.log(self._options.log_level, "%s: %s %s", self.name, what, which)

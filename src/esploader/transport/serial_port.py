@@ -1,0 +1,336 @@
+"""Local serial ports, and everything else that pyserial opens.
+
+Deadlines never touch the port. Where it has a descriptor we wait on that, and the port
+itself never blocks; where it has none (Windows, ``loop://``) the port gets one short
+timeout, once.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, cast
+
+import attrs
+import serial
+from typing_extensions import override
+
+from esploader.errors import (
+    PortBusyError,
+    PortNotFoundError,
+    PortPermissionError,
+    TransportClosedError,
+    TransportError,
+    TransportTimeoutError,
+    UnknownSchemeError,
+)
+from esploader.transport import modem_lines
+from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
+from esploader.transport.clock import Clock, RealClock
+from esploader.transport.ports import find_port
+from esploader.transport.wait import wait_readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WRITE_TIMEOUT: Final = 10.0
+"""For how long the port may take to accept one write of :data:`WRITE_SIZE`, in seconds."""
+
+WRITE_SIZE: Final = 1024
+"""How much is handed to the port at once, in bytes: 8.5 s at 1200 baud."""
+
+READ_SIZE: Final = 64 * 1024
+"""How much one read takes at most, in bytes."""
+
+READ_TIMEOUT: Final = 0.02
+"""The one timeout of a port without a descriptor, in seconds. It wakes up earlier when
+something arrives, so this only bounds how late a deadline is noticed."""
+
+_SPURIOUS_WAKE_UP: Final = 0.001
+
+# Opening a port that these stand for cannot succeed by trying again.
+_OPEN_ERRORS: Final[dict[int, type[TransportError]]] = {
+    errno.ENOENT: PortNotFoundError,
+    errno.ENODEV: PortNotFoundError,
+    errno.ENXIO: PortNotFoundError,
+    errno.EACCES: PortPermissionError,
+    errno.EPERM: PortPermissionError,
+    errno.EBUSY: PortBusyError,
+    errno.EAGAIN: PortBusyError,  # the lock of ``exclusive`` is taken
+}
+
+# Refused by the driver, the port itself is still there.
+_REFUSAL_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP})
+
+# Their properties for lines and baud rate do nothing but log.
+_DEAF_MODULES: Final = frozenset({"serial.urlhandler.protocol_socket"})
+
+
+if sys.platform == "win32":
+    _PORT_ERRORS: Final = (OSError, ValueError)
+else:
+    import termios
+
+    _PORT_ERRORS: Final = (OSError, ValueError, termios.error)
+
+
+@attrs.define(eq=False)
+class SerialPortTransport(Transport):
+    """A port of this machine, or any object that behaves like one of pyserial's.
+
+    Opening moves no line beyond what the operating system does: on POSIX both are
+    asserted, which is neutral on boards with the usual reset circuit; on Windows both
+    stay released.
+    """
+
+    _name: str
+    _port: serial.Serial
+    _capabilities: Capabilities
+    _fileno: int | None
+    _restored: tuple[float | None, float | None] | None = None
+    """Timeouts to give back with a port that belongs to the caller; ``None`` for our own."""
+
+    _clock: Clock = attrs.field(factory=RealClock)
+    _closed: bool = attrs.field(default=False, init=False)
+
+    @classmethod
+    def open(cls, port: str, *, baudrate: int = DEFAULT_BAUDRATE) -> SerialPortTransport:
+        """Open a device by its name, or a pyserial URL, for this process alone.
+
+        Raises:
+            PortNotFoundError: there is no such port.
+            PortPermissionError: this user may not open it.
+            PortBusyError: somebody else has it.
+            UnknownSchemeError: pyserial does not know the scheme of the URL either.
+            TransportError: it is no serial port, or does not take the baud rate.
+        """
+        try:
+            opened = serial.serial_for_url(
+                port,
+                do_not_open=True,
+                baudrate=baudrate,
+                timeout=0,
+                write_timeout=WRITE_TIMEOUT,
+                exclusive=True,
+            )
+        except ValueError as exc:
+            error_class = UnknownSchemeError if "://" in port else TransportError
+            raise error_class(port, str(exc)) from exc
+        with _open_errors(port):
+            if sys.platform == "win32":
+                opened.dtr = False
+                opened.rts = False
+            opened.open()
+        with suppress(AttributeError, NotImplementedError, OSError, ValueError):
+            opened.set_low_latency_mode(True)
+        try:
+            return cls._around(port, opened, restored=None)
+        except BaseException:
+            opened.close()
+            raise
+
+    @classmethod
+    def from_port(cls, port: serial.SerialBase) -> SerialPortTransport:
+        """Use a port that the caller has opened.
+
+        It stays the caller's: :meth:`close` gives it back open, with the timeouts it had.
+        Its lines and its baud rate stay as they were last set.
+
+        Raises:
+            TransportClosedError: it is not open.
+        """
+        name = str(port.port or type(port).__name__)
+        if not port.is_open:
+            raise TransportClosedError(name, "the port that was handed over is not open")
+        # The type stubs give to this class alone what every class of port has.
+        every = cast("serial.Serial", port)
+        return cls._around(name, every, restored=(port.timeout, port.write_timeout))
+
+    @classmethod
+    def _around(
+        cls,
+        name: str,
+        port: serial.Serial,
+        *,
+        restored: tuple[float | None, float | None] | None,
+    ) -> SerialPortTransport:
+        fileno = _descriptor(port)
+        with _io_errors(name):
+            port.timeout = READ_TIMEOUT if fileno is None else 0
+            # pyserial's rfc2217:// has no write timeout, and says so like this.
+            with suppress(NotImplementedError):
+                port.write_timeout = WRITE_TIMEOUT
+        return cls(name, port, _capabilities(port, fileno), fileno, restored)
+
+    @property
+    @override
+    def name(self) -> str:
+        return self._name
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    @override
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    @override
+    def baudrate(self) -> int:
+        return self._port.baudrate
+
+    def fileno(self) -> int | None:
+        """Return a descriptor to wait on for bytes; ``None`` where there is none."""
+        return self._fileno
+
+    @override
+    def read(self, deadline: float) -> bytes:
+        with self._errors():
+            if self._fileno is not None:
+                return self._read_with_descriptor(self._fileno, deadline)
+            return self._read_with_timeout(deadline)
+
+    @override
+    def write(self, data: bytes) -> None:
+        unsent = memoryview(data)
+        with self._errors():
+            while unsent:
+                # Real ports write all of it or raise; others say how much they took.
+                written = self._port.write(bytes(unsent[:WRITE_SIZE]))
+                unsent = unsent[WRITE_SIZE if written is None else written :]
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        self.require_lines()
+        with self._errors():
+            if self._fileno is not None and self._capabilities.set_lines_at_once:
+                modem_lines.set_at_once(self._fileno, dtr=dtr, rts=rts)
+                return
+            if dtr is not None:
+                self._port.dtr = dtr
+            if rts is not None:
+                self._port.rts = rts
+                if sys.platform == "win32":
+                    # usbser.sys passes RTS on with the next write of DTR only.
+                    self._port.dtr = self._port.dtr
+
+    @override
+    def set_baudrate(self, baudrate: int) -> None:
+        self.require_baudrate()
+        if baudrate == self._port.baudrate:
+            return
+        with self._errors():
+            # What is still in the buffers belongs to the old rate.
+            self._port.flush()
+            self._port.baudrate = baudrate
+
+    @override
+    def discard_input(self) -> bytes:
+        with self._errors():
+            # A deadline long past: only what is there already.
+            data = self.read(0.0)
+            self._port.reset_input_buffer()
+        return data
+
+    @override
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(OSError, ValueError, NotImplementedError):
+            if self._restored is None:
+                self._port.close()
+            else:
+                self._port.timeout, self._port.write_timeout = self._restored
+
+    def _read_with_descriptor(self, fileno: int, deadline: float) -> bytes:
+        readable = False
+        while not (data := bytes(self._port.read(READ_SIZE))):
+            remaining = deadline - self._clock.now()
+            if remaining <= 0:
+                break
+            if readable:
+                # It promised bytes and gave none; nobody says that it will not do so again.
+                self._clock.sleep(min(remaining, _SPURIOUS_WAKE_UP))
+            readable = wait_readable(fileno, remaining)
+        return data
+
+    def _read_with_timeout(self, deadline: float) -> bytes:
+        while True:
+            waiting = self._port.in_waiting
+            if waiting:
+                return bytes(self._port.read(waiting))
+            if self._clock.now() >= deadline:
+                return b""
+            first = bytes(self._port.read(1))
+            if first:
+                return first + bytes(self._port.read(self._port.in_waiting))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        if self._closed:
+            raise TransportClosedError(self._name, "the port is closed")
+        with _io_errors(self._name):
+            yield
+
+
+@contextmanager
+def _open_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except _PORT_ERRORS as exc:
+        raise _OPEN_ERRORS.get(_errno(exc), TransportError)(name, str(exc)) from exc
+
+
+@contextmanager
+def _io_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except serial.SerialTimeoutException as exc:
+        reason = f"no byte was accepted for {WRITE_TIMEOUT:.0f} s"
+        raise TransportTimeoutError(name, reason) from exc
+    except _PORT_ERRORS as exc:
+        refused = _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, ValueError)
+        raise (TransportError if refused else TransportClosedError)(name, str(exc)) from exc
+
+
+def _errno(exc: BaseException) -> int:
+    """Return the system's number of the error; 0 where nothing tells."""
+    # pyserial often keeps it only in the error that it handled while raising its own, and
+    # termios keeps it in the arguments.
+    for each in (exc, exc.__context__):
+        for number in (getattr(each, "errno", None), *getattr(each, "args", ())[:1]):
+            if isinstance(number, int):
+                return number
+    return 0
+
+
+def _descriptor(port: serial.SerialBase) -> int | None:
+    """Return a descriptor that can be waited on; ``None`` where there is none."""
+    try:
+        fileno = port.fileno()
+    except (AttributeError, NotImplementedError, OSError):
+        return None
+    return fileno if fileno >= 0 else None
+
+
+def _capabilities(port: serial.SerialBase, fileno: int | None) -> Capabilities:
+    """Find out what the port can do, without changing anything."""
+    is_deaf = type(port).__module__ in _DEAF_MODULES
+    is_atomic = fileno is not None and modem_lines.has_lines(fileno)
+    # A port of this system that cannot tell its lines has none (a PTY); for other objects
+    # their properties are all there is.
+    is_native = fileno is not None and isinstance(port, serial.Serial)
+    device = port.port if isinstance(port.port, str) and "://" not in port.port else None
+    known = find_port(device) if device else None
+    return Capabilities(
+        set_lines=is_atomic or not (is_native or is_deaf),
+        set_lines_at_once=is_atomic,
+        set_baudrate=not is_deaf,
+        usb_vid=known.vid if known else None,
+        usb_pid=known.pid if known else None,
+    )
