@@ -1,0 +1,55 @@
+"""What a simulated device is made of."""
+
+from __future__ import annotations
+
+import enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import attrs
+
+from esploader.chips.model import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from esploader.chips.model import Chip
+
+
+@enum.unique
+class InitialState(enum.Enum):
+    """What a device is doing when it is first connected to."""
+
+    APPLICATION = "app"
+    """It has booted the application in its flash long ago."""
+
+    DOWNLOAD = "download"
+    """Its ROM loader is waiting, as if somebody had held the boot button."""
+
+
+@attrs.frozen(kw_only=True)
+class DeviceConfig:
+    """A chip model, and what differs from one device of it to the next."""
+
+    chip: Chip
+
+    flash_size: int = 4 * MIB
+    """In bytes: a power of two from 256 KiB to 128 MiB."""
+
+    flash_file: Path | None = None
+    """Where the content of the flash comes from, if it exists, and goes to on closing."""
+
+    state: InitialState = InitialState.APPLICATION
+
+    mac: bytes | None = None
+    """Six bytes; by default made from the seed."""
+
+    revision: tuple[int, int] | None = None
+    """Major and minor; by default a usual one of the chip."""
+
+    efuses: Mapping[str, int] = MappingProxyType({})
+    """Values of fields of the chip (:attr:`~esploader.chips.model.Chip.fields`) by name."""
+
+    seed: int = 0
+    """Makes two devices of one model differ."""

@@ -1,0 +1,289 @@
+"""A simulated device: a chip, its flash and its reset circuit, on a serial line.
+
+It does no I/O and has no clock: bytes go in with the time at which they are sent, and
+come out with the time at which they have been received.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.simulator.boot import application_output, flash_log, rom_log
+from esploader.simulator.config import InitialState
+from esploader.simulator.efuses import build_efuses
+from esploader.simulator.flash_chip import FlashChip
+from esploader.simulator.memory import Memory
+from esploader.simulator.nor import NorFlash
+from esploader.simulator.personality import Personality, ResetCause, personality_of
+from esploader.simulator.program import NEVER, Deaf, Program
+from esploader.simulator.rom import RomLoader
+from esploader.simulator.spi import SpiPeripheral
+from esploader.simulator.timings import Timings
+from esploader.simulator.uart import BITS_PER_BYTE, Stretch, Transmitter, rates_match, resample
+
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
+    from esploader.simulator.config import DeviceConfig
+
+DEFAULT_BAUDRATE: Final = 115200
+
+_ROM_WORD_ADDRESS: Final = 0x4000_1000
+
+_MHZ: Final = 1_000_000
+_END: Final = 0xC0
+
+
+@attrs.define(eq=False)
+class SimulatedDevice:
+    """One device. Moments must not go back from one call to the next.
+
+    Raises:
+        ValueError: the configuration asks for what the chip cannot have.
+        OSError: the file of the flash cannot be read.
+    """
+
+    config: DeviceConfig
+    timings: Timings = attrs.field(factory=Timings)
+
+    memory: Memory = attrs.field(init=False)
+    nor: NorFlash = attrs.field(init=False)
+    flash_chip: FlashChip = attrs.field(init=False)
+    personality: Personality = attrs.field(init=False)
+    baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
+    """The device's own rate in baud."""
+    boot_count: int = attrs.field(default=0, init=False)
+    """How often it has booted since it was made."""
+    moment: float = attrs.field(default=0.0, init=False)
+    """The time at which the program does what it is doing."""
+
+    _program: Program = attrs.field(init=False)
+    _transmitter: Transmitter = attrs.field(init=False)
+    _inbox: deque[Stretch] = attrs.field(factory=deque, init=False)
+    _dtr: bool = attrs.field(default=False, init=False)
+    _rts: bool = attrs.field(default=False, init=False)
+    _powered: bool = attrs.field(default=True, init=False)
+    _boot_at: float = attrs.field(default=NEVER, init=False)
+    _boot_cause: ResetCause = attrs.field(default=ResetCause.POWER_ON, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        chip = self.config.chip
+        self.personality = personality_of(chip)
+        self.nor = NorFlash(self.config.flash_size, self.timings)
+        if self.config.flash_file is not None and self.config.flash_file.exists():
+            self.nor.load(self.config.flash_file)
+        self.flash_chip = FlashChip.around(self.nor)
+        self.memory = Memory(chip.memory)
+        self.memory.fix({_ROM_WORD_ADDRESS: self.personality.rom_word})
+        self.memory.fix(build_efuses(self.config, self.personality))
+        self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
+        SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
+        self._transmitter = Transmitter(self.timings.uart_paced)
+        if self.config.state is InitialState.DOWNLOAD:
+            self._program = RomLoader(self)
+        else:
+            self._program = Deaf()
+
+    @property
+    def chip(self) -> Chip:
+        """The model."""
+        return self.config.chip
+
+    # What the host does.
+
+    def receive(self, data: bytes, start: float, baudrate: int | None) -> float:
+        """Take bytes that the host sends from ``start`` on; return when the last has arrived.
+
+        ``baudrate`` is the host's rate; ``None`` always suits the device.
+        """
+        byte_time = 0.0
+        if self.timings.uart_paced:
+            byte_time = BITS_PER_BYTE / (baudrate or self.baudrate)
+        stretch = Stretch(data, start, byte_time, baudrate)
+        if data:
+            self._inbox.append(stretch)
+        return stretch.end
+
+    def set_lines(self, *, dtr: bool, rts: bool, now: float) -> None:
+        """Assert (``True``) or release DTR and RTS.
+
+        RTS alone holds the chip in reset, DTR alone pulls its boot strap, both or none
+        do nothing: the usual circuit of two transistors.
+        """
+        self.advance(now)
+        was_in_reset = self._in_reset
+        self._dtr, self._rts = dtr, rts
+        if self._in_reset and not was_in_reset:
+            self._stop(now)
+        elif was_in_reset and not self._in_reset and self._powered:
+            self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
+
+    def power_off(self, now: float) -> None:
+        """Cut the power: RAM is lost, flash and eFuses stay."""
+        self.advance(now)
+        self._powered = False
+        self._stop(now)
+        self.memory.forget()
+
+    def power_on(self, now: float) -> None:
+        """Give it power again; it boots unless it is held in reset."""
+        self.advance(now)
+        if not self._powered:
+            self._powered = True
+            if not self._in_reset:
+                self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
+
+    def take_output(self, until: float, baudrate: int | None) -> bytes:
+        """Return what a host that listens at ``baudrate`` has got by ``until``."""
+        self.advance(until)
+        return self._transmitter.take(until, baudrate)
+
+    def next_event_time(self) -> float:
+        """Return when there may be something new; infinity when only input changes that."""
+        return min(
+            self._boot_at,
+            self._next_arrival(),
+            self._program.next_event_time(),
+            self._transmitter.next_time(),
+        )
+
+    def advance(self, now: float) -> None:
+        """Do what is due by ``now``."""
+        while True:
+            limit = min(now, self._boot_at)
+            if self._deliver(limit):
+                continue
+            self._program.advance(limit)
+            if self._boot_at > now:
+                return
+            if self._boot_at <= limit:
+                self._boot()
+
+    def close(self) -> None:
+        """Write the flash to its file, if it has one. Raises :exc:`OSError`."""
+        if self.config.flash_file is not None:
+            self.nor.save(self.config.flash_file)
+
+    # What the program in it does (:class:`~esploader.simulator.program.Machine`).
+
+    def send(self, data: bytes, at: float) -> float:
+        """Send bytes from ``at`` on; return when the last one is out."""
+        self._transmitter.send(data, at, self.baudrate)
+        return max(self._transmitter.free_at, at)
+
+    def set_baudrate(self, baudrate: int) -> None:
+        """Set the device's own rate, for what is sent and received from now on."""
+        self.baudrate = baudrate
+
+    def halt(self) -> None:
+        """Stop the program; only a reset brings the device back."""
+        self._program = Deaf()
+
+    def restart(self, cause: ResetCause, at: float) -> None:
+        """Stop the program, and boot anew at ``at``."""
+        self._program = Deaf()
+        self._schedule_boot(cause, at)
+
+    def run_application(self, at: float) -> None:
+        """Stop the program, and run the application in flash from ``at`` on."""
+        self._program = Deaf()
+        self.send(self._flash_log() + self._application_output(), at)
+
+    def execute(self, entry: int, at: float) -> None:  # noqa: ARG002 - a Machine is told both
+        """Stop the program: what was put into RAM runs, and nobody knows what it does."""
+        self._program = Deaf()
+
+    # What the hardware does.
+
+    @property
+    def _in_reset(self) -> bool:
+        return self._rts and not self._dtr
+
+    @property
+    def _strap_is_low(self) -> bool:
+        return self._dtr and not self._rts
+
+    def _now(self) -> float:
+        return self.moment
+
+    def _read_clock_divider(self) -> int:
+        """Return the divider that the ROM has set for the rate in use."""
+        chip = self.chip
+        clock = self.personality.crystal_mhz * _MHZ * chip.crystal.uart_clock_ratio
+        return round(clock / self.baudrate) << chip.uart_clock_divider.lsb
+
+    def _next_arrival(self) -> float:
+        """Return when the next END arrives, with which a frame may be complete.
+
+        Without one, and where the rates do not match: when the last byte does.
+        """
+        if not self._inbox:
+            return NEVER
+        stretch = self._inbox[0]
+        index = stretch.data.find(_END, stretch.taken)
+        if index < 0 or not self._understands(stretch):
+            return stretch.end
+        return stretch.time_of(index)
+
+    def _understands(self, stretch: Stretch) -> bool:
+        return stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate)
+
+    def _deliver(self, limit: float) -> bool:
+        """Give the program what has arrived by ``limit``; tell whether there was anything."""
+        if not self._inbox:
+            return False
+        stretch = self._inbox[0]
+        start, count = stretch.taken, stretch.complete_count(limit)
+        if count <= start:
+            return False
+        data = stretch.data[start:count]
+        if stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate):
+            offset = stretch.start + start * stretch.byte_time
+            stretch.taken += self._program.feed(data, offset, stretch.byte_time)
+        elif count == len(stretch.data):
+            garbled = resample(data, stretch.baudrate, self.baudrate)
+            # Their number is another one, but they come in the same span of time.
+            span = (count - start) * stretch.byte_time
+            self._program.feed(garbled, stretch.end - span, span / max(len(garbled), 1))
+            stretch.taken = count
+        else:
+            return False
+        if stretch.taken >= len(stretch.data):
+            self._inbox.popleft()
+        return True
+
+    def _stop(self, now: float) -> None:
+        self._boot_at = NEVER
+        self._program = Deaf()
+        self._transmitter.cut_off(now)
+
+    def _schedule_boot(self, cause: ResetCause, at: float) -> None:
+        self._boot_cause = cause
+        self._boot_at = at
+
+    def _boot(self) -> None:
+        """Read the strap, and start what it says."""
+        at, self._boot_at = self._boot_at + self.timings.boot, NEVER
+        self.boot_count += 1
+        download = self._strap_is_low
+        self.baudrate = self.personality.boot_baudrate or DEFAULT_BAUDRATE
+        log = rom_log(self.personality, self._boot_cause, download=download)
+        if not download:
+            log += self._flash_log()
+        printed_at = self.send(log, at)
+        self.baudrate = DEFAULT_BAUDRATE
+        if download:
+            self._program = RomLoader(self, listening_from=at)
+        else:
+            self._program = Deaf()
+            self.send(self._application_output(), printed_at)
+
+    def _flash_log(self) -> bytes:
+        chip = self.chip
+        has_extended_header = chip.image_chip_id is not None
+        return flash_log(self.nor, chip.bootloader_offset, has_extended_header=has_extended_header)
+
+    def _application_output(self) -> bytes:
+        return application_output(self.nor, self.chip.bootloader_offset)

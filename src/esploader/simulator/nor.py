@@ -1,0 +1,160 @@
+"""NOR flash: programming clears bits, erasing sets them.
+
+Sources: datasheets of 3 V NOR flash parts (Winbond W25Q32JV, GigaDevice GD25Q32E); the
+codes for sizes in JEDEC ids as such parts carry them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from esploader.simulator.timings import Timings
+
+PAGE_SIZE: Final = 256
+SECTOR_SIZE: Final = 4096
+BLOCK_SIZE: Final = 64 * 1024
+
+MIN_FLASH_SIZE: Final = 256 * 1024
+MAX_FLASH_SIZE: Final = 128 * 1024 * 1024
+
+DEFAULT_MANUFACTURER: Final = 0xC8
+"""GigaDevice."""
+
+_MEMORY_TYPE: Final = 0x40
+_LARGEST_PLAIN_SIZE: Final = 32 * 1024 * 1024
+_SIZE_CODE_GAP: Final = 0x06
+
+_BLANK_SECTOR: Final = b"\xff" * SECTOR_SIZE
+
+
+def jedec_id(size: int, manufacturer: int = DEFAULT_MANUFACTURER) -> bytes:
+    """Return manufacturer, memory type and size code of a part of ``size`` bytes."""
+    # The code is the binary logarithm, except that it skips 0x1A to 0x1F.
+    code = size.bit_length() - 1
+    if size > _LARGEST_PLAIN_SIZE:
+        code += _SIZE_CODE_GAP
+    return bytes((manufacturer, _MEMORY_TYPE, code))
+
+
+def _check_size(_: object, __: object, size: int) -> None:
+    if size.bit_count() != 1 or not MIN_FLASH_SIZE <= size <= MAX_FLASH_SIZE:
+        raise ValueError(f"flash of {size} bytes: a power of two from 256 KiB to 128 MiB is needed")
+
+
+@attrs.define(eq=False)
+class NorFlash:
+    """The cells of a flash chip.
+
+    Sectors that are blank take no memory. Offsets wrap at the end of the chip, as the
+    address lines do. Methods that take time on a real part return it, in seconds.
+    """
+
+    size: int = attrs.field(validator=_check_size)
+    timings: Timings
+    erase_counts: dict[int, int] = attrs.field(factory=dict, init=False)
+    """How often a sector was erased, by its number; absent when never."""
+
+    _sectors: dict[int, bytearray] = attrs.field(factory=dict, init=False, repr=False)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes from ``offset`` on."""
+        return b"".join(self._pieces(offset, size))
+
+    def md5(self, offset: int, size: int) -> bytes:
+        """Return the MD5 of ``size`` bytes from ``offset`` on."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for piece in self._pieces(offset, size):
+            digest.update(piece)
+        return digest.digest()
+
+    def program(self, offset: int, data: bytes) -> float:
+        """Clear the bits that are clear in ``data``."""
+        position = 0
+        while position < len(data):
+            index, start = divmod((offset + position) % self.size, SECTOR_SIZE)
+            piece = data[position : position + SECTOR_SIZE - start]
+            position += len(piece)
+            sector = self._sectors.get(index)
+            if sector is None:
+                if piece.count(0xFF) == len(piece):
+                    continue
+                sector = self._sectors[index] = bytearray(_BLANK_SECTOR)
+            end = start + len(piece)
+            merged = int.from_bytes(sector[start:end], "big") & int.from_bytes(piece, "big")
+            sector[start:end] = merged.to_bytes(len(piece), "big")
+        first, last = offset // PAGE_SIZE, (offset + len(data) - 1) // PAGE_SIZE
+        return (last - first + 1) * self.timings.page_program if data else 0.0
+
+    def program_page(self, offset: int, data: bytes) -> float:
+        """Program as the part does: within one page, from whose end it wraps to its start.
+
+        Of more data than a page holds the last bytes count.
+        """
+        page = offset - offset % PAGE_SIZE
+        image = bytearray(b"\xff" * PAGE_SIZE)
+        for position, value in enumerate(data):
+            image[(offset + position) % PAGE_SIZE] = value
+        return self.program(page, bytes(image)) if data else 0.0
+
+    def erase(self, offset: int, size: int) -> float:
+        """Set all bits of the sectors that ``size`` bytes from ``offset`` touch.
+
+        Aligned blocks of 64 KiB are erased in one go, which is faster.
+        """
+        seconds = 0.0
+        position = offset - offset % SECTOR_SIZE
+        while position < offset + size:
+            if position % BLOCK_SIZE == 0 and offset + size - position >= BLOCK_SIZE:
+                step, cost = BLOCK_SIZE, self.timings.block_erase
+            else:
+                step, cost = SECTOR_SIZE, self.timings.sector_erase
+            for sector_offset in range(position, position + step, SECTOR_SIZE):
+                self._erase_sector(sector_offset % self.size // SECTOR_SIZE)
+            position += step
+            seconds += cost
+        return seconds
+
+    def load(self, path: Path) -> None:
+        """Take the content from a file; what it lacks is blank.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: the file is larger than the flash.
+        """
+        if path.stat().st_size > self.size:
+            raise ValueError(f"{path} is larger than a flash of {self.size} bytes")
+        self._sectors.clear()
+        with path.open("rb") as file:
+            index = 0
+            while content := file.read(SECTOR_SIZE):
+                if content != _BLANK_SECTOR[: len(content)]:
+                    self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
+                index += 1
+
+    def save(self, path: Path) -> None:
+        """Write the whole content to a file, in one step. Raises :exc:`OSError`."""
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            for piece in self._pieces(0, self.size):
+                file.write(piece)
+        part.replace(path)
+
+    def _erase_sector(self, index: int) -> None:
+        self._sectors.pop(index, None)
+        self.erase_counts[index] = self.erase_counts.get(index, 0) + 1
+
+    def _pieces(self, offset: int, size: int) -> Iterator[bytes | bytearray]:
+        position = offset
+        while position < offset + size:
+            index, start = divmod(position % self.size, SECTOR_SIZE)
+            count = min(SECTOR_SIZE - start, offset + size - position)
+            sector = self._sectors.get(index, _BLANK_SECTOR)
+            yield sector if count == SECTOR_SIZE else sector[start : start + count]
+            position += count

@@ -1,0 +1,161 @@
+"""What a simulated chip needs to know beyond the facts in :mod:`esploader.chips`.
+
+Sources: boot logs as chips print them (Espressif, "Boot Mode Selection", esptool
+documentation); recorded answers (``tests/vectors``); a chip without an entry behaves like
+its relatives.
+"""
+
+from __future__ import annotations
+
+import enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.chips.model import MIB, Architecture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from esploader.chips.model import Chip
+
+
+@enum.unique
+class ResetCause(enum.Enum):
+    """Why a chip boots."""
+
+    POWER_ON = enum.auto()
+    """Power came, or EN was released."""
+
+    SOFTWARE = enum.auto()
+
+
+@attrs.frozen
+class Code:
+    """A number and its name in the boot log."""
+
+    number: int
+    name: str
+
+
+_NEW_CAUSES: Final = MappingProxyType(
+    {
+        ResetCause.POWER_ON: Code(0x1, "POWERON"),
+        ResetCause.SOFTWARE: Code(0x3, "RTC_SW_SYS_RST"),
+    }
+)
+
+_RISCV_CRASH_REPORT: Final = "".join(
+    (
+        "\r\nGuru Meditation Error: Core  0 panic'ed (Load access fault)\r\n",
+        "Simulated core dump:\r\n",
+        *(f"x{number:<3}: 0x{number * 0x0101_0101:08x}\r\n" for number in range(32)),
+        "Stack memory:\r\n",
+        *(f"{0x3FCD_F000 + 32 * row:08x}: " + "0xa5a5a5a5 " * 8 + "\r\n" for row in range(32)),
+    )
+).encode("ascii")
+
+
+@attrs.frozen(kw_only=True)
+class Personality:
+    """How one chip model behaves where the chip facts are silent."""
+
+    rom_word: int = attrs.field(default=0, repr=hex)
+    """What stands at 0x4000_1000 in the ROM."""
+
+    crystal_mhz: int = 40
+    revision: tuple[int, int] = (0, 0)
+    """Major and minor revision of a device unless asked otherwise."""
+
+    mac: int = 0x240A_C400_0000
+    """MAC address to which a seed is added, unless one is given."""
+
+    efuses: Mapping[str, int] = MappingProxyType({})
+    """eFuse fields that are not zero in a usual device."""
+
+    assumed_flash_size: int | None = 2 * MIB
+    """Size of flash that the ROM believes in until told otherwise; ``None``: any."""
+
+    erases_head_twice: bool = False
+    """FLASH_BEGIN counts the sectors in front of the first 64 KiB block twice."""
+
+    crash_report: bytes = b""
+    """What the ROM prints when it crashes."""
+
+    boot_baudrate: int | None = None
+    """Rate of the boot log where it is not the one of the loader."""
+
+    banner: str
+    boot_line: str = "rst:{cause.number:#x} ({cause.name}),boot:{mode.number:#x} ({mode.name})\r\n"
+    causes: Mapping[ResetCause, Code] = _NEW_CAUSES
+    download_mode: Code = Code(0x5, "DOWNLOAD(USB/UART0/1)")
+    flash_mode: Code = Code(0xD, "SPI_FAST_FLASH_BOOT")
+    prompt: str = "waiting for download\r\n"
+    """What the ROM prints when it starts to listen."""
+
+
+_PERSONALITIES: Final[Mapping[str, Personality]] = {
+    "esp8266": Personality(
+        rom_word=0xFFF0_C101,
+        crystal_mhz=26,
+        mac=0x18FE_3400_0000,
+        assumed_flash_size=None,
+        erases_head_twice=True,
+        # The ROM sets its divider for a crystal of 40 MHz.
+        boot_baudrate=74880,
+        banner="\r\n ets Jan  8 2013,",
+        boot_line="rst cause:{cause.number}, boot mode:({mode.number},6)\r\n\r\n",
+        causes=MappingProxyType(
+            {ResetCause.POWER_ON: Code(2, "EXT"), ResetCause.SOFTWARE: Code(2, "EXT")}
+        ),
+        download_mode=Code(1, "UART"),
+        flash_mode=Code(3, "FLASH"),
+        prompt="",
+    ),
+    "esp32": Personality(
+        rom_word=0x00F0_1D83,
+        revision=(3, 1),
+        banner="ets Jul 29 2019 12:21:46\r\n\r\n",
+        causes=MappingProxyType(
+            {
+                ResetCause.POWER_ON: Code(0x1, "POWERON_RESET"),
+                ResetCause.SOFTWARE: Code(0xC, "SW_CPU_RESET"),
+            }
+        ),
+        download_mode=Code(0x3, "DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2)"),
+        flash_mode=Code(0x13, "SPI_FAST_FLASH_BOOT"),
+    ),
+    "esp32s2": Personality(
+        rom_word=0x0000_07C6,
+        revision=(1, 0),
+        banner="ESP-ROM:esp32s2-rc4-20191025\r\nBuild:Oct 25 2019\r\n",
+        download_mode=Code(0x0, "DOWNLOAD(USB/UART0/1)"),
+        flash_mode=Code(0x8, "SPI_FAST_FLASH_BOOT"),
+    ),
+    "esp32s3": Personality(
+        revision=(0, 2),
+        banner="ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\n",
+        download_mode=Code(0x0, "DOWNLOAD(USB/UART0)"),
+        flash_mode=Code(0x8, "SPI_FAST_FLASH_BOOT"),
+    ),
+    "esp32c3": Personality(
+        rom_word=0x1B31_506F,
+        revision=(0, 4),
+        crash_report=_RISCV_CRASH_REPORT,
+        banner="ESP-ROM:esp32c3-api1-20210207\r\nBuild:Feb  7 2021\r\n",
+    ),
+}
+
+
+def personality_of(chip: Chip) -> Personality:
+    """Return the personality of a chip model."""
+    known = _PERSONALITIES.get(chip.key)
+    if known is not None:
+        return known
+    return Personality(
+        rom_word=chip.magic or 0,
+        crystal_mhz=chip.crystal.choices_mhz[0],
+        crash_report=_RISCV_CRASH_REPORT if chip.architecture is Architecture.RISCV else b"",
+        banner=f"ESP-ROM:{chip.key}-simulated\r\n",
+    )

@@ -1,0 +1,97 @@
+"""What runs in a simulated device, and what it sees of the device."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Protocol
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
+    from esploader.simulator.memory import Memory
+    from esploader.simulator.nor import NorFlash
+    from esploader.simulator.personality import Personality, ResetCause
+    from esploader.simulator.timings import Timings
+
+NEVER = float("inf")
+
+
+class Machine(Protocol):
+    """The device, seen from inside."""
+
+    moment: float
+    """The time at which the program does what it is doing."""
+
+    @property
+    def chip(self) -> Chip:
+        """The model."""
+
+    @property
+    def personality(self) -> Personality:
+        """What the chip facts do not say about it."""
+
+    @property
+    def memory(self) -> Memory:
+        """The address space."""
+
+    @property
+    def nor(self) -> NorFlash:
+        """The flash."""
+
+    @property
+    def timings(self) -> Timings:
+        """How long things take."""
+
+    def send(self, data: bytes, at: float) -> float:
+        """Send bytes from ``at`` on; return when the last one is out."""
+
+    def set_baudrate(self, baudrate: int) -> None:
+        """Set the device's own rate, for what is sent and received from now on."""
+
+    def halt(self) -> None:
+        """Stop the program; only a reset brings the device back."""
+
+    def restart(self, cause: ResetCause, at: float) -> None:
+        """Stop the program, and boot anew at ``at``."""
+
+    def run_application(self, at: float) -> None:
+        """Stop the program, and run the application in flash from ``at`` on."""
+
+    def execute(self, entry: int, at: float) -> None:
+        """Stop the program, and run what is in RAM at ``entry`` from ``at`` on."""
+
+
+class Program(abc.ABC):
+    """A program that talks on the UART."""
+
+    @abc.abstractmethod
+    def feed(self, data: bytes, start: float, byte_time: float) -> int:
+        """Receive bytes: the one at ``i`` is complete at ``start + (i + 1) * byte_time``.
+
+        Returns how many it took, which is fewer when it ended meanwhile.
+        """
+
+    @abc.abstractmethod
+    def advance(self, now: float) -> None:
+        """Do what is due by ``now``."""
+
+    @abc.abstractmethod
+    def next_event_time(self) -> float:
+        """Return when there is something to do without more input."""
+
+
+class Deaf(Program):
+    """A program that does not listen: an application, or nothing at all."""
+
+    @override
+    def feed(self, data: bytes, start: float, byte_time: float) -> int:
+        return len(data)
+
+    @override
+    def advance(self, now: float) -> None:
+        pass
+
+    @override
+    def next_event_time(self) -> float:
+        return NEVER

@@ -1,0 +1,62 @@
+"""ROM loader: downloads to RAM."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from esploader.protocol.opcodes import Opcode
+from esploader.simulator.framing import FRAME_BUFFER_SIZE
+from esploader.simulator.rom_command import (
+    INVALID_MESSAGE,
+    WRONG_CHECKSUM,
+    Download,
+    Outcome,
+    RefusedError,
+    xor_checksum,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from esploader.simulator.rom_command import Handler, Request, RomState
+
+_STAY: Final = 1
+
+
+def mem_begin(state: RomState, request: Request) -> Outcome:
+    """Expect blocks for RAM, at any address: the ROM does not look at it."""
+    *_, address = request.words(4)
+    # Nor does it hold the blocks against the size that was announced.
+    state.ram_download = Download(position=address, block_size=FRAME_BUFFER_SIZE)
+    return Outcome()
+
+
+def mem_data(state: RomState, request: Request) -> Outcome:
+    """Copy a block to RAM."""
+    download = state.ram_download
+    if download is None:
+        raise RefusedError(INVALID_MESSAGE)
+    data = download.take_block(request)
+    state.work(len(data) * state.machine.timings.copied_byte)
+    if xor_checksum(data) != request.checksum:
+        raise RefusedError(WRONG_CHECKSUM)
+    state.machine.memory.write(download.position, data)
+    download.position += len(data)
+    return Outcome()
+
+
+def mem_end(state: RomState, request: Request) -> Outcome:
+    """Jump to what was downloaded, or stay."""
+    flag, entry = request.words(2)
+    state.ram_download = None
+    if flag == _STAY:
+        return Outcome()
+    return Outcome(then=partial(state.machine.execute, entry), ends_loader=True)
+
+
+MEMORY_HANDLERS: Final[Mapping[Opcode, Handler]] = {
+    Opcode.MEM_BEGIN: mem_begin,
+    Opcode.MEM_DATA: mem_data,
+    Opcode.MEM_END: mem_end,
+}

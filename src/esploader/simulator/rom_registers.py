@@ -1,0 +1,90 @@
+"""ROM loader: synchronising, registers, baud rate, identity."""
+
+from __future__ import annotations
+
+import struct
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from esploader.protocol.opcodes import Opcode
+from esploader.simulator.rom_command import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from esploader.simulator.program import Machine
+    from esploader.simulator.rom_command import Handler, Request, RomState
+
+_WRITE_ENTRY_SIZE: Final = 16
+_WORD_MASK: Final = 0xFFFF_FFFF
+_MICROSECOND: Final = 1e-6
+
+# What the divider of a UART can make of its clock.
+_MIN_BAUDRATE: Final = 300
+_MAX_BAUDRATE: Final = 5_000_000
+
+_EMPTY_FRAME: Final = b"\xc0\xc0"
+
+# flags u32 | SPI_BOOT_CRYPT_CNT u8 | key purposes u8 x 7 [| chip id u32 | API version u32]
+_SECURITY_INFO: Final = struct.Struct("<IB7sII")
+# The seventh is no key; devices without any key burnt were seen to give 12.
+_NO_KEYS: Final = bytes((0, 0, 0, 0, 0, 0, 12))
+
+
+def sync(state: RomState, request: Request) -> Outcome:
+    """Set the value word to the first of the body; the response goes out eight times."""
+    (state.value,) = request.words(1)
+    return Outcome()
+
+
+def read_reg(state: RomState, request: Request) -> Outcome:
+    """Set the value word to what is at the address."""
+    (address,) = request.words(1)
+    state.value = state.machine.memory.read_word(address)
+    return Outcome()
+
+
+def write_reg(state: RomState, request: Request) -> Outcome:
+    """Write all entries of address, value, mask, delay. At least one, if need be left over."""
+    memory = state.machine.memory
+    count = max(request.size // _WRITE_ENTRY_SIZE, 1)
+    words = request.words(4 * count)
+    for start in range(0, 4 * count, 4):
+        address, value, mask, delay = words[start : start + 4]
+        if mask != _WORD_MASK:
+            value = (memory.read_word(address) & ~mask) | (value & mask)
+        memory.write_word(address, value)
+        state.work(delay * _MICROSECOND * state.machine.timings.requested_delay)
+    return Outcome()
+
+
+def change_baudrate(state: RomState, request: Request) -> Outcome:
+    """Change the rate once the response is out, and send an empty frame at the new one.
+
+    A rate that no divider gives is answered all the same, and nothing changes.
+    """
+    (baudrate,) = request.words(1)
+    if not _MIN_BAUDRATE <= baudrate <= _MAX_BAUDRATE:
+        return Outcome()
+    return Outcome(then=partial(_switch_baudrate, state.machine, baudrate))
+
+
+def _switch_baudrate(machine: Machine, baudrate: int, at: float) -> None:
+    machine.set_baudrate(baudrate)
+    machine.send(_EMPTY_FRAME, at)
+
+
+def get_security_info(state: RomState, _: Request) -> Outcome:
+    """Describe a device without any security feature in use."""
+    chip = state.machine.chip
+    info = _SECURITY_INFO.pack(0, 0, _NO_KEYS, chip.image_chip_id or 0, 0)
+    return Outcome(data=info[: chip.security_info_size])
+
+
+REGISTER_HANDLERS: Final[Mapping[Opcode, Handler]] = {
+    Opcode.SYNC: sync,
+    Opcode.READ_REG: read_reg,
+    Opcode.WRITE_REG: write_reg,
+    Opcode.CHANGE_BAUDRATE: change_baudrate,
+    Opcode.GET_SECURITY_INFO: get_security_info,
+}

@@ -1,0 +1,69 @@
+"""How long a simulated device takes for what it does.
+
+Sources: typical values of the datasheets of 3 V NOR flash parts (Winbond W25Q32JV,
+GigaDevice GD25Q32E): 45 ms a sector, 150 ms a 64 KiB block, 0.4 ms a page. What the ROM
+loader needs for itself is an estimate; only the order of magnitude matters.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Timings:
+    """Durations in seconds."""
+
+    uart_paced: bool = True
+    """Bytes take their time on the wire; otherwise they arrive as they are sent."""
+
+    enable_rise: float = 0.001
+    """From the release of EN until the chip starts and reads its straps: the RC circuit."""
+
+    boot: float = 0.004
+    """From the start of the chip until its ROM prints the first character."""
+
+    command: float = 50e-6
+    """What every command costs, whatever it does."""
+
+    requested_delay: float = 1.0
+    """Seconds for each second of delay that WRITE_REG asks for."""
+
+    copied_byte: float = 0.3e-6
+    """Checksum and copy of a byte that was received."""
+
+    hashed_byte: float = 1 / (4 * 1024 * 1024)
+    """Reading a byte from flash and hashing it."""
+
+    read_byte: float = 0.1e-6
+    """Reading a byte from flash."""
+
+    inflated_byte: float = 0.2e-6
+    """Producing a byte from compressed data."""
+
+    sector_erase: float = 0.045
+    block_erase: float = 0.150
+    """Erasing 64 KiB that are aligned."""
+    page_program: float = 0.0004
+    status_write: float = 0.005
+    """Writing a status register of the flash to its non-volatile cells."""
+
+
+UNPACED: Final = Timings(
+    uart_paced=False,
+    enable_rise=0.0,
+    boot=0.0,
+    command=0.0,
+    requested_delay=0.0,
+    copied_byte=0.0,
+    hashed_byte=0.0,
+    read_byte=0.0,
+    inflated_byte=0.0,
+    sector_erase=0.0,
+    block_erase=0.0,
+    page_program=0.0,
+    status_write=0.0,
+)
+"""Everything happens at once: for a device that is served to programs in real time."""

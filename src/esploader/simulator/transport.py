@@ -1,0 +1,155 @@
+"""The transport whose other end is a simulated device."""
+
+from __future__ import annotations
+
+import abc
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import attrs
+from typing_extensions import override
+
+from esploader.errors import TransportClosedError, TransportError
+from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
+from esploader.transport.clock import Clock, RealClock, VirtualClock
+
+if TYPE_CHECKING:
+    from esploader.simulator.device import SimulatedDevice
+
+_LOG = logging.getLogger(__name__)
+
+_CAPABILITIES = Capabilities(set_lines=True, set_lines_at_once=True, set_baudrate=True)
+
+
+@attrs.define(eq=False)
+class _Line(Transport):
+    """A serial line to a simulated device, whatever the clock.
+
+    Closing it writes the flash to its file, if it has one.
+    """
+
+    device: SimulatedDevice
+    _name: str = "sim://"
+    _baudrate: int | None = attrs.field(default=DEFAULT_BAUDRATE, kw_only=True)
+    _dtr: bool = attrs.field(default=False, init=False)
+    _rts: bool = attrs.field(default=False, init=False)
+    _free_at: float = attrs.field(default=float("-inf"), init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+    _changed: threading.Condition = attrs.field(factory=threading.Condition, init=False)
+
+    @property
+    @override
+    def name(self) -> str:
+        return self._name
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    @property
+    @override
+    def baudrate(self) -> int:
+        return self._baudrate if self._baudrate is not None else self.device.baudrate
+
+    @override
+    def read(self, deadline: float) -> bytes:
+        with self._changed:
+            while True:
+                self._check_open()
+                now = self.clock.now()
+                data = self.device.take_output(now, self._baudrate)
+                if data or now >= deadline:
+                    return data
+                self._wait(min(self.device.next_event_time(), deadline))
+
+    @override
+    def write(self, data: bytes) -> None:
+        with self._changed:
+            self._check_open()
+            start = max(self.clock.now(), self._free_at)
+            self._free_at = self.device.receive(data, start, self._baudrate)
+            self._changed.notify_all()
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        with self._changed:
+            self._check_open()
+            self._dtr = self._dtr if dtr is None else dtr
+            self._rts = self._rts if rts is None else rts
+            self.device.set_lines(dtr=self._dtr, rts=self._rts, now=self.clock.now())
+            self._changed.notify_all()
+
+    @override
+    def set_baudrate(self, baudrate: int) -> None:
+        with self._changed:
+            self._check_open()
+            self._baudrate = baudrate
+
+    @override
+    def discard_input(self) -> bytes:
+        with self._changed:
+            self._check_open()
+            return self.device.take_output(self.clock.now(), self._baudrate)
+
+    @override
+    def close(self) -> None:
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.notify_all()
+        try:
+            self.device.close()
+        except OSError as exc:
+            _LOG.warning("%s: the flash could not be written to its file: %s", self._name, exc)
+
+    @abc.abstractmethod
+    def _wait(self, until: float) -> None:
+        """Let time pass until that moment or until something changes. The lock is held."""
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TransportClosedError(self._name, "the port is closed")
+
+
+@attrs.define(eq=False)
+class SimulatedTransport(_Line):
+    """A device in virtual time: waiting takes no time, and all times are exact."""
+
+    _clock: VirtualClock = attrs.field(factory=VirtualClock, kw_only=True)
+
+    @property
+    @override
+    def clock(self) -> Clock:
+        return self._clock
+
+    @override
+    def _wait(self, until: float) -> None:
+        if until == float("inf"):
+            raise TransportError(self._name, "waiting without end for a device that is silent")
+        self._clock.advance_to(until)
+
+
+@attrs.define(eq=False)
+class RealTimeTransport(_Line):
+    """A device in real time, for those who serve it to other programs.
+
+    Safe to use from several threads: one may wait in :meth:`read` while others call the
+    rest. While nothing happens nothing is done.
+    """
+
+    _clock: RealClock = attrs.field(factory=RealClock, kw_only=True)
+
+    @property
+    @override
+    def clock(self) -> Clock:
+        return self._clock
+
+    @override
+    def _wait(self, until: float) -> None:
+        if until == float("inf"):
+            self._changed.wait()
+        else:
+            self._changed.wait(max(until - self._clock.now(), 0.0))
