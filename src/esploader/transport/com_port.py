@@ -89,6 +89,9 @@ _VALUE_SIZES: Final[dict[Code, int]] = {
 }
 """Sizes of the big-endian values, in bytes; SIGNATURE carries text instead."""
 
+_POLLED: Final = frozenset({Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE})
+"""Without a value a client asks for the state instead of waiting to be told."""
+
 
 @attrs.frozen
 class Signature:
@@ -137,6 +140,8 @@ def decode(payload: bytes, *, from_server: bool) -> ComPortMessage:
     if code is Code.SIGNATURE:
         return Signature(payload[1:])
     value = payload[1:]
+    if not value and code in _POLLED:
+        return Setting(code)
     if len(value) != _VALUE_SIZES[code]:
         raise ProtocolError(
             f"{code.name} has a value of {len(value)} bytes instead of {_VALUE_SIZES[code]}"

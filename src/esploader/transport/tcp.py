@@ -185,7 +185,7 @@ def _connect(
         # A request must not wait for the acknowledgement of the one before.
         unconnected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         unconnected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        unconnected.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        unconnected.settimeout(0)
     except OSError:
         unconnected.close()
         raise
