@@ -1,18 +1,21 @@
 """What a chip is, as data.
 
 Frozen classes without behaviour beyond arithmetic on their own fields. Nothing here
-takes a session: the layers above read registers and hand the words back.
+takes a session: the layers above read registers and hand the words back. What is wrong
+with a description is found when it is constructed, and is a :exc:`ValueError`.
 """
 
 from __future__ import annotations
 
 import enum
+import string
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from esploader.protocol.dialect import Dialect
 
@@ -20,20 +23,26 @@ KIB: Final = 1024
 MIB: Final = 1024 * 1024
 
 ADDRESS_SPACE_SIZE: Final = 1 << 32
+WORD_SIZE: Final = 4
+WORD_WIDTH: Final = 32
+
+MAJOR: Final = "major"
+"""In a condition: the major part of the revision."""
+
+MINOR: Final = "minor"
+"""In a condition: the minor part of the revision."""
 
 
 @enum.unique
 class Quirk(enum.Enum):
     """Behaviour no number can express. Ask for the quirk, never for the chip."""
 
-    MAC_OUI_FROM_CODE = enum.auto()
-    """The upper three bytes of the MAC are chosen by a code, unless they are burnt (ESP8266)."""
+    ECO0_READS_AS_LATER_REVISION = enum.auto()
+    """Devices of revision 0.0 carry another one in their eFuses.
 
-    SCATTERED_MAJOR_REVISION = enum.auto()
-    """The major revision is looked up from three bits in three registers (ESP32)."""
-
-    ECO0_BLOCK_REVISION = enum.auto()
-    """Some devices of revision 0.0 carry a wrong revision field (ESP32-S3)."""
+    They are known by eFuse block version 1.1 together with a minor revision whose lower
+    three bits are 0. ESP-IDF, components/hal/esp32s3/efuse_hal.c.
+    """
 
 
 @enum.unique
@@ -53,10 +62,14 @@ class Bits:
     width: int
 
     def __attrs_post_init__(self) -> None:
-        if not (0 <= self.lsb and 0 < self.width and self.lsb + self.width <= 32):
-            raise ValueError(f"{self!r} does not fit a 32-bit register")
-        if self.address % 4 or not 0 <= self.address < ADDRESS_SPACE_SIZE:
-            raise ValueError(f"{self!r} is not the address of a register")
+        if self.lsb < 0 or self.width < 1 or self.lsb + self.width > WORD_WIDTH:
+            raise ValueError(f"{self!r} does not fit a register")
+        if not _is_register(self.address):
+            raise ValueError(f"{self!r} is not at the address of a register")
+
+    def extract(self, words: Mapping[int, int]) -> int:
+        """Return the value, given the word at the address."""
+        return (words[self.address] >> self.lsb) & ((1 << self.width) - 1)
 
 
 @attrs.frozen(init=False)
@@ -66,6 +79,8 @@ class BitField:
     parts: tuple[Bits, ...]
 
     def __init__(self, *parts: Bits) -> None:
+        if not parts:
+            raise ValueError("a bit field has at least one part")
         self.__attrs_init__(parts)
 
     @property
@@ -82,12 +97,16 @@ class BitField:
         """Return the value, given the words at the parts' addresses."""
         value = 0
         for part in self.parts:
-            bits = (words[part.address] >> part.lsb) & ((1 << part.width) - 1)
-            value = (value << part.width) | bits
+            value = (value << part.width) | part.extract(words)
         return value
 
     def insert(self, value: int, words: Mapping[int, int]) -> dict[int, int]:
-        """Return the words at the parts' addresses, given ``value`` and what they held."""
+        """Return the words at the parts' addresses, given ``value`` and what they held.
+
+        Raises :exc:`ValueError` when the value does not fit.
+        """
+        if not 0 <= value < 1 << self.width:
+            raise ValueError(f"{value:#x} does not fit {self.width} bits")
         changed: dict[int, int] = {}
         for part in reversed(self.parts):
             mask = (1 << part.width) - 1
@@ -105,22 +124,36 @@ class Region:
     start: int = attrs.field(repr=hex)
     end: int = attrs.field(repr=hex)
 
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.start < self.end <= ADDRESS_SPACE_SIZE:
+            raise ValueError(f"{self!r} is not a range of the address space")
+
+    @property
+    def size(self) -> int:
+        """How many bytes the region has."""
+        return self.end - self.start
+
 
 @attrs.frozen
 class Field:
-    """A named value in the registers: an eFuse field, a strap."""
+    """A named value in the registers that tells devices of one chip apart."""
 
     name: str
     bits: BitField
     names: tuple[tuple[int, str], ...] = ()
     """What values are called, where they have names."""
 
+    def name_of(self, value: int) -> str:
+        """Return what ``value`` is called; empty where it has no name."""
+        return dict(self.names).get(value, "")
+
 
 @attrs.frozen
 class When:
     """A condition: the named field has one of the values.
 
-    Besides the fields of the chip, ``major`` and ``minor`` name the parts of the revision.
+    Besides the fields of the chip, :data:`MAJOR` and :data:`MINOR` name the parts of the
+    revision.
     """
 
     field: str
@@ -131,11 +164,21 @@ class When:
 class Label:
     """A text that applies when all conditions hold.
 
-    ``{name}`` in the text stands for what the field of that name is called.
+    ``{name}`` in the text stands for what the value of the field of that name is called.
     """
 
     text: str
     when: tuple[When, ...] = ()
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """Names of the fields in the text."""
+        return frozenset(name for _, name, _, _ in string.Formatter().parse(self.text) if name)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of all fields that the label depends on."""
+        return self.placeholders | {condition.field for condition in self.when}
 
 
 @attrs.frozen(kw_only=True)
@@ -143,8 +186,8 @@ class SpiRegisters:
     """The SPI peripheral in front of the flash, as offsets from ``base``."""
 
     base: int = attrs.field(repr=hex)
-    cmd: int = attrs.field(default=0x00, repr=hex)
-    addr: int = attrs.field(default=0x04, repr=hex)
+    cmd: int = attrs.field(repr=hex)
+    addr: int = attrs.field(repr=hex)
     usr: int = attrs.field(repr=hex)
     usr1: int = attrs.field(repr=hex)
     usr2: int = attrs.field(repr=hex)
@@ -155,16 +198,38 @@ class SpiRegisters:
     addr_is_msb_aligned: bool
     """A short address stands in the upper bits of ``addr``."""
 
+    def __attrs_post_init__(self) -> None:
+        offsets = (self.cmd, self.addr, self.usr, self.usr1, self.usr2, self.w0)
+        optional = (self.mosi_dlen, self.miso_dlen)
+        present = [*offsets, *(offset for offset in optional if offset is not None)]
+        if not all(_is_register(self.base + offset) for offset in present):
+            raise ValueError(f"{self!r} has a register outside the address space")
+        _require_unique("SPI register", present)
+
 
 @attrs.frozen(kw_only=True)
 class Crystal:
-    """How to find the frequency of the crystal: from the divider the ROM chose.
+    """The frequency of the crystal, or how to find it.
 
+    Where there is a choice, the divider that the ROM chose for the UART tells:
     frequency = baud rate x divider / ``uart_clock_ratio``, rounded to a choice.
     """
 
     choices_mhz: tuple[int, ...]
+    """In MHz, ascending."""
+
+    bounds_mhz: tuple[int, ...]
+    """Between each two choices, the estimate up to which the lower one is meant."""
+
     uart_clock_ratio: int
+    """How many times the crystal's frequency the UART is clocked with in the ROM."""
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.choices_mhz) != len(self.bounds_mhz) + 1:
+            raise ValueError(f"{self!r} needs one bound between each two choices")
+        ladder = sorted((*self.choices_mhz, *self.bounds_mhz))
+        if self.uart_clock_ratio < 1 or ladder[::2] != list(self.choices_mhz):
+            raise ValueError(f"{self!r} makes no sense")
 
 
 @attrs.frozen
@@ -175,8 +240,13 @@ class EfuseBlock:
     address: int = attrs.field(repr=hex)
     word_count: int
 
+    def __attrs_post_init__(self) -> None:
+        last = self.address + WORD_SIZE * (self.word_count - 1)
+        if self.word_count < 1 or not (_is_register(self.address) and _is_register(last)):
+            raise ValueError(f"{self!r} is not a range of registers")
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class Chip:
     """One chip model. Two devices of the same model share one ``Chip``."""
 
@@ -186,9 +256,9 @@ class Chip:
     architecture: Architecture
 
     image_chip_id: int | None
-    """In the header of images and in GET_SECURITY_INFO."""
+    """In the header of images and, from the ESP32-S3 on, in GET_SECURITY_INFO."""
 
-    magic: int | None = attrs.field(repr=lambda value: "None" if value is None else hex(value))
+    magic: int | None
     """The word at 0x4000_1000, for chips that are told apart by it."""
 
     security_info_size: int | None
@@ -198,8 +268,20 @@ class Chip:
     """What the ROM loader speaks."""
 
     mac: BitField
-    major_revision: BitField
-    minor_revision: BitField
+    """The MAC address from the factory, 48 bits."""
+    mac_oui_code: BitField | None
+    """Stands for the upper half of the MAC address where that half was not burnt."""
+    mac_ouis: tuple[tuple[int, int], ...]
+    """Codes, and the upper half of the MAC address that each stands for."""
+    unique_id: BitField | None
+    """The number that users of the ESP8266 know as its chip id."""
+
+    major_revision: BitField | None
+    """``None`` where the silicon does not tell its revision."""
+    major_revision_codes: tuple[tuple[int, int], ...]
+    """What values of ``major_revision`` mean, others 0; empty where they mean themselves."""
+    minor_revision: BitField | None
+
     fields: tuple[Field, ...]
     descriptions: tuple[Label, ...]
     """The first that applies names the device: package and variant."""
@@ -207,32 +289,87 @@ class Chip:
     """Of each group the first that applies is a feature of the device."""
 
     efuse_blocks: tuple[EfuseBlock, ...]
+    flash_crypt_count: BitField | None
+    """Flash encryption is on when it has an odd number of bits set."""
+    secure_boot_v1: BitField | None
+    secure_boot_v2: BitField | None
+    """On the ESP32 it has an effect from revision 3.0 on."""
+    secure_download: BitField | None
+    """Restricts the loader to Secure Download Mode."""
+    manual_encrypt_disabled: BitField | None
+    """The loader cannot encrypt what it writes."""
+    key_purposes: tuple[BitField, ...]
+    """What each of the key blocks is for."""
+    key_purpose_names: tuple[tuple[int, str], ...]
+
     spi: SpiRegisters
+    flash_pads: tuple[BitField, ...]
+    """The GPIOs of the flash as SPI_ATTACH takes them, most significant first: HD, CS, D,
+    Q, CLK, each in 6 bits. Empty where the ROM looks them up by itself."""
     uart_clock_divider: Bits
-    uart_date_register: int = attrs.field(repr=hex)
+    uart_date_register: int
     """A harmless register, to write to when only the delay of WRITE_REG is wanted."""
     crystal: Crystal
 
     memory: tuple[Region, ...]
+    """Address order is not promised, and regions may overlap."""
 
-    bootloader_offset: int = attrs.field(repr=hex)
+    bootloader_offset: int
     flash_sizes: tuple[tuple[str, int], ...]
     """Names of flash sizes and their code in the high nibble of the image header."""
     flash_frequencies: tuple[tuple[str, int], ...]
     """Names of flash frequencies and their code in the low nibble of the image header."""
-    flash_modes: tuple[tuple[str, int], ...] = (("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3))
+    flash_modes: tuple[tuple[str, int], ...]
+    """Names of flash modes and their code in the image header."""
     encrypted_write_alignment: int | None
+    """In bytes; ``None`` where flash cannot be encrypted."""
     supports_4_byte_addresses: bool
+    """Flash beyond 16 MiB is within reach."""
     mmu_page_sizes: tuple[int, ...]
-    uf2_family: int = attrs.field(repr=hex)
+    """In bytes; empty where flash is not mapped in pages."""
+    uf2_family: int
 
+    strapping: Bits
+    """The straps as they were latched at reset."""
+    boot_strap: Bits
+    """Which of them is 0 in download mode."""
     boot_strap_gpio: int
     """Low at reset: the ROM enters download mode."""
     has_usb_serial_jtag: bool
     usb_otg_pid: int | None
     """USB product id in download mode over USB-OTG; ``None`` where there is none."""
 
-    quirks: frozenset[Quirk] = frozenset()
+    quirks: frozenset[Quirk]
+
+    def __attrs_post_init__(self) -> None:
+        if self.image_chip_id is None and self.magic is None:
+            raise ValueError(f"{self.name} cannot be recognised")
+        if not _is_register(self.uart_date_register):
+            raise ValueError(f"{self.uart_date_register:#x} is not the address of a register")
+        if (self.mac_oui_code is None) != (not self.mac_ouis):
+            raise ValueError(f"{self.name} needs a code for the OUI and their list, or neither")
+        if (self.major_revision is None) != (self.minor_revision is None):
+            raise ValueError(f"{self.name} has one half of a revision")
+        _require_unique("region", [region.name for region in self.memory])
+        _require_unique("field", [field.name for field in self.fields])
+        _require_unique("eFuse block", [block.name for block in self.efuse_blocks])
+        for table in (self.flash_sizes, self.flash_frequencies, self.flash_modes):
+            _require_unique("flash parameter", [name for name, _ in table])
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        known = {field.name for field in self.fields}
+        in_conditions = known | {MAJOR, MINOR}
+        for label in (*self.descriptions, *(label for group in self.features for label in group)):
+            if not label.placeholders <= known or not label.fields <= in_conditions:
+                raise ValueError(f"{self.name}: {label!r} depends on a field that is not there")
+        if not self.descriptions or self.descriptions[-1].when:
+            raise ValueError(f"{self.name} needs a description that always applies")
+
+    @override
+    def __repr__(self) -> str:
+        # All the facts would bury whatever they are printed with.
+        return f"<Chip {self.name}>"
 
     @property
     def key(self) -> str:
@@ -245,3 +382,15 @@ class Chip:
             if field.name == name:
                 return field
         raise KeyError(name)
+
+
+def _is_register(address: int) -> bool:
+    return 0 <= address < ADDRESS_SPACE_SIZE and address % WORD_SIZE == 0
+
+
+def _require_unique(what: str, values: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"there are two of {what} {value!r}")
+        seen.add(value)

@@ -1,0 +1,195 @@
+"""ESP32.
+
+Sources:
+
+* eFuses: Technical Reference Manual 5.2, "eFuse Controller"; ESP-IDF,
+  ``components/efuse/esp32/esp_efuse_table.csv`` and
+  ``components/soc/esp32/include/soc/efuse_reg.h`` (packages, SPI pads). The three bits of
+  the major revision: ESP-IDF, ``components/hal/esp32/efuse_hal.c``.
+* Names and features: what esptool 5.6.0 prints for given eFuses (each bit alone, every
+  package with every number of cores and major revision).
+* Registers: ESP-IDF, ``components/soc/esp32/include/soc/``: ``reg_base.h``, ``spi_reg.h``
+  (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
+* Memory: the same directory, ``soc.h``, "Overall memory map".
+* Straps: Technical Reference Manual 5.2, "IO_MUX and GPIO Matrix", GPIO_STRAP_REG;
+  esptool documentation, "Boot Mode Selection".
+* Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
+  ``components/bootloader_support/include/esp_app_format.h``.
+* Layout of the argument of SPI_ATTACH: observed, see ``flash_pads``.
+* UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from esploader.chips.model import (
+    KIB,
+    MAJOR,
+    Architecture,
+    BitField,
+    Bits,
+    Chip,
+    Crystal,
+    EfuseBlock,
+    Field,
+    Label,
+    Region,
+    SpiRegisters,
+    When,
+)
+from esploader.protocol import dialect
+
+_EFUSE: Final = 0x3FF5_A000
+_UART: Final = 0x3FF4_0000
+_GPIO_STRAP: Final = 0x3FF4_4038
+_SYSCON_DATE: Final = 0x3FF6_607C
+
+
+def _block0(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 4 * word, lsb, width)
+
+
+def _package(number: int) -> When:
+    return When("package", (number,))
+
+
+_SINGLE_CORE: Final = When("app_cpu_disabled", (1,))
+_V3: Final = When(MAJOR, (3,))
+
+ESP32: Final = Chip(
+    name="ESP32",
+    architecture=Architecture.XTENSA,
+    image_chip_id=0,
+    magic=0x00F0_1D83,
+    security_info_size=None,
+    rom=dialect.ESP32_ROM,
+    mac=BitField(_block0(2, 0, 16), _block0(1, 0, 32)),
+    mac_oui_code=None,
+    mac_ouis=(),
+    unique_id=None,
+    major_revision=BitField(Bits(_SYSCON_DATE, 31, 1), _block0(5, 20, 1), _block0(3, 15, 1)),
+    major_revision_codes=((0b000, 0), (0b001, 1), (0b011, 2), (0b111, 3)),
+    minor_revision=BitField(_block0(5, 24, 2)),
+    fields=(
+        Field("package", BitField(_block0(3, 2, 1), _block0(3, 9, 3))),
+        Field("app_cpu_disabled", BitField(_block0(3, 0, 1))),
+        Field("bluetooth_disabled", BitField(_block0(3, 1, 1))),
+        # Rated at all, and if so, low.
+        Field("cpu_frequency", BitField(_block0(3, 13, 1), _block0(3, 12, 1))),
+        Field("block3_reserved", BitField(_block0(3, 14, 1))),
+        Field("adc_vref", BitField(_block0(4, 8, 5))),
+        Field(
+            "coding_scheme",
+            BitField(_block0(6, 0, 2)),
+            names=(
+                (0, "None"),
+                (1, "3/4"),
+                (2, "Repeat (UNSUPPORTED)"),
+                (3, "None (may contain encoding data)"),
+            ),
+        ),
+    ),
+    descriptions=(
+        Label("ESP32-S0WDQ6", (_package(0), _SINGLE_CORE)),
+        Label("ESP32-D0WDQ6-V3", (_package(0), _V3)),
+        Label("ESP32-D0WDQ6", (_package(0),)),
+        Label("ESP32-S0WD", (_package(1), _SINGLE_CORE)),
+        Label("ESP32-D0WD-V3", (_package(1), _V3)),
+        Label("ESP32-D0WD", (_package(1),)),
+        Label("ESP32-D2WD", (_package(2),)),
+        Label("ESP32-U4WDH", (_package(4),)),
+        Label("ESP32-PICO-V3", (_package(5), _V3)),
+        Label("ESP32-PICO-D4", (_package(5),)),
+        Label("ESP32-PICO-V3-02", (_package(6),)),
+        Label("ESP32-D0WDR2-V3", (_package(7),)),
+        Label("Unknown ESP32"),
+    ),
+    features=(
+        (Label("Wi-Fi"),),
+        (Label("BT", (When("bluetooth_disabled", (0,)),)),),
+        (Label("Single Core + LP Core", (_SINGLE_CORE,)), Label("Dual Core + LP Core")),
+        (
+            Label("240MHz", (When("cpu_frequency", (0b10,)),)),
+            Label("160MHz", (When("cpu_frequency", (0b11,)),)),
+        ),
+        (Label("Embedded Flash", (When("package", (2, 4, 5, 6)),)),),
+        (Label("Embedded PSRAM", (_package(6),)),),
+        (Label("Vref calibration in eFuse", (When("adc_vref", tuple(range(1, 32))),)),),
+        (Label("BLK3 partially reserved", (When("block3_reserved", (1,)),)),),
+        (Label("Coding Scheme {coding_scheme}"),),
+    ),
+    efuse_blocks=(
+        EfuseBlock("BLOCK0", _EFUSE, 7),
+        EfuseBlock("BLOCK1", _EFUSE + 0x38, 8),
+        EfuseBlock("BLOCK2", _EFUSE + 0x58, 8),
+        EfuseBlock("BLOCK3", _EFUSE + 0x78, 8),
+    ),
+    flash_crypt_count=BitField(_block0(0, 20, 7)),
+    secure_boot_v1=BitField(_block0(6, 4, 1)),
+    secure_boot_v2=BitField(_block0(6, 5, 1)),
+    secure_download=None,
+    manual_encrypt_disabled=BitField(_block0(6, 7, 1)),
+    key_purposes=(),
+    key_purpose_names=(),
+    spi=SpiRegisters(
+        base=0x3FF4_2000,
+        cmd=0x00,
+        addr=0x04,
+        usr=0x1C,
+        usr1=0x20,
+        usr2=0x24,
+        mosi_dlen=0x28,
+        miso_dlen=0x2C,
+        w0=0x80,
+        addr_is_msb_aligned=True,
+    ),
+    # esptool 5.6.0 sends them to this ROM, and to no later one, in SPI_ATTACH.
+    flash_pads=(
+        BitField(_block0(3, 4, 5)),
+        BitField(_block0(5, 15, 5)),
+        BitField(_block0(5, 10, 5)),
+        BitField(_block0(5, 5, 5)),
+        BitField(_block0(5, 0, 5)),
+    ),
+    uart_clock_divider=Bits(_UART + 0x14, 0, 20),
+    uart_date_register=_UART + 0x78,
+    crystal=Crystal(choices_mhz=(26, 40, 48), bounds_mhz=(33, 45), uart_clock_ratio=1),
+    memory=(
+        Region("drom", 0x3F40_0000, 0x3F80_0000),
+        Region("extram", 0x3F80_0000, 0x3FC0_0000),
+        Region("rtc_dram", 0x3FF8_0000, 0x3FF8_2000),
+        Region("dram", 0x3FFA_E000, 0x4000_0000),
+        Region("irom_mask", 0x4000_0000, 0x4007_0000),
+        Region("cache_pro", 0x4007_0000, 0x4007_8000),
+        Region("cache_app", 0x4007_8000, 0x4008_0000),
+        Region("iram", 0x4008_0000, 0x400A_0000),
+        Region("diram", 0x400A_0000, 0x400C_0000),
+        Region("rtc_iram", 0x400C_0000, 0x400C_2000),
+        Region("irom", 0x400D_0000, 0x4040_0000),
+        Region("rtc_data", 0x5000_0000, 0x5000_2000),
+    ),
+    bootloader_offset=0x1000,
+    flash_sizes=(
+        ("1MB", 0x0),
+        ("2MB", 0x1),
+        ("4MB", 0x2),
+        ("8MB", 0x3),
+        ("16MB", 0x4),
+        ("32MB", 0x5),
+        ("64MB", 0x6),
+        ("128MB", 0x7),
+    ),
+    flash_frequencies=(("40m", 0x0), ("26m", 0x1), ("20m", 0x2), ("80m", 0xF)),
+    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    encrypted_write_alignment=32,
+    supports_4_byte_addresses=False,
+    mmu_page_sizes=(64 * KIB,),
+    uf2_family=0x1C5F_21B0,
+    strapping=Bits(_GPIO_STRAP, 0, 16),
+    boot_strap=Bits(_GPIO_STRAP, 4, 1),
+    boot_strap_gpio=0,
+    has_usb_serial_jtag=False,
+    usb_otg_pid=None,
+    quirks=frozenset(),
+)

@@ -1,0 +1,213 @@
+"""ESP32-S2.
+
+Sources:
+
+* eFuses: Technical Reference Manual, "eFuse Controller"; ESP-IDF,
+  ``components/efuse/esp32s2/esp_efuse_table.csv``; addresses:
+  ``components/soc/esp32s2/include/soc/efuse_reg.h``.
+* Names and features: what esptool 5.6.0 prints for given eFuses (each bit alone, every
+  version of flash with every version of PSRAM).
+* Registers: ESP-IDF, ``components/soc/esp32s2/include/soc/``: ``reg_base.h``,
+  ``spi_mem_reg.h`` (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
+* Memory: the same directory, ``soc.h``, "Overall memory map".
+* Straps: the same directory, ``boot_mode.h``; esptool documentation, "Boot Mode
+  Selection".
+* Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
+  ``components/bootloader_support/include/esp_app_format.h``.
+* Key purposes: ESP-IDF, ``components/efuse/esp32s2/include/esp_efuse_chip.h``.
+* USB product id: espressif/usb-pids, "Reserved PIDs".
+* UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from esploader.chips.model import (
+    KIB,
+    Architecture,
+    BitField,
+    Bits,
+    Chip,
+    Crystal,
+    EfuseBlock,
+    Field,
+    Label,
+    Region,
+    SpiRegisters,
+    When,
+)
+from esploader.protocol import dialect
+
+_EFUSE: Final = 0x3F41_A000
+_UART: Final = 0x3F40_0000
+_GPIO_STRAP: Final = 0x3F40_4038
+
+
+def _block0(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x2C + 4 * word, lsb, width)
+
+
+def _block1(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x44 + 4 * word, lsb, width)
+
+
+def _block2(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x5C + 4 * word, lsb, width)
+
+
+def _embedded(flash: int, psram: int) -> tuple[When, When]:
+    return When("flash_version", (flash,)), When("psram_version", (psram,))
+
+
+ESP32_S2: Final = Chip(
+    name="ESP32-S2",
+    architecture=Architecture.XTENSA,
+    image_chip_id=2,
+    magic=0x0000_07C6,
+    security_info_size=12,
+    rom=dialect.ESP32_S2_ROM,
+    mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
+    mac_oui_code=None,
+    mac_ouis=(),
+    unique_id=None,
+    major_revision=BitField(_block1(3, 18, 2)),
+    major_revision_codes=(),
+    minor_revision=BitField(_block1(3, 20, 1), _block1(4, 4, 3)),
+    fields=(
+        Field(
+            "flash_version",
+            BitField(_block1(3, 21, 4)),
+            names=((0, "No Embedded Flash"), (1, "Embedded Flash 2MB"), (2, "Embedded Flash 4MB")),
+        ),
+        Field(
+            "psram_version",
+            BitField(_block1(3, 28, 4)),
+            names=((0, "No Embedded PSRAM"), (1, "Embedded PSRAM 2MB"), (2, "Embedded PSRAM 4MB")),
+        ),
+        Field(
+            "block2_version",
+            BitField(_block2(4, 4, 3)),
+            names=(
+                (0, "No calibration in BLK2 of efuse"),
+                (1, "ADC and temperature sensor calibration in BLK2 of eFuse V1"),
+                (2, "ADC and temperature sensor calibration in BLK2 of eFuse V2"),
+            ),
+        ),
+    ),
+    descriptions=(
+        Label("ESP32-S2", _embedded(flash=0, psram=0)),
+        Label("ESP32-S2FH2", _embedded(flash=1, psram=0)),
+        Label("ESP32-S2FH4", _embedded(flash=2, psram=0)),
+        Label("ESP32-S2R2", _embedded(flash=0, psram=1)),
+        Label("ESP32-S2FNR2", _embedded(flash=2, psram=1)),
+        Label("Unknown ESP32-S2"),
+    ),
+    features=(
+        (Label("Wi-Fi"),),
+        (Label("Single Core"),),
+        (Label("240MHz"),),
+        (
+            Label("{flash_version}", (When("flash_version", (0, 1, 2)),)),
+            Label("Unknown Embedded Flash"),
+        ),
+        (
+            Label("{psram_version}", (When("psram_version", (0, 1, 2)),)),
+            Label("Unknown Embedded PSRAM"),
+        ),
+        (
+            Label("{block2_version}", (When("block2_version", (0, 1, 2)),)),
+            Label("Unknown calibration in BLK2"),
+        ),
+    ),
+    efuse_blocks=(
+        EfuseBlock("BLOCK0", _EFUSE + 0x2C, 6),
+        EfuseBlock("BLOCK1", _EFUSE + 0x44, 6),
+        EfuseBlock("BLOCK2", _EFUSE + 0x5C, 8),
+        EfuseBlock("BLOCK3", _EFUSE + 0x7C, 8),
+        EfuseBlock("BLOCK_KEY0", _EFUSE + 0x9C, 8),
+        EfuseBlock("BLOCK_KEY1", _EFUSE + 0xBC, 8),
+        EfuseBlock("BLOCK_KEY2", _EFUSE + 0xDC, 8),
+        EfuseBlock("BLOCK_KEY3", _EFUSE + 0xFC, 8),
+        EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
+        EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
+        EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
+    ),
+    flash_crypt_count=BitField(_block0(2, 18, 3)),
+    secure_boot_v1=None,
+    secure_boot_v2=BitField(_block0(3, 20, 1)),
+    secure_download=BitField(_block0(4, 5, 1)),
+    manual_encrypt_disabled=BitField(_block0(1, 19, 1)),
+    key_purposes=(
+        BitField(_block0(2, 24, 4)),
+        BitField(_block0(2, 28, 4)),
+        BitField(_block0(3, 0, 4)),
+        BitField(_block0(3, 4, 4)),
+        BitField(_block0(3, 8, 4)),
+        BitField(_block0(3, 12, 4)),
+    ),
+    key_purpose_names=(
+        (0, "USER/EMPTY"),
+        (1, "RESERVED"),
+        (2, "XTS_AES_256_KEY_1"),
+        (3, "XTS_AES_256_KEY_2"),
+        (4, "XTS_AES_128_KEY"),
+        (5, "HMAC_DOWN_ALL"),
+        (6, "HMAC_DOWN_JTAG"),
+        (7, "HMAC_DOWN_DIGITAL_SIGNATURE"),
+        (8, "HMAC_UP"),
+        (9, "SECURE_BOOT_DIGEST0"),
+        (10, "SECURE_BOOT_DIGEST1"),
+        (11, "SECURE_BOOT_DIGEST2"),
+    ),
+    spi=SpiRegisters(
+        base=0x3F40_2000,
+        cmd=0x00,
+        addr=0x04,
+        usr=0x18,
+        usr1=0x1C,
+        usr2=0x20,
+        mosi_dlen=0x24,
+        miso_dlen=0x28,
+        w0=0x58,
+        addr_is_msb_aligned=False,
+    ),
+    flash_pads=(),
+    uart_clock_divider=Bits(_UART + 0x14, 0, 20),
+    uart_date_register=_UART + 0x74,
+    crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    memory=(
+        Region("drom", 0x3F00_0000, 0x3FF8_0000),
+        Region("extram", 0x3F50_0000, 0x3FF8_0000),
+        Region("rtc_dram", 0x3FF9_E000, 0x3FFA_0000),
+        Region("dram", 0x3FFB_0000, 0x4000_0000),
+        Region("irom_mask", 0x4000_0000, 0x4002_0000),
+        Region("iram", 0x4002_0000, 0x4007_0000),
+        Region("rtc_iram", 0x4007_0000, 0x4007_2000),
+        Region("irom", 0x4008_0000, 0x4080_0000),
+        Region("rtc_data", 0x5000_0000, 0x5000_2000),
+    ),
+    bootloader_offset=0x1000,
+    flash_sizes=(
+        ("1MB", 0x0),
+        ("2MB", 0x1),
+        ("4MB", 0x2),
+        ("8MB", 0x3),
+        ("16MB", 0x4),
+        ("32MB", 0x5),
+        ("64MB", 0x6),
+        ("128MB", 0x7),
+    ),
+    flash_frequencies=(("40m", 0x0), ("26m", 0x1), ("20m", 0x2), ("80m", 0xF)),
+    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    encrypted_write_alignment=16,
+    supports_4_byte_addresses=False,
+    mmu_page_sizes=(64 * KIB,),
+    uf2_family=0xBFDD_4EEE,
+    strapping=Bits(_GPIO_STRAP, 0, 16),
+    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap_gpio=0,
+    has_usb_serial_jtag=False,
+    usb_otg_pid=0x0002,
+    quirks=frozenset(),
+)

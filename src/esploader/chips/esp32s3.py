@@ -1,0 +1,212 @@
+"""ESP32-S3.
+
+Sources:
+
+* eFuses: Technical Reference Manual, "eFuse Controller"; ESP-IDF,
+  ``components/efuse/esp32s3/esp_efuse_table.csv``; addresses:
+  ``components/soc/esp32s3/include/soc/efuse_reg.h``.
+* Names and features: what esptool 5.6.0 prints for given eFuses (each bit alone, every
+  package, capacity and vendor).
+* Registers: ESP-IDF, ``components/soc/esp32s3/include/soc/``: ``reg_base.h``,
+  ``spi_mem_reg.h`` (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
+* Memory: the same directory, ``soc.h``, "Overall memory map".
+* Straps: the same directory, ``boot_mode.h``; esptool documentation, "Boot Mode
+  Selection".
+* Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
+  ``components/bootloader_support/include/esp_app_format.h``.
+* Key purposes: ESP-IDF, ``components/efuse/esp32s3/include/esp_efuse_chip.h``.
+* USB product id: espressif/usb-pids, "Reserved PIDs".
+* UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from esploader.chips.model import (
+    KIB,
+    Architecture,
+    BitField,
+    Bits,
+    Chip,
+    Crystal,
+    EfuseBlock,
+    Field,
+    Label,
+    Quirk,
+    Region,
+    SpiRegisters,
+    When,
+)
+from esploader.protocol import dialect
+
+_EFUSE: Final = 0x6000_7000
+_UART: Final = 0x6000_0000
+_GPIO_STRAP: Final = 0x6000_4038
+
+
+def _block0(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x2C + 4 * word, lsb, width)
+
+
+def _block1(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x44 + 4 * word, lsb, width)
+
+
+def _block2(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x5C + 4 * word, lsb, width)
+
+
+ESP32_S3: Final = Chip(
+    name="ESP32-S3",
+    architecture=Architecture.XTENSA,
+    image_chip_id=9,
+    magic=None,
+    security_info_size=20,
+    rom=dialect.ROM,
+    mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
+    mac_oui_code=None,
+    mac_ouis=(),
+    unique_id=None,
+    major_revision=BitField(_block1(5, 24, 2)),
+    major_revision_codes=(),
+    minor_revision=BitField(_block1(5, 23, 1), _block1(3, 18, 3)),
+    fields=(
+        Field("package", BitField(_block1(3, 21, 3))),
+        Field("block_major_version", BitField(_block2(4, 0, 2))),
+        Field("block_minor_version", BitField(_block1(3, 24, 3))),
+        Field("flash_capacity", BitField(_block1(3, 27, 3)), names=((1, "8MB"), (2, "4MB"))),
+        Field(
+            "flash_vendor",
+            BitField(_block1(4, 0, 3)),
+            names=((1, "XMC"), (2, "GD"), (3, "FM"), (4, "TT"), (5, "BY")),
+        ),
+        Field(
+            "psram_capacity",
+            BitField(_block1(5, 19, 1), _block1(4, 3, 2)),
+            names=((1, "8MB"), (2, "2MB"), (3, "16MB"), (4, "4MB")),
+        ),
+        Field("psram_vendor", BitField(_block1(4, 7, 2)), names=((1, "AP_3v3"), (2, "AP_1v8"))),
+    ),
+    descriptions=(
+        Label("ESP32-S3 (QFN56)", (When("package", (0,)),)),
+        Label("ESP32-S3-PICO-1 (LGA56)", (When("package", (1,)),)),
+        Label("Unknown ESP32-S3"),
+    ),
+    features=(
+        (Label("Wi-Fi"),),
+        (Label("BT 5 (LE)"),),
+        (Label("Dual Core + LP Core"),),
+        (Label("240MHz"),),
+        (
+            Label(
+                "Embedded Flash {flash_capacity} ({flash_vendor})",
+                (When("flash_capacity", (1, 2)),),
+            ),
+            Label(
+                "Unknown Embedded Flash ({flash_vendor})",
+                (When("flash_capacity", (3, 4, 5, 6, 7)),),
+            ),
+        ),
+        (
+            Label(
+                "Embedded PSRAM {psram_capacity} ({psram_vendor})",
+                (When("psram_capacity", (1, 2, 3, 4)),),
+            ),
+            Label(
+                "Unknown Embedded PSRAM ({psram_vendor})",
+                (When("psram_capacity", (5, 6, 7)),),
+            ),
+        ),
+    ),
+    efuse_blocks=(
+        EfuseBlock("BLOCK0", _EFUSE + 0x2C, 6),
+        EfuseBlock("BLOCK1", _EFUSE + 0x44, 6),
+        EfuseBlock("BLOCK2", _EFUSE + 0x5C, 8),
+        EfuseBlock("BLOCK3", _EFUSE + 0x7C, 8),
+        EfuseBlock("BLOCK_KEY0", _EFUSE + 0x9C, 8),
+        EfuseBlock("BLOCK_KEY1", _EFUSE + 0xBC, 8),
+        EfuseBlock("BLOCK_KEY2", _EFUSE + 0xDC, 8),
+        EfuseBlock("BLOCK_KEY3", _EFUSE + 0xFC, 8),
+        EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
+        EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
+        EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
+    ),
+    flash_crypt_count=BitField(_block0(2, 18, 3)),
+    secure_boot_v1=None,
+    secure_boot_v2=BitField(_block0(3, 20, 1)),
+    secure_download=BitField(_block0(4, 5, 1)),
+    manual_encrypt_disabled=BitField(_block0(1, 20, 1)),
+    key_purposes=(
+        BitField(_block0(2, 24, 4)),
+        BitField(_block0(2, 28, 4)),
+        BitField(_block0(3, 0, 4)),
+        BitField(_block0(3, 4, 4)),
+        BitField(_block0(3, 8, 4)),
+        BitField(_block0(3, 12, 4)),
+    ),
+    key_purpose_names=(
+        (0, "USER/EMPTY"),
+        (1, "RESERVED"),
+        (2, "XTS_AES_256_KEY_1"),
+        (3, "XTS_AES_256_KEY_2"),
+        (4, "XTS_AES_128_KEY"),
+        (5, "HMAC_DOWN_ALL"),
+        (6, "HMAC_DOWN_JTAG"),
+        (7, "HMAC_DOWN_DIGITAL_SIGNATURE"),
+        (8, "HMAC_UP"),
+        (9, "SECURE_BOOT_DIGEST0"),
+        (10, "SECURE_BOOT_DIGEST1"),
+        (11, "SECURE_BOOT_DIGEST2"),
+    ),
+    spi=SpiRegisters(
+        base=0x6000_2000,
+        cmd=0x00,
+        addr=0x04,
+        usr=0x18,
+        usr1=0x1C,
+        usr2=0x20,
+        mosi_dlen=0x24,
+        miso_dlen=0x28,
+        w0=0x58,
+        addr_is_msb_aligned=False,
+    ),
+    flash_pads=(),
+    uart_clock_divider=Bits(_UART + 0x14, 0, 12),
+    uart_date_register=_UART + 0x7C,
+    crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    memory=(
+        Region("drom", 0x3C00_0000, 0x3D00_0000),
+        Region("extram", 0x3D00_0000, 0x3E00_0000),
+        Region("dram", 0x3FC8_8000, 0x3FD0_0000),
+        Region("irom_mask", 0x4000_0000, 0x4001_A100),
+        Region("iram", 0x4037_0000, 0x403E_0000),
+        Region("irom", 0x4200_0000, 0x4400_0000),
+        Region("rtc_data", 0x5000_0000, 0x5000_2000),
+        Region("rtc_iram", 0x600F_E000, 0x6010_0000),
+        Region("rtc_dram", 0x600F_E000, 0x6010_0000),
+    ),
+    bootloader_offset=0x0,
+    flash_sizes=(
+        ("1MB", 0x0),
+        ("2MB", 0x1),
+        ("4MB", 0x2),
+        ("8MB", 0x3),
+        ("16MB", 0x4),
+        ("32MB", 0x5),
+        ("64MB", 0x6),
+        ("128MB", 0x7),
+    ),
+    flash_frequencies=(("40m", 0x0), ("26m", 0x1), ("20m", 0x2), ("80m", 0xF)),
+    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    encrypted_write_alignment=16,
+    supports_4_byte_addresses=True,
+    mmu_page_sizes=(64 * KIB,),
+    uf2_family=0xC47E_5767,
+    strapping=Bits(_GPIO_STRAP, 0, 16),
+    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap_gpio=0,
+    has_usb_serial_jtag=True,
+    usb_otg_pid=0x0009,
+    quirks=frozenset({Quirk.ECO0_READS_AS_LATER_REVISION}),
+)

@@ -1,0 +1,60 @@
+"""The chips this library knows, and how to find one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from esploader.chips.esp32 import ESP32
+from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32s2 import ESP32_S2
+from esploader.chips.esp32s3 import ESP32_S3
+from esploader.chips.esp8266 import ESP8266
+from esploader.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
+
+_IGNORED: Final = str.maketrans("", "", "-()")
+
+
+def registered(*chips: Chip) -> tuple[Chip, ...]:
+    """Return ``chips``, made sure that each can be told from the others.
+
+    Raises :exc:`ValueError` when two share a name, a chip id or a magic word.
+    """
+    for values in (
+        [chip.key for chip in chips],
+        [chip.image_chip_id for chip in chips if chip.image_chip_id is not None],
+        [chip.magic for chip in chips if chip.magic is not None],
+    ):
+        if len(set(values)) != len(values):
+            raise ValueError(f"two chips share one of {values}")
+    return chips
+
+
+CHIPS: Final[tuple[Chip, ...]] = registered(ESP8266, ESP32, ESP32_S2, ESP32_S3, ESP32_C3)
+"""All chips, the oldest first."""
+
+
+def chip_by_name(name: str) -> Chip:
+    """Return the chip of that name; case, ``-``, ``(`` and ``)`` do not matter.
+
+    Raises :exc:`~esploader.errors.UnsupportedError`, which lists the names, when no chip
+    has it.
+    """
+    key = name.lower().translate(_IGNORED)
+    for chip in CHIPS:
+        if chip.key == key:
+            return chip
+    known = ", ".join(chip.key for chip in CHIPS)
+    raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {known}")
+
+
+def chip_by_image_id(image_chip_id: int) -> Chip | None:
+    """Return the chip with that id in images and in GET_SECURITY_INFO, if there is one."""
+    return next((chip for chip in CHIPS if chip.image_chip_id == image_chip_id), None)
+
+
+def chip_by_magic(magic: int) -> Chip | None:
+    """Return the chip with that word at 0x4000_1000, if there is one."""
+    return next((chip for chip in CHIPS if chip.magic == magic), None)
