@@ -1,1 +1,25 @@
-"""Chips made of software."""
+"""A chip made of software: ROM loader, flash, registers, reset circuit and serial line.
+
+A :class:`SimulatedDevice` does no I/O; :class:`SimulatedTransport` connects it in virtual
+time, :class:`RealTimeTransport` in real time, and a ``sim://`` URL describes one in a line.
+"""
+
+from __future__ import annotations
+
+from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.device import SimulatedDevice
+from esploader.simulator.timings import UNPACED, Timings
+from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
+from esploader.simulator.url import open_simulated, parse
+
+__all__ = [
+    "UNPACED",
+    "DeviceConfig",
+    "InitialState",
+    "RealTimeTransport",
+    "SimulatedDevice",
+    "SimulatedTransport",
+    "Timings",
+    "open_simulated",
+    "parse",
+]

@@ -65,6 +65,7 @@ class SimulatedDevice:
     _dtr: bool = attrs.field(default=False, init=False)
     _rts: bool = attrs.field(default=False, init=False)
     _powered: bool = attrs.field(default=True, init=False)
+    _downloads: bool = attrs.field(init=False)
     _boot_at: float = attrs.field(default=NEVER, init=False)
     _boot_cause: ResetCause = attrs.field(default=ResetCause.POWER_ON, init=False)
 
@@ -79,12 +80,11 @@ class SimulatedDevice:
         self.memory.fix({_ROM_WORD_ADDRESS: self.personality.rom_word})
         self.memory.fix(build_efuses(self.config, self.personality))
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
+        self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
         self._transmitter = Transmitter(self.timings.uart_paced)
-        if self.config.state is InitialState.DOWNLOAD:
-            self._program = RomLoader(self)
-        else:
-            self._program = Deaf()
+        self._downloads = self.config.state is InitialState.DOWNLOAD
+        self._program = RomLoader(self) if self._downloads else Deaf()
 
     @property
     def chip(self) -> Chip:
@@ -230,6 +230,11 @@ class SimulatedDevice:
     def _understands(self, stretch: Stretch) -> bool:
         return stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate)
 
+    def _read_straps(self) -> int:
+        """Return the straps as they were latched when it booted."""
+        mode = self.personality.download_mode if self._downloads else self.personality.flash_mode
+        return mode.number << self.chip.strapping.lsb
+
     def _deliver(self, limit: float) -> bool:
         """Give the program what has arrived by ``limit``; tell whether there was anything."""
         if not self._inbox:
@@ -267,7 +272,7 @@ class SimulatedDevice:
         """Read the strap, and start what it says."""
         at, self._boot_at = self._boot_at + self.timings.boot, NEVER
         self.boot_count += 1
-        download = self._strap_is_low
+        self._downloads = download = self._strap_is_low
         self.baudrate = self.personality.boot_baudrate or DEFAULT_BAUDRATE
         log = rom_log(self.personality, self._boot_cause, download=download)
         if not download:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from esploader.chips.model import Quirk
-
 if TYPE_CHECKING:
     from esploader.chips.model import BitField, Chip
     from esploader.simulator.config import DeviceConfig
     from esploader.simulator.personality import Personality
 
 MAC_SIZE: Final = 6
-
-# The major revision as the three bits that the ESP32 spreads over three registers.
-_SCATTERED_MAJOR: Final = (0b000, 0b001, 0b011, 0b111)
 
 _SEED_MASK: Final = 0xFF_FFFF
 
@@ -31,9 +26,7 @@ def build_efuses(config: DeviceConfig, personality: Personality) -> dict[int, in
         for block in chip.efuse_blocks
         for index in range(block.word_count)
     }
-    major, minor = config.revision if config.revision is not None else personality.revision
-    _insert(chip.major_revision, _major_code(chip, major), "major revision", words)
-    _insert(chip.minor_revision, minor, "minor revision", words)
+    _insert_revision(config.revision, personality.revision, chip, words)
     for name, value in {**personality.efuses, **config.efuses}.items():
         try:
             field = chip.field(name)
@@ -45,17 +38,25 @@ def build_efuses(config: DeviceConfig, personality: Personality) -> dict[int, in
 
 
 def _insert(field: BitField, value: int, name: str, words: dict[int, int]) -> None:
-    if not 0 <= value < 1 << field.width:
-        raise ValueError(f"{name} {value} does not fit {field.width} bits")
-    words |= field.insert(value, words)
+    try:
+        words |= field.insert(value, words)
+    except ValueError as exc:
+        raise ValueError(f"{name}: {exc}") from exc
 
 
-def _major_code(chip: Chip, major: int) -> int:
-    if Quirk.SCATTERED_MAJOR_REVISION not in chip.quirks:
-        return major
-    if not 0 <= major < len(_SCATTERED_MAJOR):
+def _insert_revision(
+    asked: tuple[int, int] | None, usual: tuple[int, int], chip: Chip, words: dict[int, int]
+) -> None:
+    if chip.major_revision is None or chip.minor_revision is None:
+        if asked is not None:
+            raise ValueError(f"{chip.name} does not tell its revision")
+        return
+    major, minor = usual if asked is None else asked
+    codes = {meaning: code for code, meaning in chip.major_revision_codes}
+    if codes and major not in codes:
         raise ValueError(f"{chip.name} has no major revision {major}")
-    return _SCATTERED_MAJOR[major]
+    _insert(chip.major_revision, codes.get(major, major), "major revision", words)
+    _insert(chip.minor_revision, minor, "minor revision", words)
 
 
 def _mac(config: DeviceConfig, personality: Personality) -> int:

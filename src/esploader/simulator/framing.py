@@ -70,7 +70,7 @@ class RomFrameDecoder:
         if self._escaped:
             self.reset()
             return closing + 1, FramingError.BROKEN_ESCAPE
-        frame = bytes(self._frame[:FRAME_BUFFER_SIZE])
+        frame = bytes(self._frame)
         self.reset()
         return closing + 1, frame
 
@@ -100,5 +100,4 @@ class RomFrameDecoder:
         return None
 
     def _append(self, content: bytes) -> None:
-        if len(self._frame) <= FRAME_BUFFER_SIZE:
-            self._frame += content
+        self._frame += content[: FRAME_BUFFER_SIZE - len(self._frame)]

@@ -1,0 +1,157 @@
+"""``sim://`` URLs: a simulated device, described in one line.
+
+``sim://CHIP?OPTION=VALUE&…``, every option at most once:
+
+* ``flash``: size, ``256KB`` to ``128MB`` (4MB)
+* ``state``: ``app``, it runs its application, or ``download``, its loader waits (app)
+* ``mac``: ``24:0a:c4:00:00:01``
+* ``revision``: ``MAJOR.MINOR``
+* ``file``: path of a file that holds the content of the flash
+* ``seed``: a number that makes two devices differ
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from esploader.chips.model import KIB, MIB
+from esploader.chips.registry import chip_by_name
+from esploader.errors import UnsupportedError, UrlError
+from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.device import SimulatedDevice
+from esploader.simulator.efuses import MAC_SIZE
+from esploader.simulator.timings import UNPACED, Timings
+from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
+from esploader.transport.base import DEFAULT_BAUDRATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SCHEME: Final = "sim"
+
+_SIZE: Final = re.compile(r"([0-9]{1,4})(KB|MB)")
+_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
+_REVISION: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})")
+_SEED: Final = re.compile(r"[0-9]{1,9}")
+_UNITS: Final = {"KB": KIB, "MB": MIB}
+
+
+def parse(url: str) -> DeviceConfig:
+    """Return what a ``sim://`` URL describes.
+
+    Raises:
+        UrlError: it names no chip we know, or an option or a value that does not exist.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != SCHEME:
+        raise UrlError(url, "a simulated device is sim://CHIP")
+    if parts.path.strip("/") or parts.fragment:
+        raise UrlError(url, "only options may follow the chip")
+    try:
+        chip = chip_by_name(parts.netloc)
+    except UnsupportedError as exc:
+        raise UrlError(url, f"no chip is called {parts.netloc!r}") from exc
+    config = DeviceConfig(chip=chip)
+    seen: set[str] = set()
+    for name, value in _options(url, parts.query):
+        option = _OPTIONS.get(name)
+        if option is None or name in seen:
+            reason = "no option is called" if option is None else "twice the option"
+            raise UrlError(url, f"{reason} {name!r}")
+        seen.add(name)
+        try:
+            config = option(config, value)
+        except ValueError as exc:
+            raise UrlError(url, f"{name}={value}: {exc}") from exc
+    return config
+
+
+def open_simulated(url: str, *, baudrate: int = DEFAULT_BAUDRATE) -> SimulatedTransport:
+    """Make the device that a ``sim://`` URL describes, and connect to it, in virtual time.
+
+    Raises:
+        UrlError: as :func:`parse`, or the device cannot be made that way.
+    """
+    config = parse(url)
+    try:
+        device = SimulatedDevice(config)
+    except (ValueError, OSError) as exc:
+        raise UrlError(url, str(exc)) from exc
+    return SimulatedTransport(device, url, baudrate=baudrate)
+
+
+def open_served(
+    config: DeviceConfig, url: str | None = None, *, paced: bool = False
+) -> RealTimeTransport:
+    """Make a device and connect to it in real time.
+
+    ``paced`` makes it take the time that a UART and a flash take; otherwise it is as quick
+    as it can.
+
+    Raises:
+        UrlError: the device cannot be made that way.
+    """
+    name = url or f"{SCHEME}://{config.chip.key}"
+    timings = Timings() if paced else UNPACED
+    try:
+        device = SimulatedDevice(config, timings)
+    except (ValueError, OSError) as exc:
+        raise UrlError(name, str(exc)) from exc
+    return RealTimeTransport(device, name)
+
+
+def _options(url: str, query: str) -> Iterator[tuple[str, str]]:
+    for option in query.split("&") if query else ():
+        name, equals, value = option.partition("=")
+        if not equals or not value:
+            raise UrlError(url, f"{option!r} is not OPTION=VALUE")
+        yield name, unquote(value)
+
+
+def _set_flash(config: DeviceConfig, value: str) -> DeviceConfig:
+    match = _SIZE.fullmatch(value)
+    if match is None:
+        raise ValueError("a size is written 512KB or 4MB")
+    return attrs.evolve(config, flash_size=int(match[1]) * _UNITS[match[2]])
+
+
+def _set_state(config: DeviceConfig, value: str) -> DeviceConfig:
+    return attrs.evolve(config, state=InitialState(value))
+
+
+def _set_mac(config: DeviceConfig, value: str) -> DeviceConfig:
+    if _MAC.fullmatch(value) is None:
+        raise ValueError(f"a MAC address is {MAC_SIZE} pairs of hexadecimal digits")
+    return attrs.evolve(config, mac=bytes.fromhex(value.replace(":", "")))
+
+
+def _set_revision(config: DeviceConfig, value: str) -> DeviceConfig:
+    match = _REVISION.fullmatch(value)
+    if match is None:
+        raise ValueError("a revision is MAJOR.MINOR")
+    return attrs.evolve(config, revision=(int(match[1]), int(match[2])))
+
+
+def _set_file(config: DeviceConfig, value: str) -> DeviceConfig:
+    return attrs.evolve(config, flash_file=Path(value))
+
+
+def _set_seed(config: DeviceConfig, value: str) -> DeviceConfig:
+    if _SEED.fullmatch(value) is None:
+        raise ValueError("a seed is a number of up to nine digits")
+    return attrs.evolve(config, seed=int(value))
+
+
+_OPTIONS: Final[dict[str, Callable[[DeviceConfig, str], DeviceConfig]]] = {
+    "flash": _set_flash,
+    "state": _set_state,
+    "mac": _set_mac,
+    "revision": _set_revision,
+    "file": _set_file,
+    "seed": _set_seed,
+}

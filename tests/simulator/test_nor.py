@@ -1,0 +1,175 @@
+"""NOR flash: programming clears bits, only erasing sets them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from esploader.simulator.nor import NorFlash, jedec_id
+from esploader.simulator.timings import UNPACED, Timings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = 256 * 1024
+SECTOR = 4096
+
+offsets = st.integers(0, SIZE - 1) | st.integers(0, 5000) | st.integers(SIZE - 5000, SIZE - 1)
+contents = st.binary(max_size=600) | st.integers(0, 255).map(lambda value: bytes((value,)) * 5000)
+
+
+def make_flash(size: int = SIZE, timings: Timings = UNPACED) -> NorFlash:
+    return NorFlash(size, timings)
+
+
+class FlashAgainstPlainBytes(RuleBasedStateMachine):
+    """The sparse cells behave like a plain array of bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flash = make_flash()
+        self.model = bytearray(b"\xff" * SIZE)
+
+    @rule(offset=offsets, data=contents)
+    def program(self, offset: int, data: bytes) -> None:
+        self.flash.program(offset, data)
+        for position, value in enumerate(data):
+            self.model[(offset + position) % SIZE] &= value
+
+    @rule(offset=offsets, data=contents)
+    def program_page(self, offset: int, data: bytes) -> None:
+        self.flash.program_page(offset, data)
+        page = offset - offset % 256
+        latest = {(offset + position) % 256: value for position, value in enumerate(data)}
+        for position, value in latest.items():
+            self.model[page + position] &= value
+
+    @rule(offset=offsets, size=st.integers(0, 3 * SECTOR) | st.just(65536) | st.just(SIZE))
+    def erase(self, offset: int, size: int) -> None:
+        self.flash.erase(offset, size)
+        first, last = offset // SECTOR, -(-(offset + size) // SECTOR)
+        for sector in range(first, last) if size else ():
+            start = sector * SECTOR % SIZE
+            self.model[start : start + SECTOR] = b"\xff" * SECTOR
+
+    @rule(offset=offsets, size=st.integers(0, 9000))
+    def read(self, offset: int, size: int) -> None:
+        expected = (bytes(self.model) * 2)[offset : offset + size]
+        assert self.flash.read(offset, size) == expected
+        assert self.flash.md5(offset, size) == hashlib.md5(expected).digest()  # noqa: S324
+
+    @invariant()
+    def agrees(self) -> None:
+        assert self.flash.read(0, SIZE) == self.model
+
+
+FlashAgainstPlainBytes.TestCase.settings = settings(max_examples=25, stateful_step_count=12)
+TestFlashAgainstPlainBytes = FlashAgainstPlainBytes.TestCase
+
+
+@given(offset=offsets, first=contents, second=contents)
+def test_programming_only_clears_bits(offset: int, first: bytes, second: bytes) -> None:
+    flash = make_flash()
+    flash.program(offset, first)
+    before = flash.read(0, SIZE)
+
+    flash.program(offset, second)
+
+    before_bits = int.from_bytes(before, "big")
+    assert before_bits & int.from_bytes(flash.read(0, SIZE), "big") == int.from_bytes(
+        flash.read(0, SIZE), "big"
+    )
+
+
+def test_blank_flash_takes_no_memory_and_reads_as_ff() -> None:
+    flash = make_flash(128 * 1024 * 1024)
+
+    assert flash.read(100 * 1024 * 1024, 8) == b"\xff" * 8
+
+
+def test_erasing_counts_per_sector() -> None:
+    flash = make_flash()
+    flash.erase(0x1000, 1)
+    flash.erase(0, 0x3000)
+
+    assert flash.erase_counts == {0: 1, 1: 2, 2: 1}
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "seconds"),
+    [
+        (0, 1, 0.045),
+        (0, 0x2000, 0.090),
+        (0, 0x10000, 0.150),
+        (0x1000, 0x10000, 16 * 0.045),
+        (0xF000, 0x12000, 0.045 + 0.150 + 0.045),
+        (0, 0, 0.0),
+    ],
+)
+def test_aligned_blocks_erase_in_one_go(offset: int, size: int, seconds: float) -> None:
+    assert make_flash(timings=Timings()).erase(offset, size) == pytest.approx(seconds)
+
+
+def test_programming_takes_time_per_page_touched() -> None:
+    flash = make_flash(timings=Timings())
+
+    assert flash.program(0xFF, b"\x00\x00") == pytest.approx(0.0008)
+    assert flash.program(0, b"") == 0.0
+
+
+@pytest.mark.parametrize("size", [0, 4096, 3 * 1024 * 1024, 256 * 1024 * 1024])
+def test_sizes_that_no_part_has_are_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        make_flash(size)
+
+
+@pytest.mark.parametrize(
+    ("size", "code"),
+    [(256 << 10, 0x12), (4 << 20, 0x16), (16 << 20, 0x18), (32 << 20, 0x19), (64 << 20, 0x20)],
+)
+def test_jedec_id_carries_the_size(size: int, code: int) -> None:
+    assert jedec_id(size) == bytes((0xC8, 0x40, code))
+
+
+def test_content_survives_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "flash.bin"
+    flash = make_flash()
+    flash.program(0x1234, b"hello")
+    flash.save(path)
+
+    again = make_flash()
+    again.load(path)
+
+    assert path.stat().st_size == SIZE
+    assert again.read(0, SIZE) == flash.read(0, SIZE)
+
+
+def test_a_short_file_leaves_the_rest_blank(tmp_path: Path) -> None:
+    path = tmp_path / "flash.bin"
+    path.write_bytes(b"\x00" * 5000)
+    flash = make_flash()
+    flash.load(path)
+
+    assert flash.read(0, 5002) == b"\x00" * 5000 + b"\xff\xff"
+
+
+def test_a_file_larger_than_the_flash_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "flash.bin"
+    path.write_bytes(bytes(SIZE + 1))
+
+    with pytest.raises(ValueError, match="larger"):
+        make_flash().load(path)
+
+
+def test_timings_without_pace_are_all_zero() -> None:
+    durations = {
+        name: value for name, value in attrs.asdict(UNPACED).items() if name != "uart_paced"
+    }
+
+    assert not any(durations.values())
