@@ -47,10 +47,8 @@ class PortSettings:
     _transport: Transport
     _dtr: bool = attrs.field(default=False, init=False)
     _rts: bool = attrs.field(default=False, init=False)
-    _first_baudrate: int = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._first_baudrate = self._transport.baudrate
+    _first_baudrate: int | None = attrs.field(default=None, init=False)
+    """The rate before the client set one; ``None`` as long as it has not."""
 
     def apply(self, request: Setting) -> Setting:
         """Make the setting and return how the port is set now.
@@ -77,6 +75,8 @@ class PortSettings:
     def set_baudrate(self, baudrate: int) -> int:
         """Set the rate unless it is 0, which asks; return the rate that is set."""
         if baudrate != com_port.ASK:
+            if self._first_baudrate is None:
+                self._first_baudrate = self._transport.baudrate
             try:
                 self._transport.set_baudrate(baudrate)
             except TransportClosedError:
@@ -94,8 +94,10 @@ class PortSettings:
             self._set_lines(rts=False)
         if self._dtr:
             self._set_lines(dtr=False)
-        if self._transport.baudrate != self._first_baudrate:
-            self.set_baudrate(self._first_baudrate)
+        if self._first_baudrate is not None:
+            if self._transport.baudrate != self._first_baudrate:
+                self.set_baudrate(self._first_baudrate)
+            self._first_baudrate = None
 
     def _control(self, value: int) -> int:
         match value:

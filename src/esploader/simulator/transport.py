@@ -147,6 +147,15 @@ class RealTimeTransport(_Line):
     def clock(self) -> Clock:
         return self._clock
 
+    def next_event(self) -> float | None:
+        """Return when :meth:`read` can first return something new; ``None`` for never.
+
+        Anything done to the device may change the answer.
+        """
+        with self._changed:
+            moment = self.device.next_event_time()
+        return None if moment == float("inf") else moment
+
     @override
     def _wait(self, until: float) -> None:
         if until == float("inf"):
