@@ -110,7 +110,7 @@ def test_lines_and_rates_reach_the_port_in_order_with_the_bytes() -> None:
                 ("baudrate", 115200),
                 ("lines", (False, None)),
                 ("lines", (None, True)),
-                ("lines", (True, None)),
+                ("lines", (True, None)),  # at the latest with the next bytes or settings
                 ("baudrate", 921600),
             ]
             assert client.baudrate == 921600
@@ -138,6 +138,35 @@ def test_a_client_that_leaves_releases_its_lines_without_a_reset(
 
         # Never RTS alone: that would hold the chip in reset for a moment.
         assert fake.happened(len(released) + 1) == [*released, ("baudrate", 115200)]
+
+
+def test_a_reset_over_the_network_has_no_moment_in_which_the_chip_starts() -> None:
+    fake = WatchedTransport()
+    with serving(fake) as server:
+        url = server.listen_rfc2217()
+        server.start()
+        with Rfc2217Transport.open(url) as client:
+            client.set_lines(dtr=False, rts=True)
+            client.set_lines(dtr=True)
+            client.set_lines(rts=False)
+            fake.happened(2)
+            assert fake.happened(3) == [
+                ("lines", (False, None)),
+                ("lines", (None, True)),
+                ("lines", (True, False)),
+            ]
+
+
+def test_dtr_is_asserted_in_the_end_though_nothing_follows() -> None:
+    fake = WatchedTransport()
+    with serving(fake) as server:
+        url = server.listen_rfc2217()
+        server.start()
+        with Rfc2217Transport.open(url) as client:
+            client.set_lines(rts=True)
+            client.set_lines(dtr=True)
+            fake.happened(3)
+            assert fake.happened(1) == [("lines", (True, None))]
 
 
 def test_a_client_that_touches_no_line_leaves_none_touched() -> None:

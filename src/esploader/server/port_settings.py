@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import CapabilityError, TransportClosedError, TransportError
+from esploader.server.lines import Lines
 from esploader.transport import com_port
 from esploader.transport.com_port import Code, Control, Purge, Setting
 
@@ -45,10 +46,12 @@ class PortSettings:
     """
 
     _transport: Transport
-    _dtr: bool = attrs.field(default=False, init=False)
-    _rts: bool = attrs.field(default=False, init=False)
+    lines: Lines = attrs.field(init=False)
     _first_baudrate: int | None = attrs.field(default=None, init=False)
     """The rate before the client set one; ``None`` as long as it has not."""
+
+    def __attrs_post_init__(self) -> None:
+        self.lines = Lines(self._transport)
 
     def apply(self, request: Setting) -> Setting:
         """Make the setting and return how the port is set now.
@@ -56,6 +59,8 @@ class PortSettings:
         Raises:
             TransportClosedError: the port is gone.
         """
+        if request.code is not Code.SET_CONTROL:
+            self.lines.settle()
         match request.code:
             case Code.SET_BAUDRATE:
                 return Setting(Code.SET_BAUDRATE, self.set_baudrate(request.value))
@@ -86,14 +91,8 @@ class PortSettings:
         return self._transport.baudrate
 
     def restore(self) -> None:
-        """Release what the client asserted, set the baud rate of the beginning; no reset."""
-        if self._dtr and self._rts and self._transport.capabilities.set_lines_at_once:
-            self._set_lines(dtr=False, rts=False)
-        # RTS first: DTR first would leave RTS alone asserted, which resets the chip.
-        if self._rts:
-            self._set_lines(rts=False)
-        if self._dtr:
-            self._set_lines(dtr=False)
+        """Release the lines and set the baud rate of the beginning; no reset."""
+        self.lines.release()
         if self._first_baudrate is not None:
             if self._transport.baudrate != self._first_baudrate:
                 self.set_baudrate(self._first_baudrate)
@@ -102,19 +101,13 @@ class PortSettings:
     def _control(self, value: int) -> int:
         match value:
             case Control.DTR_ON | Control.DTR_OFF:
-                self._set_lines(dtr=value == Control.DTR_ON)
+                self.lines.set_dtr(value == Control.DTR_ON)
                 return value
             case Control.RTS_ON | Control.RTS_OFF:
-                self._set_lines(rts=value == Control.RTS_ON)
+                self.lines.set_rts(value == Control.RTS_ON)
                 return value
             case Control.ASK_DTR:
-                return Control.DTR_ON if self._dtr else Control.DTR_OFF
+                return Control.DTR_ON if self.lines.dtr else Control.DTR_OFF
             case Control.ASK_RTS:
-                return Control.RTS_ON if self._rts else Control.RTS_OFF
+                return Control.RTS_ON if self.lines.rts else Control.RTS_OFF
         return _ABSENT.get(value, Control.NO_INBOUND_FLOW_CONTROL)
-
-    def _set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
-        self._dtr = self._dtr if dtr is None else dtr
-        self._rts = self._rts if rts is None else rts
-        if self._transport.capabilities.set_lines:
-            self._transport.set_lines(dtr=dtr, rts=rts)

@@ -52,7 +52,11 @@ class Relay:
         """After how long :meth:`pump` has something to do by itself; ``None`` for never."""
         if self._pending:
             return 0.0
-        return self._port.seconds_to_wait() if self.wants_port else None
+        waits = (
+            self._settings.lines.seconds_to_wait(),
+            self._port.seconds_to_wait() if self.wants_port else None,
+        )
+        return min((each for each in waits if each is not None), default=None)
 
     def attach(self, client: Client) -> None:
         """Relay between the port and ``client`` from now on.
@@ -89,6 +93,7 @@ class Relay:
             TransportError: the port failed.
             ClientGoneError: the client is gone.
         """
+        self._settings.lines.settle_in_time()
         if self._pending:
             self._advance(self._pending.popleft())
         if self.client is not None and self.client.can_take:
@@ -104,6 +109,7 @@ class Relay:
             if self.client is not None:
                 self.client.answer(answer)
             return
+        self._settings.lines.settle()
         piece, rest = request[:WRITE_SIZE], request[WRITE_SIZE:]
         if rest:
             self._pending.appendleft(rest)
