@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from esploader.connector import connect
     from esploader.device import Device
     from esploader.errors import EsploaderError
-    from esploader.pyserial_port import register_pyserial
     from esploader.transport.ports import list_ports
+    from esploader.urlhandler import register_pyserial
     from esploader.urls import open_transport
 
 __all__ = [
@@ -39,7 +39,7 @@ _HOMES = {
     "connect": "esploader.connector",
     "list_ports": "esploader.transport.ports",
     "open_transport": "esploader.urls",
-    "register_pyserial": "esploader.pyserial_port",
+    "register_pyserial": "esploader.urlhandler",
 }
 
 

@@ -192,9 +192,8 @@ def _identify(session: Session, expected: Chip | None) -> Device:
     security_info = answers.security_info
     if security_info is not None and security_info.secure_download_mode:
         return Device(session, found, None, security_info)
-    addresses = identity_addresses(found)
-    words = session.execute_all([ReadReg(address) for address in addresses])
-    identity = identify(found, dict(zip(addresses, words, strict=True)), session.transport.baudrate)
+    words = session.read_words(identity_addresses(found))
+    identity = identify(found, words, session.transport.baudrate)
     return Device(session, found, identity, security_info)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.chips.security import SecurityInfo
 from esploader.errors import UnsupportedError
 from esploader.flash.jedec import FlashId
 from esploader.flash.spi import READ_ID, READ_STATUS, FlashPort, SpiTransaction
@@ -14,6 +15,7 @@ from esploader.protocol.commands import (
     ChangeBaudrate,
     FlashBegin,
     FlashEnd,
+    GetSecurityInfo,
     ReadReg,
     RegisterWrite,
     WriteReg,
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from esploader.chips.identity import Identity, Revision
     from esploader.chips.model import Chip
-    from esploader.chips.security import SecurityInfo
     from esploader.session import Session
 
 _JEDEC_ID_SIZE: Final = 3
@@ -70,7 +71,8 @@ class Device:
     _flash: FlashPort = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._flash = FlashPort(self.session, self.chip)
+        pads = 0 if self.identity is None else self.identity.flash_pads
+        self._flash = FlashPort(self.session, self.chip, pads)
 
     @property
     def port(self) -> str:
@@ -83,6 +85,15 @@ class Device:
         return self.security_info is not None and self.security_info.secure_download_mode
 
     @property
+    def chip_id(self) -> int | None:
+        """The number that users of the ESP8266 know as chip id; ``None`` on other chips.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        return self._known_identity("reading the chip id").unique_id
+
+    @property
     def mac(self) -> str:
         """The MAC address from the factory, as six pairs of hexadecimal digits.
 
@@ -92,13 +103,22 @@ class Device:
         return self._known_identity("reading the MAC").mac
 
     @property
-    def revision(self) -> Revision:
-        """The revision of the silicon.
+    def revision(self) -> Revision | None:
+        """The revision of the silicon; ``None`` where the chip does not tell.
 
         Raises:
             UnsupportedError: the device is in Secure Download Mode.
         """
         return self._known_identity("reading the revision").revision
+
+    def get_security_info(self) -> SecurityInfo:
+        """Ask for the security state.
+
+        Raises:
+            UnsupportedError: this loader cannot tell.
+            CommandError: the loader failed.
+        """
+        return SecurityInfo.decode(self.session.execute(GetSecurityInfo()))
 
     def flash_id(self) -> FlashId:
         """Return what the flash chip says it is.

@@ -71,7 +71,9 @@ class NoPortError(EsploaderError):
     def __str__(self) -> str:
         if not self.candidates:
             return "no port was named and no serial port was found"
-        return f"no port was named and there are several: {', '.join(self.candidates)}"
+        return (
+            f"no port was named and none of these is the obvious one: {', '.join(self.candidates)}"
+        )
 
 
 @attrs.define(eq=False)

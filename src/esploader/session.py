@@ -15,7 +15,7 @@ from esploader.errors import (
     TransportError,
     UnsupportedError,
 )
-from esploader.protocol.commands import Command, Sync
+from esploader.protocol.commands import Command, ReadReg, Sync
 from esploader.protocol.connection import (
     Completed,
     Connection,
@@ -27,7 +27,7 @@ from esploader.protocol.connection import (
 from esploader.protocol.slip import Noise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from esploader.protocol.dialect import Dialect
     from esploader.transport.base import Transport
@@ -167,6 +167,34 @@ class Session:
                 self._bursts_work = False
                 outcomes += [self._exchange_stubbornly(command) for command in window]
         return cast("list[ResultT | CommandFailedError]", outcomes[len(deferred) :])
+
+    def read_words(self, addresses: Iterable[int]) -> dict[int, int]:
+        """Read registers whose values do not change, and make sure of them.
+
+        Neither the request nor the response of READ_REG is protected: a byte lost on the
+        line can make it the value of another register. So each is read twice, and all
+        again until both agree; in a burst that costs no round trip. Where it would, it is
+        done once the line has shown itself unreliable.
+
+        Raises:
+            ProtocolError: it never agreed.
+            EsploaderError: as :meth:`execute`.
+        """
+        commands = [ReadReg(address) for address in dict.fromkeys(addresses)]
+        if self.dialect.receive_ring_size is None and self._bursts_work:
+            values = self.execute_all(commands)
+            if self._bursts_work:
+                return {
+                    command.address: value for command, value in zip(commands, values, strict=True)
+                }
+        for _ in range(_ATTEMPTS):
+            values = self.execute_all([*commands, *commands])
+            first, second = values[: len(commands)], values[len(commands) :]
+            if first == second:
+                return {
+                    command.address: value for command, value in zip(commands, first, strict=True)
+                }
+        raise ProtocolError("the same registers read differently every time")
 
     def defer(self, command: Command[object]) -> None:
         """Have ``command`` carried out in front of the next ones; nobody needs its result."""

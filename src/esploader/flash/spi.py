@@ -86,6 +86,8 @@ class FlashPort:
 
     _session: Session
     _chip: Chip
+    _pads: int
+    """The GPIOs of the flash, as SPI_ATTACH takes them; 0 for the usual ones."""
     _is_attached: bool = attrs.field(default=False, init=False)
 
     def transact(self, transaction: SpiTransaction) -> bytes:
@@ -129,7 +131,7 @@ class FlashPort:
 
     def _attach_command(self) -> Command[None]:
         if Opcode.SPI_ATTACH in self._session.dialect.opcodes:
-            return SpiAttach()
+            return SpiAttach(self._pads)
         # The ROM of the ESP8266 attaches the flash when a download begins.
         return FlashBegin(erase_size=0, block_count=0, block_size=0, offset=0)
 

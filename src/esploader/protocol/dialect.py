@@ -159,12 +159,13 @@ ANY_ROM: Final = Dialect(
     md5_is_hex=True,
     spi_attach_size=8,
     begin_has_encrypt_word=False,
-    receive_ring_size=None,
+    receive_ring_size=0x80,
     max_write_reg_entries=1,
     flash_block_size=0x400,
     ram_block_size=0x1800,
 )
-"""What is safe to assume of a ROM loader before the chip is known."""
+"""What is safe to assume of a ROM loader before the chip is known: the hardware of every
+UART holds 128 bytes."""
 
 STUB: Final = Dialect(
     name="stub",

@@ -1,0 +1,142 @@
+"""The command line as argparse sees it. Loads nothing of the library."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_BAUDRATE: Final = 115200
+DEFAULT_CONNECT_ATTEMPTS: Final = 7
+
+BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
+AFTER: Final = ("hard-reset", "soft-reset", "no-reset")
+STATES: Final = ("app", "download")
+
+DEVICE_COMMANDS: Final = {
+    "flash-id": "read the JEDEC id of the flash chip",
+    "chip-id": "read the id of the device (its MAC, where the chip has no other)",
+    "read-mac": "read the MAC address from the factory",
+    "get-security-info": "read the security state",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser without abbreviations, for itself and for its subparsers."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+
+
+def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
+    """Return the parser; ``ESPTOOL_PORT``, ``ESPTOOL_BAUD`` and ``ESPTOOL_CHIP`` are defaults."""
+    parser = _Parser(prog="esploader", description="Talk to the boot loaders of Espressif chips.")
+    _add_global_options(parser)
+    parser.set_defaults(
+        port=environment.get("ESPTOOL_PORT"),
+        baud=environment.get("ESPTOOL_BAUD", str(DEFAULT_BAUDRATE)),
+        chip=environment.get("ESPTOOL_CHIP", "auto"),
+        before="default-reset",
+        after="hard-reset",
+        connect_attempts=DEFAULT_CONNECT_ATTEMPTS,
+        no_stub=False,
+        trace=False,
+        json=False,
+        exit_codes="simple",
+    )
+    # Without defaults, so that an option before the command is not overwritten by the
+    # default of the same option after it.
+    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    _add_global_options(options)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in DEVICE_COMMANDS.items():
+        _add_command(commands, name, text, options)
+    _add_command(commands, "ports", "list the serial ports of this machine", options)
+    _add_command(commands, "version", "print the version", options)
+    _add_sim(commands, options)
+    return parser
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[_Parser],
+    name: str,
+    text: str,
+    options: _Parser,
+) -> _Parser:
+    spellings = [name.replace("-", "_")] if "-" in name else []
+    command = commands.add_parser(
+        name, aliases=spellings, help=text, description=text, parents=[options]
+    )
+    command.set_defaults(command=name)
+    return command
+
+
+def _add_global_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-p",
+        "--port",
+        metavar="PORT",
+        help="/dev/ttyUSB0, COM3, rfc2217://HOST:PORT, socket://HOST:PORT, sim://CHIP, ...",
+    )
+    parser.add_argument("-b", "--baud", metavar="RATE", help="baud rate after connecting")
+    parser.add_argument("-c", "--chip", metavar="CHIP", help="accept no other chip")
+    parser.add_argument(
+        "--before", type=_hyphened, choices=BEFORE, help="what to do before connecting"
+    )
+    parser.add_argument("--after", type=_hyphened, choices=AFTER, help="what to do at the end")
+    parser.add_argument(
+        "--connect-attempts", type=_count, metavar="N", help="how often to try; 0: without end"
+    )
+    parser.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")
+    parser.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--exit-codes",
+        choices=("simple", "detailed"),
+        help="detailed: an exit code per class of error",
+    )
+
+
+def _add_sim(
+    commands: argparse._SubParsersAction[_Parser],
+    options: _Parser,
+) -> None:
+    sim = commands.add_parser("sim", help="simulated chips", description="Simulated chips.")
+    actions = sim.add_subparsers(dest="action", metavar="ACTION", required=True)
+    serve = _add_command(actions, "serve", "serve a simulated chip to other programs", options)
+    serve.set_defaults(command="sim serve")
+    serve.add_argument("--pty", action="store_true", help="serve it on a pseudo-terminal")
+    serve.add_argument("--tcp", type=_port_number, metavar="PORT", help="on a raw TCP port")
+    serve.add_argument("--rfc2217", type=_port_number, metavar="PORT", help="as a port server")
+    serve.add_argument("--flash", metavar="FILE", help="keep the flash in this file")
+    serve.add_argument(
+        "--state",
+        choices=STATES,
+        help="what the chip does at first (default: app with --rfc2217, download otherwise)",
+    )
+    serve.add_argument("--realtime", action="store_true", help="take the time a real line takes")
+
+
+def _hyphened(text: str) -> str:
+    return text.replace("_", "-")
+
+
+def _count(text: str) -> int:
+    return _bounded(text, 0, 1_000_000)
+
+
+def _port_number(text: str) -> int:
+    return _bounded(text, 0, 0xFFFF)
+
+
+def _bounded(text: str, low: int, high: int) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
+    return value

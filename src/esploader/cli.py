@@ -1,0 +1,404 @@
+"""The command line: arguments to one library call, its result to text and an exit code.
+
+The only module that prints. What tools parse goes to stdout, in the words they know;
+warnings, hints and errors go to stderr; with ``--json`` stdout holds one JSON document.
+The library is imported when a command needs it, so that ``version`` is quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from esploader.arguments import build_parser
+from esploader.version import __version__
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from esploader.device import Device
+    from esploader.errors import EsploaderError
+    from esploader.simulator.transport import RealTimeTransport
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+DONE: Final = 0
+FAILED: Final = 2
+INTERRUPTED: Final = 130
+
+_LABEL_WIDTH: Final = 20
+
+_MAX_BAUDRATE: Final = 20_000_000
+
+
+def entry_point() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code: 0 done, 2 refused or failed, 130 Ctrl-C."""
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else FAILED
+    output = Output(as_json=arguments.json)
+    if arguments.command == "version":
+        output.banner()
+        output.line(__version__)
+        output.finish({"version": __version__})
+        return DONE
+    return _run(arguments, output)
+
+
+class Output:
+    """Where results go: lines as they come, or one JSON document at the end."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def banner(self) -> None:
+        """Say which program this is."""
+        self.line(f"esploader v{__version__}")
+
+    def line(self, text: str = "") -> None:
+        """Print one line for people and for tools that parse text."""
+        if not self._as_json:
+            print(text, flush=True)
+
+    def part(self, text: str) -> None:
+        """Print the beginning, or more, of a line."""
+        if not self._as_json:
+            print(text, end="", flush=True)
+
+    def labelled(self, label: str, text: str) -> None:
+        """Print a label and, in a column of their own, its values."""
+        self.line(f"{label + ':':<{_LABEL_WIDTH}}{text}")
+
+    def finish(self, document: Json) -> None:
+        """Print the JSON document, if that was asked for."""
+        if self._as_json:
+            print(json.dumps(document, indent=2), flush=True)
+
+    def note(self, text: str) -> None:
+        """Print a remark to stderr."""
+        print(f"NOTE: {text}", file=sys.stderr, flush=True)
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    from esploader.errors import EsploaderError  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        with _tracing(enabled=arguments.trace):
+            _COMMANDS[arguments.command](arguments, output)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except EsploaderError as exc:
+        return _report(exc, arguments, output)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        return FAILED
+    return DONE
+
+
+def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output) -> int:
+    from esploader.exit_codes import explain  # noqa: PLC0415 - only on errors
+
+    explanation = explain(error)
+    code = explanation.code if arguments.exit_codes == "detailed" else FAILED
+    print(f"\nA fatal error occurred: {error}", file=sys.stderr)
+    if explanation.hint:
+        print(f"HINT: {explanation.hint}", file=sys.stderr)
+    output.finish({"error": {"class": type(error).__name__, "message": str(error), "code": code}})
+    return code
+
+
+@contextlib.contextmanager
+def _tracing(*, enabled: bool) -> Iterator[None]:
+    """Show the log of the library on stderr while the command runs: the wire, if asked."""
+    import logging  # noqa: PLC0415 - `version` does without
+
+    logger = logging.getLogger("esploader")
+    handler = logging.StreamHandler(sys.stderr)
+    if enabled:
+        handler.setFormatter(logging.Formatter("TRACE %(relativeCreated)8.1f ms  %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    old_level = logger.level
+    logger.setLevel(logging.DEBUG if enabled else logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(old_level)
+
+
+# Devices -------------------------------------------------------------------------------
+
+
+def _on_device(
+    command: Callable[[Device, Output], dict[str, Json]],
+) -> Callable[[argparse.Namespace, Output], None]:
+    """Return what connects, runs ``command`` on the device and leaves it as asked."""
+
+    def run(arguments: argparse.Namespace, output: Output) -> None:
+        output.banner()
+        with _connect(arguments, output) as device:
+            document = {**_print_device(device, output), **command(device, output)}
+            output.line()
+            _leave(device, arguments, output)
+        output.finish(document)
+
+    return run
+
+
+def _connect(arguments: argparse.Namespace, output: Output) -> Device:
+    from esploader.connector import connect  # noqa: PLC0415 - see the module's docstring
+
+    port = arguments.port or _only_port()
+    output.line(f"Serial port {port}:")
+
+    def on_attempt(attempt: int) -> None:
+        output.part("Connecting..." if attempt == 1 else ".")
+
+    try:
+        device = connect(
+            port,
+            chip=None if arguments.chip.lower() == "auto" else arguments.chip,
+            baudrate=_baudrate(arguments.baud),
+            before=arguments.before,
+            attempts=arguments.connect_attempts,
+            on_attempt=on_attempt,
+        )
+    finally:
+        output.line()
+    if not device.session.transport.capabilities.set_lines and arguments.before != "no-reset":
+        output.note("this port has no DTR and RTS: the device was not reset before connecting")
+    return device
+
+
+def _only_port() -> str:
+    from esploader.errors import NoPortError  # noqa: PLC0415 - see the module's docstring
+    from esploader.transport.ports import list_ports, sensible_ports  # noqa: PLC0415
+
+    found = list_ports()
+    sensible = sensible_ports(found)
+    if len(sensible) != 1:
+        raise NoPortError(tuple(port.device for port in sensible or found))
+    return sensible[0].device
+
+
+def _baudrate(text: str) -> int:
+    from esploader.errors import UnsupportedError  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        baudrate = int(text, 0)
+    except ValueError:
+        baudrate = 0
+    if not 0 < baudrate <= _MAX_BAUDRATE:
+        raise UnsupportedError(f"--baud {text}", f"a baud rate is a number up to {_MAX_BAUDRATE}")
+    return baudrate
+
+
+def _print_device(device: Device, output: Output) -> dict[str, Json]:
+    output.line(f"Detecting chip type... {device.chip.name}")
+    output.line(f"Connected to {device.chip.name} on {device.port}:")
+    document: dict[str, Json] = {"port": device.port, "chip": device.chip.name}
+    identity = device.identity
+    if identity is None:
+        output.line("The device is in Secure Download Mode: it does not tell more.")
+        return {**document, "secure_download_mode": True}
+    revision = None if identity.revision is None else str(identity.revision)
+    known_revision = "" if revision is None else f" (revision {revision})"
+    output.labelled("Chip type", f"{identity.description}{known_revision}")
+    output.labelled("Features", ", ".join(identity.features))
+    output.labelled("Crystal frequency", f"{identity.crystal_mhz}MHz")
+    output.labelled("MAC", identity.mac)
+    output.line()
+    return {
+        **document,
+        "description": identity.description,
+        "revision": revision,
+        "features": list(identity.features),
+        "crystal_mhz": identity.crystal_mhz,
+        "mac": identity.mac,
+    }
+
+
+def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.device import After  # noqa: PLC0415 - see the module's docstring
+
+    after = After(arguments.after)
+    if after is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
+        output.note("this port has no DTR and RTS: the device stays in download mode")
+        after = After.NO_RESET
+    match after:
+        case After.HARD_RESET:
+            output.line("Hard resetting via RTS pin...")
+        case After.SOFT_RESET:
+            output.line("Soft resetting...")
+        case After.NO_RESET:
+            output.line("Staying in bootloader.")
+    device.reset(after)
+
+
+def _flash_id(device: Device, output: Output) -> dict[str, Json]:
+    flash = device.flash_id()
+    size = None if flash.size is None else _size_name(flash.size)
+    output.line("Flash Memory Information:")
+    output.line("=========================")
+    output.line(f"Manufacturer: {flash.manufacturer:02x}")
+    output.line(f"Device: {flash.device:04x}")
+    if flash.manufacturer_name is not None:
+        names = (flash.manufacturer_name, flash.device_name)
+        output.line(f"Flash chip: {' '.join(name for name in names if name)}")
+    output.line(f"Detected flash size: {size or 'Unknown'}")
+    return {
+        "flash": {
+            "manufacturer": flash.manufacturer,
+            "manufacturer_name": flash.manufacturer_name,
+            "device": flash.device,
+            "device_name": flash.device_name,
+            "size": flash.size,
+        }
+    }
+
+
+def _size_name(size: int) -> str:
+    kib = size // 1024
+    return f"{kib // 1024}MB" if kib % 1024 == 0 else f"{kib}KB"
+
+
+def _read_mac(device: Device, output: Output) -> dict[str, Json]:
+    output.labelled("MAC", device.mac)
+    return {}
+
+
+def _chip_id(device: Device, output: Output) -> dict[str, Json]:
+    chip_id = device.chip_id
+    if chip_id is None:
+        output.note(f"{device.chip.name} has no chip id; its MAC identifies it")
+        output.labelled("MAC", device.mac)
+        return {"chip_id": None}
+    output.line(f"Chip ID: {chip_id:#010x}")
+    return {"chip_id": chip_id}
+
+
+def _get_security_info(device: Device, output: Output) -> dict[str, Json]:
+    from esploader.chips.security import key_purpose_names  # noqa: PLC0415 - see the docstring
+
+    info = device.get_security_info()
+    purposes = key_purpose_names(info, device.chip)
+    output.line("Security Information:")
+    output.line("=====================")
+    output.line(f"Flags: {info.flags:#010x} ({info.flags:#b})")
+    for name in info.flag_names:
+        output.line(f"  {name}")
+    output.line("Key Purposes:")
+    for number, name in enumerate(purposes):
+        output.line(f"  BLOCK_KEY{number} - {name}")
+    if info.chip_id is not None:
+        output.line(f"Chip ID: {info.chip_id}")
+    if info.api_version is not None:
+        output.line(f"API Version: {info.api_version}")
+    output.line(f"Secure Boot: {_state(info.secure_boot)}")
+    output.line(f"Flash Encryption: {_state(info.flash_encryption)}")
+    output.line(f"SPI Boot Crypt Count (SPI_BOOT_CRYPT_CNT): {info.flash_crypt_count:#b}")
+    return {
+        "security_info": {
+            "flags": info.flags,
+            "flag_names": list(info.flag_names),
+            "key_purposes": list(purposes),
+            "chip_id": info.chip_id,
+            "api_version": info.api_version,
+            "secure_boot": info.secure_boot,
+            "flash_encryption": info.flash_encryption,
+            "secure_download_mode": info.secure_download_mode,
+            "flash_crypt_count": info.flash_crypt_count,
+        }
+    }
+
+
+def _state(enabled: bool) -> str:  # noqa: FBT001 - one meaning, two words
+    return "Enabled" if enabled else "Disabled"
+
+
+# Without a device ----------------------------------------------------------------------
+
+
+def _ports(_arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.transport.ports import list_ports  # noqa: PLC0415 - see the docstring
+
+    found = list_ports()
+    document: list[Json] = []
+    for port in found:
+        ids = "" if port.vid is None else f"  {port.vid:04X}:{port.pid or 0:04X}"
+        output.line(f"{port.device}{ids}  {port.description}".rstrip())
+        document.append(
+            {
+                "device": port.device,
+                "description": port.description,
+                "vid": port.vid,
+                "pid": port.pid,
+                "serial_number": port.serial_number,
+                "location": port.location,
+            }
+        )
+    if not found:
+        output.note("no serial port was found")
+    output.finish(document)
+
+
+def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.server.serve import Server  # noqa: PLC0415 - see the docstring
+
+    with _simulated_transport(arguments) as transport, Server(transport) as server:
+        urls: dict[str, Json] = {}
+        if arguments.pty:
+            urls["pty"] = server.open_pty()
+        if arguments.tcp is not None:
+            urls["tcp"] = server.listen_tcp(arguments.tcp)
+        if arguments.rfc2217 is not None or not urls:
+            urls["rfc2217"] = server.listen_rfc2217(arguments.rfc2217 or 0)
+        output.banner()
+        for url in urls.values():
+            output.line(f"Serving {transport.device.chip.name} on {url}")
+        output.finish({"chip": transport.device.chip.name, "urls": urls})
+        # kill, systemd and CI end a process by SIGTERM; nothing has gone wrong then.
+        signal.signal(signal.SIGTERM, lambda *_: server.stop())
+        server.run()
+
+
+def _simulated_transport(arguments: argparse.Namespace) -> RealTimeTransport:
+    from esploader.chips.registry import chip_by_name  # noqa: PLC0415 - see the docstring
+    from esploader.simulator.config import DeviceConfig, InitialState  # noqa: PLC0415
+    from esploader.simulator.url import open_served  # noqa: PLC0415
+
+    # Without reset lines nobody could get the device out of its application.
+    has_lines = not arguments.pty and arguments.tcp is None
+    state = arguments.state or ("app" if has_lines else "download")
+    config = DeviceConfig(
+        chip=chip_by_name("esp32c3" if arguments.chip == "auto" else arguments.chip),
+        flash_file=None if arguments.flash is None else Path(arguments.flash),
+        state=InitialState(state),
+    )
+    return open_served(config, paced=arguments.realtime)
+
+
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Output], None]]] = {
+    "flash-id": _on_device(_flash_id),
+    "chip-id": _on_device(_chip_id),
+    "read-mac": _on_device(_read_mac),
+    "get-security-info": _on_device(_get_security_info),
+    "ports": _ports,
+    "sim serve": _sim_serve,
+}

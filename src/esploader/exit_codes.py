@@ -1,0 +1,96 @@
+"""What an error means to whoever sits in front of the device: a code and a hint."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from esploader import errors
+
+FAILED: Final = 2
+INTERRUPTED: Final = 130
+
+
+@attrs.frozen
+class Explanation:
+    """How the command line ends for one class of error."""
+
+    code: int
+    """The exit code under ``--exit-codes detailed``."""
+
+    hint: str
+    """What to try; empty where the message says it all."""
+
+
+EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
+    errors.EsploaderError: Explanation(FAILED, ""),
+    errors.UrlError: Explanation(
+        3, "A port is a device name, rfc2217://HOST:PORT, socket://HOST:PORT or sim://CHIP."
+    ),
+    errors.UnknownSchemeError: Explanation(
+        4, "Known schemes: rfc2217, socket, sim, and those of pyserial (loop, spy, hwgrep, alt)."
+    ),
+    errors.NoPortError: Explanation(
+        5, "Name one with --port or in ESPTOOL_PORT; 'esploader ports' lists them."
+    ),
+    errors.TransportError: Explanation(10, "Check the cable; unplug the device and plug it in."),
+    errors.PortNotFoundError: Explanation(
+        11, "Check the name ('esploader ports' lists them), the cable and the driver."
+    ),
+    errors.PortPermissionError: Explanation(
+        12, "On Linux add yourself to the group of the port, usually dialout or uucp."
+    ),
+    errors.PortBusyError: Explanation(13, "Close the other program: a serial monitor, perhaps."),
+    errors.HostUnreachableError: Explanation(
+        14, "Check host and port number, that the port server runs, and the firewall."
+    ),
+    errors.NegotiationError: Explanation(
+        15, "Is it an RFC 2217 server? For a raw TCP port use socket://HOST:PORT."
+    ),
+    errors.TransportClosedError: Explanation(
+        16, "The cable or the network broke, or the port server ended; try again."
+    ),
+    errors.TransportTimeoutError: Explanation(
+        17, "Is flow control on at the other end, or the port server stuck?"
+    ),
+    errors.CapabilityError: Explanation(
+        18, "Raw TCP and pseudo-terminals have neither lines nor a baud rate; RFC 2217 has both."
+    ),
+    errors.ConnectError: Explanation(20, ""),
+    errors.SilentDeviceError: Explanation(
+        21,
+        "Is it the right port, is the device powered, are TX and RX connected and not swapped? "
+        "Without DTR and RTS: hold BOOT, press RESET, release BOOT.",
+    ),
+    errors.WrongBootModeError: Explanation(
+        22,
+        "The reset did not reach download mode: hold BOOT, press RESET, release BOOT, and use "
+        "--before no-reset; or check that DTR and RTS are wired.",
+    ),
+    errors.NoSyncError: Explanation(
+        23, "The device sends and does not hear: check the line from the host's TX to its RX."
+    ),
+    errors.NoisyLineError: Explanation(
+        24, "Is something else talking, is the baud rate of an intermediate device wrong?"
+    ),
+    errors.UnknownChipError: Explanation(30, "A newer version of esploader may know it."),
+    errors.WrongChipError: Explanation(31, "Leave out --chip, or connect the other device."),
+    errors.UnsupportedError: Explanation(32, ""),
+    errors.ProtocolError: Explanation(40, "The line may be bad: try a shorter cable."),
+    errors.CommandError: Explanation(41, ""),
+    errors.CommandFailedError: Explanation(42, ""),
+    errors.UnsupportedCommandError: Explanation(43, ""),
+    errors.NoResponseError: Explanation(
+        44, "The device stopped answering: check power and cable, then try again."
+    ),
+}
+
+
+def explain(error: errors.EsploaderError) -> Explanation:
+    """Return the explanation of the closest class that has one."""
+    for error_class in type(error).__mro__:
+        explanation = EXPLANATIONS.get(error_class)
+        if explanation is not None:
+            return explanation
+    return EXPLANATIONS[errors.EsploaderError]

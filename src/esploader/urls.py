@@ -1,0 +1,71 @@
+"""From what a person writes as a port to a transport."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from esploader.errors import UrlError
+from esploader.transport.base import DEFAULT_BAUDRATE, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import serial
+
+
+def open_transport(
+    port: str | Transport | serial.SerialBase, *, baudrate: int = DEFAULT_BAUDRATE
+) -> Transport:
+    """Open ``port`` at ``baudrate`` and return the transport to it.
+
+    A name or URL is opened: ``rfc2217://``, ``socket://`` and ``sim://`` by our own
+    clients, any other by pyserial. A transport is returned as it is, and an open port of
+    pyserial is wrapped; it stays the caller's.
+
+    Raises:
+        UrlError: the URL makes no sense.
+        TransportError: the port cannot be opened.
+    """
+    if isinstance(port, Transport):
+        return port
+    if not isinstance(port, str):
+        # pyserial takes longer to import than everything else here.
+        from esploader.transport.serial_port import SerialPortTransport  # noqa: PLC0415
+
+        return SerialPortTransport.from_port(port)
+    if not port:
+        raise UrlError(port, "it is empty")
+    scheme, separator, _ = port.partition("://")
+    opener = _OPENERS.get(scheme.lower(), _open_serial_port) if separator else _open_serial_port
+    return opener(port, baudrate)
+
+
+def _open_serial_port(port: str, baudrate: int) -> Transport:
+    from esploader.transport.serial_port import SerialPortTransport  # noqa: PLC0415
+
+    return SerialPortTransport.open(port, baudrate=baudrate)
+
+
+def _open_rfc2217(url: str, baudrate: int) -> Transport:
+    from esploader.transport.rfc2217 import Rfc2217Transport  # noqa: PLC0415 - only if used
+
+    return Rfc2217Transport.open(url, baudrate=baudrate)
+
+
+def _open_socket(url: str, baudrate: int) -> Transport:  # noqa: ARG001 - has no baud rate
+    from esploader.transport.tcp import SocketTransport  # noqa: PLC0415 - only if used
+
+    return SocketTransport.open(url)
+
+
+def _open_simulator(url: str, baudrate: int) -> Transport:
+    from esploader.simulator.url import open_simulated  # noqa: PLC0415 - only if used
+
+    return open_simulated(url, baudrate=baudrate)
+
+
+_OPENERS: Final[dict[str, Callable[[str, int], Transport]]] = {
+    "rfc2217": _open_rfc2217,
+    "socket": _open_socket,
+    "sim": _open_simulator,
+}
