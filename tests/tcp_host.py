@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-Script = Callable[[socket.socket], None]
+Script = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager

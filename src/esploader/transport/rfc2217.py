@@ -42,7 +42,7 @@ from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.com_port import Code, Control, Purge, Setting
 from esploader.transport.network_url import NetworkUrl, parse_network_url
-from esploader.transport.tcp import DISCARD_LIMIT, WRITE_TIMEOUT, TcpPipe, drain
+from esploader.transport.tcp import DISCARD_LIMIT, TcpPipe, drain
 from esploader.transport.telnet import (
     Data,
     Negotiation,
@@ -279,9 +279,9 @@ class Rfc2217Transport(Transport):
     @override
     def write(self, data: bytes) -> None:
         if self._server.suspended:
-            deadline = self.clock.now() + WRITE_TIMEOUT
+            deadline = self.clock.now() + self._pipe.write_timeout
             if not self._wait_until(lambda: not self._server.suspended, deadline):
-                reason = f"the server suspended the flow for more than {WRITE_TIMEOUT:.0f} s"
+                reason = f"the server suspended the flow for {self._pipe.write_timeout:g} s"
                 raise TransportTimeoutError(self.name, reason)
         self._pipe.send(escape(data))
 

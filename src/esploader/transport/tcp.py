@@ -81,6 +81,9 @@ class TcpPipe:
     """How long the TCP handshake took, in seconds: one round trip, unless a relay near
     by answered in place of the host."""
 
+    write_timeout: float = WRITE_TIMEOUT
+    """For how long the other end may accept not a single byte, in seconds."""
+
     @classmethod
     def connect(cls, url: NetworkUrl, clock: Clock) -> TcpPipe:
         """Connect, trying one address of the host after the other.
@@ -136,7 +139,7 @@ class TcpPipe:
         """Send all of ``data``.
 
         Raises:
-            TransportTimeoutError: not a byte was accepted for :data:`WRITE_TIMEOUT`.
+            TransportTimeoutError: not a byte was accepted for ``write_timeout``.
             TransportClosedError: the other end closed the connection, or we did.
         """
         with self._errors():
@@ -145,8 +148,8 @@ class TcpPipe:
                 try:
                     unsent = unsent[self._socket.send(unsent) :]
                 except (BlockingIOError, InterruptedError):
-                    if not wait_writable(self._socket.fileno(), WRITE_TIMEOUT):
-                        reason = f"no byte was accepted for {WRITE_TIMEOUT:.0f} s"
+                    if not wait_writable(self._socket.fileno(), self.write_timeout):
+                        reason = f"no byte was accepted for {self.write_timeout:g} s"
                         raise TransportTimeoutError(self.name, reason) from None
 
     def close(self) -> None:
