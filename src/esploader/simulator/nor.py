@@ -109,7 +109,7 @@ class NorFlash:
         Aligned blocks of 64 KiB are erased in one go, which is faster.
         """
         seconds = 0.0
-        position = offset - offset % SECTOR_SIZE
+        position = offset - offset % SECTOR_SIZE if size else offset
         while position < offset + size:
             if position % BLOCK_SIZE == 0 and offset + size - position >= BLOCK_SIZE:
                 step, cost = BLOCK_SIZE, self.timings.block_erase

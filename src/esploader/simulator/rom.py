@@ -156,8 +156,6 @@ class RomLoader(Program):
         if outcome.then is not None:
             self._ended = outcome.ends_loader
             outcome.then(self._busy_until)
-        if outcome.clears_error:
-            state.error = 0
 
     def _find_handler(self, direction: int, code: int) -> Handler | None:
         known = self.machine.chip.rom.opcodes

@@ -68,9 +68,6 @@ class Outcome:
     keeps_error: bool = False
     """The error byte shows what it held, instead of zero."""
 
-    clears_error: bool = False
-    """The error byte becomes zero, once it has been shown."""
-
     then: Callable[[float], None] | None = None
     """What happens when the response is out; it is told when that is."""
 

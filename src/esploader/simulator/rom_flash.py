@@ -78,7 +78,7 @@ def flash_defl_begin(state: RomState, request: Request) -> Outcome:
     """Erase, and expect compressed blocks."""
     block_size, offset = _begin(state, request)
     state.flash_download = CompressedDownload(position=offset, block_size=block_size)
-    return Outcome(keeps_error=True, clears_error=True)
+    return Outcome(keeps_error=True)
 
 
 def _begin(state: RomState, request: Request) -> tuple[int, int]:

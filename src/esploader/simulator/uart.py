@@ -16,9 +16,6 @@ RATE_TOLERANCE: Final = 0.03
 # What an adapter hands over at once, at most.
 _PIECE_SIZE: Final = 512
 
-# Counting bytes that are complete at the very moment of a sum of floats.
-_EPSILON: Final = 1e-6
-
 _LEVELS: Final = tuple(
     bytes((0, *((value >> bit) & 1 for bit in range(8)), 1)) for value in range(256)
 )
@@ -82,8 +79,14 @@ class Stretch:
         """Return how many of the bytes are complete at ``now``."""
         if self.byte_time == 0:
             return len(self.data) if self.start <= now else 0
-        count = int((now - self.start) / self.byte_time + _EPSILON)
-        return min(max(count, 0), len(self.data))
+        size = len(self.data)
+        count = min(max(int((now - self.start) / self.byte_time), 0), size)
+        # Division and multiplication round differently: time_of() has the last word.
+        while count < size and self.time_of(count) <= now:
+            count += 1
+        while count > 0 and self.time_of(count - 1) > now:
+            count -= 1
+        return count
 
     def cut_off(self, moment: float) -> None:
         """Lose what is not complete at ``moment``."""

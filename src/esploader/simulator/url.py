@@ -47,7 +47,10 @@ def parse(url: str) -> DeviceConfig:
     Raises:
         UrlError: it names no chip we know, or an option or a value that does not exist.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise UrlError(url, str(exc)) from exc
     if parts.scheme != SCHEME:
         raise UrlError(url, "a simulated device is sim://CHIP")
     if parts.path.strip("/") or parts.fragment:

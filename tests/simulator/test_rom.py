@@ -1,0 +1,484 @@
+"""What the simulated ROM loader does where no recording says it."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from esploader.chips.esp32 import ESP32
+from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32s2 import ESP32_S2
+from esploader.chips.esp8266 import ESP8266
+from esploader.chips.registry import CHIPS
+from esploader.protocol.opcodes import Opcode
+from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.device import SimulatedDevice
+from esploader.simulator.timings import UNPACED
+from simulated import (
+    READ_MAGIC,
+    SYNC,
+    Bench,
+    checksum_of,
+    data_body,
+    make_bench,
+    request,
+    words,
+)
+
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
+
+OK = b"\x00\x00"
+INVALID = b"\x01\x05"
+
+opcodes = st.sampled_from([int(opcode) for opcode in Opcode]) | st.integers(0, 255)
+small_words = st.integers(0, 0x40) | st.sampled_from(
+    [0x400, 0x1000, 0x1800, 0x10000, 0x40_0000, 0x3FC9_0000, 0x4000_1000, 0x6000_2000, 2**32 - 1]
+)
+bodies = st.lists(small_words, max_size=6).map(lambda values: words(*values)) | st.binary(
+    max_size=300
+)
+frames = st.builds(request, opcodes, bodies)
+blocks = st.builds(
+    lambda opcode, data, sequence: request(
+        opcode, data_body(data, sequence), checksum=checksum_of(data)
+    ),
+    st.sampled_from([0x03, 0x07, 0x11]),
+    st.binary(max_size=64) | st.binary(max_size=64).map(zlib.compress),
+    st.integers(0, 2),
+)
+streams = st.lists(frames | blocks | st.binary(max_size=40), max_size=12).map(b"".join)
+
+
+def begin(size: int, count: int, block_size: int, offset: int) -> bytes:
+    return words(size, count, block_size, offset, 0)
+
+
+def flash_bench() -> Bench:
+    """Return a device that knows the size of its flash."""
+    bench = make_bench()
+    assert bench.status(0x0B, words(0, 4 << 20, 1 << 16, 1 << 12, 1 << 8, 0xFFFF)) == OK
+    return bench
+
+
+def flash_content(bench: Bench, offset: int, size: int) -> bytes:
+    return bench.device.nor.read(offset, size)
+
+
+@given(stream=streams)
+@example(stream=request(0x07, b""))
+@settings(max_examples=150, deadline=None)
+def test_no_input_ever_raises(stream: bytes) -> None:
+    for chip in CHIPS:
+        make_bench(chip, timings=UNPACED).exchange(stream)
+
+
+@given(stream=streams, cuts=st.lists(st.integers(0, 2000), max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_chunking_never_matters(stream: bytes, cuts: list[int]) -> None:
+    """The line sends what it is given without gaps, in however many pieces."""
+    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    whole, pieces = make_bench(), make_bench()
+    whole.transport.write(stream)
+    for start, end in pairwise(edges):
+        pieces.transport.write(stream[start:end])
+
+    assert pieces.receive() == whole.receive()
+
+
+@given(stream=streams, polls=st.lists(st.floats(0, 0.3), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_when_somebody_looks_never_matters(stream: bytes, polls: list[float]) -> None:
+    looked_at, left_alone = make_bench(), make_bench()
+    left_alone.transport.write(stream)
+    looked_at.transport.write(stream)
+    received = b"".join(looked_at.transport.read(moment) for moment in sorted(polls))
+
+    assert received + looked_at.receive() == left_alone.receive()
+
+
+def test_an_unknown_command_after_sync_is_refused_eight_times() -> None:
+    bench = make_bench()
+    bench.exchange(SYNC)
+
+    refusal = bytes.fromhex("c0 01080400 07071220 01050000 c0")
+    assert bench.exchange(request(0xD0)) == refusal * 8
+
+
+def test_a_refusal_does_not_become_the_previous_command() -> None:
+    bench = make_bench()
+    bench.exchange(READ_MAGIC)
+    bench.exchange(request(0xD0))
+
+    assert bench.command(0xD1)[1] == Opcode.READ_REG
+
+
+def test_a_failed_command_becomes_the_previous_one() -> None:
+    bench = make_bench()
+    bench.command(Opcode.FLASH_BEGIN)
+
+    assert bench.command(0xD1)[1] == Opcode.FLASH_BEGIN
+
+
+@pytest.mark.parametrize(("chip", "size"), [(ESP32_S2, 12), (ESP32_C3, 20)])
+def test_security_info_has_the_size_of_the_chip(chip: Chip, size: int) -> None:
+    packet = make_bench(chip).command(Opcode.GET_SECURITY_INFO)
+
+    assert len(packet) == 8 + size + 4
+    assert packet[20:24] == (words(5) if size == 20 else bytes(4))
+
+
+@pytest.mark.parametrize("chip", [ESP8266, ESP32])
+def test_older_roms_do_not_know_security_info(chip: Chip) -> None:
+    assert make_bench(chip).status(Opcode.GET_SECURITY_INFO) == INVALID
+
+
+def test_esp8266_has_two_status_bytes_and_fewer_commands() -> None:
+    bench = make_bench(ESP8266)
+
+    assert bench.exchange(READ_MAGIC) == bytes.fromhex("c0 010a0200 01c1f0ff 0000 c0")
+    for opcode in (Opcode.SPI_ATTACH, Opcode.CHANGE_BAUDRATE, Opcode.SPI_FLASH_MD5):
+        assert bench.command(opcode)[:4] == bytes((1, Opcode.READ_REG, 2, 0))
+
+
+def test_esp8266_erases_more_than_it_is_asked_to() -> None:
+    bench = make_bench(ESP8266)
+    bench.device.nor.program(0, bytes(0x40_000))
+    bench.command(Opcode.FLASH_BEGIN, words(0x2000, 0, 0x400, 0xE000))
+
+    assert sorted(bench.device.nor.erase_counts) == [14, 15, 16, 17]
+
+
+# The flash.
+
+
+def test_begin_erases_whole_sectors() -> None:
+    bench = flash_bench()
+    bench.device.nor.program(0, bytes(0x4000))
+    bench.status(Opcode.FLASH_BEGIN, begin(0x1001, 5, 0x400, 0x1000))
+
+    assert flash_content(bench, 0, 0x4000) == bytes(0x1000) + b"\xff" * 0x2000 + bytes(0x1000)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.FLASH_BEGIN, Opcode.FLASH_DEFL_BEGIN])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (begin(0x400, 1, 0x400, 0x1000), OK),
+        (begin(0, 0, 0x400, 0), OK),
+        (begin(0x400, 1, 0x1801, 0x1000), INVALID),
+        (begin(0x400, 1, 0x400, 0x1004), b"\x01\x06"),
+        (begin(0x400, 1, 0x400, 0x40_0000), b"\x01\x06"),
+        (begin(0x2000, 8, 0x400, 0x3F_F000), b"\x01\x06"),
+        (words(0x400, 1, 0x400, 0x1000), INVALID),
+    ],
+)
+def test_begin_checks_what_it_is_told(opcode: int, body: bytes, status: bytes) -> None:
+    assert flash_bench().status(opcode, body) == status
+
+
+def test_data_lands_block_after_block() -> None:
+    bench = flash_bench()
+    data = hashlib.sha256(b"seed").digest() * 96
+    bench.status(Opcode.FLASH_BEGIN, begin(len(data), 3, 0x400, 0x2000))
+    for sequence in range(3):
+        block = data[0x400 * sequence : 0x400 * (sequence + 1)]
+        assert bench.send_block(Opcode.FLASH_DATA, block, sequence) == OK
+
+    assert flash_content(bench, 0x2000, len(data)) == data
+
+
+def test_after_a_wrong_checksum_the_next_number_gets_the_same_place() -> None:
+    bench = flash_bench()
+    bench.status(Opcode.FLASH_BEGIN, begin(0x800, 2, 0x400, 0))
+    wrong = bench.status(Opcode.FLASH_DATA, data_body(bytes(0x400), 0), checksum=1)
+
+    assert wrong == b"\x01\x07"
+    assert flash_content(bench, 0, 0x400) == b"\xff" * 0x400
+    assert bench.send_block(Opcode.FLASH_DATA, b"\x01" * 0x400, 0) == INVALID
+    assert bench.send_block(Opcode.FLASH_DATA, b"\x02" * 0x400, 1) == b"\x00\x05"
+    assert flash_content(bench, 0, 0x401) == b"\x02" * 0x400 + b"\xff"
+
+
+@pytest.mark.parametrize("size", [0x3FF, 0x402, 0x404])
+def test_blocks_of_odd_or_excessive_size_are_refused(size: int) -> None:
+    bench = flash_bench()
+    bench.status(Opcode.FLASH_BEGIN, begin(0x800, 2, 0x400, 0))
+
+    assert bench.send_block(Opcode.FLASH_DATA, bytes(size), 0) == INVALID
+
+
+@pytest.mark.parametrize("opcode", [Opcode.FLASH_DATA, Opcode.FLASH_DEFL_DATA, Opcode.MEM_DATA])
+def test_data_without_begin_is_refused(opcode: int) -> None:
+    assert flash_bench().send_block(opcode, bytes(16), 0) == INVALID
+
+
+def test_data_of_the_other_kind_is_refused() -> None:
+    bench = flash_bench()
+    bench.status(Opcode.FLASH_BEGIN, begin(0x800, 2, 0x400, 0))
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, zlib.compress(bytes(8)), 0) == INVALID
+    bench.status(Opcode.FLASH_DEFL_BEGIN, begin(0x800, 2, 0x400, 0))
+    assert bench.send_block(Opcode.FLASH_DATA, bytes(8), 0) == INVALID
+
+
+def test_what_was_not_erased_reads_back_wrong() -> None:
+    bench = flash_bench()
+    bench.device.nor.program(0x1000, b"\x0f" * 4)
+    bench.status(Opcode.FLASH_BEGIN, begin(0, 1, 0x400, 0x1000))
+
+    assert bench.send_block(Opcode.FLASH_DATA, b"\xf1\x00\x00\x00", 0) == b"\x01\x08"
+
+
+def compressed_download(bench: Bench, data: bytes, block_size: int = 0x400) -> list[bytes]:
+    stream = zlib.compress(data, 9)
+    blocks = [stream[start : start + block_size] for start in range(0, len(stream), block_size)]
+    body = begin(len(data), len(blocks), block_size, 0)
+    assert bench.status(Opcode.FLASH_DEFL_BEGIN, body) == OK
+    return blocks
+
+
+def incompressible(size: int) -> bytes:
+    return b"".join(hashlib.sha256(words(index)).digest() for index in range(size // 32))
+
+
+def test_compressed_data_is_inflated_through_windows() -> None:
+    bench = flash_bench()
+    data = incompressible(0x5000) + bytes(0x20000) + incompressible(0x2000)
+    for sequence, block in enumerate(compressed_download(bench, data)):
+        assert bench.send_block(Opcode.FLASH_DEFL_DATA, block, sequence) == OK
+
+    assert bench.device.nor.md5(0, len(data)) == hashlib.md5(data).digest()  # noqa: S324
+
+
+def test_a_compressed_block_with_a_wrong_checksum_inflates_twice() -> None:
+    bench = flash_bench()
+    blocks = compressed_download(bench, incompressible(0x10000))
+    shift = 0
+    statuses = []
+    for sequence, block in enumerate(blocks):
+        if sequence == 5:
+            body = data_body(block, sequence)
+            assert bench.status(Opcode.FLASH_DEFL_DATA, body, checksum=0) == b"\x01\x07"
+            shift = 1
+        statuses.append(bench.send_block(Opcode.FLASH_DEFL_DATA, block, sequence + shift))
+
+    assert all(status[0] == 0 for status in statuses[:5])
+    assert statuses[-1][0] == 1
+    assert bench.device.nor.md5(0, 0x10000) != hashlib.md5(incompressible(0x10000)).digest()  # noqa: S324
+
+
+def test_a_wrong_adler32_ends_the_download() -> None:
+    bench = flash_bench()
+    (block,) = compressed_download(bench, bytes(100))
+    spoilt = block[:-1] + bytes((block[-1] ^ 1,))
+
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, spoilt, 0) == b"\x01\x0c"
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, block, 1) == INVALID
+
+
+def test_input_after_the_end_of_the_stream_changes_nothing() -> None:
+    bench = flash_bench()
+    (block,) = compressed_download(bench, bytes(100))
+
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, block, 0) == OK
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, b"garbage!", 1) == OK
+    assert flash_content(bench, 0, 104) == bytes(100) + b"\xff" * 4
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "status"),
+    [(0, 64, OK), (3, 1, OK), (0, 65, b"\x01\x0a"), (0x3F_FFFF, 2, b"\x01\x09")],
+)
+def test_slow_read_checks_what_it_is_asked(offset: int, size: int, status: bytes) -> None:
+    packet = flash_bench().command(Opcode.READ_FLASH_SLOW, words(offset, size))
+
+    assert packet[-4:-2] == status
+    assert len(packet) == 8 + 4 + (64 if status == OK else 0)
+
+
+def test_slow_read_returns_the_flash() -> None:
+    bench = flash_bench()
+    bench.device.nor.program(0x100, bytes(range(64)))
+
+    assert bench.command(Opcode.READ_FLASH_SLOW, words(0x100, 64))[8:72] == bytes(range(64))
+
+
+def test_the_rom_believes_in_2_mib_until_told_otherwise() -> None:
+    bench = make_bench()
+
+    assert bench.status(Opcode.SPI_FLASH_MD5, words(0x1F_FFFF, 2, 0, 0)) == b"\x01\x09"
+    bench.status(0x0B, words(0, 4 << 20, 1 << 16, 1 << 12, 1 << 8, 0xFFFF))
+    assert bench.command(Opcode.SPI_FLASH_MD5, words(0x1F_FFFF, 2, 0, 0))[40:42] == OK
+
+
+@pytest.mark.parametrize("opcode", [Opcode.FLASH_END, Opcode.FLASH_DEFL_END])
+@pytest.mark.parametrize("value", [0, 1])
+def test_end_without_begin_does_nothing(opcode: int, value: int) -> None:
+    bench = make_bench()
+
+    assert bench.status(opcode, words(value)) == OK
+    assert bench.exchange(READ_MAGIC)
+
+
+def test_end_reboots_into_the_application() -> None:
+    bench = make_bench()
+    bench.status(Opcode.FLASH_BEGIN, begin(0, 0, 0x400, 0))
+    answer = bench.exchange(request(Opcode.FLASH_END, words(0)))
+
+    assert answer.startswith(bytes.fromhex("c0010404"))
+    assert b"boot:0xd (SPI_FAST_FLASH_BOOT)" in answer
+    assert bench.exchange(READ_MAGIC) == b""
+
+
+def test_end_can_go_on_to_the_application_without_a_reset() -> None:
+    bench = make_bench()
+    bench.status(Opcode.FLASH_BEGIN, begin(0, 0, 0x400, 0))
+    answer = bench.exchange(request(Opcode.FLASH_END, words(1)))
+
+    assert b"boot:" not in answer
+    assert b"invalid header: 0xffffffff" in answer
+    assert bench.exchange(READ_MAGIC) == b""
+
+
+# RAM.
+
+
+def test_ram_blocks_follow_the_rules_of_flash_blocks() -> None:
+    bench = make_bench()
+    bench.status(Opcode.MEM_BEGIN, words(32, 2, 16, 0x3FC9_0000))
+
+    assert bench.send_block(Opcode.MEM_DATA, b"A" * 16, 1) == INVALID
+    assert bench.status(Opcode.MEM_DATA, data_body(b"B" * 16, 0), checksum=0) == b"\x01\x07"
+    assert bench.send_block(Opcode.MEM_DATA, b"C" * 16, 1) == OK
+    assert bench.device.memory.read(0x3FC9_0000, 20) == b"C" * 16 + bytes(4)
+
+
+def test_the_end_of_a_ram_download_starts_what_was_downloaded() -> None:
+    bench = make_bench()
+    bench.status(Opcode.MEM_BEGIN, words(16, 1, 16, 0x4038_0000))
+    assert bench.status(Opcode.MEM_END, words(0, 0x4038_0000)) == OK
+
+    assert bench.exchange(READ_MAGIC) == b""
+
+
+# What a busy loader loses.
+
+
+@pytest.mark.parametrize(
+    ("size", "answered"),
+    [(0x700, True), (0x7FF, True), (0x800, False), (0x801, False), (0x900, True)],
+)
+def test_the_ring_loses_one_ring_full_at_a_time(size: int, *, answered: bool) -> None:
+    """The request comes behind padding, all of it while the loader is erasing.
+
+    Of 0x900 bytes the last 0x100 are left, and the request is whole among them.
+    """
+    bench = flash_bench()
+    bench.transport.write(request(Opcode.FLASH_BEGIN, begin(0x10_0000, 1, 0x400, 0)))
+    bench.transport.write(bytes(size - len(READ_MAGIC)) + READ_MAGIC)
+    answers = bench.receive(silence=5.0)
+
+    assert (b"\x01\x0a\x04\x00" in answers) == answered
+
+
+def test_an_idle_loader_loses_nothing() -> None:
+    bench = make_bench()
+    bench.transport.write(b"\x00" * 10_000 + READ_MAGIC)
+
+    assert bench.receive().count(b"\xc0") == 2
+
+
+def test_a_burst_that_fits_the_ring_is_answered_in_full() -> None:
+    bench = make_bench(ESP32)
+
+    assert bench.exchange(READ_MAGIC * 16).count(b"\x01\x0a\x04\x00\x83\x1d\xf0\x00") == 16
+
+
+def test_work_takes_time() -> None:
+    bench = flash_bench()
+    started = bench.now
+    bench.transport.write(request(Opcode.FLASH_BEGIN, begin(0x10_0000, 1, 0x400, 0)))
+    while not bench.transport.read(bench.now + 10.0):
+        pass
+
+    assert bench.now - started == pytest.approx(16 * 0.150, abs=0.01)
+
+
+# The end of it.
+
+
+def test_a_riscv_rom_panics_at_a_broken_escape() -> None:
+    bench = make_bench()
+    report = bench.exchange(b"\xc0\x00\x0a\xdb\x00" + READ_MAGIC * 3)
+
+    assert b"Guru Meditation Error" in report
+    assert 3000 < len(report) < 6000
+    assert bench.exchange(READ_MAGIC) == b""
+
+
+def test_an_xtensa_rom_falls_silent_at_a_broken_escape() -> None:
+    bench = make_bench(ESP32)
+
+    assert bench.exchange(b"\xc0\x00\x0a\xdb\x00" + READ_MAGIC * 3) == b""
+    bench.reset(strap_low=True)
+    assert bench.exchange(READ_MAGIC)
+
+
+# The baud rate.
+
+
+def test_a_new_rate_holds_from_after_the_response() -> None:
+    bench = make_bench()
+    bench.transport.write(request(Opcode.CHANGE_BAUDRATE, words(460800, 0)))
+    response = bench.transport.read(bench.now + 1)
+    bench.transport.set_baudrate(460800)
+
+    assert response == bytes.fromhex("c0010f04000000000000000000c0")
+    assert bench.receive() == b"\xc0\xc0"
+    assert bench.exchange(READ_MAGIC) == bytes.fromhex("c0010a04006f50311b00000000c0")
+
+
+@pytest.mark.parametrize("rate", [0, 1, 2**32 - 1])
+def test_a_rate_that_cannot_be_is_answered_and_changes_nothing(rate: int) -> None:
+    bench = make_bench()
+
+    assert bench.status(Opcode.CHANGE_BAUDRATE, words(rate, 0)) == OK
+    assert bench.exchange(READ_MAGIC)
+
+
+def test_with_different_rates_nobody_understands_the_other() -> None:
+    bench = make_bench(baudrate=74880)
+
+    assert READ_MAGIC[1:-1] not in bench.exchange(READ_MAGIC * 3)
+
+
+def test_it_answers_within_the_tolerance_of_a_uart() -> None:
+    bench = make_bench(baudrate=117000)
+
+    assert bench.exchange(READ_MAGIC)
+
+
+@pytest.mark.parametrize(("chip", "mhz"), [(ESP8266, 26), (ESP32, 40), (ESP32_C3, 40)])
+def test_the_clock_divider_tells_the_crystal(chip: Chip, mhz: int) -> None:
+    bits = chip.uart_clock_divider
+    packet = make_bench(chip).command(Opcode.READ_REG, words(bits.address))
+    divider = int.from_bytes(packet[4:8], "little") & ((1 << bits.width) - 1)
+
+    assert round(115200 * divider / chip.crystal.uart_clock_ratio / 1e6) == mhz
+
+
+def test_two_devices_never_see_each_other() -> None:
+    configs = [DeviceConfig(chip=ESP32_C3, seed=n, state=InitialState.DOWNLOAD) for n in (1, 2)]
+    first, second = (SimulatedDevice(config) for config in configs)
+    first.receive(request(Opcode.WRITE_REG, words(0x3FC9_0000, 1, 2**32 - 1, 0)), 0.0, None)
+    first.advance(1.0)
+
+    assert first.memory.read_word(0x3FC9_0000) == 1
+    assert second.memory.read_word(0x3FC9_0000) == 0
+    assert first.next_event_time() > 0

@@ -1,0 +1,87 @@
+"""The simulated ROM loaders answer as the recorded ones did, byte for byte.
+
+No row is left out: none was found that shows the emulator rather than the chip.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import attrs
+import pytest
+
+from esploader.chips.registry import chip_by_name
+from recordings import VECTORS
+from simulated import READ_MAGIC, SYNC, Bench, make_bench, request, words
+
+FILES = ("rom-esp32", "rom-esp32c3", "rom-esp32c3-more")
+
+WORD_OF_TWOS = 0x3FC9_0100
+
+# Rows of which an earlier one is missing in the file, and what to send in its place.
+PREPARATIONS: dict[tuple[str, int], tuple[bytes, ...]] = {
+    # The value word is that of a SYNC, with which every connection begins.
+    ("rom-esp32c3-more", 0): (SYNC,),
+    # The value word is 0x22222222, and the last command was refused with error 5.
+    ("rom-esp32c3-more", 10): (
+        request(0x09, words(WORD_OF_TWOS, 0x2222_2222, 0xFFFF_FFFF, 0)),
+        request(0x0A, words(WORD_OF_TWOS)),
+        request(0x7F),
+    ),
+    # The reserved bytes are digits 3 and 4 of an MD5: "73". So are those of 880 blank bytes.
+    ("rom-esp32c3-more", 16): (request(0x13, words(0x10_0000, 880, 0, 0)),),
+    # The last error was 5.
+    ("rom-esp32c3-more", 19): (request(0x7F),),
+    # The last error was 9: that of reading beyond the end of the flash.
+    ("rom-esp32c3-more", 21): (request(0x0E, words(0x40_0000, 64)),),
+}
+
+
+@attrs.frozen
+class Replayed:
+    """A recorded row, and what the simulator made of it."""
+
+    name: str
+    expected: str
+    got: str
+
+
+def check_alive(bench: Bench, recovery: str) -> str:
+    """Return what it took to get an answer again, in the words of the recording."""
+    if bench.exchange(READ_MAGIC):
+        return "answers at once"
+    bench.reset(strap_low=True)
+    return "only after a hardware reset" if bench.exchange(READ_MAGIC) else f"not {recovery}"
+
+
+@functools.cache
+def replay(file: str) -> tuple[Replayed, ...]:
+    """Send all requests of a recording in order."""
+    recording = json.loads((VECTORS / f"{file}.json").read_text(encoding="utf-8"))
+    bench = make_bench(chip_by_name(recording["chip"]), baudrate=None)
+    replayed = []
+    for index, row in enumerate(recording["rows"]):
+        for sent in PREPARATIONS.get((file, index), ()):
+            bench.exchange(sent)
+        for address, value in row.get("needs", {}).get("memory", {}).items():
+            bench.device.memory.fix({int(address, 16): int(value, 16)})
+        if "recovery" in row:
+            expected, got = row["recovery"], check_alive(bench, row["recovery"])
+        else:
+            expected, got = row["recv"], bench.exchange(bytes.fromhex(row["send"])).hex()
+        replayed.append(Replayed(row["name"], expected, got))
+    return tuple(replayed)
+
+
+def row_count(file: str) -> int:
+    return len(json.loads((VECTORS / f"{file}.json").read_text(encoding="utf-8"))["rows"])
+
+
+@pytest.mark.parametrize(
+    ("file", "index"), [(file, index) for file in FILES for index in range(row_count(file))]
+)
+def test_recorded_answer(file: str, index: int) -> None:
+    row = replay(file)[index]
+
+    assert row.got == row.expected, row.name
