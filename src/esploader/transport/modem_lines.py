@@ -36,11 +36,15 @@ else:
         Raises:
             OSError: the port is gone or has no lines.
         """
-        bits = _read(fileno)
+        bits = changed(_read(fileno), dtr=dtr, rts=rts)
+        fcntl.ioctl(fileno, termios.TIOCMSET, _BITS.pack(bits))
+
+    def changed(bits: int, *, dtr: bool | None, rts: bool | None) -> int:
+        """Return the state of all lines with these two changed; ``None`` leaves one as it is."""
         for flag, asserted in ((termios.TIOCM_DTR, dtr), (termios.TIOCM_RTS, rts)):
             if asserted is not None:
                 bits = bits | flag if asserted else bits & ~flag
-        fcntl.ioctl(fileno, termios.TIOCMSET, _BITS.pack(bits))
+        return bits
 
     def _read(fileno: int) -> int:
         # The argument is overwritten with the answer and returned.

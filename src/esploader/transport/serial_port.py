@@ -49,6 +49,8 @@ something arrives, so this only bounds how late a deadline is noticed."""
 
 _SPURIOUS_WAKE_UP: Final = 0.001
 
+_STUCK: Final = "the port accepts no bytes"
+
 # Opening a port that these stand for cannot succeed by trying again.
 _OPEN_ERRORS: Final[dict[int, type[TransportError]]] = {
     errno.ENOENT: PortNotFoundError,
@@ -105,6 +107,8 @@ class SerialPortTransport(Transport):
             UnknownSchemeError: pyserial does not know the scheme of the URL either.
             TransportError: it is no serial port, or does not take the baud rate.
         """
+        if baudrate <= 0:
+            raise TransportError(port, f"{baudrate} is no baud rate")
         try:
             opened = serial.serial_for_url(
                 port,
@@ -135,7 +139,8 @@ class SerialPortTransport(Transport):
         """Use a port that the caller has opened.
 
         It stays the caller's: :meth:`close` gives it back open, with the timeouts it had.
-        Its lines and its baud rate stay as they were last set.
+        Its lines and its baud rate stay as they were last set. A write timeout that it has
+        already is kept to.
 
         Raises:
             TransportClosedError: it is not open.
@@ -158,9 +163,10 @@ class SerialPortTransport(Transport):
         fileno = _descriptor(port)
         with _io_errors(name):
             port.timeout = READ_TIMEOUT if fileno is None else 0
-            # pyserial's rfc2217:// has no write timeout, and says so like this.
-            with suppress(NotImplementedError):
-                port.write_timeout = WRITE_TIMEOUT
+            if not port.write_timeout:
+                # pyserial's rfc2217:// has no write timeout, and says so like this.
+                with suppress(NotImplementedError):
+                    port.write_timeout = WRITE_TIMEOUT
         return cls(name, port, _capabilities(port, fileno), fileno, restored)
 
     @property
@@ -201,6 +207,8 @@ class SerialPortTransport(Transport):
             while unsent:
                 # Real ports write all of it or raise; others say how much they took.
                 written = self._port.write(bytes(unsent[:WRITE_SIZE]))
+                if written == 0:
+                    raise TransportTimeoutError(self._name, _STUCK)
                 unsent = unsent[WRITE_SIZE if written is None else written :]
 
     @override
@@ -241,7 +249,7 @@ class SerialPortTransport(Transport):
         if self._closed:
             return
         self._closed = True
-        with suppress(OSError, ValueError, NotImplementedError):
+        with suppress(NotImplementedError, *_PORT_ERRORS):
             if self._restored is None:
                 self._port.close()
             else:
@@ -291,8 +299,7 @@ def _io_errors(name: str) -> Iterator[None]:
     try:
         yield
     except serial.SerialTimeoutException as exc:
-        reason = f"no byte was accepted for {WRITE_TIMEOUT:.0f} s"
-        raise TransportTimeoutError(name, reason) from exc
+        raise TransportTimeoutError(name, _STUCK) from exc
     except _PORT_ERRORS as exc:
         refused = _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, ValueError)
         raise (TransportError if refused else TransportClosedError)(name, str(exc)) from exc

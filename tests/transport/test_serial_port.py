@@ -1,0 +1,317 @@
+"""Ports of this machine, and objects of pyserial, as transports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import tty
+from typing import TYPE_CHECKING
+
+import pytest
+import serial
+from serial.urlhandler import protocol_loop
+from typing_extensions import override
+
+from esploader.errors import (
+    CapabilityError,
+    PortBusyError,
+    PortNotFoundError,
+    TransportClosedError,
+    TransportError,
+    TransportTimeoutError,
+    UnknownSchemeError,
+)
+from esploader.transport import modem_lines
+from esploader.transport.serial_port import SerialPortTransport
+from tcp_host import read_until_closed, tcp_host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+termios = pytest.importorskip("termios", reason="pseudo-terminals are POSIX")
+
+ALL_BYTES = bytes(range(256)) * 8
+
+
+class Terminal:
+    """A pseudo-terminal, seen from the device's end."""
+
+    def __init__(self) -> None:
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path = os.ttyname(slave)
+        # Kept, or the device's end would fail while nobody has the port open.
+        self._slave = slave
+
+    def unplug(self) -> None:
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+
+    def close(self) -> None:
+        self.unplug()
+        os.close(self._slave)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    opened = Terminal()
+    yield opened
+    opened.close()
+
+
+def read(transport: SerialPortTransport, size: int) -> bytes:
+    data = b""
+    deadline = transport.clock.now() + 10
+    while len(data) < size and transport.clock.now() < deadline:
+        data += transport.read(deadline)
+    return data
+
+
+def test_bytes_pass_unchanged_both_ways(terminal: Terminal) -> None:
+    with SerialPortTransport.open(terminal.path) as transport:
+        transport.write(ALL_BYTES)
+        received = b""
+        while len(received) < len(ALL_BYTES):
+            received += os.read(terminal.master, 65536)
+        assert received == ALL_BYTES
+
+        os.write(terminal.master, ALL_BYTES)
+        assert read(transport, len(ALL_BYTES)) == ALL_BYTES
+        assert transport.name == terminal.path
+
+
+def test_reading_ends_at_its_deadline_and_a_past_one_polls(terminal: Terminal) -> None:
+    with SerialPortTransport.open(terminal.path) as transport:
+        assert transport.read(transport.clock.now() + 0.01) == b""
+        assert transport.read(0.0) == b""
+
+
+def test_the_baud_rate_reaches_the_system(terminal: Terminal) -> None:
+    with SerialPortTransport.open(terminal.path, baudrate=9600) as transport:
+        assert transport.baudrate == 9600
+        assert termios.tcgetattr(terminal.master)[5] == termios.B9600
+        transport.set_baudrate(921600)
+        assert transport.baudrate == 921600
+        assert termios.tcgetattr(terminal.master)[5] == termios.B921600
+
+
+def test_a_port_without_lines_says_so_before_anybody_tries(terminal: Terminal) -> None:
+    with SerialPortTransport.open(terminal.path) as transport:
+        assert not transport.capabilities.set_lines
+        assert not transport.capabilities.set_lines_at_once
+        assert transport.capabilities.usb_vid is None
+        with pytest.raises(CapabilityError):
+            transport.set_lines(dtr=True)
+
+
+def test_both_lines_change_in_one_step_and_the_others_stay() -> None:
+    dtr, rts, out1 = termios.TIOCM_DTR, termios.TIOCM_RTS, 0x2000
+
+    assert modem_lines.changed(out1 | dtr, dtr=False, rts=True) == out1 | rts
+    assert modem_lines.changed(out1 | rts, dtr=True, rts=False) == out1 | dtr
+    assert modem_lines.changed(out1 | rts, dtr=None, rts=False) == out1
+    assert modem_lines.changed(dtr, dtr=True, rts=None) == dtr
+
+
+def test_discarding_takes_what_is_there(terminal: Terminal) -> None:
+    with SerialPortTransport.open(terminal.path) as transport:
+        os.write(terminal.master, b"stale")
+        first = transport.read(transport.clock.now() + 10)
+        assert first + transport.discard_input() == b"stale"
+        os.write(terminal.master, b"fresh")
+        assert read(transport, 5) == b"fresh"
+
+
+def test_a_device_that_is_unplugged_closes_the_transport(terminal: Terminal) -> None:
+    with SerialPortTransport.open(terminal.path) as transport:
+        terminal.unplug()
+        with pytest.raises(TransportClosedError):
+            transport.read(transport.clock.now() + 10)
+        with pytest.raises(TransportClosedError):
+            transport.write(b"x")
+        with pytest.raises(TransportClosedError):
+            transport.set_baudrate(9600)
+
+
+def test_using_a_closed_transport_is_an_error_and_closing_it_again_is_not(
+    terminal: Terminal,
+) -> None:
+    transport = SerialPortTransport.open(terminal.path)
+    transport.close()
+    transport.close()
+    with pytest.raises(TransportClosedError, match="is closed"):
+        transport.read(0.0)
+
+
+def test_a_port_that_takes_nothing_ends_in_a_timeout(terminal: Terminal) -> None:
+    with serial.Serial(terminal.path, write_timeout=0.05) as port:
+        transport = SerialPortTransport.from_port(port)
+        with pytest.raises(TransportTimeoutError):
+            transport.write(bytes(1024 * 1024))
+
+
+def test_no_such_port(tmp_path: Path) -> None:
+    name = str(tmp_path / "ttyUSB0")
+    with pytest.raises(PortNotFoundError) as caught:
+        SerialPortTransport.open(name)
+    assert caught.value.port == name
+
+
+def test_a_busy_port_is_free_again_after_its_user(terminal: Terminal) -> None:
+    with SerialPortTransport.open(terminal.path), pytest.raises(PortBusyError):
+        SerialPortTransport.open(terminal.path)
+    SerialPortTransport.open(terminal.path).close()
+
+
+def test_a_port_that_this_user_may_not_open(tmp_path: Path) -> None:
+    port = tmp_path / "ttyUSB0"
+    port.touch(mode=0)
+    program = """
+        import os, sys
+        from esploader.errors import TransportError
+        from esploader.transport.serial_port import SerialPortTransport
+        if os.geteuid() == 0:
+            os.setuid(65534)  # nobody: root may open everything
+        try:
+            SerialPortTransport.open(sys.argv[1])
+        except TransportError as exc:
+            print(type(exc).__name__)
+    """
+    child = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), str(port)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert child.stdout == "PortPermissionError\n"
+
+
+@pytest.mark.parametrize("name", ["/dev/null", "/dev", "bad\0name"])
+def test_what_is_no_serial_port(name: str) -> None:
+    with pytest.raises(TransportError) as caught:
+        SerialPortTransport.open(name)
+    assert type(caught.value) is TransportError
+
+
+@pytest.mark.parametrize("rate", [0, -9600])
+def test_what_is_no_baud_rate(rate: int) -> None:
+    with pytest.raises(TransportError, match="is no baud rate"):
+        SerialPortTransport.open("loop://", baudrate=rate)
+
+
+def test_a_scheme_that_pyserial_does_not_know_either() -> None:
+    with pytest.raises(UnknownSchemeError, match="carrier"):
+        SerialPortTransport.open("carrier://pigeon")
+
+
+def test_other_urls_of_pyserial_work(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with SerialPortTransport.open(f"spy://{terminal.path}") as transport:
+        transport.write(b"seen")
+        assert os.read(terminal.master, 100) == b"seen"
+    assert "seen" in capsys.readouterr().err
+
+
+class CountingPort(protocol_loop.Serial):
+    """A port without a descriptor that counts how often its timeout is set."""
+
+    timeouts_set = 0
+
+    @override
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "timeout":
+            self.timeouts_set += 1
+        super().__setattr__(name, value)
+
+
+def test_a_port_without_a_descriptor_gets_one_timeout_once() -> None:
+    with CountingPort("loop://") as port:
+        transport = SerialPortTransport.from_port(port)
+        assert transport.fileno() is None
+        set_so_far = port.timeouts_set
+        for _ in range(3):
+            assert transport.read(0.0) == b""
+            assert transport.read(transport.clock.now() + 0.03) == b""
+            transport.write(ALL_BYTES)
+            assert read(transport, len(ALL_BYTES)) == ALL_BYTES
+        assert port.timeouts_set == set_so_far
+        transport.write(b"stale")
+        assert transport.discard_input() == b"stale"
+
+
+def test_lines_of_a_port_without_a_descriptor_are_set_one_by_one() -> None:
+    with CountingPort("loop://") as port:
+        transport = SerialPortTransport.from_port(port)
+        assert transport.capabilities.set_lines
+        assert not transport.capabilities.set_lines_at_once
+        # On loop:// RTS is CTS, and DTR is DSR.
+        for dtr, rts in ((True, False), (False, True), (True, True), (False, False)):
+            transport.set_lines(dtr=dtr, rts=rts)
+            assert (port.dsr, port.cts) == (dtr, rts)
+
+
+def test_a_port_that_was_handed_over_is_given_back_as_it_was(terminal: Terminal) -> None:
+    with serial.Serial(terminal.path, timeout=7, write_timeout=8) as port:
+        with SerialPortTransport.from_port(port) as transport:
+            assert port.timeout == 0
+            transport.write(b"x")
+        assert port.is_open
+        assert (port.timeout, port.write_timeout) == (7, 8)
+
+
+def test_a_port_that_is_not_open_cannot_be_handed_over() -> None:
+    port = serial.Serial()
+    with pytest.raises(TransportClosedError, match="not open"):
+        SerialPortTransport.from_port(port)
+
+
+def test_a_socket_of_pyserial_has_neither_lines_nor_a_rate() -> None:
+    with (
+        tcp_host(read_until_closed) as tcp_port,
+        serial.serial_for_url(f"socket://127.0.0.1:{tcp_port}") as port,
+    ):
+        transport = SerialPortTransport.from_port(port)
+        assert not transport.capabilities.set_lines
+        assert not transport.capabilities.set_baudrate
+        assert transport.read(transport.clock.now() + 0.01) == b""
+
+
+class PromisingPort(protocol_loop.Serial):
+    """A port whose descriptor always says that there is something, and there never is."""
+
+    reads = 0
+
+    @override
+    def open(self) -> None:
+        super().open()
+        self._reader, self._writer = os.pipe()
+        os.write(self._writer, b"x")
+
+    @override
+    def close(self) -> None:
+        if self.is_open:
+            os.close(self._reader)
+            os.close(self._writer)
+        super().close()
+
+    @override
+    def fileno(self) -> int:
+        return self._reader
+
+    @override
+    def read(self, size: int = 1) -> bytes:
+        self.reads += 1
+        return b""
+
+
+def test_a_descriptor_that_promises_too_much_is_not_polled_without_rest() -> None:
+    with PromisingPort("loop://") as port:
+        transport = SerialPortTransport.from_port(port)
+        assert transport.read(transport.clock.now() + 0.02) == b""
+        assert port.reads <= 25
