@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,6 +15,8 @@ from esploader.simulator.timings import Timings
 from esploader.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from esploader.chips.model import Chip
 
 SYNC = bytes.fromhex("c000082400000000000707122055555555") + b"\x55" * 28 + b"\xc0"
@@ -108,8 +111,9 @@ def make_bench(
     timings: Timings | None = None,
     baudrate: int | None = 115200,
     flash_size: int = 4 * 1024 * 1024,
+    efuses: Mapping[str, int] = MappingProxyType({}),
 ) -> Bench:
     """Return a device, by default an ESP32-C3 whose loader waits."""
-    config = DeviceConfig(chip=chip, state=state, flash_size=flash_size)
+    config = DeviceConfig(chip=chip, state=state, flash_size=flash_size, efuses=efuses)
     device = SimulatedDevice(config, timings or Timings())
     return Bench(SimulatedTransport(device, baudrate=baudrate))

@@ -34,6 +34,8 @@ from simulated import (
 if TYPE_CHECKING:
     from esploader.chips.model import Chip
 
+READ_ANSWER = bytes.fromhex("c0010a04006f50311b00000000c0")
+
 OK = b"\x00\x00"
 INVALID = b"\x01\x05"
 
@@ -132,6 +134,22 @@ def test_security_info_has_the_size_of_the_chip(chip: Chip, size: int) -> None:
 
     assert len(packet) == 8 + size + 4
     assert packet[20:24] == (words(5) if size == 20 else bytes(4))
+
+
+def test_security_info_tells_what_the_efuses_say() -> None:
+    efuses = {"secure_boot_v2": 1, "flash_crypt_count": 7, "key_purpose_1": 9}
+    packet = make_bench(efuses=efuses).command(Opcode.GET_SECURITY_INFO)
+
+    assert packet[8:20] == words(1) + bytes((7, 0, 9, 0, 0, 0, 0, 12))
+
+
+def test_secure_download_mode_refuses_everything_else() -> None:
+    bench = make_bench(efuses={"secure_download": 1})
+
+    assert bench.command(Opcode.GET_SECURITY_INFO)[8:12] == words(4)
+    assert bench.status(Opcode.SPI_ATTACH, words(0, 0)) == OK
+    assert bench.status(Opcode.READ_REG, words(0x4000_1000)) == INVALID
+    assert bench.status(Opcode.FLASH_DEFL_BEGIN, begin(0, 0, 0x400, 0)) == INVALID
 
 
 @pytest.mark.parametrize("chip", [ESP8266, ESP32])
@@ -441,7 +459,7 @@ def test_a_new_rate_holds_from_after_the_response() -> None:
 
     assert response == bytes.fromhex("c0010f04000000000000000000c0")
     assert bench.receive() == b"\xc0\xc0"
-    assert bench.exchange(READ_MAGIC) == bytes.fromhex("c0010a04006f50311b00000000c0")
+    assert bench.exchange(READ_MAGIC) == READ_ANSWER
 
 
 @pytest.mark.parametrize("rate", [0, 1, 2**32 - 1])
@@ -453,9 +471,28 @@ def test_a_rate_that_cannot_be_is_answered_and_changes_nothing(rate: int) -> Non
 
 
 def test_with_different_rates_nobody_understands_the_other() -> None:
-    bench = make_bench(baudrate=74880)
+    bench = make_bench()
+    bench.exchange(READ_MAGIC)
+    bench.transport.set_baudrate(74880)
 
-    assert READ_MAGIC[1:-1] not in bench.exchange(READ_MAGIC * 3)
+    assert READ_ANSWER not in bench.exchange(READ_MAGIC * 3)
+
+
+@pytest.mark.parametrize("rate", [9600, 57600, 74880])
+def test_a_slower_rate_is_detected_at_first(rate: int) -> None:
+    """What it is detected with is lost."""
+    bench = make_bench(baudrate=rate)
+
+    assert bench.exchange(SYNC) == b""
+    assert bench.exchange(READ_MAGIC) == READ_ANSWER
+    bench.transport.set_baudrate(115200)
+    assert READ_ANSWER not in bench.exchange(READ_MAGIC)
+
+
+def test_a_faster_rate_is_not_detected() -> None:
+    bench = make_bench(baudrate=460800)
+
+    assert not any(READ_ANSWER in bench.exchange(READ_MAGIC) for _ in range(5))
 
 
 def test_it_answers_within_the_tolerance_of_a_uart() -> None:

@@ -49,7 +49,8 @@ class DeviceConfig:
     """Major and minor; by default a usual one of the chip."""
 
     efuses: Mapping[str, int] = MappingProxyType({})
-    """Values of fields of the chip (:attr:`~esploader.chips.model.Chip.fields`) by name."""
+    """Values by name: the chip's :attr:`~esploader.chips.model.Chip.fields`, its security
+    fields (``secure_download``, ``flash_crypt_count``, …) and ``key_purpose_0`` to ``_5``."""
 
     seed: int = 0
     """Makes two devices of one model differ."""

@@ -247,14 +247,17 @@ class SimulatedDevice:
         if stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate):
             offset = stretch.start + start * stretch.byte_time
             stretch.taken += self._program.feed(data, offset, stretch.byte_time)
-        elif count == len(stretch.data):
+        elif count < len(stretch.data):
+            return False
+        elif self._program.detect_rate(stretch.baudrate):
+            self.baudrate = stretch.baudrate
+            stretch.taken = count
+        else:
             garbled = resample(data, stretch.baudrate, self.baudrate)
             # Their number is another one, but they come in the same span of time.
             span = (count - start) * stretch.byte_time
             self._program.feed(garbled, stretch.end - span, span / max(len(garbled), 1))
             stretch.taken = count
-        else:
-            return False
         if stretch.taken >= len(stretch.data):
             self._inbox.popleft()
         return True

@@ -27,14 +27,27 @@ def build_efuses(config: DeviceConfig, personality: Personality) -> dict[int, in
         for index in range(block.word_count)
     }
     _insert_revision(config.revision, personality.revision, chip, words)
+    known = named_fields(chip)
     for name, value in {**personality.efuses, **config.efuses}.items():
-        try:
-            field = chip.field(name)
-        except KeyError:
-            raise ValueError(f"{chip.name} has no field {name!r}") from None
-        _insert(field.bits, value, name, words)
+        if name not in known:
+            raise ValueError(f"{chip.name} has no field {name!r}")
+        _insert(known[name], value, name, words)
     words |= chip.mac.insert(_mac(config, personality), words)
     return words
+
+
+def named_fields(chip: Chip) -> dict[str, BitField]:
+    """Return the fields of a chip that can be set, by name: identity and security."""
+    security = {
+        "flash_crypt_count": chip.flash_crypt_count,
+        "secure_boot_v1": chip.secure_boot_v1,
+        "secure_boot_v2": chip.secure_boot_v2,
+        "secure_download": chip.secure_download,
+        "manual_encrypt_disabled": chip.manual_encrypt_disabled,
+    }
+    fields = {field.name: field.bits for field in chip.fields}
+    fields |= {f"key_purpose_{index}": bits for index, bits in enumerate(chip.key_purposes)}
+    return fields | {name: bits for name, bits in security.items() if bits is not None}
 
 
 def _insert(field: BitField, value: int, name: str, words: dict[int, int]) -> None:

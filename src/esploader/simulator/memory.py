@@ -14,7 +14,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from esploader.chips.model import Region
+    from esploader.chips.model import BitField, Region
 
     ReadHook = Callable[[], int]
     WriteHook = Callable[[int], int]
@@ -59,6 +59,12 @@ class Memory:
             self._read_hooks[address] = read
         if write is not None:
             self._write_hooks[address] = write
+
+    def extract(self, field: BitField | None) -> int:
+        """Return the value of a field; 0 where the chip has no such field."""
+        if field is None:
+            return 0
+        return field.extract({address: self.read_word(address) for address in field.addresses})
 
     def forget(self) -> None:
         """Lose what RAM and registers hold, as without power."""

@@ -72,6 +72,10 @@ class Program(abc.ABC):
         Returns how many it took, which is fewer when it ended meanwhile.
         """
 
+    def detect_rate(self, baudrate: int) -> bool:  # noqa: ARG002 - for those that can
+        """Tell whether it takes over the host's rate, losing what it measured that with."""
+        return False
+
     @abc.abstractmethod
     def advance(self, now: float) -> None:
         """Do what is due by ``now``."""

@@ -8,6 +8,9 @@ to all commands:
 * one response: its ``value`` word stays until a command sets another, its body keeps
   what it held behind the bytes that a command writes;
 * one error byte, shown by the flash download commands even when they succeed.
+
+What the ESP8266 answers to a command that it does not know is not recorded. Its ROM is
+the ancestor of the others, so it is taken to refuse as they do.
 """
 
 from __future__ import annotations
@@ -57,6 +60,23 @@ _SYNC_RESPONSE_COUNT: Final = 8
 _SUCCESS: Final = 0
 _FAILURE: Final = 1
 
+# What is left in Secure Download Mode (esptool documentation, "Serial Protocol").
+_SECURE_DOWNLOAD: Final = frozenset(
+    {
+        Opcode.SYNC,
+        Opcode.SPI_ATTACH,
+        Opcode.SPI_SET_PARAMS,
+        Opcode.CHANGE_BAUDRATE,
+        Opcode.FLASH_BEGIN,
+        Opcode.FLASH_DATA,
+        Opcode.FLASH_END,
+        Opcode.GET_SECURITY_INFO,
+    }
+)
+
+# The fastest rate that the ROM finds out by itself.
+_MAX_DETECTED_BAUDRATE: Final = 115200
+
 # A chip whose ring nobody has measured still has the FIFO of its UART.
 _FIFO_SIZE: Final = 0x80
 
@@ -78,6 +98,8 @@ class RomLoader(Program):
     _buffer: bytearray = attrs.field(factory=lambda: bytearray(FRAME_BUFFER_SIZE), init=False)
     _ring: bytearray = attrs.field(factory=bytearray, init=False)
     _busy_until: float = attrs.field(init=False)
+    _is_detecting: bool = attrs.field(default=True, init=False)
+    """Until the first request it measures the rate of what it cannot understand."""
     _ended: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -102,6 +124,10 @@ class RomLoader(Program):
                 position, event = self._decoder.take(data, position)
                 self._handle(event, start + position * byte_time)
         return position
+
+    @override
+    def detect_rate(self, baudrate: int) -> bool:
+        return self._is_detecting and baudrate <= _MAX_DETECTED_BAUDRATE
 
     @override
     def advance(self, now: float) -> None:
@@ -131,6 +157,7 @@ class RomLoader(Program):
             self._execute(event, at)
 
     def _execute(self, frame: bytes, at: float) -> None:
+        self._is_detecting = False
         self._buffer[: len(frame)] = frame
         direction, code, _, checksum = _HEADER.unpack_from(self._buffer)
         request = Request(
@@ -158,8 +185,10 @@ class RomLoader(Program):
             outcome.then(self._busy_until)
 
     def _find_handler(self, direction: int, code: int) -> Handler | None:
-        known = self.machine.chip.rom.opcodes
-        if direction != _REQUEST or code not in known:
+        chip = self.machine.chip
+        if direction != _REQUEST or code not in chip.rom.opcodes:
+            return None
+        if code not in _SECURE_DOWNLOAD and self.machine.memory.extract(chip.secure_download):
             return None
         return HANDLERS[Opcode(code)]
 

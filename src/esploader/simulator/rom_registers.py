@@ -27,8 +27,10 @@ _EMPTY_FRAME: Final = b"\xc0\xc0"
 
 # flags u32 | SPI_BOOT_CRYPT_CNT u8 | key purposes u8 x 7 [| chip id u32 | API version u32]
 _SECURITY_INFO: Final = struct.Struct("<IB7sII")
-# The seventh is no key; devices without any key burnt were seen to give 12.
-_NO_KEYS: Final = bytes((0, 0, 0, 0, 0, 0, 12))
+_SECURE_BOOT_FLAG: Final = 1 << 0
+_SECURE_DOWNLOAD_FLAG: Final = 1 << 2
+# The seventh purpose is that of no key; devices were seen to give 12.
+_NO_KEY_PURPOSE: Final = 12
 
 
 def sync(state: RomState, request: Request) -> Outcome:
@@ -75,9 +77,21 @@ def _switch_baudrate(machine: Machine, baudrate: int, at: float) -> None:
 
 
 def get_security_info(state: RomState, _: Request) -> Outcome:
-    """Describe a device without any security feature in use."""
-    chip = state.machine.chip
-    info = _SECURITY_INFO.pack(0, 0, _NO_KEYS, chip.image_chip_id or 0, 0)
+    """Describe the security features, as the eFuses have them."""
+    chip, memory = state.machine.chip, state.machine.memory
+    flags = 0
+    if memory.extract(chip.secure_boot_v2):
+        flags |= _SECURE_BOOT_FLAG
+    if memory.extract(chip.secure_download):
+        flags |= _SECURE_DOWNLOAD_FLAG
+    purposes = [memory.extract(purpose) for purpose in chip.key_purposes]
+    info = _SECURITY_INFO.pack(
+        flags,
+        memory.extract(chip.flash_crypt_count),
+        bytes((*purposes, _NO_KEY_PURPOSE)),
+        chip.image_chip_id or 0,
+        0,
+    )
     return Outcome(data=info[: chip.security_info_size])
 
 
