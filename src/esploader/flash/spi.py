@@ -159,13 +159,16 @@ class FlashPort:
             shift = 32 - transaction.address_bits if spi.addr_is_msb_aligned else 0
             writes.append((spi.addr, transaction.address << shift))
         output = transaction.output + bytes(-len(transaction.output) % 4)
-        for index, (word,) in enumerate(_WORD.iter_unpack(output or bytes(4))):
+        for index, (word,) in enumerate(_WORD.iter_unpack(output)):
             writes.append((spi.w0 + 4 * index, word))
         writes.append((spi.cmd, _START))
-        return [
-            *(RegisterWrite(spi.base + offset, value) for offset, value in writes),
-            RegisterWrite(self._chip.uart_date_register, 0, mask=0, delay_us=_TRANSACTION_US),
-        ]
+        entries = [RegisterWrite(spi.base + offset, value) for offset, value in writes]
+        if self._session.dialect.max_write_reg_entries > 1:
+            # What follows would otherwise arrive before the transaction is over.
+            entries.append(
+                RegisterWrite(self._chip.uart_date_register, 0, mask=0, delay_us=_TRANSACTION_US)
+            )
+        return entries
 
     def _user1(self, transaction: SpiTransaction) -> int | None:
         """Return SPI_USER1; ``None`` where the transaction does not depend on it."""

@@ -1,0 +1,83 @@
+"""Commands reach the flash chip through the SPI peripheral of every simulated chip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from esploader import connect
+from esploader.chips.registry import CHIPS
+from esploader.errors import UnsupportedError
+from esploader.flash.spi import (
+    MAX_READ_SIZE,
+    READ_ID,
+    READ_SFDP,
+    READ_STATUS,
+    FlashPort,
+    SpiTransaction,
+)
+
+if TYPE_CHECKING:
+    from esploader.device import Device
+
+every_chip = pytest.mark.parametrize("chip", [chip.key for chip in CHIPS])
+
+WRITE_ENABLE = 0x06
+WRITE_DISABLE = 0x04
+WRITE_ENABLED = 0b10
+
+
+def flash_port(device: Device) -> FlashPort:
+    return FlashPort(device.session, device.chip, pads=0)
+
+
+@every_chip
+def test_read_id(chip: str) -> None:
+    with connect(f"sim://{chip}?flash=8MB") as device:
+        answer = flash_port(device).transact(SpiTransaction(opcode=READ_ID, input_size=3))
+    assert answer == bytes.fromhex("c84017")
+
+
+@every_chip
+@pytest.mark.parametrize(("offset", "size"), [(0, 4), (0, 16), (1, 3), (4, 8)])
+def test_sfdp_takes_an_address_and_dummy_cycles(chip: str, offset: int, size: int) -> None:
+    with connect(f"sim://{chip}") as device:
+        port = flash_port(device)
+        whole = port.transact(sfdp(0, 32))
+        assert whole[:4] == b"SFDP"
+        assert port.transact(sfdp(offset, size)) == whole[offset : offset + size]
+
+
+def sfdp(offset: int, size: int) -> SpiTransaction:
+    return SpiTransaction(
+        opcode=READ_SFDP, address=offset, address_bits=24, dummy_bits=8, input_size=size
+    )
+
+
+@every_chip
+def test_a_command_without_data_has_its_effect(chip: str) -> None:
+    with connect(f"sim://{chip}") as device:
+        port = flash_port(device)
+        read_status = SpiTransaction(opcode=READ_STATUS[0], input_size=1)
+        assert port.transact(read_status)[0] & WRITE_ENABLED == 0
+        port.transact(SpiTransaction(opcode=WRITE_ENABLE))
+        assert port.transact(read_status)[0] & WRITE_ENABLED
+        port.transact(SpiTransaction(opcode=WRITE_DISABLE))
+        assert port.transact(read_status)[0] & WRITE_ENABLED == 0
+
+
+@every_chip
+def test_flash_status_puts_the_first_register_lowest(chip: str) -> None:
+    with connect(f"sim://{chip}") as device:
+        flash_port(device).transact(SpiTransaction(opcode=WRITE_ENABLE))
+        assert device.flash_status(1) == WRITE_ENABLED
+        assert device.flash_status(3) & 0xFF == WRITE_ENABLED
+
+
+@pytest.mark.parametrize(
+    ("output", "input_size"), [(b"", MAX_READ_SIZE + 1), (bytes(65), 0)], ids=["in", "out"]
+)
+def test_a_transaction_has_a_limited_size(output: bytes, input_size: int) -> None:
+    with pytest.raises(UnsupportedError):
+        SpiTransaction(opcode=0x03, output=output, input_size=input_size)

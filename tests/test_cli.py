@@ -1,0 +1,315 @@
+"""The command line: what it prints where, what it accepts, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from esploader import errors
+from esploader.arguments import build_parser
+from esploader.cli import main
+from esploader.exit_codes import EXPLANATIONS, explain
+from esploader.version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+C3 = ("--port", "sim://esp32c3")
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ESPTOOL_PORT", "ESPTOOL_BAUD", "ESPTOOL_CHIP"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_flash_id_prints_what_tools_parse(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "flash_id"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for expected in (
+        f"esploader v{__version__}",
+        "Serial port sim://esp32c3:",
+        "Connecting...",
+        "Detecting chip type... ESP32-C3",
+        "Connected to ESP32-C3 on sim://esp32c3:",
+        "Chip type:          ESP32-C3 (QFN32) (revision v0.4)",
+        "Crystal frequency:  40MHz",
+        "MAC:                24:0a:c4:00:00:01",
+        "Manufacturer: c8",
+        "Device: 4016",
+        "Detected flash size: 4MB",
+        "Hard resetting via RTS pin...",
+    ):
+        assert expected in lines
+
+
+def test_flash_of_unknown_size_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", "sim://esp32c3?flash=512KB", "flash_id"]) == 0
+    assert "Detected flash size: 512KB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("chip", "expected"),
+    [("esp8266", "Chip ID: 0x00000001"), ("esp32s3", "MAC:                24:0a:c4:00:00:01")],
+)
+def test_chip_id(chip: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", f"sim://{chip}", "chip_id"]) == 0
+    assert expected in capsys.readouterr().out.splitlines()
+
+
+def test_read_mac(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", "sim://esp32?mac=24:0a:c4:aa:bb:cc", "read_mac"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count("MAC:                24:0a:c4:aa:bb:cc") == 2
+
+
+def test_get_security_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "get_security_info"]) == 0
+    output = capsys.readouterr().out
+    for expected in ("Flags: 0x00000000", "Chip ID: 5", "Secure Boot: Disabled"):
+        assert expected in output
+
+
+def test_a_chip_without_security_info_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", "sim://esp32", "get_security_info"]) == 2
+    assert "GET_SECURITY_INFO" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["flash_id", "chip_id", "read_mac", "get_security_info"])
+def test_with_json_stdout_is_one_document(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "--json", command]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["chip"] == "ESP32-C3"
+    assert document["mac"] == "24:0a:c4:00:00:01"
+
+
+def test_with_json_an_error_is_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "--json", "--chip", "esp32", "flash_id"]) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["error"]["class"] == "WrongChipError"
+    assert "this chip is ESP32-C3, not ESP32" in captured.err
+
+
+@pytest.mark.parametrize("spelling", ["flash_id", "flash-id"])
+def test_commands_have_two_spellings(spelling: str) -> None:
+    assert main([*C3, spelling]) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-p", "A", "flash_id"], ["flash_id", "-p", "A"], ["-p", "B", "flash-id", "--port", "A"]],
+    ids=["before", "after", "the later one counts"],
+)
+def test_global_options_stand_before_or_after_the_command(arguments: list[str]) -> None:
+    parsed = build_parser({}).parse_args(arguments)
+    assert (parsed.port, parsed.command, parsed.baud) == ("A", "flash-id", "115200")
+
+
+def test_option_values_have_two_spellings() -> None:
+    parsed = build_parser({}).parse_args(["--before", "no_reset", "--after=no_reset", "flash_id"])
+    assert (parsed.before, parsed.after) == ("no-reset", "no-reset")
+
+
+def test_the_environment_gives_defaults() -> None:
+    environment = {"ESPTOOL_PORT": "P", "ESPTOOL_BAUD": "460800", "ESPTOOL_CHIP": "esp32"}
+    parsed = build_parser(environment).parse_args(["flash_id"])
+    assert (parsed.port, parsed.baud, parsed.chip) == ("P", "460800", "esp32")
+    parsed = build_parser(environment).parse_args(["flash_id", "-p", "Q", "-b", "9600"])
+    assert (parsed.port, parsed.baud, parsed.chip) == ("Q", "9600", "esp32")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["flash"],
+        ["--por", "sim://esp32c3", "flash_id"],
+        ["flash_id", "--js"],
+        ["--before", "tomorrow", "flash_id"],
+        ["--connect-attempts", "-1", "flash_id"],
+        ["--connect-attempts", "many", "flash_id"],
+        ["sim"],
+        ["sim", "serve", "--tcp", "65536"],
+    ],
+    ids=" ".join,
+)
+def test_usage_errors_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert "usage: esploader" in captured.err
+
+
+def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "flash-id" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("baud", ["fast", "0", "-9600", "99999999"])
+def test_a_baud_rate_that_makes_no_sense(baud: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, f"--baud={baud}", "flash_id"]) == 2
+    assert "--baud" in capsys.readouterr().err
+
+
+def test_a_higher_baud_rate() -> None:
+    assert main([*C3, "--baud", "460800", "flash_id"]) == 0
+
+
+def test_staying_in_download_mode(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "--after", "no-reset", "flash_id"]) == 0
+    assert "Staying in bootloader." in capsys.readouterr().out
+
+
+def test_soft_reset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "--after", "soft-reset", "flash_id"]) == 0
+    assert "Soft resetting..." in capsys.readouterr().out
+
+
+def test_trace_shows_the_wire_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "--trace", "read_mac"]) == 0
+    captured = capsys.readouterr()
+    assert "ReadReg(address=0x40001000)" in captured.err
+    assert "c0 00 08 24" in captured.err
+    assert "TRACE" not in captured.out
+
+
+def test_the_library_logs_nothing_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "read_mac"]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_every_error_class_has_a_code_of_its_own() -> None:
+    classes = {
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.EsploaderError)
+    }
+    assert set(EXPLANATIONS) == classes
+    codes = [explanation.code for explanation in EXPLANATIONS.values()]
+    assert len(set(codes)) == len(codes)
+    assert not {0, 1, 130} & set(codes)
+
+
+def test_a_subclass_is_explained_by_its_nearest_class() -> None:
+    class StrangerError(errors.PortBusyError):
+        pass
+
+    error = StrangerError("port", "reason")
+    assert explain(error) is EXPLANATIONS[errors.PortBusyError]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["-p", "nonsense://x", "flash_id"], errors.UnknownSchemeError),
+        (["-p", "sim://esp33", "flash_id"], errors.UrlError),
+        (["-p", "rfc2217://host", "flash_id"], errors.UrlError),
+        (["-p", "/dev/does-not-exist", "flash_id"], errors.PortNotFoundError),
+        ([*C3, "--chip", "esp32", "flash_id"], errors.WrongChipError),
+        ([*C3, "--chip", "esp33", "flash_id"], errors.UnsupportedError),
+        ([*C3, "--before", "no-reset", "flash_id"], errors.SilentDeviceError),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value.__name__,
+)
+def test_detailed_exit_codes(
+    arguments: list[str],
+    error: type[errors.EsploaderError],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--connect-attempts", "2", *arguments]) == 2
+    assert main(["--connect-attempts", "2", "--exit-codes", "detailed", *arguments]) == (
+        EXPLANATIONS[error].code
+    )
+    assert "A fatal error occurred: " in capsys.readouterr().err
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout
+
+
+def test_version_loads_neither_attrs_nor_pyserial() -> None:
+    loaded = run_python(
+        "import sys\n"
+        "from esploader.cli import main\n"
+        "main(['version'])\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(sorted(loaded & {'attr', 'attrs', 'serial'}))"
+    )
+    assert loaded.splitlines() == [f"esploader v{__version__}", __version__, "[]"]
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    loaded = run_python(
+        "import sys\nimport esploader\n"
+        "print(sorted(name for name in sys.modules if name.startswith('esploader')))"
+    )
+    assert loaded.strip() == "['esploader', 'esploader.version']"
+
+
+def test_lazy_names_survive_the_import_of_their_modules() -> None:
+    output = run_python(
+        "import esploader.connector, esploader.cli, esploader\n"
+        "print(callable(esploader.connect), sorted(esploader.__all__) == dir(esploader))\n"
+        "print(all(getattr(esploader, name) for name in esploader.__all__))\n"
+        "try:\n    esploader.nothing\nexcept AttributeError as exc:\n    print(exc)"
+    )
+    assert output.splitlines() == [
+        "True True",
+        "True",
+        "module 'esploader' has no attribute 'nothing'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_serving_ends_cleanly(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    flash = tmp_path / "flash.bin"
+    command = [sys.executable, "-m", "esploader", "sim", "serve", "--chip", "esp32"]
+    with subprocess.Popen(
+        [*command, "--tcp", "0", "--rfc2217", "0", "--flash", str(flash)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(number)
+        assert process.wait(timeout=30) == code
+        assert "Traceback" not in process.stderr.read()
+    assert lines[0] == f"esploader v{__version__}\n"
+    assert lines[1].startswith("Serving ESP32 on socket://127.0.0.1:")
+    assert lines[2].startswith("Serving ESP32 on rfc2217://127.0.0.1:")
+    assert flash.stat().st_size == 4 << 20
+
+
+def test_ctrl_c_while_connecting_exits_with_130_and_frees_the_port() -> None:
+    master, slave = os.openpty()
+    try:
+        command = [sys.executable, "-m", "esploader", "--port", os.ttyname(slave)]
+        with subprocess.Popen(
+            [*command, "--connect-attempts", "0", "flash_id"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert os.read(master, 1) == b"\xc0"
+            process.send_signal(signal.SIGINT)
+            _, complaint = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert complaint.strip().endswith("Interrupted.")
+        assert "Traceback" not in complaint
+    finally:
+        os.close(master)
+        os.close(slave)

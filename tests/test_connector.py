@@ -1,0 +1,308 @@
+"""Connecting reaches the loader of any chip, or says why it cannot."""
+
+from __future__ import annotations
+
+import random
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from typing_extensions import override
+
+from esploader import connect
+from esploader.chips.registry import CHIPS
+from esploader.connector import diagnose
+from esploader.device import After
+from esploader.errors import (
+    ConnectError,
+    NoisyLineError,
+    NoSyncError,
+    SilentDeviceError,
+    TransportClosedError,
+    UnsupportedError,
+    WrongBootModeError,
+    WrongChipError,
+)
+from esploader.transport import reset
+from esploader.transport.reset import SetLines, Wait
+from esploader.urls import open_transport
+from unreliable_transport import UnreliableTransport
+
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
+    from esploader.transport.base import Capabilities
+
+every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+
+
+def unreliable(url: str) -> UnreliableTransport:
+    return UnreliableTransport(open_transport(url))
+
+
+def is_free(transport: UnreliableTransport) -> bool:
+    """Tell whether the port has been closed."""
+    try:
+        transport.inner.discard_input()
+    except TransportClosedError:
+        return True
+    return False
+
+
+@every_chip
+def test_every_chip_is_found_without_being_told(chip: Chip) -> None:
+    with connect(f"sim://{chip.key}") as device:
+        assert device.chip is chip
+        assert device.port == f"sim://{chip.key}"
+
+
+@every_chip
+def test_identity_is_that_of_the_device(chip: Chip) -> None:
+    with connect(f"sim://{chip.key}?mac=24:0a:c4:12:34:56") as device:
+        assert device.mac == "24:0a:c4:12:34:56"
+        assert device.identity is not None
+        assert device.identity.crystal_mhz in chip.crystal.choices_mhz
+        assert (device.chip_id is None) == (chip.unique_id is None)
+
+
+@every_chip
+@pytest.mark.parametrize("size", ["512KB", "4MB", "16MB"])
+def test_flash_id_tells_the_size(chip: Chip, size: str) -> None:
+    with connect(f"sim://{chip.key}?flash={size}") as device:
+        flash = device.flash_id()
+        unit = {"KB": 1 << 10, "MB": 1 << 20}[size[-2:]]
+        assert flash.size == int(size[:-2]) * unit
+        assert flash.is_plausible
+
+
+@every_chip
+def test_flash_registers_are_put_back(chip: Chip) -> None:
+    with connect(f"sim://{chip.key}") as device:
+        register = chip.spi.base + chip.spi.usr2
+        before = device.read_register(register)
+        device.flash_id()
+        assert device.read_register(register) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "answering"), list(permutations(CHIPS, 2)), ids=lambda chip: chip.key
+)
+def test_a_wrong_chip_is_refused_by_name_of_both(asked: Chip, answering: Chip) -> None:
+    transport = unreliable(f"sim://{answering.key}")
+    with pytest.raises(WrongChipError) as caught:
+        connect(transport, chip=asked.key)
+    assert (caught.value.expected, caught.value.found) == (asked.name, answering.name)
+    assert is_free(transport)
+
+
+def test_a_chip_that_does_not_exist_is_refused_before_the_port_is_opened() -> None:
+    with pytest.raises(UnsupportedError):
+        connect("/dev/does-not-exist", chip="esp33")
+
+
+@pytest.mark.parametrize(
+    ("chip", "flights"),
+    [("esp8266", 17), ("esp32", 4), ("esp32s2", 4), ("esp32s3", 4), ("esp32c3", 4)],
+)
+def test_identifying_chip_and_flash_takes_few_turnarounds(chip: str, flights: int) -> None:
+    transport = unreliable(f"sim://{chip}")
+    with connect(transport) as device:
+        device.flash_id()
+        # SYNC, which chip, which device, which flash: docs/round-trips.md.
+        assert len(transport.writes) == flights
+
+
+@every_chip
+def test_the_lines_decide_what_the_chip_does(chip: Chip) -> None:
+    transport = unreliable(f"sim://{chip.key}?state=download")
+    with pytest.raises(ConnectError) as caught:
+        connect(transport, reset_sequence=reset.HARD_RESET, attempts=2)
+    assert isinstance(caught.value, WrongBootModeError | NoisyLineError)
+    assert is_free(transport)
+
+
+def test_an_application_is_recognised_by_its_boot_log() -> None:
+    with pytest.raises(WrongBootModeError) as caught:
+        connect("sim://esp32c3", reset_sequence=reset.HARD_RESET, attempts=1)
+    assert caught.value.boot_mode == 0xD
+
+
+def test_no_reset_finds_a_loader_that_waits_already() -> None:
+    transport = unreliable("sim://esp32s3?state=download")
+    transport.set_lines = refuse_lines  # type: ignore[method-assign]
+    with connect(transport, before="no-reset") as device:
+        assert device.chip.key == "esp32s3"
+
+
+def refuse_lines(**_: bool | None) -> None:
+    raise AssertionError("no line may be moved")
+
+
+def test_no_reset_does_not_disturb_a_silent_application() -> None:
+    with pytest.raises(SilentDeviceError):
+        connect("sim://esp32c3?state=app", before="no-reset", attempts=2)
+
+
+def test_download_mode_without_sync_is_told() -> None:
+    transport = unreliable("sim://esp32c3")
+    transport.garble_output = lambda _: b""
+    with pytest.raises(NoSyncError) as caught:
+        connect(transport, attempts=2)
+    assert b"waiting for download" in caught.value.received
+    assert is_free(transport)
+
+
+def test_a_dead_line_is_told() -> None:
+    transport = unreliable("sim://esp32c3")
+    transport.garble_input = lambda _: b""
+    with pytest.raises(SilentDeviceError):
+        connect(transport, attempts=3)
+    assert is_free(transport)
+
+
+def test_noise_for_ever_is_told() -> None:
+    transport = unreliable("sim://esp32c3")
+    source = random.Random(0)  # noqa: S311 - data, not a secret
+
+    def babble(_: bytes) -> bytes:
+        transport.clock.sleep(0.002)
+        return source.randbytes(200)
+
+    transport.garble_input = babble
+    with pytest.raises(NoisyLineError):
+        connect(transport, attempts=2)
+    assert is_free(transport)
+
+
+@pytest.mark.parametrize(
+    ("received", "error"),
+    [
+        (b"", SilentDeviceError),
+        (b"rst:0x1 (POWERON),boot:0xd (SPI_FAST_FLASH_BOOT)\r\n", WrongBootModeError),
+        (b"rst:0x1 (POWERON),boot:0x5 (DOWNLOAD(USB/UART0))\r\nwaiting for download", NoSyncError),
+        (
+            b"boot:0x5 (DOWNLOAD)\r\nwaiting for download\r\nboot:0xd (SPI_FAST_FLASH_BOOT)\r\n",
+            WrongBootModeError,
+        ),
+        (b"temperature 21.5\r\ntemperature 21.6\r\n", WrongBootModeError),
+        (bytes(range(128, 255)), NoisyLineError),
+    ],
+    ids=["nothing", "application", "download", "the latest counts", "output", "wrong baud rate"],
+)
+def test_what_was_received_tells_the_reason(received: bytes, error: type[ConnectError]) -> None:
+    assert type(diagnose("port", 1, received)) is error
+
+
+@attrs.define
+class LineLog(UnreliableTransport):
+    """Notes every change of a line."""
+
+    changes: list[SetLines] = attrs.field(factory=list, init=False)
+    at_once: bool = True
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return attrs.evolve(self.inner.capabilities, set_lines_at_once=self.at_once)
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        self.changes.append(SetLines(dtr, rts))
+        super().set_lines(dtr=dtr, rts=rts)
+
+
+def line_changes(*sequences: reset.ResetSequence) -> list[SetLines]:
+    return [step for steps in sequences for step in steps if isinstance(step, SetLines)]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "sequences"),
+    [
+        (
+            True,
+            [reset.tight(0.05), reset.tight(0.55), reset.classic(0.05), reset.classic(0.55)],
+        ),
+        (False, [reset.classic(0.05), reset.classic(0.55)]),
+    ],
+    ids=["both lines at once", "one line at a time"],
+)
+def test_attempts_rotate_the_ways_into_download_mode(
+    at_once: bool,  # noqa: FBT001 - a parameter of the test
+    sequences: list[reset.ResetSequence],
+) -> None:
+    transport = LineLog(open_transport("sim://esp32c3"), at_once=at_once)
+    transport.garble_output = lambda _: b""
+    with pytest.raises(ConnectError):
+        connect(transport, attempts=len(sequences) + 1)
+    assert transport.changes == line_changes(*sequences, sequences[0])
+
+
+def test_the_chips_own_usb_port_gets_its_own_sequence() -> None:
+    transport = LineLog(open_transport("sim://esp32c3"))
+    transport.garble_output = lambda _: b""
+    with pytest.raises(ConnectError):
+        connect(transport, before="usb-reset", attempts=2)
+    assert transport.changes == line_changes(reset.USB_SERIAL_JTAG, reset.USB_SERIAL_JTAG)
+
+
+def test_a_custom_sequence_replaces_the_usual_ones() -> None:
+    custom = (SetLines(dtr=True), Wait(0.01), SetLines(dtr=False))
+    transport = LineLog(open_transport("sim://esp32c3?state=app"))
+    with pytest.raises(ConnectError):
+        connect(transport, reset_sequence=custom, attempts=2)
+    assert transport.changes == line_changes(custom, custom)
+
+
+def test_attempts_without_end_go_on_until_the_caller_stops_them() -> None:
+    transport = unreliable("sim://esp32c3?state=app")
+    transport.garble_output = lambda _: b""
+    seen: list[int] = []
+
+    def stop_at_twenty(attempt: int) -> None:
+        seen.append(attempt)
+        if attempt == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        connect(transport, attempts=0, on_attempt=stop_at_twenty)
+    assert seen == list(range(1, 21))
+    assert is_free(transport)
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32s2", "esp32s3", "esp32c3"])
+@pytest.mark.parametrize("baudrate", [230400, 921600])
+def test_a_higher_baud_rate_is_used_after_identification(chip: str, baudrate: int) -> None:
+    with connect(f"sim://{chip}", baudrate=baudrate) as device:
+        assert device.session.transport.baudrate == baudrate
+        assert device.flash_id().size == 4 << 20
+
+
+def test_a_loader_that_cannot_change_its_rate_says_so() -> None:
+    transport = unreliable("sim://esp8266")
+    with pytest.raises(UnsupportedError):
+        connect(transport, baudrate=230400)
+    assert is_free(transport)
+
+
+def test_a_hard_reset_starts_the_application() -> None:
+    transport = unreliable("sim://esp32c3")
+    with connect(transport) as device:
+        device.reset()
+        transport.clock.sleep(0.5)
+        assert b"SPI_FAST_FLASH_BOOT" in transport.discard_input()
+
+
+def test_a_soft_reset_needs_no_line() -> None:
+    transport = unreliable("sim://esp32c3")
+    with connect(transport) as device:
+        transport.set_lines = refuse_lines  # type: ignore[method-assign]
+        device.reset(After.SOFT_RESET)
+
+
+def test_leaving_the_block_only_closes_the_port() -> None:
+    transport = LineLog(open_transport("sim://esp32c3"))
+    with connect(transport) as device:
+        transport.changes.clear()
+        device.flash_id()
+    assert not transport.changes
+    assert is_free(transport)
