@@ -9,7 +9,8 @@ Sources:
   version of flash with every version of PSRAM).
 * Registers: ESP-IDF, ``components/soc/esp32s2/include/soc/``: ``reg_base.h``,
   ``spi_mem_reg.h`` (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: the same directory, ``soc.h``, "Overall memory map".
+* Memory: the same directory, ``soc.h``, "Overall memory map"; the end of ``drom``, which
+  that map runs into the peripherals: ``ext_mem_defs.h``.
 * Straps: the same directory, ``boot_mode.h``; esptool documentation, "Boot Mode
   Selection".
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
@@ -177,7 +178,7 @@ ESP32_S2: Final = Chip(
     uart_date_register=_UART + 0x74,
     crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
     memory=(
-        Region("drom", 0x3F00_0000, 0x3FF8_0000),
+        Region("drom", 0x3F00_0000, 0x3F40_0000),
         Region("extram", 0x3F50_0000, 0x3FF8_0000),
         Region("rtc_dram", 0x3FF9_E000, 0x3FFA_0000),
         Region("dram", 0x3FFB_0000, 0x4000_0000),

@@ -1,0 +1,278 @@
+"""The numbers of all chips hold together, and agree with a recorded table.
+
+Where the table and ESP-IDF differ, the chips follow ESP-IDF; every such place is listed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import pytest
+
+from esploader.chips.registry import CHIPS, chip_by_name
+from esploader.protocol.opcodes import Opcode
+
+if TYPE_CHECKING:
+    from esploader.chips.model import BitField, Chip
+
+FlashTable = dict[str, int]
+RegisterMask = tuple[str, str]
+
+
+class Spi(TypedDict):
+    """The SPI peripheral: an address, and offsets from it."""
+
+    base: str
+    usr: int
+    usr1: int
+    usr2: int
+    mosi_dlen: int | None
+    miso_dlen: int | None
+    w0: int
+    addr_is_msb_aligned: bool
+
+
+class _Always(TypedDict):
+    image_chip_id: int | None
+    magic: str | None
+    bootloader_offset: str
+    flash_sizes: FlashTable
+    flash_frequencies: FlashTable
+    supports_4_byte_addresses: bool
+    uf2_family: str
+    has_usb_serial_jtag: bool
+    has_usb_otg: bool
+    knows_security_info: bool
+    spi: Spi
+    uart_divider_register: str
+    uart_clock_ratio: int
+    irom: tuple[str, str]
+    memory: dict[str, tuple[str, str]]
+    single_bits: dict[str, list[tuple[str, int, int]]]
+
+
+class Numbers(_Always, total=False):
+    """What the table says about one chip; addresses are hexadecimal."""
+
+    encrypted_write_alignment: int
+    strapping_register: str
+    boot_strap_mask: str
+    security_fields: dict[str, RegisterMask]
+    key_purposes: dict[str, str]
+    key_purpose_positions: list[tuple[str, int]]
+    mac_register: str
+    flash_vendor: tuple[str, int, int, dict[str, str]]
+    psram_vendor: tuple[str, int, int, dict[str, str]]
+
+
+RECORDED: dict[str, Numbers] = json.loads(
+    (Path(__file__).parent / "recorded" / "numbers.json").read_text(encoding="utf-8")
+)["chips"]
+
+FOLLOWS_ESP_IDF = {
+    ("esp32s2", "drom"): "the table's runs over the peripherals into external RAM",
+    ("esp32s2", "irom"): "the table's ends beyond the mapped range of ICache",
+    ("esp32s2", "irom_mask"): "the table has the size of an older chip's ROM",
+}
+
+every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+
+
+def recorded(chip: Chip) -> Numbers:
+    return RECORDED[chip.key]
+
+
+def test_the_table_covers_every_chip() -> None:
+    assert set(RECORDED) == {chip.key for chip in CHIPS}
+
+
+@every_chip
+def test_identity_numbers(chip: Chip) -> None:
+    numbers = recorded(chip)
+
+    assert chip.image_chip_id == numbers["image_chip_id"]
+    assert chip.magic == (None if numbers["magic"] is None else int(numbers["magic"], 16))
+    assert (chip.security_info_size is not None) == numbers["knows_security_info"]
+    assert chip.uf2_family == int(numbers["uf2_family"], 16)
+    assert chip.has_usb_serial_jtag == numbers["has_usb_serial_jtag"]
+    assert (chip.usb_otg_pid is not None) == numbers["has_usb_otg"]
+
+
+@every_chip
+def test_flash_parameters(chip: Chip) -> None:
+    numbers = recorded(chip)
+
+    assert chip.bootloader_offset == int(numbers["bootloader_offset"], 16)
+    assert dict(chip.flash_sizes) == numbers["flash_sizes"]
+    assert dict(chip.flash_frequencies) == numbers["flash_frequencies"]
+    assert chip.encrypted_write_alignment == numbers.get("encrypted_write_alignment")
+    assert chip.supports_4_byte_addresses == numbers["supports_4_byte_addresses"]
+
+
+@every_chip
+def test_spi_registers(chip: Chip) -> None:
+    spi = recorded(chip)["spi"]
+
+    assert chip.spi.base == int(spi["base"], 16)
+    assert (chip.spi.usr, chip.spi.usr1, chip.spi.usr2) == (spi["usr"], spi["usr1"], spi["usr2"])
+    assert (chip.spi.mosi_dlen, chip.spi.miso_dlen) == (spi["mosi_dlen"], spi["miso_dlen"])
+    assert chip.spi.w0 == spi["w0"]
+    assert chip.spi.addr_is_msb_aligned == spi["addr_is_msb_aligned"]
+
+
+@every_chip
+def test_uart_and_straps(chip: Chip) -> None:
+    numbers = recorded(chip)
+
+    assert chip.uart_clock_divider.address == int(numbers["uart_divider_register"], 16)
+    assert chip.crystal.uart_clock_ratio == numbers["uart_clock_ratio"]
+    if "strapping_register" in numbers:
+        assert chip.strapping.address == int(numbers["strapping_register"], 16)
+    if "boot_strap_mask" in numbers:
+        assert 1 << chip.boot_strap.lsb == int(numbers["boot_strap_mask"], 16)
+
+
+@every_chip
+def test_memory(chip: Chip) -> None:
+    numbers = recorded(chip)
+    regions = {region.name: (region.start, region.end) for region in chip.memory}
+
+    for name, bounds in {**numbers["memory"], "irom": numbers["irom"]}.items():
+        expected = (int(bounds[0], 16), int(bounds[1], 16))
+        assert (regions[name] == expected) == ((chip.key, name) not in FOLLOWS_ESP_IDF)
+
+
+@every_chip
+def test_security_fields(chip: Chip) -> None:
+    numbers = recorded(chip)
+    fields: dict[str, BitField | None] = {
+        "flash_crypt_count": chip.flash_crypt_count,
+        "manual_encrypt_disabled": chip.manual_encrypt_disabled,
+        "secure_boot_v1": chip.secure_boot_v1,
+        "secure_boot_v2": chip.secure_boot_v2,
+    }
+    found = {
+        name: field.insert((1 << field.width) - 1, {}) for name, field in fields.items() if field
+    }
+    positions = [field.parts for field in chip.key_purposes]
+
+    assert found == {
+        name: {int(register, 16): int(mask, 16)}
+        for name, (register, mask) in numbers.get("security_fields", {}).items()
+    }
+    assert [(part.address, part.lsb, part.width) for (part,) in positions] == [
+        (int(register, 16), lsb, 4) for register, lsb in numbers.get("key_purpose_positions", [])
+    ]
+    assert {str(value): name for value, name in chip.key_purpose_names} == numbers.get(
+        "key_purposes", {}
+    )
+
+
+@every_chip
+def test_every_bit_of_the_identity_fields(chip: Chip) -> None:
+    fields: dict[str, BitField | None] = {field.name: field.bits for field in chip.fields}
+    fields |= {
+        "major_revision": chip.major_revision,
+        "minor_revision": chip.minor_revision,
+        "unique_id": chip.unique_id,
+    }
+    for name, bits in recorded(chip)["single_bits"].items():
+        field = fields[name]
+        assert field is not None
+        assert field.width == len(bits)
+        for register, bit, value in bits:
+            words = dict.fromkeys(field.addresses, 0) | {int(register, 16): 1 << bit}
+            assert field.extract(words) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("esp32s3", "flash_vendor"), ("esp32s3", "psram_vendor"), ("esp32c3", "flash_vendor")],
+)
+def test_vendors(key: str, name: str) -> None:
+    field = chip_by_name(key).field(name)
+    numbers = RECORDED[key]
+    recorded_field = numbers["flash_vendor"] if name == "flash_vendor" else numbers["psram_vendor"]
+    register, lsb, width, names = recorded_field
+
+    (part,) = field.bits.parts
+    assert (part.address, part.lsb, part.width) == (int(register, 16), lsb, width)
+    assert {str(value): vendor for value, vendor in field.names} == names
+
+
+@every_chip
+def test_efuse_fields_lie_in_efuse_blocks(chip: Chip) -> None:
+    words = {
+        block.address + 4 * index
+        for block in chip.efuse_blocks
+        for index in range(block.word_count)
+    }
+    security = (
+        chip.flash_crypt_count,
+        chip.secure_boot_v1,
+        chip.secure_boot_v2,
+        chip.secure_download,
+        chip.manual_encrypt_disabled,
+        *chip.key_purposes,
+    )
+    identity = (chip.mac, chip.mac_oui_code, chip.unique_id, chip.minor_revision)
+    fields = (*(field.bits for field in chip.fields), *security, *identity, *chip.flash_pads)
+
+    for bits in fields:
+        assert bits is None or set(bits.addresses) <= words
+
+
+@every_chip
+def test_efuse_blocks_do_not_overlap(chip: Chip) -> None:
+    words = [
+        block.address + 4 * index
+        for block in chip.efuse_blocks
+        for index in range(block.word_count)
+    ]
+
+    assert len(words) == len(set(words))
+
+
+@every_chip
+def test_a_mac_has_48_bits(chip: Chip) -> None:
+    assert chip.mac.width == 48
+
+
+@every_chip
+def test_the_boot_strap_is_one_of_the_straps(chip: Chip) -> None:
+    straps = chip.strapping
+
+    assert chip.boot_strap.address == straps.address
+    assert chip.boot_strap.width == 1
+    assert straps.lsb <= chip.boot_strap.lsb < straps.lsb + straps.width
+
+
+@every_chip
+def test_no_register_is_in_a_memory_region(chip: Chip) -> None:
+    registers = {
+        chip.spi.base,
+        chip.uart_date_register,
+        chip.uart_clock_divider.address,
+        chip.strapping.address,
+        *(block.address for block in chip.efuse_blocks),
+    }
+
+    for region in chip.memory:
+        assert not any(region.start <= register < region.end for register in registers)
+
+
+@every_chip
+def test_every_chip_names_its_sources(chip: Chip) -> None:
+    module = importlib.import_module(f"esploader.chips.{chip.key}")
+
+    assert module.__doc__ is not None
+    assert "Sources:" in module.__doc__
+
+
+def test_dialects_know_security_info_where_the_chip_does() -> None:
+    for chip in CHIPS:
+        knows = Opcode.GET_SECURITY_INFO in chip.rom.opcodes
+        assert knows == (chip.security_info_size is not None)
