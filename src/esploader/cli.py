@@ -312,7 +312,7 @@ def _get_security_info(device: Device, output: Output) -> dict[str, Json]:
         output.line(f"API Version: {info.api_version}")
     output.line(f"Secure Boot: {_state(info.secure_boot)}")
     output.line(f"Flash Encryption: {_state(info.flash_encryption)}")
-    output.line(f"SPI Boot Crypt Count (SPI_BOOT_CRYPT_CNT): {info.flash_crypt_count:#b}")
+    output.line(f"SPI Boot Crypt Count (SPI_BOOT_CRYPT_CNT): {info.flash_crypt_count:#x}")
     return {
         "security_info": {
             "flags": info.flags,
