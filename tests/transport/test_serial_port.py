@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import tty
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +24,7 @@ from esploader.errors import (
 )
 from esploader.transport import modem_lines
 from esploader.transport.serial_port import SerialPortTransport
+from pseudo_terminal import PseudoTerminal
 from tcp_host import read_until_closed, tcp_host
 
 if TYPE_CHECKING:
@@ -36,29 +36,9 @@ termios = pytest.importorskip("termios", reason="pseudo-terminals are POSIX")
 ALL_BYTES = bytes(range(256)) * 8
 
 
-class Terminal:
-    """A pseudo-terminal, seen from the device's end."""
-
-    def __init__(self) -> None:
-        self.master, slave = os.openpty()
-        tty.setraw(slave)
-        self.path = os.ttyname(slave)
-        # Kept, or the device's end would fail while nobody has the port open.
-        self._slave = slave
-
-    def unplug(self) -> None:
-        if self.master >= 0:
-            os.close(self.master)
-            self.master = -1
-
-    def close(self) -> None:
-        self.unplug()
-        os.close(self._slave)
-
-
 @pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    opened = Terminal()
+def terminal() -> Iterator[PseudoTerminal]:
+    opened = PseudoTerminal()
     yield opened
     opened.close()
 
@@ -71,35 +51,31 @@ def read(transport: SerialPortTransport, size: int) -> bytes:
     return data
 
 
-def test_bytes_pass_unchanged_both_ways(terminal: Terminal) -> None:
+def test_bytes_pass_unchanged_both_ways(terminal: PseudoTerminal) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
         transport.write(ALL_BYTES)
-        received = b""
-        while len(received) < len(ALL_BYTES):
-            received += os.read(terminal.master, 65536)
-        assert received == ALL_BYTES
-
-        os.write(terminal.master, ALL_BYTES)
+        assert terminal.read(len(ALL_BYTES)) == ALL_BYTES
+        terminal.write(ALL_BYTES)
         assert read(transport, len(ALL_BYTES)) == ALL_BYTES
         assert transport.name == terminal.path
 
 
-def test_reading_ends_at_its_deadline_and_a_past_one_polls(terminal: Terminal) -> None:
+def test_reading_ends_at_its_deadline_and_a_past_one_polls(terminal: PseudoTerminal) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
         assert transport.read(transport.clock.now() + 0.01) == b""
         assert transport.read(0.0) == b""
 
 
-def test_the_baud_rate_reaches_the_system(terminal: Terminal) -> None:
+def test_the_baud_rate_reaches_the_system(terminal: PseudoTerminal) -> None:
     with SerialPortTransport.open(terminal.path, baudrate=9600) as transport:
         assert transport.baudrate == 9600
-        assert termios.tcgetattr(terminal.master)[5] == termios.B9600
+        assert termios.tcgetattr(terminal)[5] == termios.B9600
         transport.set_baudrate(921600)
         assert transport.baudrate == 921600
-        assert termios.tcgetattr(terminal.master)[5] == termios.B921600
+        assert termios.tcgetattr(terminal)[5] == termios.B921600
 
 
-def test_a_port_without_lines_says_so_before_anybody_tries(terminal: Terminal) -> None:
+def test_a_port_without_lines_says_so_before_anybody_tries(terminal: PseudoTerminal) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
         assert not transport.capabilities.set_lines
         assert not transport.capabilities.set_lines_at_once
@@ -117,16 +93,16 @@ def test_both_lines_change_in_one_step_and_the_others_stay() -> None:
     assert modem_lines.changed(dtr, dtr=True, rts=None) == dtr
 
 
-def test_discarding_takes_what_is_there(terminal: Terminal) -> None:
+def test_discarding_takes_what_is_there(terminal: PseudoTerminal) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
-        os.write(terminal.master, b"stale")
+        terminal.write(b"stale")
         first = transport.read(transport.clock.now() + 10)
         assert first + transport.discard_input() == b"stale"
-        os.write(terminal.master, b"fresh")
+        terminal.write(b"fresh")
         assert read(transport, 5) == b"fresh"
 
 
-def test_a_device_that_is_unplugged_closes_the_transport(terminal: Terminal) -> None:
+def test_a_device_that_is_unplugged_closes_the_transport(terminal: PseudoTerminal) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
         terminal.unplug()
         with pytest.raises(TransportClosedError):
@@ -138,7 +114,7 @@ def test_a_device_that_is_unplugged_closes_the_transport(terminal: Terminal) -> 
 
 
 def test_using_a_closed_transport_is_an_error_and_closing_it_again_is_not(
-    terminal: Terminal,
+    terminal: PseudoTerminal,
 ) -> None:
     transport = SerialPortTransport.open(terminal.path)
     transport.close()
@@ -147,7 +123,7 @@ def test_using_a_closed_transport_is_an_error_and_closing_it_again_is_not(
         transport.read(0.0)
 
 
-def test_a_port_that_takes_nothing_ends_in_a_timeout(terminal: Terminal) -> None:
+def test_a_port_that_takes_nothing_ends_in_a_timeout(terminal: PseudoTerminal) -> None:
     with serial.Serial(terminal.path, write_timeout=0.05) as port:
         transport = SerialPortTransport.from_port(port)
         with pytest.raises(TransportTimeoutError):
@@ -161,7 +137,7 @@ def test_no_such_port(tmp_path: Path) -> None:
     assert caught.value.port == name
 
 
-def test_a_busy_port_is_free_again_after_its_user(terminal: Terminal) -> None:
+def test_a_busy_port_is_free_again_after_its_user(terminal: PseudoTerminal) -> None:
     with SerialPortTransport.open(terminal.path), pytest.raises(PortBusyError):
         SerialPortTransport.open(terminal.path)
     SerialPortTransport.open(terminal.path).close()
@@ -210,11 +186,11 @@ def test_a_scheme_that_pyserial_does_not_know_either() -> None:
 
 
 def test_other_urls_of_pyserial_work(
-    terminal: Terminal, capsys: pytest.CaptureFixture[str]
+    terminal: PseudoTerminal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with SerialPortTransport.open(f"spy://{terminal.path}") as transport:
         transport.write(b"seen")
-        assert os.read(terminal.master, 100) == b"seen"
+        assert terminal.read(4) == b"seen"
     assert "seen" in capsys.readouterr().err
 
 
@@ -256,7 +232,7 @@ def test_lines_of_a_port_without_a_descriptor_are_set_one_by_one() -> None:
             assert (port.dsr, port.cts) == (dtr, rts)
 
 
-def test_a_port_that_was_handed_over_is_given_back_as_it_was(terminal: Terminal) -> None:
+def test_a_port_that_was_handed_over_is_given_back_as_it_was(terminal: PseudoTerminal) -> None:
     with serial.Serial(terminal.path, timeout=7, write_timeout=8) as port:
         with SerialPortTransport.from_port(port) as transport:
             assert port.timeout == 0

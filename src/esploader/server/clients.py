@@ -177,8 +177,8 @@ class ComPortClient(TcpClient):
                 requests.append(event.data)
             elif isinstance(event, Negotiation):
                 self._send(self._options.answer(event))
-                self._tell_modem_state()
             elif isinstance(event, Subnegotiation) and event.option == Option.COM_PORT:
+                self._tell_modem_state()
                 try:
                     message = com_port.decode(event.payload, from_server=False)
                 except ProtocolError as exc:
@@ -212,7 +212,11 @@ class ComPortClient(TcpClient):
         return []
 
     def _tell_modem_state(self) -> None:
-        """Tell the state of the input lines once, as RFC 2217 asks for."""
-        if not self._told_modem_state and self._options.theirs.is_on(Option.COM_PORT):
+        """Tell the state of the input lines once, as RFC 2217 asks for.
+
+        With the first message of the client and not with its agreement: pyserial's may
+        forget to agree when our offer comes before it has said a word.
+        """
+        if not self._told_modem_state:
             self._told_modem_state = True
             self.answer(Setting(Code.NOTIFY_MODEMSTATE, MODEM_STATE))

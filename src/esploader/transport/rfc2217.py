@@ -24,6 +24,7 @@ them repeat themselves on purpose.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -350,12 +351,11 @@ class Rfc2217Transport(Transport):
         self._round_trip = self._pipe.connect_time
         sides = (server.options.ours, server.options.theirs)
         settings = (self._baudrate_setting(baudrate), *_FIXED_SETTINGS)
-        self._pipe.send(
-            b"".join(side.request(option) for option in Option for side in sides)
-            + server.request(*settings, Setting(Code.SET_CONTROL, Control.NO_FLOW_CONTROL))
-        )
+        flight = b"".join(side.request(option) for option in Option for side in sides)
+        flight += server.request(*settings, Setting(Code.SET_CONTROL, Control.NO_FLOW_CONTROL))
         self._baudrate = baudrate
         try:
+            self._pipe.send(flight)
             self._wait_until(
                 lambda: server.agreed or server.refused, self._after(self._options.timeout, 10)
             )
@@ -383,6 +383,10 @@ class Rfc2217Transport(Transport):
 
     def _hang_up_error(self) -> TransportError:
         """Return the error for a host that closed the connection instead of agreeing."""
+        # Learning of it by a write that failed leaves its last words unread.
+        with suppress(TransportError):
+            while data := self._pipe.receive(self.clock.now()):
+                self._server.take_in(data, self._log)
         # What ser2net and our own server write before they hang up on a second client.
         busy = b"in use" in self._server.received.lower()
         error_class = PortBusyError if busy else NegotiationError
