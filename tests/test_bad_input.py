@@ -64,12 +64,14 @@ def test_a_port_of_somebody_else(terminal: str) -> None:
         [
             sys.executable,
             "-c",
-            "import os, sys\n"
-            "from esploader.cli import main\n"
-            "main(['--port', '/dev/does-not-exist', 'flash_id'])\n"
-            "print('and now:', file=sys.stderr)\n"
-            f"os.geteuid() or os.setuid({NOBODY})\n"
-            "sys.exit(main(sys.argv[1:]))",
+            (
+                "import os, sys\n"
+                "from esploader.cli import main\n"
+                "main(['--port', '/dev/does-not-exist', 'flash_id'])\n"
+                "print('and now:', file=sys.stderr)\n"
+                f"os.geteuid() or os.setuid({NOBODY})\n"
+                "sys.exit(main(sys.argv[1:]))"
+            ),
             *("--exit-codes", "detailed", "--port", terminal, "flash_id"),
         ],
         check=False,

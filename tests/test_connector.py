@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from esploader import connect
 from esploader.chips.registry import CHIPS
-from esploader.connector import diagnose
 from esploader.device import After
+from esploader.download_mode import diagnose
 from esploader.errors import (
     ConnectError,
     NoisyLineError,
@@ -24,6 +24,7 @@ from esploader.errors import (
     WrongBootModeError,
     WrongChipError,
 )
+from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
 from esploader.transport import reset
 from esploader.transport.reset import SetLines, Wait
 from esploader.urls import open_transport
@@ -93,6 +94,22 @@ def test_a_wrong_chip_is_refused_by_name_of_both(asked: Chip, answering: Chip) -
         connect(transport, chip=asked.key)
     assert (caught.value.expected, caught.value.found) == (asked.name, answering.name)
     assert is_free(transport)
+
+
+@pytest.mark.parametrize(
+    "chip", [chip for chip in CHIPS if chip.secure_download], ids=lambda chip: chip.key
+)
+def test_secure_download_mode_is_recognised_and_respected(chip: Chip) -> None:
+    config = DeviceConfig(chip=chip, efuses={"secure_download": 1})
+    transport = UnreliableTransport(SimulatedTransport(SimulatedDevice(config)))
+    with connect(transport) as device:
+        assert device.chip is chip
+        assert device.is_in_secure_download_mode
+        sent = len(transport.writes)
+        for forbidden in (device.flash_id, lambda: device.mac, lambda: device.revision):
+            with pytest.raises(UnsupportedError):
+                forbidden()
+        assert len(transport.writes) == sent
 
 
 def test_a_chip_that_does_not_exist_is_refused_before_the_port_is_opened() -> None:

@@ -55,7 +55,6 @@ class UrlError(EsploaderError):
         return f"cannot use {self.url!r} as a port: {self.reason}"
 
 
-@attrs.define(eq=False)
 class UnknownSchemeError(UrlError):
     """The scheme of the port URL is not known."""
 
@@ -91,37 +90,30 @@ class TransportError(EsploaderError):
         return f"{self.port}: {self.reason}"
 
 
-@attrs.define(eq=False)
 class PortNotFoundError(TransportError):
     """There is no such port."""
 
 
-@attrs.define(eq=False)
 class PortPermissionError(TransportError):
     """The operating system does not let this user open the port."""
 
 
-@attrs.define(eq=False)
 class PortBusyError(TransportError):
     """Somebody else has the port."""
 
 
-@attrs.define(eq=False)
 class HostUnreachableError(TransportError):
     """No connection to the host could be made."""
 
 
-@attrs.define(eq=False)
 class NegotiationError(TransportError):
     """The host accepted the connection, but did not behave as a port server."""
 
 
-@attrs.define(eq=False)
 class TransportClosedError(TransportError):
     """The other end of the pipe went away."""
 
 
-@attrs.define(eq=False)
 class TransportTimeoutError(TransportError):
     """The pipe accepted no bytes for too long."""
 
@@ -175,7 +167,6 @@ class CommandFailedError(CommandError):
         return f"{self.command} failed: {self.meaning} (error {self.code:#04x})"
 
 
-@attrs.define(eq=False)
 class UnsupportedCommandError(CommandFailedError):
     """The loader does not know this command."""
 
@@ -217,7 +208,6 @@ class ConnectError(EsploaderError):
         return f"{self.port}: no loader answered in {self.attempts} attempts"
 
 
-@attrs.define(eq=False)
 class SilentDeviceError(ConnectError):
     """Nothing at all was received."""
 
@@ -239,7 +229,6 @@ class WrongBootModeError(ConnectError):
         return f"{self.port}: the chip is running its application, not the loader{mode}"
 
 
-@attrs.define(eq=False)
 class NoSyncError(ConnectError):
     """The chip says it is in download mode, but SYNC was not answered."""
 
@@ -251,7 +240,6 @@ class NoSyncError(ConnectError):
         )
 
 
-@attrs.define(eq=False)
 class NoisyLineError(ConnectError):
     """Only noise was received."""
 

@@ -42,6 +42,12 @@ _SHORT: Final = struct.Struct("<IB7s")
 # ... | chip id u32 | API version u32
 _LONG: Final = struct.Struct("<IB7sII")
 
+SIZE: Final = _LONG.size
+"""Bytes of security info from a chip that says which one it is."""
+
+SIZE_WITHOUT_CHIP_ID: Final = _SHORT.size
+"""Bytes of security info from a chip that does not say which one it is."""
+
 
 @attrs.frozen(kw_only=True)
 class SecurityInfo:
@@ -70,13 +76,14 @@ class SecurityInfo:
         """
         chip_id: int | None = None
         api_version: int | None = None
-        if len(body) == _LONG.size:
+        if len(body) == SIZE:
             flags, count, purposes, chip_id, api_version = _LONG.unpack(body)
-        elif len(body) == _SHORT.size:
+        elif len(body) == SIZE_WITHOUT_CHIP_ID:
             flags, count, purposes = _SHORT.unpack(body)
         else:
             raise ProtocolError(
-                f"the security info has {len(body)} bytes, expected {_SHORT.size} or {_LONG.size}"
+                f"the security info has {len(body)} bytes, "
+                f"expected {SIZE_WITHOUT_CHIP_ID} or {SIZE}"
             )
         return cls(
             flags=SecurityFlag(flags),

@@ -1,0 +1,84 @@
+"""Finding out which chip a loader belongs to, and which device of its kind it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.chips.identity import identify, identity_addresses
+from esploader.chips.registry import CHIPS, chip_by_image_id, chip_by_magic
+from esploader.chips.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
+from esploader.device import Device
+from esploader.errors import UnknownChipError, WrongChipError
+from esploader.protocol import dialect
+from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg
+
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
+    from esploader.session import Session
+
+MAGIC_ADDRESS: Final = 0x4000_1000
+"""A word of ROM that differs between the older chips."""
+
+
+@attrs.frozen
+class _Answers:
+    """What a loader says about its chip, before anything is known of it."""
+
+    magic: int | None
+    security_info: SecurityInfo | None
+
+
+def identify_device(session: Session, expected: Chip | None) -> Device:
+    """Find out which chip answers, and read its identity.
+
+    Raises:
+        WrongChipError: it is not the ``expected`` one.
+        UnknownChipError: no such chip is known.
+        EsploaderError: as :meth:`Session.execute`.
+    """
+    answers = _ask_for_chip(session)
+    found = _recognise(answers)
+    if expected is not None and found is not expected:
+        raise WrongChipError(expected.name, found.name)
+    is_stub = session.dialect is dialect.STUB
+    if not is_stub:
+        session.dialect = found.rom
+    security_info = answers.security_info
+    if security_info is not None and security_info.secure_download_mode:
+        return Device(session, found, None, security_info)
+    words = session.read_words(identity_addresses(found))
+    identity = identify(found, words, session.transport.baudrate)
+    return Device(session, found, identity, security_info)
+
+
+def _ask_for_chip(session: Session) -> _Answers:
+    """Ask for the magic word and the security info, in one burst where that is possible."""
+    # The register first: the refusal of a ROM that does not know GET_SECURITY_INFO comes
+    # under the opcode of the command before it, and after SYNC it would come eight times.
+    commands: list[Command[object]] = [ReadReg(MAGIC_ADDRESS), GetSecurityInfo()]
+    magic, info = session.attempt_all(commands)
+    return _Answers(
+        magic if isinstance(magic, int) else None,
+        SecurityInfo.decode(info) if isinstance(info, bytes) else None,
+    )
+
+
+def _recognise(answers: _Answers) -> Chip:
+    chip_id = None if answers.security_info is None else answers.security_info.chip_id
+    chip = None
+    if chip_id is not None:
+        chip = chip_by_image_id(chip_id)
+    elif answers.magic is not None:
+        chip = chip_by_magic(answers.magic)
+    elif answers.security_info is not None:
+        # Only Secure Download Mode refuses to read a word of ROM.
+        chip = next((chip for chip in CHIPS if _has_nameless_security_info(chip)), None)
+    if chip is None:
+        raise UnknownChipError(chip_id, answers.magic)
+    return chip
+
+
+def _has_nameless_security_info(chip: Chip) -> bool:
+    return chip.security_info_size == SIZE_WITHOUT_CHIP_ID
