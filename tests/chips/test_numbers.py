@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 
+from esploader.chips import security
 from esploader.chips.registry import CHIPS, chip_by_name
 from esploader.protocol.opcodes import Opcode
 
@@ -270,6 +271,12 @@ def test_every_chip_names_its_sources(chip: Chip) -> None:
 
     assert module.__doc__ is not None
     assert "Sources:" in module.__doc__
+
+
+def test_security_info_has_a_size_that_is_understood() -> None:
+    sizes = {chip.security_info_size for chip in CHIPS}
+
+    assert sizes == {None, security.SIZE_WITHOUT_CHIP_ID, security.SIZE}
 
 
 def test_dialects_know_security_info_where_the_chip_does() -> None:
