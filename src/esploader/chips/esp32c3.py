@@ -4,12 +4,12 @@ Sources:
 
 * eFuses: Technical Reference Manual, "eFuse Controller"; ESP-IDF,
   ``components/efuse/esp32c3/esp_efuse_table.csv``; addresses:
-  ``components/soc/esp32c3/include/soc/efuse_reg.h``.
+  ``components/soc/esp32c3/register/soc/efuse_reg.h``.
 * Names and features: what esptool 5.6.0 prints for given eFuses (each bit alone, every
   package, capacity and vendor).
-* Registers: ESP-IDF, ``components/soc/esp32c3/include/soc/``: ``reg_base.h``,
-  ``spi_mem_reg.h`` (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: the same directory, ``soc.h``, "Overall memory map".
+* Registers: ESP-IDF, ``components/soc/esp32c3/register/soc/`` (``include/soc/`` in
+  older versions): ``reg_base.h``, ``spi_mem_reg.h`` (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
+* Memory: ESP-IDF, ``components/soc/esp32c3/include/soc/soc.h``, "Overall memory map".
 * Straps: the same directory, ``boot_mode.h``; the book "ESP32-C3 Wireless Adventure",
   5.2.6; esptool documentation, "Boot Mode Selection".
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,

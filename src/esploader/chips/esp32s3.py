@@ -4,18 +4,18 @@ Sources:
 
 * eFuses: Technical Reference Manual, "eFuse Controller"; ESP-IDF,
   ``components/efuse/esp32s3/esp_efuse_table.csv``; addresses:
-  ``components/soc/esp32s3/include/soc/efuse_reg.h``.
+  ``components/soc/esp32s3/register/soc/efuse_reg.h``.
 * Names and features: what esptool 5.6.0 prints for given eFuses (each bit alone, every
   package, capacity and vendor).
-* Registers: ESP-IDF, ``components/soc/esp32s3/include/soc/``: ``reg_base.h``,
-  ``spi_mem_reg.h`` (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: the same directory, ``soc.h``, "Overall memory map".
+* Registers: ESP-IDF, ``components/soc/esp32s3/register/soc/`` (``include/soc/`` in
+  older versions): ``reg_base.h``, ``spi_mem_reg.h`` (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
+* Memory: ESP-IDF, ``components/soc/esp32s3/include/soc/soc.h``, "Overall memory map".
 * Straps: the same directory, ``boot_mode.h``; esptool documentation, "Boot Mode
   Selection".
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
 * Key purposes: ESP-IDF, ``components/efuse/esp32s3/include/esp_efuse_chip.h``.
-* USB product id: espressif/usb-pids, "Reserved PIDs".
+* USB product id: ESP-IDF Programming Guide, "Device Firmware Upgrade via USB".
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
 
