@@ -9,8 +9,8 @@ Sources:
   version of flash with every version of PSRAM).
 * Registers: ESP-IDF, ``components/soc/esp32s2/register/soc/`` (``include/soc/`` in
   older versions): ``reg_base.h``, ``spi_mem_reg.h`` (SPI1), ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: ESP-IDF, ``components/soc/esp32s2/include/soc/soc.h``, "Overall memory map"; the end of ``drom``, which
-  that map runs into the peripherals: ``ext_mem_defs.h``.
+* Memory: ESP-IDF, ``components/soc/esp32s2/include/soc/soc.h``, "Overall memory map";
+  the end of ``drom``, which that map runs into the peripherals: ``ext_mem_defs.h`` there.
 * Straps: the same directory, ``boot_mode.h``; esptool documentation, "Boot Mode
   Selection".
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
