@@ -6,6 +6,8 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from esploader.server.clients import MAX_BACKLOG, ClientGoneError, ComPortClient, TcpClient
 from esploader.server.port_settings import MODEM_STATE
@@ -143,3 +145,16 @@ def test_what_a_client_does_not_take_waits_and_is_bounded() -> None:
             client.flush()
         assert not client.has_backlog
         client.close()
+
+
+@given(
+    st.lists(st.sampled_from(b"\xff\xfa\xf0\xfd\x2c\x01\x05") | st.integers(0, 255), max_size=99)
+)
+def test_nothing_that_a_client_says_upsets_the_server(said: list[int]) -> None:
+    wire = Wire()
+    try:
+        wire.say(bytes(said))
+        # A command ends whatever was left open.
+        assert wire.say(b"\xff\xf1\xff\xf1", RATE)[-1] == RATE
+    finally:
+        wire.close()

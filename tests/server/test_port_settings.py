@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader.server.port_settings import MODEM_STATE, PortSettings
+from esploader.server.served_port import ServedPort
 from esploader.transport.com_port import Code, Control, Purge, Setting
 from fake_transport import IMPOSSIBLE_RATE, FakeTransport
 
@@ -51,11 +52,18 @@ def fake() -> Iterator[FakeTransport]:
 def test_requests_are_answered_with_how_the_port_is_set(
     fake: FakeTransport, request_: Setting, answer: int
 ) -> None:
-    assert PortSettings(fake).apply(request_) == Setting(request_.code, answer)
+    assert PortSettings(ServedPort(fake)).apply(request_) == Setting(request_.code, answer)
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code is not Code.SIGNATURE])
+def test_every_value_of_every_request_has_an_answer(fake: FakeTransport, code: Code) -> None:
+    settings = PortSettings(ServedPort(fake))
+    for value in range(256):
+        assert settings.apply(Setting(code, value)).code is code
 
 
 def test_lines_that_were_set_are_told(fake: FakeTransport) -> None:
-    settings = PortSettings(fake)
+    settings = PortSettings(ServedPort(fake))
     settings.apply(Setting(Code.SET_CONTROL, Control.DTR_ON))
     settings.apply(Setting(Code.SET_CONTROL, Control.RTS_ON))
     settings.apply(Setting(Code.SET_CONTROL, Control.RTS_OFF))
@@ -69,7 +77,7 @@ def test_lines_that_were_set_are_told(fake: FakeTransport) -> None:
 
 def test_a_port_without_lines_answers_as_asked_so_that_clients_go_on() -> None:
     with FakeTransport(set_lines=False) as fake:
-        settings = PortSettings(fake)
+        settings = PortSettings(ServedPort(fake))
         answer = settings.apply(Setting(Code.SET_CONTROL, Control.DTR_ON))
         settings.restore()
 
@@ -78,7 +86,7 @@ def test_a_port_without_lines_answers_as_asked_so_that_clients_go_on() -> None:
 
 
 def test_only_a_rate_that_a_client_set_is_taken_back(fake: FakeTransport) -> None:
-    settings = PortSettings(fake)
+    settings = PortSettings(ServedPort(fake))
     fake.set_baudrate(230400)
     settings.restore()
     assert fake.baudrate == 230400

@@ -75,6 +75,19 @@ def test_the_baud_rate_reaches_the_system(terminal: PseudoTerminal) -> None:
         assert termios.tcgetattr(terminal)[5] == termios.B921600
 
 
+@pytest.mark.parametrize("rate", [-1, 2**32 - 1, 2**40])
+def test_an_impossible_rate_is_refused_and_the_old_one_stays(
+    terminal: PseudoTerminal, rate: int
+) -> None:
+    with SerialPortTransport.open(terminal.path) as transport:
+        with pytest.raises(TransportError) as caught:
+            transport.set_baudrate(rate)
+        assert type(caught.value) is TransportError
+        assert transport.baudrate == 115200
+        transport.write(b"x")
+        assert terminal.read(1) == b"x"
+
+
 def test_a_port_without_lines_says_so_before_anybody_tries(terminal: PseudoTerminal) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
         assert not transport.capabilities.set_lines

@@ -13,7 +13,7 @@ from esploader.transport import com_port
 from esploader.transport.com_port import Code, Control, Purge, Setting
 
 if TYPE_CHECKING:
-    from esploader.transport.base import Transport
+    from esploader.server.served_port import ServedPort
 
 MODEM_STATE: Final = 0xB0
 """CTS, DSR and DCD asserted: a transport cannot read them, and a client that waits for
@@ -38,20 +38,20 @@ _ABSENT: Final[dict[int, Control]] = {
 
 @attrs.define
 class PortSettings:
-    """Apply requests to a transport and say what came of them.
+    """Apply requests to a port and say what came of them.
 
     Every request has an answer. Only 8N1 without flow control and without BREAK exists,
     and the answers say so. Lines of a port that has none are answered as asked: clients
     set them when they open a port and give up on any other answer.
     """
 
-    _transport: Transport
+    _port: ServedPort
     lines: Lines = attrs.field(init=False)
     _first_baudrate: int | None = attrs.field(default=None, init=False)
     """The rate before the client set one; ``None`` as long as it has not."""
 
     def __attrs_post_init__(self) -> None:
-        self.lines = Lines(self._transport)
+        self.lines = Lines(self._port.transport)
 
     def apply(self, request: Setting) -> Setting:
         """Make the setting and return how the port is set now.
@@ -74,27 +74,28 @@ class PortSettings:
                 return Setting(Code.NOTIFY_LINESTATE, 0)
             case Code.PURGE_DATA:
                 if request.value in {Purge.RECEIVE, Purge.BOTH}:
-                    self._transport.discard_input()
+                    self._port.discard_input()
         return request
 
     def set_baudrate(self, baudrate: int) -> int:
         """Set the rate unless it is 0, which asks; return the rate that is set."""
+        transport = self._port.transport
         if baudrate != com_port.ASK:
             if self._first_baudrate is None:
-                self._first_baudrate = self._transport.baudrate
+                self._first_baudrate = transport.baudrate
             try:
-                self._transport.set_baudrate(baudrate)
+                transport.set_baudrate(baudrate)
             except TransportClosedError:
                 raise
             except (CapabilityError, TransportError) as exc:
                 _logger.warning("%s", exc)
-        return self._transport.baudrate
+        return transport.baudrate
 
     def restore(self) -> None:
         """Release the lines and set the baud rate of the beginning; no reset."""
         self.lines.release()
         if self._first_baudrate is not None:
-            if self._transport.baudrate != self._first_baudrate:
+            if self._port.transport.baudrate != self._first_baudrate:
                 self.set_baudrate(self._first_baudrate)
             self._first_baudrate = None
 

@@ -31,7 +31,7 @@ class Relay:
 
     def __init__(self, port: ServedPort) -> None:
         self._port = port
-        self._settings = PortSettings(port.transport)
+        self._settings = PortSettings(port)
         self._pending: deque[Request] = deque()
         self._pending_size = 0
         self.client: Client | None = None
@@ -63,8 +63,7 @@ class Relay:
 
         What the port said while nobody listened is not for it.
         """
-        self._port.transport.discard_input()
-        self._port.read()
+        self._port.discard_input()
         self.client = client
 
     def detach(self) -> None:
@@ -104,8 +103,6 @@ class Relay:
     def _advance(self, request: Request) -> None:
         if isinstance(request, Setting):
             answer = self._settings.apply(request)
-            if request.code is Code.PURGE_DATA:
-                self._port.read()  # what had already left the transport
             if self.client is not None:
                 self.client.answer(answer)
             return

@@ -74,6 +74,10 @@ class ServedPort:
         """Return what has arrived, without waiting."""
         return self.transport.read(self.transport.clock.now())
 
+    def discard_input(self) -> None:
+        """Empty the receive buffers of the port."""
+        self.transport.discard_input()
+
     def close(self) -> None:
         """Stop whatever watches the transport, which stays open."""
 
@@ -134,6 +138,12 @@ class _ThreadedPort(ServedPort):
             if self._failure is not None and not data:
                 raise TransportClosedError(self._failure.port, self._failure.reason)
         return data
+
+    @override
+    def discard_input(self) -> None:
+        super().discard_input()
+        with self._lock:
+            self._unread.clear()
 
     @override
     def close(self) -> None:

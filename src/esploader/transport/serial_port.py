@@ -70,11 +70,11 @@ _DEAF_MODULES: Final = frozenset({"serial.urlhandler.protocol_socket"})
 
 
 if sys.platform == "win32":
-    _PORT_ERRORS: Final = (OSError, ValueError)
+    _PORT_ERRORS: Final = (OSError, OverflowError, ValueError)
 else:
     import termios
 
-    _PORT_ERRORS: Final = (OSError, ValueError, termios.error)
+    _PORT_ERRORS: Final = (OSError, OverflowError, ValueError, termios.error)
 
 
 @attrs.define(eq=False)
@@ -126,8 +126,10 @@ class SerialPortTransport(Transport):
                 opened.dtr = False
                 opened.rts = False
             opened.open()
-        with suppress(AttributeError, NotImplementedError, OSError, ValueError):
-            opened.set_low_latency_mode(True)
+        if sys.platform == "linux":
+            # Adapters of FTDI keep bytes back for 16 ms otherwise. Not every port can.
+            with suppress(AttributeError, NotImplementedError, OSError, ValueError):
+                opened.set_low_latency_mode(True)
         try:
             return cls._around(port, opened, restored=None)
         except BaseException:
@@ -234,7 +236,14 @@ class SerialPortTransport(Transport):
         with self._errors():
             # What is still in the buffers belongs to the old rate.
             self._port.flush()
-            self._port.baudrate = baudrate
+            previous = self._port.baudrate
+            try:
+                self._port.baudrate = baudrate
+            except _PORT_ERRORS:
+                # pyserial remembers a rate that it could not set.
+                with suppress(*_PORT_ERRORS):
+                    self._port.baudrate = previous
+                raise
 
     @override
     def discard_input(self) -> bytes:
@@ -301,7 +310,7 @@ def _io_errors(name: str) -> Iterator[None]:
     except serial.SerialTimeoutException as exc:
         raise TransportTimeoutError(name, _STUCK) from exc
     except _PORT_ERRORS as exc:
-        refused = _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, ValueError)
+        refused = _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, (OverflowError, ValueError))
         raise (TransportError if refused else TransportClosedError)(name, str(exc)) from exc
 
 

@@ -11,22 +11,25 @@ import math
 import select
 import sys
 
+if sys.platform == "win32":
 
-def wait_readable(fileno: int, seconds: float) -> bool:
-    """Tell whether there is something to read, or an end or an error to learn of, in time."""
-    if sys.platform == "win32":
+    def wait_readable(fileno: int, seconds: float) -> bool:
+        """Tell whether there is something to read, or an end or an error, in time."""
         return bool(select.select([fileno], [], [], max(0.0, seconds))[0])
-    return _poll(fileno, select.POLLIN, seconds)
 
-
-def wait_writable(fileno: int, seconds: float) -> bool:
-    """Tell whether bytes can be written, or an error learnt of, in time."""
-    if sys.platform == "win32":
+    def wait_writable(fileno: int, seconds: float) -> bool:
+        """Tell whether bytes can be written, or an error learnt of, in time."""
         return bool(select.select([], [fileno], [], max(0.0, seconds))[1])
-    return _poll(fileno, select.POLLOUT, seconds)
 
+else:
 
-if sys.platform != "win32":
+    def wait_readable(fileno: int, seconds: float) -> bool:
+        """Tell whether there is something to read, or an end or an error, in time."""
+        return _poll(fileno, select.POLLIN, seconds)
+
+    def wait_writable(fileno: int, seconds: float) -> bool:
+        """Tell whether bytes can be written, or an error learnt of, in time."""
+        return _poll(fileno, select.POLLOUT, seconds)
 
     def _poll(fileno: int, events: int, seconds: float) -> bool:
         poller = select.poll()
