@@ -176,7 +176,7 @@ class Device:
                 self._flash.forget()
             case After.SOFT_RESET:
                 self.session.execute(
-                    FlashBegin(erase_size=0, block_count=0, block_size=0, offset=0)
+                    FlashBegin(size=0, block_count=0, block_size=0, offset=0)
                 )
                 self.session.execute(FlashEnd(reboot=False))
                 self._flash.forget()

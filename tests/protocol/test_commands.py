@@ -51,7 +51,7 @@ RECORDED: dict[tuple[str, str], tuple[Dialect, Command[object]]] = {
     ("rom-esp32c3", "read flash slow 4"): (ROM, ReadFlashSlow(offset=0, size=4)),
     ("rom-esp32c3", "flash begin 2 blocks at 0x1000"): (
         ROM,
-        FlashBegin(erase_size=0x800, block_count=2, block_size=0x400, offset=0x1000),
+        FlashBegin(size=0x800, block_count=2, block_size=0x400, offset=0x1000),
     ),
     ("rom-esp32c3-more", "change baudrate to 230400"): (ROM, ChangeBaudrate(new=230400)),
     ("rom-esp32c3-more", "write reg: three entries in one packet"): (
@@ -66,7 +66,7 @@ RECORDED: dict[tuple[str, str], tuple[Dialect, Command[object]]] = {
     ("stub-esp32", "md5 sector 0"): (STUB, SpiFlashMd5(offset=0, size=0x1000)),
     ("stub-esp32", "flash begin 4 blocks"): (
         ESP32_ROM,  # recorded without the encrypt word
-        FlashBegin(erase_size=0x10000, block_count=4, block_size=0x4000, offset=0x100000),
+        FlashBegin(size=0x10000, block_count=4, block_size=0x4000, offset=0x100000),
     ),
     ("stub-esp32", "flash end stay"): (STUB, FlashEnd(reboot=False)),
 }
@@ -85,7 +85,7 @@ def test_stub_takes_a_shorter_spi_attach() -> None:
 
 
 def test_flash_begin_ends_with_the_encrypt_word_where_the_loader_knows_it() -> None:
-    command = FlashBegin(erase_size=1, block_count=2, block_size=3, offset=4)
+    command = FlashBegin(size=1, block_count=2, block_size=3, offset=4)
     assert command.encode_body(ESP32_ROM) == struct.pack("<4I", 1, 2, 3, 4)
     assert command.encode_body(ROM) == struct.pack("<5I", 1, 2, 3, 4, 0)
 

@@ -133,7 +133,7 @@ class FlashPort:
         if Opcode.SPI_ATTACH in self._session.dialect.opcodes:
             return SpiAttach(self._pads)
         # The ROM of the ESP8266 attaches the flash when a download begins.
-        return FlashBegin(erase_size=0, block_count=0, block_size=0, offset=0)
+        return FlashBegin(size=0, block_count=0, block_size=0, offset=0)
 
     def _changed_registers(self, transaction: SpiTransaction) -> list[int]:
         spi = self._chip.spi

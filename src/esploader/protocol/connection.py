@@ -34,6 +34,7 @@ class State(enum.Enum):
 
     IDLE = "idle"
     AWAITING_RESPONSE = "awaiting response"
+    STREAMING = "streaming"
     FAILED = "failed"
 
 
@@ -44,6 +45,8 @@ class Trigger(enum.Enum):
     COMMAND_SENT = "command sent"
     SYNC_SENT = "SYNC sent"
     LAST_RESPONSE = "response to the last outstanding command"
+    STREAM_BEGINS = "response to a command that starts a stream, or the stream itself"
+    STREAM_ENDS = "stream complete"
     RESPONSE = "response to an outstanding command, more to come"
     RULE_BROKEN = "rule broken by the device, or no response in time"
 
@@ -59,6 +62,11 @@ TRANSITIONS: Final[dict[State, dict[Trigger, State]]] = {
         Trigger.SYNC_SENT: State.AWAITING_RESPONSE,
         Trigger.RESPONSE: State.AWAITING_RESPONSE,
         Trigger.LAST_RESPONSE: State.IDLE,
+        Trigger.STREAM_BEGINS: State.STREAMING,
+        Trigger.RULE_BROKEN: State.FAILED,
+    },
+    State.STREAMING: {
+        Trigger.STREAM_ENDS: State.IDLE,
         Trigger.RULE_BROKEN: State.FAILED,
     },
     State.FAILED: {
@@ -92,7 +100,14 @@ class Unsolicited:
     response: Response
 
 
-ConnectionEvent: TypeAlias = Completed | Refused | Unsolicited | slip.Noise
+@attrs.frozen
+class StreamFrame:
+    """A frame of a stream: a piece of flash, its digest, the greeting of a stub."""
+
+    payload: bytes
+
+
+ConnectionEvent: TypeAlias = StreamFrame | Completed | Refused | Unsolicited | slip.Noise
 
 
 @attrs.define
@@ -144,6 +159,14 @@ class Connection:
                 events.append(self._judge_frame(event))
         return events
 
+    def end_stream(self) -> None:
+        """Go back to commands and responses.
+
+        Raises:
+            ProtocolError: there is no stream.
+        """
+        self._move(Trigger.STREAM_ENDS)
+
     def fail(self) -> list[slip.Noise]:
         """Give up all outstanding commands, and return an unfinished frame as noise."""
         self._outstanding.clear()
@@ -152,9 +175,16 @@ class Connection:
         return self._decoder.reset()
 
     def _judge_frame(self, frame: slip.Frame) -> ConnectionEvent:
+        if self.state is State.STREAMING:
+            return StreamFrame(frame.payload)
         try:
             response = Response.decode(frame.payload)
         except ProtocolError:
+            if self._outstanding and self._outstanding[0].starts_stream:
+                # The response before it was lost, or never sent.
+                self._outstanding.clear()
+                self._move(Trigger.STREAM_BEGINS)
+                return StreamFrame(frame.payload)
             # Part of a boot log, or a garbled response; the deadline will tell.
             return slip.Noise(slip.encode(frame.payload))
         if self._outstanding:
@@ -192,7 +222,11 @@ class Connection:
             self.fail()
             raise
         self._previous_opcode = command.opcode
-        self._pop()
+        if command.starts_stream:
+            self._outstanding.clear()
+            self._move(Trigger.STREAM_BEGINS)
+        else:
+            self._pop()
         return Completed(command, result)
 
     def _refuse(self, status_bytes: bytes, *, under_other_opcode: bool = False) -> Refused:
