@@ -391,7 +391,7 @@ def _simulated_transport(arguments: argparse.Namespace) -> RealTimeTransport:
         flash_file=None if arguments.flash is None else Path(arguments.flash),
         state=InitialState(state),
     )
-    return open_served(config, paced=arguments.realtime)
+    return open_served(config, paced=arguments.realtime, follows_device=arguments.tcp is not None)
 
 
 _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Output], None]]] = {

@@ -175,9 +175,7 @@ class Device:
                 reset.play(reset.HARD_RESET, self.session.transport)
                 self._flash.forget()
             case After.SOFT_RESET:
-                self.session.execute(
-                    FlashBegin(size=0, block_count=0, block_size=0, offset=0)
-                )
+                self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
                 self.session.execute(FlashEnd(reboot=False))
                 self._flash.forget()
             case After.NO_RESET:

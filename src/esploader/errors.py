@@ -25,6 +25,7 @@
         * :exc:`NoisyLineError`: only noise was received
     * :exc:`UnknownChipError`: a loader answered, from a chip we do not know
     * :exc:`WrongChipError`: a loader answered, from another chip than asked for
+    * :exc:`StubError`: no stub could be found, or it did not start
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
@@ -281,6 +282,21 @@ class WrongChipError(EsploaderError):
     @override
     def __str__(self) -> str:
         return f"this chip is {self.found}, not {self.expected}"
+
+
+@attrs.define(eq=False)
+class StubError(EsploaderError):
+    """No stub could be found, or it did not start."""
+
+    name: str
+    """Name of the file, or ``stub`` when it was found."""
+
+    reason: str
+    """What is wrong."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
 
 
 @attrs.define(eq=False)

@@ -77,6 +77,7 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.UnknownChipError: Explanation(30, "A newer version of esploader may know it."),
     errors.WrongChipError: Explanation(31, "Leave out --chip, or connect the other device."),
     errors.UnsupportedError: Explanation(32, ""),
+    errors.StubError: Explanation(33, "Use --no-stub to do without it; the ROM loader is slower."),
     errors.ProtocolError: Explanation(40, "The line may be bad: try a shorter cable."),
     errors.CommandError: Explanation(41, ""),
     errors.CommandFailedError: Explanation(42, ""),

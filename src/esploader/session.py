@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import attrs
@@ -15,6 +16,7 @@ from esploader.errors import (
     TransportError,
     UnsupportedError,
 )
+from esploader.protocol import slip
 from esploader.protocol.commands import Command, ReadReg, Sync
 from esploader.protocol.connection import (
     Completed,
@@ -22,6 +24,7 @@ from esploader.protocol.connection import (
     ConnectionEvent,
     Refused,
     State,
+    StreamFrame,
     Unsolicited,
 )
 from esploader.protocol.slip import Noise
@@ -69,6 +72,7 @@ class Session:
     _connection: Connection
     _noise: bytearray = attrs.field(factory=bytearray, init=False)
     _deferred: list[Command[object]] = attrs.field(factory=list, init=False)
+    _frames: deque[bytes] = attrs.field(factory=deque, init=False)
     _bursts_work: bool = attrs.field(default=True, init=False)
 
     @classmethod
@@ -195,6 +199,58 @@ class Session:
                     command.address: value for command, value in zip(commands, first, strict=True)
                 }
         raise ProtocolError("the same registers read differently every time")
+
+    def start_stream(self, command: Command[None]) -> None:
+        """Carry out a command that is followed by frames of its own.
+
+        Returns at its response, or at the first of those frames when that was lost.
+
+        Raises:
+            CommandFailedError: the loader refused it.
+            NoResponseError: neither came.
+            TransportError: the port failed.
+        """
+        self._frames.clear()
+        _log.debug("> %r", command)
+        self._write(self._connection.send(command))
+        timeout = command.timeout + self._allowance
+        deadline = self.transport.clock.now() + timeout
+        while not self._frames:
+            if self.transport.clock.now() >= deadline:
+                self._fail()
+                raise self._no_response(command, timeout)
+            for event in self._receive(deadline):
+                match event:
+                    case Refused(_, error):
+                        raise error
+                    case Completed():
+                        return
+                    case _:
+                        pass
+
+    def read_frame(self, timeout: float) -> bytes:
+        """Return the next frame of a stream.
+
+        Raises:
+            NoResponseError: none came within ``timeout`` seconds and what the link takes.
+            TransportError: the port failed.
+        """
+        timeout += self._allowance
+        deadline = self.transport.clock.now() + timeout
+        while not self._frames:
+            if self.transport.clock.now() >= deadline:
+                self._fail()
+                raise NoResponseError("stream", timeout, self.noise[-_ERROR_NOISE_SIZE:])
+            self._receive(deadline)
+        return self._frames.popleft()
+
+    def write_frame(self, payload: bytes) -> None:
+        """Send a frame within a stream: an acknowledgement."""
+        self._write(slip.encode(payload))
+
+    def end_stream(self) -> None:
+        """Go back to commands: the last frame of the stream has been read."""
+        self._connection.end_stream()
 
     def defer(self, command: Command[object]) -> None:
         """Have ``command`` carried out in front of the next ones; nobody needs its result."""
@@ -328,6 +384,9 @@ class Session:
                 _log.debug("< %s: %r", command.opcode.name, result)
             case Refused(_, error):
                 _log.debug("< %s", error)
+            case StreamFrame(payload):
+                _log.debug("< frame of %d bytes", len(payload))
+                self._frames.append(payload)
 
     def _fail(self) -> None:
         for event in self._connection.fail():

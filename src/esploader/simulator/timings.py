@@ -53,7 +53,7 @@ class Timings:
 
 UNPACED: Final = Timings(
     uart_paced=False,
-    enable_rise=0.0,
+    enable_rise=0.001,  # or two lines set one after the other would not reset it
     boot=0.0,
     command=0.0,
     requested_delay=0.0,

@@ -89,12 +89,17 @@ def open_simulated(url: str, *, baudrate: int = DEFAULT_BAUDRATE) -> SimulatedTr
 
 
 def open_served(
-    config: DeviceConfig, url: str | None = None, *, paced: bool = False
+    config: DeviceConfig,
+    url: str | None = None,
+    *,
+    paced: bool = False,
+    follows_device: bool = False,
 ) -> RealTimeTransport:
     """Make a device and connect to it in real time.
 
     ``paced`` makes it take the time that a UART and a flash take; otherwise it is as quick
-    as it can.
+    as it can. ``follows_device`` has the line at the device's own baud rate until somebody
+    sets another, for clients that cannot set one.
 
     Raises:
         UrlError: the device cannot be made that way.
@@ -105,7 +110,8 @@ def open_served(
         device = SimulatedDevice(config, timings)
     except (ValueError, OSError) as exc:
         raise UrlError(name, str(exc)) from exc
-    return RealTimeTransport(device, name)
+    baudrate = None if follows_device else DEFAULT_BAUDRATE
+    return RealTimeTransport(device, name, baudrate=baudrate)
 
 
 def _options(url: str, query: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,175 @@
+"""Putting a stub loader into a device: faster, and with more commands than the ROM.
+
+The binaries are Espressif's (esp-flasher-stub, MIT or Apache-2.0) and are not part of this
+package. They are JSON files, one a chip, as Espressif publishes them: segments for code
+and data in base64, with their addresses and the entry. They are looked for
+
+1. where the caller says;
+2. in the directory that ``ESPLOADER_STUB_DIR`` names;
+3. in the package data of an installed ``esptool`` (extra ``[stub]``), in its folder of
+   permissively licensed stubs; esptool itself is not imported.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.errors import CommandError, ProtocolError, StubError
+from esploader.protocol import dialect
+from esploader.protocol.commands import Command, MemBegin, MemData, MemEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from esploader.chips.model import Chip
+    from esploader.session import Session
+
+MAX_FILE_SIZE: Final = 1024 * 1024
+"""A stub is some 20 KB; anything beyond this is none."""
+
+DIRECTORY_VARIABLE: Final = "ESPLOADER_STUB_DIR"
+
+_PACKAGE: Final = "esptool"
+_FOLDER_IN_PACKAGE: Final = "esptool/targets/stub_flasher/2"
+
+_GREETING: Final = b"OHAI"
+_GREETING_TIMEOUT: Final = 3.0
+_ADDRESS_SPACE: Final = 1 << 32
+
+
+@attrs.frozen
+class MemorySegment:
+    """Bytes and where they belong in the device's memory."""
+
+    address: int = attrs.field(repr=hex)
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+
+    @property
+    def end(self) -> int:
+        """The address behind the last byte."""
+        return self.address + len(self.data)
+
+
+@attrs.frozen
+class StubImage:
+    """The binary of a stub."""
+
+    segments: tuple[MemorySegment, ...]
+    entry: int = attrs.field(repr=hex)
+
+    @classmethod
+    def parse(cls, text: bytes, name: str) -> StubImage:
+        """Return the stub in the content of a JSON file called ``name``.
+
+        Raises:
+            StubError: it is none.
+        """
+        try:
+            content = json.loads(text)
+            entry = content["entry"]
+            segments = [
+                MemorySegment(
+                    content[f"{key}_start"], base64.b64decode(content[key], validate=True)
+                )
+                for key in ("text", "data")
+                if key in content
+            ]
+        except (KeyError, TypeError, ValueError, RecursionError, binascii.Error) as exc:
+            raise StubError(name, f"it is no stub: {exc}") from exc
+        addresses = [entry, *(segment.address for segment in segments)]
+        if not segments or not all(isinstance(address, int) for address in addresses):
+            raise StubError(name, "it has no segments, or their addresses are no numbers")
+        stub = cls(tuple(segments), entry)
+        if not all(segment.address >= 0 and segment.end <= _ADDRESS_SPACE for segment in segments):
+            raise StubError(name, "it does not fit the address space")
+        code = segments[0]
+        if not code.address <= entry < code.end:
+            raise StubError(name, "its entry is outside its code")
+        return stub
+
+
+def find_stub(
+    chip: Chip,
+    location: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> StubImage:
+    """Return the stub for ``chip``.
+
+    ``location`` is a file, or a directory of files named after the chips.
+
+    Raises:
+        StubError: there is none to be had, or what there is cannot be used.
+    """
+    name = f"{chip.key}.json"
+    if location is None and DIRECTORY_VARIABLE in environment:
+        location = environment[DIRECTORY_VARIABLE]
+    if location is not None:
+        path = Path(location)
+        return _load(path / name if path.is_dir() else path)
+    try:
+        package = importlib.metadata.distribution(_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        raise StubError(name, "no stubs are installed") from None
+    return _load(Path(str(package.locate_file(f"{_FOLDER_IN_PACKAGE}/{name}"))))
+
+
+def _load(path: Path) -> StubImage:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_SIZE + 1)
+    except OSError as exc:
+        raise StubError(str(path), exc.strerror or str(exc)) from exc
+    if len(text) > MAX_FILE_SIZE:
+        raise StubError(str(path), "it is too large for a stub")
+    return StubImage.parse(text, path.name)
+
+
+def start_stub(session: Session, stub: StubImage) -> None:
+    """Upload ``stub`` through the ROM loader and have the session talk to it.
+
+    Raises:
+        StubError: it was uploaded and did not start.
+        TransportError: the port failed.
+    """
+    try:
+        for segment in stub.segments:
+            upload(session, segment)
+        session.start_stream(MemEnd(entry=stub.entry))
+        greeting = session.read_frame(_GREETING_TIMEOUT)
+    except (CommandError, ProtocolError) as exc:
+        raise StubError("stub", str(exc)) from exc
+    if greeting != _GREETING:
+        raise StubError("stub", f"it greeted with {greeting[:16]!r}")
+    session.end_stream()
+    session.dialect = dialect.STUB
+
+
+def upload(session: Session, segment: MemorySegment) -> None:
+    """Put a segment into the device's memory.
+
+    Raises:
+        CommandError: the loader failed.
+        TransportError: the port failed.
+    """
+    block_size = session.dialect.ram_block_size
+    blocks = [
+        segment.data[start : start + block_size]
+        for start in range(0, len(segment.data), block_size)
+    ]
+    begin: Command[None] = MemBegin(
+        size=len(segment.data),
+        block_count=len(blocks),
+        block_size=block_size,
+        address=segment.address,
+    )
+    session.execute(begin)
+    for sequence, block in enumerate(blocks):
+        session.execute(MemData(sequence=sequence, data=block))
