@@ -63,10 +63,15 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a program meanwhile. Its stdout is a pipe; its stderr is ours."""
+def running(*command: str, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run a program meanwhile. Its stdout is a pipe; its stderr is ours by default."""
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment()
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=environment(),
     )
     try:
         yield process

@@ -1,14 +1,19 @@
 """A simulated device as an object of pyserial; found there by the name of this module.
 
-The device runs in real time without the pace of a UART. It has no file descriptor, so
-whoever changes lines by ``ioctl`` cannot reset it; ``dtr`` and ``rts`` do.
+The device runs in real time without the pace of a UART. Opening the port makes a device and
+closing it ends that one: what should outlive it is kept in a file (``?file=``). There is no
+file descriptor, so whoever sets lines by ``ioctl`` cannot reset the device; ``dtr`` and
+``rts`` do.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 import threading
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import serial
 from typing_extensions import override
@@ -17,15 +22,19 @@ from esploader.errors import EsploaderError
 from esploader.simulator.url import open_served, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import Buffer
 
     from esploader.transport.base import Transport
 
-_WITHOUT_END: Final = 3600.0
-
 
 class Serial(serial.SerialBase):
-    """The port of a simulated device."""
+    """The port of a simulated device.
+
+    As with other ports of pyserial, one thread may wait in :meth:`read` while others write,
+    set lines, purge and close.
+    """
 
     # Kept by the base class, which the type stubs do not say.
     _dtr_state: bool
@@ -35,44 +44,52 @@ class Serial(serial.SerialBase):
     def __init__(self, *args: object, **kwargs: object) -> None:
         self._transport: Transport | None = None
         self._received = bytearray()
-        self._lock = threading.Lock()
+        self._receiving = threading.Lock()
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
 
     def open(self) -> None:
         """Make the device and connect to it."""
         if self._transport is not None:
             raise serial.SerialException("the port is already open")
-        try:
-            url = self.portstr or ""
+        url = self.portstr
+        if url is None:
+            raise serial.SerialException("the port has no URL yet")
+        with _as_serial_exception():
             self._transport = open_served(parse(url), url)
             self._transport.set_baudrate(self.baudrate)
-        except EsploaderError as exc:
-            raise serial.SerialException(str(exc)) from exc
+            self._transport.set_lines(dtr=self._dtr_state, rts=self._rts_state)
         self.is_open = True
-        self._transport.set_lines(dtr=self._dtr_state, rts=self._rts_state)
 
     @override
     def close(self) -> None:
         self.is_open = False
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+        self._received.clear()
 
     @property
     def in_waiting(self) -> int:
         """How many bytes can be read without waiting."""
-        with self._lock:
-            self._receive(-math.inf)
-            return len(self._received)
+        transport = self._opened()
+        # Another thread that waits in read() takes in what arrives.
+        if self._receiving.acquire(blocking=False):
+            try:
+                self._receive(transport, -math.inf)
+            finally:
+                self._receiving.release()
+        return len(self._received)
 
     @override
     def read(self, size: int = 1, /) -> bytes:
-        clock = self._port().clock
-        deadline = clock.now() + (_WITHOUT_END if self._timeout is None else self._timeout)
-        with self._lock:
+        transport = self._opened()
+        now = transport.clock.now
+        deadline = math.inf if self._timeout is None else now() + self._timeout
+        with self._receiving:
             while len(self._received) < size:
-                self._receive(deadline)
-                if clock.now() >= deadline:
+                # Before the look at the clock: a timeout of 0 takes what is there.
+                self._receive(transport, deadline)
+                if now() >= deadline:
                     break
             data = bytes(self._received[:size])
             del self._received[:size]
@@ -80,38 +97,44 @@ class Serial(serial.SerialBase):
 
     @override
     def write(self, b: Buffer, /) -> int | None:
-        try:
-            self._port().write(data := bytes(b))
-        except EsploaderError as exc:
-            raise serial.SerialException(str(exc)) from exc
+        data = bytes(b)
+        with _as_serial_exception():
+            self._opened().write(data)
         return len(data)
 
     @override
     def flush(self) -> None:
-        self._port()
+        self._opened()
+
+    @override
+    def fileno(self) -> int:
+        # The number says to those who want lines what a pseudo-terminal would say.
+        raise io.UnsupportedOperation(errno.ENOTTY, "a simulated port has no descriptor")
 
     def reset_input_buffer(self) -> None:
         """Drop what has arrived."""
-        with self._lock:
-            self._port().discard_input()
-            self._received.clear()
+        with _as_serial_exception():
+            self._opened().discard_input()
+        self._received.clear()
 
     def reset_output_buffer(self) -> None:
         """Do nothing: what is written has been taken at once."""
-        self._port()
+        self._opened()
 
     def _reconfigure_port(self) -> None:
-        if self._transport is not None and self._transport.baudrate != self.baudrate:
-            self._transport.set_baudrate(self.baudrate)
+        with _as_serial_exception():
+            self._opened().set_baudrate(self.baudrate)
 
     def _update_dtr_state(self) -> None:
-        self._port().set_lines(dtr=self._dtr_state)
+        with _as_serial_exception():
+            self._opened().set_lines(dtr=self._dtr_state)
 
     def _update_rts_state(self) -> None:
-        self._port().set_lines(rts=self._rts_state)
+        with _as_serial_exception():
+            self._opened().set_lines(rts=self._rts_state)
 
     def _update_break_state(self) -> None:
-        self._port()
+        self._opened()
 
     @property
     def cts(self) -> bool:
@@ -133,13 +156,19 @@ class Serial(serial.SerialBase):
         """Carrier detect."""
         return False
 
-    def _port(self) -> Transport:
+    def _opened(self) -> Transport:
         if self._transport is None:
             raise serial.PortNotOpenError
         return self._transport
 
-    def _receive(self, deadline: float) -> None:
-        try:
-            self._received += self._port().read(deadline)
-        except EsploaderError as exc:
-            raise serial.SerialException(str(exc)) from exc
+    def _receive(self, transport: Transport, deadline: float) -> None:
+        with _as_serial_exception():
+            self._received += transport.read(deadline)
+
+
+@contextmanager
+def _as_serial_exception() -> Iterator[None]:
+    try:
+        yield
+    except EsploaderError as exc:
+        raise serial.SerialException(str(exc)) from exc
