@@ -34,6 +34,7 @@ from esploader.chips.model import (
     EfuseBlock,
     Field,
     Label,
+    Quirk,
     Region,
     SpiRegisters,
     When,
@@ -191,5 +192,5 @@ ESP32: Final = Chip(
     boot_strap_gpio=0,
     has_usb_serial_jtag=False,
     usb_otg_pid=None,
-    quirks=frozenset(),
+    quirks=frozenset({Quirk.STUB_RESTARTS_UART}),
 )

@@ -34,6 +34,7 @@ from esploader.chips.model import (
     EfuseBlock,
     Field,
     Label,
+    Quirk,
     Region,
     SpiRegisters,
     When,
@@ -210,5 +211,5 @@ ESP32_S2: Final = Chip(
     boot_strap_gpio=0,
     has_usb_serial_jtag=False,
     usb_otg_pid=0x0002,
-    quirks=frozenset(),
+    quirks=frozenset({Quirk.STUB_RESTARTS_UART}),
 )

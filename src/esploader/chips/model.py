@@ -44,6 +44,19 @@ class Quirk(enum.Enum):
     three bits are 0. ESP-IDF, components/hal/esp32s3/efuse_hal.c.
     """
 
+    LEGACY_IMAGE_REVISION_IS_MINOR = enum.auto()
+    """The minimum revision in the header of old images is the minor part, not the major.
+
+    ESP-IDF, components/bootloader_support/include/esp_app_format.h, ``min_chip_rev``.
+    """
+
+    STUB_RESTARTS_UART = enum.auto()
+    """The stub listens at 115200 baud at first, whatever rate the ROM was changed to.
+
+    It changes the clock of the UART and then sets the rate that the ROM remembers, which is
+    the one from the reset. esp-flasher-stub, src/main.c; read off a run in an emulator.
+    """
+
 
 @enum.unique
 class Architecture(enum.Enum):
