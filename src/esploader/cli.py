@@ -369,12 +369,12 @@ def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
             urls["tcp"] = server.listen_tcp(arguments.tcp)
         if arguments.rfc2217 is not None or not urls:
             urls["rfc2217"] = server.listen_rfc2217(arguments.rfc2217 or 0)
+        # kill, systemd and CI end a process by SIGTERM; nothing has gone wrong then.
+        signal.signal(signal.SIGTERM, lambda *_: server.stop())
         output.banner()
         for url in urls.values():
             output.line(f"Serving {transport.device.chip.name} on {url}")
         output.finish({"chip": transport.device.chip.name, "urls": urls})
-        # kill, systemd and CI end a process by SIGTERM; nothing has gone wrong then.
-        signal.signal(signal.SIGTERM, lambda *_: server.stop())
         server.run()
 
 
