@@ -27,6 +27,7 @@
     * :exc:`WrongChipError`: a loader answered, from another chip than asked for
     * :exc:`StubError`: no stub could be found, or it did not start
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
+    * :exc:`ImageError`: the data are no intact firmware image
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
 """
@@ -312,3 +313,15 @@ class UnsupportedError(EsploaderError):
     @override
     def __str__(self) -> str:
         return f"{self.operation}: {self.reason}"
+
+
+@attrs.define(eq=False)
+class ImageError(EsploaderError):
+    """The data are no intact firmware image."""
+
+    reason: str
+    """What is wrong with them."""
+
+    @override
+    def __str__(self) -> str:
+        return f"not an intact firmware image: {self.reason}"

@@ -85,6 +85,9 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.NoResponseError: Explanation(
         44, "The device stopped answering: check power and cable, then try again."
     ),
+    errors.ImageError: Explanation(
+        50, "Is it the right file, made for this chip? If so, build or download it again."
+    ),
 }
 
 

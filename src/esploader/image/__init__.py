@@ -1,0 +1,1 @@
+"""Bytes to firmware images and back; nothing here does I/O."""

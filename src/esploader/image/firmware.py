@@ -1,0 +1,100 @@
+"""A whole firmware image: header, segments, checksum, digest.
+
+The checksum is the last byte of a row of 16. A SHA-256 digest of all bytes before it may
+follow, as the header says; what comes after that, such as a signature or the next part of a
+merged file, is not of the image.
+
+Sources: esptool documentation, "Firmware Image Format"; ESP-IDF,
+``components/bootloader_support/src/esp_image_format.c``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.chips.model import KIB
+from esploader.errors import ImageError
+from esploader.image.header import ImageHeader, parse_header
+from esploader.image.segment import Segment, parse_segments
+from esploader.protocol.packet import CHECKSUM_SEED, checksum
+
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
+
+DIGEST_SIZE: Final = hashlib.sha256().digest_size
+
+_ROW_SIZE: Final = 16
+
+# An image may have megabytes, and the checksum of a part needs a few times its memory.
+_PART_SIZE: Final = 64 * KIB
+
+
+@attrs.frozen(kw_only=True)
+class ImageLayout:
+    """Where everything is in the bytes of an image."""
+
+    header: ImageHeader
+    segments: tuple[Segment, ...]
+
+    @property
+    def checksum_offset(self) -> int:
+        """Where the checksum is: the last byte of its row."""
+        end = self.segments[-1].end if self.segments else self.header.size
+        return end | (_ROW_SIZE - 1)
+
+    @property
+    def digest_offset(self) -> int:
+        """Where the digest is, or would be."""
+        return self.checksum_offset + 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of the image, its digest included."""
+        return self.digest_offset + (DIGEST_SIZE if self.header.has_digest else 0)
+
+
+def parse_image(data: bytes, chip: Chip) -> ImageLayout:
+    """Return the layout of the image that ``data`` begins with.
+
+    Checksum and digest are located, not verified; that the image is for ``chip`` and no
+    other chip with this form of header is not checked.
+
+    Raises :exc:`~esploader.errors.ImageError` when it is no image, or not all of one.
+    """
+    header = parse_header(data, chip)
+    segments = parse_segments(data, header.size, header.segment_count)
+    layout = ImageLayout(header=header, segments=segments)
+    if layout.size > len(data):
+        raise ImageError(f"it ends {layout.size - len(data)} bytes too early")
+    return layout
+
+
+def verify_checksum(data: bytes, layout: ImageLayout) -> None:
+    """Compare the checksum of the image ``data`` with its segments.
+
+    Raises :exc:`~esploader.errors.ImageError` when they differ.
+    """
+    stored = data[layout.checksum_offset]
+    computed = CHECKSUM_SEED
+    for segment in layout.segments:
+        for start in range(segment.offset, segment.end, _PART_SIZE):
+            part = data[start : min(start + _PART_SIZE, segment.end)]
+            computed ^= checksum(part) ^ CHECKSUM_SEED
+    if stored != computed:
+        raise ImageError(f"its checksum is {stored:#04x} and should be {computed:#04x}")
+
+
+def verify_digest(data: bytes, layout: ImageLayout) -> None:
+    """Compare the digest of the image ``data``, where it has one, with what it is of.
+
+    Raises :exc:`~esploader.errors.ImageError` when they differ.
+    """
+    if not layout.header.has_digest:
+        return
+    stored = data[layout.digest_offset : layout.size]
+    computed = hashlib.sha256(memoryview(data)[: layout.digest_offset]).digest()
+    if stored != computed:
+        raise ImageError(f"its SHA-256 digest is {stored.hex()} and should be {computed.hex()}")
