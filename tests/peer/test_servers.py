@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader import connect
+from esploader import connect, open_transport
 from esploader.chips.model import MIB
 from esploader.errors import HostUnreachableError, SilentDeviceError, WrongBootModeError
 from esploader.transport import reset
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from esploader import Device
+    from esploader.transport.base import Transport
 
 pytestmark = pytest.mark.peer
 
 SPI_FLASH_BOOT = 0xD
+
+FAST = 921600
 
 PORT_MANAGER_SERVER = Path(__file__).with_name("port_manager_server.py")
 
@@ -43,8 +46,11 @@ custom_reset_sequence = D0|R1|W0.1|D1|R0|W0.05|D0
 
 
 def connect_to(url: str) -> Device:
-    """Connect once somebody listens: only a client can find that out."""
-    return eventually(lambda: connect(url), HostUnreachableError)
+    """Connect once somebody listens (only a client can find that out) and raise the rate.
+
+    Both ends have to do that, or nothing will be understood any more.
+    """
+    return eventually(lambda: connect(url, baudrate=FAST), HostUnreachableError)
 
 
 def assert_is_the_served_chip(device: Device) -> None:
@@ -53,15 +59,8 @@ def assert_is_the_served_chip(device: Device) -> None:
     assert device.flash_id().size == 4 * MIB
 
 
-def assert_rate_can_change(device: Device) -> None:
-    """Both ends change it, or nothing would be understood."""
-    device.change_baudrate(921600)
-    assert device.flash_id().size == 4 * MIB
-
-
-def boot_log(device: Device) -> bytes:
+def boot_log(transport: Transport) -> bytes:
     """Return what the device says next, up to the boot mode."""
-    transport = device.session.transport
     deadline = transport.clock.now() + PATIENCE
     text = b""
     while b"BOOT)" not in text and transport.clock.now() < deadline:
@@ -72,12 +71,12 @@ def boot_log(device: Device) -> bytes:
 def test_a_server_on_pyserials_port_manager() -> None:
     with running(sys.executable, str(PORT_MANAGER_SERVER), "sim://esp32c3") as server:
         port = int(read_line(server))
-        with connect(f"rfc2217://{LOOPBACK}:{port}") as device:
+        transport = open_transport(f"rfc2217://{LOOPBACK}:{port}")
+        with connect(transport, baudrate=FAST) as device:
             assert_is_the_served_chip(device)
-            assert_rate_can_change(device)
-            device.session.transport.set_baudrate(115200)  # at which the ROM starts
+            transport.set_baudrate(115200)  # at which the ROM starts
             device.reset()
-            assert b"boot:0xd (SPI_FAST_FLASH_BOOT)" in boot_log(device)
+            assert b"boot:0xd (SPI_FAST_FLASH_BOOT)" in boot_log(transport)
 
 
 @contextlib.contextmanager
@@ -102,7 +101,6 @@ def test_ser2net_on_a_pseudo_terminal(query: str) -> None:
         connect_to(f"rfc2217://{LOOPBACK}:{port}{query}") as device,
     ):
         assert_is_the_served_chip(device)
-        assert_rate_can_change(device)
 
 
 @contextlib.contextmanager
@@ -158,7 +156,6 @@ def test_espressifs_server(tmp_path: Path) -> None:
         connect_to(url) as device,
     ):
         assert_is_the_served_chip(device)
-        assert_rate_can_change(device)
 
 
 def test_the_usual_reset_of_espressifs_server_cannot_work_on_a_port_without_descriptor(
