@@ -32,6 +32,7 @@ from esploader.chips.model import (
     EfuseBlock,
     Field,
     Label,
+    Quirk,
     Region,
     SpiRegisters,
     When,
@@ -187,5 +188,5 @@ ESP32_C3: Final = Chip(
     boot_strap_gpio=9,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,
-    quirks=frozenset(),
+    quirks=frozenset({Quirk.LEGACY_IMAGE_REVISION_IS_MINOR}),
 )
