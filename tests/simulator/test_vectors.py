@@ -1,4 +1,4 @@
-"""The simulated ROM loaders answer as the recorded ones did, byte for byte.
+"""The simulated loaders answer as the recorded ones did, byte for byte.
 
 No row is left out: none was found that shows the emulator rather than the chip.
 """
@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import functools
 import json
+from typing import TypedDict
 
 import attrs
 import pytest
 
 from esploader.chips.registry import chip_by_name
+from esploader.simulator.config import InitialState
 from recordings import VECTORS
 from simulated import READ_MAGIC, SYNC, Bench, make_bench, request, words
 
-FILES = ("rom-esp32", "rom-esp32c3", "rom-esp32c3-more")
+FILES = ("rom-esp32", "rom-esp32c3", "rom-esp32c3-more", "stub-esp32")
+
+STATES = {"rom": InitialState.DOWNLOAD, "stub": InitialState.STUB}
 
 WORD_OF_TWOS = 0x3FC9_0100
 
@@ -35,6 +39,8 @@ PREPARATIONS: dict[tuple[str, int], tuple[bytes, ...]] = {
     ("rom-esp32c3-more", 19): (request(0x7F),),
     # The last error was 9: that of reading beyond the end of the flash.
     ("rom-esp32c3-more", 21): (request(0x0E, words(0x40_0000, 64)),),
+    # The download that failed was followed by one that needs no data.
+    ("stub-esp32", 43): (request(0x02, words(0, 0, 0x4000, 0)),),
 }
 
 
@@ -55,17 +61,43 @@ def check_alive(bench: Bench, recovery: str) -> str:
     return "only after a hardware reset" if bench.exchange(READ_MAGIC) else f"not {recovery}"
 
 
+class FlashNeed(TypedDict):
+    """What the flash has to hold."""
+
+    offset: int
+    size: int
+    content: str
+
+
+class Needs(TypedDict, total=False):
+    """What a row takes for granted."""
+
+    memory: dict[str, str]
+    flash: FlashNeed
+
+
+def prepare(bench: Bench, needs: Needs) -> None:
+    """Put into the device what a row needs."""
+    for address, value in needs.get("memory", {}).items():
+        bench.device.memory.fix({int(address, 16): int(value, 16)})
+    if "flash" in needs:
+        offset, size = needs["flash"]["offset"], needs["flash"]["size"]
+        assert needs["flash"]["content"] == "bytes 0..255 repeated"
+        bench.device.nor.erase(offset, size)
+        bench.device.nor.program(offset, bytes(range(256)) * (size // 256))
+
+
 @functools.cache
 def replay(file: str) -> tuple[Replayed, ...]:
     """Send all requests of a recording in order."""
     recording = json.loads((VECTORS / f"{file}.json").read_text(encoding="utf-8"))
-    bench = make_bench(chip_by_name(recording["chip"]), baudrate=None)
+    state = STATES[recording["loader"]]
+    bench = make_bench(chip_by_name(recording["chip"]), state=state, baudrate=None)
     replayed = []
     for index, row in enumerate(recording["rows"]):
         for sent in PREPARATIONS.get((file, index), ()):
             bench.exchange(sent)
-        for address, value in row.get("needs", {}).get("memory", {}).items():
-            bench.device.memory.fix({int(address, 16): int(value, 16)})
+        prepare(bench, row.get("needs", {}))
         if "recovery" in row:
             expected, got = row["recovery"], check_alive(bench, row["recovery"])
         else:

@@ -27,6 +27,9 @@ class InitialState(enum.Enum):
     DOWNLOAD = "download"
     """Its ROM loader is waiting, as if somebody had held the boot button."""
 
+    STUB = "stub"
+    """A stub loader was started in it long ago, and is waiting."""
+
 
 @attrs.frozen(kw_only=True)
 class DeviceConfig:

@@ -21,6 +21,7 @@ from esploader.simulator.personality import Personality, ResetCause, personality
 from esploader.simulator.program import NEVER, Deaf, Program
 from esploader.simulator.rom import RomLoader
 from esploader.simulator.spi import SpiPeripheral
+from esploader.simulator.stub import StubLoader
 from esploader.simulator.timings import Timings
 from esploader.simulator.uart import BITS_PER_BYTE, Stretch, Transmitter, rates_match, resample
 
@@ -83,8 +84,8 @@ class SimulatedDevice:
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
         self._transmitter = Transmitter(self.timings.uart_paced)
-        self._downloads = self.config.state is InitialState.DOWNLOAD
-        self._program = RomLoader(self) if self._downloads else Deaf()
+        self._downloads = self.config.state is not InitialState.APPLICATION
+        self._program = self._first_program()
 
     @property
     def chip(self) -> Chip:
@@ -145,7 +146,7 @@ class SimulatedDevice:
         return min(
             self._boot_at,
             self._next_arrival(),
-            self._program.next_event_time(),
+            self._program.next_event_time(self._next_byte_time()),
             self._transmitter.next_time(),
         )
 
@@ -191,11 +192,21 @@ class SimulatedDevice:
         self._program = Deaf()
         self.send(self._flash_log() + self._application_output(), at)
 
-    def execute(self, entry: int, at: float) -> None:  # noqa: ARG002 - a Machine is told both
-        """Stop the program: what was put into RAM runs, and nobody knows what it does."""
-        self._program = Deaf()
+    def execute(self, entry: int, at: float) -> None:
+        """Stop the program, and run what is in RAM from ``at`` on: the stub, or nothing."""
+        has_code = self.memory.was_written(entry)
+        self._program = StubLoader(self, starts_at=at) if has_code else Deaf()
 
     # What the hardware does.
+
+    def _first_program(self) -> Program:
+        match self.config.state:
+            case InitialState.DOWNLOAD:
+                return RomLoader(self)
+            case InitialState.STUB:
+                return StubLoader(self)
+            case InitialState.APPLICATION:
+                return Deaf()
 
     @property
     def _in_reset(self) -> bool:
@@ -213,6 +224,12 @@ class SimulatedDevice:
         chip = self.chip
         clock = self.personality.crystal_mhz * _MHZ * chip.crystal.uart_clock_ratio
         return round(clock / self.baudrate) << chip.uart_clock_divider.lsb
+
+    def _next_byte_time(self) -> float:
+        if not self._inbox:
+            return NEVER
+        stretch = self._inbox[0]
+        return stretch.time_of(stretch.taken)
 
     def _next_arrival(self) -> float:
         """Return when the next END arrives, with which a frame may be complete.
@@ -243,6 +260,8 @@ class SimulatedDevice:
         start, count = stretch.taken, stretch.complete_count(limit)
         if count <= start:
             return False
+        # It may be about to change the rate that decides what it understands.
+        self._program.advance(stretch.time_of(start))
         data = stretch.data[start:count]
         if stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate):
             offset = stretch.start + start * stretch.byte_time

@@ -33,6 +33,17 @@ class AdlerError(InflateError):
     """The checksum at the end of the stream is not that of what came out of it."""
 
 
+def is_zlib_header(header: bytes | bytearray) -> bool:
+    """Tell whether two bytes begin a stream that miniz decompresses."""
+    method, flags = header
+    return (
+        (method * 256 + flags) % _HEADER_MODULUS == 0
+        and method & _METHOD_MASK == _DEFLATE
+        and method >> 4 <= _MAX_WINDOW_CODE
+        and not flags & _PRESET_DICTIONARY
+    )
+
+
 @attrs.define(eq=False)
 class Inflater:
     """Decompresses one stream, piece by piece."""
@@ -61,7 +72,8 @@ class Inflater:
             data = data[missing:]
             if len(self._header) < _HEADER_SIZE:
                 return
-            self._check_header()
+            if not is_zlib_header(self._header):
+                raise InflateError
         if not self._raw.eof:
             yield from self._inflate(data)
             data = self._raw.unused_data
@@ -88,16 +100,6 @@ class Inflater:
             full = len(self._window) == WINDOW_SIZE
             if full:
                 yield self.take_rest()
-
-    def _check_header(self) -> None:
-        method, flags = self._header
-        if (
-            (method * 256 + flags) % _HEADER_MODULUS
-            or method & _METHOD_MASK != _DEFLATE
-            or method >> 4 > _MAX_WINDOW_CODE
-            or flags & _PRESET_DICTIONARY
-        ):
-            raise InflateError
 
     def _end(self, data: bytes) -> None:
         self._trailer += data[: _ADLER_SIZE - len(self._trailer)]

@@ -71,6 +71,10 @@ class Memory:
         self._pages.clear()
         self._registers.clear()
 
+    def was_written(self, address: int) -> bool:
+        """Tell whether something was put into RAM at that address, or close to it."""
+        return address // _PAGE_SIZE in self._pages
+
     def read_word(self, address: int) -> int:
         """Return the word at ``address``, with the effects that reading a register has."""
         address = address & _WORD_MASK & -_WORD_SIZE

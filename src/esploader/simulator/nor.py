@@ -74,6 +74,10 @@ class NorFlash:
             digest.update(piece)
         return digest.digest()
 
+    def is_blank(self, offset: int, size: int) -> bool:
+        """Tell whether all bits of ``size`` bytes from ``offset`` on are set."""
+        return all(piece.count(0xFF) == len(piece) for piece in self._pieces(offset, size))
+
     def program(self, offset: int, data: bytes) -> float:
         """Clear the bits that are clear in ``data``."""
         position = 0

@@ -80,6 +80,12 @@ class Personality:
     erases_head_twice: bool = False
     """FLASH_BEGIN counts the sectors in front of the first 64 KiB block twice."""
 
+    stub_spares_blank_sectors: bool = True
+    """The stub looks at sectors before it erases them, until it sees one that is not blank.
+
+    esp-flasher-stub, ``src/command_handler.c``: all but the ESP8266, for want of RAM.
+    """
+
     crash_report: bytes = b""
     """What the ROM prints when it crashes."""
 
@@ -102,6 +108,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         mac=0x18FE_3400_0000,
         assumed_flash_size=None,
         erases_head_twice=True,
+        stub_spares_blank_sectors=False,
         # The ROM sets its divider for a crystal of 40 MHz.
         boot_baudrate=74880,
         banner="\r\n ets Jan  8 2013,",

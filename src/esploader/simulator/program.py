@@ -9,6 +9,7 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from esploader.chips.model import Chip
+    from esploader.simulator.flash_chip import FlashChip
     from esploader.simulator.memory import Memory
     from esploader.simulator.nor import NorFlash
     from esploader.simulator.personality import Personality, ResetCause
@@ -38,6 +39,10 @@ class Machine(Protocol):
     @property
     def nor(self) -> NorFlash:
         """The flash."""
+
+    @property
+    def flash_chip(self) -> FlashChip:
+        """The flash with its bus."""
 
     @property
     def timings(self) -> Timings:
@@ -81,8 +86,11 @@ class Program(abc.ABC):
         """Do what is due by ``now``."""
 
     @abc.abstractmethod
-    def next_event_time(self) -> float:
-        """Return when there is something to do without more input."""
+    def next_event_time(self, next_byte: float) -> float:
+        """Return when there is something to do without more input.
+
+        ``next_byte`` is when the next byte will arrive, as far as it is known.
+        """
 
 
 class Deaf(Program):
@@ -97,5 +105,5 @@ class Deaf(Program):
         pass
 
     @override
-    def next_event_time(self) -> float:
+    def next_event_time(self, next_byte: float) -> float:
         return NEVER

@@ -135,7 +135,7 @@ class RomLoader(Program):
             self._drain_ring()
 
     @override
-    def next_event_time(self) -> float:
+    def next_event_time(self, next_byte: float) -> float:
         return self._busy_until if self._ring and not self._ended else NEVER
 
     def _drain_ring(self) -> None:

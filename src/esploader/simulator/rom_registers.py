@@ -20,8 +20,8 @@ _WORD_MASK: Final = 0xFFFF_FFFF
 _MICROSECOND: Final = 1e-6
 
 # What the divider of a UART can make of its clock.
-_MIN_BAUDRATE: Final = 300
-_MAX_BAUDRATE: Final = 5_000_000
+MIN_BAUDRATE: Final = 300
+MAX_BAUDRATE: Final = 5_000_000
 
 _EMPTY_FRAME: Final = b"\xc0\xc0"
 
@@ -66,7 +66,7 @@ def change_baudrate(state: RomState, request: Request) -> Outcome:
     A rate that no divider gives is answered all the same, and nothing changes.
     """
     (baudrate,) = request.words(1)
-    if not _MIN_BAUDRATE <= baudrate <= _MAX_BAUDRATE:
+    if not MIN_BAUDRATE <= baudrate <= MAX_BAUDRATE:
         return Outcome()
     return Outcome(then=partial(_switch_baudrate, state.machine, baudrate))
 
@@ -77,8 +77,13 @@ def _switch_baudrate(machine: Machine, baudrate: int, at: float) -> None:
 
 
 def get_security_info(state: RomState, _: Request) -> Outcome:
-    """Describe the security features, as the eFuses have them."""
-    chip, memory = state.machine.chip, state.machine.memory
+    """Describe the security features."""
+    return Outcome(data=security_info(state.machine))
+
+
+def security_info(machine: Machine) -> bytes:
+    """Return the security features as the eFuses have them, in the size of the chip."""
+    chip, memory = machine.chip, machine.memory
     flags = 0
     if memory.extract(chip.secure_boot_v2):
         flags |= _SECURE_BOOT_FLAG
@@ -92,7 +97,7 @@ def get_security_info(state: RomState, _: Request) -> Outcome:
         chip.image_chip_id or 0,
         0,
     )
-    return Outcome(data=info[: chip.security_info_size])
+    return info[: chip.security_info_size]
 
 
 REGISTER_HANDLERS: Final[Mapping[Opcode, Handler]] = {

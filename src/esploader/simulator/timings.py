@@ -1,8 +1,10 @@
 """How long a simulated device takes for what it does.
 
 Sources: typical values of the datasheets of 3 V NOR flash parts (Winbond W25Q32JV,
-GigaDevice GD25Q32E): 45 ms a sector, 150 ms a 64 KiB block, 0.4 ms a page. What the ROM
-loader needs for itself is an estimate; only the order of magnitude matters.
+GigaDevice GD25Q32E): 45 ms a sector, 150 ms a 64 KiB block, 0.4 ms a page. The waits of the
+stub are those in its source (esp-flasher-stub, ``src/transport.c``; esp-stub-lib,
+``src/target/common/src/uart.c``). What the loaders need for themselves is an estimate; only
+the order of magnitude matters.
 """
 
 from __future__ import annotations
@@ -32,7 +34,16 @@ class Timings:
     """Seconds for each second of delay that WRITE_REG asks for."""
 
     copied_byte: float = 0.3e-6
-    """Checksum and copy of a byte that was received."""
+    """Checksum and copy of a byte that was received, in the ROM."""
+
+    stub_start: float = 0.010
+    """From the jump to the stub until it greets."""
+
+    rate_settling: float = 0.005
+    """What the stub waits before it changes the baud rate, and again after it."""
+
+    checked_byte: float = 0.03e-6
+    """Checksum of a byte that was received, in the stub, whose clock is faster."""
 
     hashed_byte: float = 1 / (4 * 1024 * 1024)
     """Reading a byte from flash and hashing it."""
@@ -58,6 +69,9 @@ UNPACED: Final = Timings(
     command=0.0,
     requested_delay=0.0,
     copied_byte=0.0,
+    stub_start=0.0,
+    rate_settling=0.0,
+    checked_byte=0.0,
     hashed_byte=0.0,
     read_byte=0.0,
     inflated_byte=0.0,

@@ -3,7 +3,8 @@
 ``sim://CHIP?OPTION=VALUE&…``, every option at most once:
 
 * ``flash``: size, ``256KB`` to ``128MB`` (4MB)
-* ``state``: ``app``, it runs its application, or ``download``, its loader waits (app)
+* ``state``: ``app``, it runs its application; ``download``, its ROM loader waits; or
+  ``stub``, a stub loader waits in it (app)
 * ``mac``: ``24:0a:c4:00:00:01``
 * ``revision``: ``MAJOR.MINOR``
 * ``file``: path of a file that holds the content of the flash
