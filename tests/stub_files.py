@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import TYPE_CHECKING
+
+from esploader.chips.registry import CHIPS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEXT_START = 0x4038_0000
 DATA_START = 0x3FC9_6BA8
@@ -28,3 +34,15 @@ def stub_file(
             "bss_start": data_start + len(data),
         }
     ).encode()
+
+
+def stub_directory(folder: Path) -> Path:
+    """Put a stub file for every chip into ``folder``."""
+    for chip in CHIPS:
+        code = next(region for region in chip.memory if region.name == "iram")
+        data = next(region for region in chip.memory if region.name == "dram")
+        content = stub_file(
+            text_start=code.start, data_start=data.start + 0x8000, entry=code.start + 0x54
+        )
+        (folder / f"{chip.key}.json").write_bytes(content)
+    return folder

@@ -28,9 +28,12 @@ from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTranspor
 from esploader.transport import reset
 from esploader.transport.reset import SetLines, Wait
 from esploader.urls import open_transport
+from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from esploader.chips.model import Chip
     from esploader.transport.base import Capabilities
 
@@ -289,8 +292,16 @@ def test_attempts_without_end_go_on_until_the_caller_stops_them() -> None:
 @pytest.mark.parametrize("chip", ["esp32", "esp32s2", "esp32s3", "esp32c3"])
 @pytest.mark.parametrize("baudrate", [230400, 921600])
 def test_a_higher_baud_rate_is_used_after_identification(chip: str, baudrate: int) -> None:
-    with connect(f"sim://{chip}", baudrate=baudrate) as device:
+    with connect(f"sim://{chip}", baudrate=baudrate, stub=False) as device:
         assert device.session.transport.baudrate == baudrate
+        assert device.flash_id().size == 4 << 20
+
+
+def test_a_rate_that_the_stub_would_forget_waits_for_the_stub(tmp_path: Path) -> None:
+    with connect("sim://esp32", baudrate=921600, stub=stub_directory(tmp_path)) as device:
+        assert device.session.transport.baudrate == 115200
+        device.prepare_flash()
+        assert device.session.transport.baudrate == 921600
         assert device.flash_id().size == 4 << 20
 
 

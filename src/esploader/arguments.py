@@ -6,8 +6,10 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_CONNECT_ATTEMPTS: Final = 7
@@ -43,6 +45,7 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
         after="hard-reset",
         connect_attempts=DEFAULT_CONNECT_ATTEMPTS,
         no_stub=False,
+        stub=None,
         trace=False,
         json=False,
         exit_codes="simple",
@@ -54,6 +57,8 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in DEVICE_COMMANDS.items():
         _add_command(commands, name, text, options)
+    _add_flash_commands(commands, options)
+    _add_memory_commands(commands, options)
     _add_command(commands, "ports", "list the serial ports of this machine", options)
     _add_command(commands, "version", "print the version", options)
     _add_sim(commands, options)
@@ -91,6 +96,7 @@ def _add_global_options(parser: argparse.ArgumentParser) -> None:
         "--connect-attempts", type=_count, metavar="N", help="how often to try; 0: without end"
     )
     parser.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")
+    parser.add_argument("--stub", metavar="PATH", help="a stub, or a directory of them")
     parser.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
@@ -98,6 +104,84 @@ def _add_global_options(parser: argparse.ArgumentParser) -> None:
         choices=("simple", "detailed"),
         help="detailed: an exit code per class of error",
     )
+
+
+def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: _Parser) -> None:
+    write = _add_command(commands, "write-flash", "write files to the flash", options)
+    _add_inputs(write)
+    write.add_argument("-e", "--erase-all", action="store_true", help="erase the whole flash first")
+    write.add_argument("--no-skip", action="store_true", help="write what is there already, too")
+    write.add_argument(
+        "-z", "--compress", action="store_true", default=None, help="compress whatever it is"
+    )
+    write.add_argument(
+        "-u", "--no-compress", dest="compress", action="store_false", help="do not compress"
+    )
+    write.add_argument("--force", action="store_true", help="whatever chip the images are for")
+    write.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
+    for short, name in (("-fm", "mode"), ("-ff", "freq"), ("-fs", "size")):
+        write.add_argument(
+            short,
+            f"--flash-{name}",
+            f"--flash_{name}",
+            default="keep",
+            metavar=name.upper(),
+            help=f"flash {name} to put into the bootloader's header (default: keep)",
+        )
+    verify = _add_command(commands, "verify-flash", "compare the flash with files", options)
+    _add_inputs(verify)
+    read = _add_command(commands, "read-flash", "read flash into a file", options)
+    read.add_argument("offset", type=_number, metavar="OFFSET")
+    read.add_argument("size", type=_size, metavar="SIZE", help="bytes, 64k, 4M, or all")
+    read.add_argument("output", metavar="FILE")
+    _add_command(commands, "erase-flash", "erase the whole flash", options)
+    erase = _add_command(commands, "erase-region", "erase sectors of the flash", options)
+    erase.add_argument("offset", type=_number, metavar="OFFSET")
+    erase.add_argument("size", type=_number, metavar="SIZE")
+    status = _add_command(
+        commands, "read-flash-status", "read the flash chip's status registers", options
+    )
+    status.add_argument("--bytes", type=int, choices=(1, 2, 3), default=2)
+
+
+def _add_inputs(parser: _Parser) -> None:
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        action=_PairsAction,
+        metavar="OFFSET FILE",
+        help="where to, and what; as often as wanted",
+    )
+
+
+class _PairsAction(argparse.Action):
+    """Collects offsets and files, one after the other, into pairs."""
+
+    @override
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        words = [str(value) for value in values or ()]
+        if len(words) % 2:
+            parser.error("offsets and files come in pairs")
+        try:
+            pairs = [(_number(words[i]), words[i + 1]) for i in range(0, len(words), 2)]
+        except argparse.ArgumentTypeError as exc:
+            parser.error(str(exc))
+        setattr(namespace, self.dest, pairs)
+
+
+def _add_memory_commands(commands: argparse._SubParsersAction[_Parser], options: _Parser) -> None:
+    read = _add_command(commands, "read-mem", "read a word of memory", options)
+    read.add_argument("address", type=_number, metavar="ADDRESS")
+    write = _add_command(commands, "write-mem", "write a word of memory", options)
+    write.add_argument("address", type=_number, metavar="ADDRESS")
+    write.add_argument("value", type=_number, metavar="VALUE")
+    write.add_argument("mask", type=_number, metavar="MASK", nargs="?", default=0xFFFF_FFFF)
 
 
 def _add_sim(
@@ -122,6 +206,20 @@ def _add_sim(
 
 def _hyphened(text: str) -> str:
     return text.replace("_", "-")
+
+
+_MAX_WORD: Final = 0xFFFF_FFFF
+_UNITS: Final = {"k": 1 << 10, "M": 1 << 20}
+
+
+def _number(text: str) -> int:
+    unit = _UNITS.get(text[-1:], 1)
+    digits = text[:-1] if text[-1:] in _UNITS else text
+    return unit * _bounded(digits, 0, _MAX_WORD // unit)
+
+
+def _size(text: str) -> int | None:
+    return None if text.lower() == "all" else _number(text)
 
 
 def _count(text: str) -> int:

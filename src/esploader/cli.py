@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from esploader.device import Device
     from esploader.errors import EsploaderError
+    from esploader.progress import ProgressEvent
     from esploader.simulator.transport import RealTimeTransport
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -32,6 +33,9 @@ FAILED: Final = 2
 INTERRUPTED: Final = 130
 
 _LABEL_WIDTH: Final = 20
+
+_STEPS: Final = 10
+_VERBS: Final = {"write": "Writing", "read": "Reading"}
 
 _MAX_BAUDRATE: Final = 20_000_000
 
@@ -61,6 +65,7 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self._drawn: object = None
 
     def banner(self) -> None:
         """Say which program this is."""
@@ -85,6 +90,22 @@ class Output:
         if self._as_json:
             print(json.dumps(document, indent=2), flush=True)
 
+    def progress(self, event: ProgressEvent) -> None:
+        """Draw how far a long command is, in steps worth a line."""
+        from esploader.progress import Restarted  # noqa: PLC0415 - see the docstring
+
+        if isinstance(event, Restarted):
+            self._drawn = None
+            print(f"NOTE: starting again at {event.offset:#x}: {event.reason}", file=sys.stderr)
+            return
+        step = (event.phase, event.offset, _STEPS * event.done // event.total)
+        if step == self._drawn or event.phase.value not in _VERBS:
+            return
+        self._drawn = step
+        position = event.offset + event.done
+        percent = 100 * event.done // event.total
+        self.line(f"{_VERBS[event.phase.value]} at {position:#010x}... ({percent} %)")
+
     def note(self, text: str) -> None:
         """Print a remark to stderr."""
         print(f"NOTE: {text}", file=sys.stderr, flush=True)
@@ -95,7 +116,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
     try:
         with _tracing(enabled=arguments.trace):
-            _COMMANDS[arguments.command](arguments, output)
+            _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED
@@ -145,20 +166,17 @@ def _tracing(*, enabled: bool) -> Iterator[None]:
 # Devices -------------------------------------------------------------------------------
 
 
-def _on_device(
-    command: Callable[[Device, Output], dict[str, Json]],
-) -> Callable[[argparse.Namespace, Output], None]:
-    """Return what connects, runs ``command`` on the device and leaves it as asked."""
+def _on_device(arguments: argparse.Namespace, output: Output) -> None:
+    """Connect, run a command on the device and leave it as asked."""
+    from esploader.device_commands import COMMANDS  # noqa: PLC0415 - see the docstring
 
-    def run(arguments: argparse.Namespace, output: Output) -> None:
-        output.banner()
-        with _connect(arguments, output) as device:
-            document = {**_print_device(device, output), **command(device, output)}
-            output.line()
-            _leave(device, arguments, output)
-        output.finish(document)
-
-    return run
+    output.banner()
+    with _connect(arguments, output) as device:
+        document = _print_device(device, output)
+        document |= COMMANDS[arguments.command](device, arguments, output)
+        output.line()
+        _leave(device, arguments, output)
+    output.finish(document)
 
 
 def _connect(arguments: argparse.Namespace, output: Output) -> Device:
@@ -177,6 +195,7 @@ def _connect(arguments: argparse.Namespace, output: Output) -> Device:
             baudrate=_baudrate(arguments.baud),
             before=arguments.before,
             attempts=arguments.connect_attempts,
+            stub=False if arguments.no_stub else (arguments.stub or True),
             on_attempt=on_attempt,
         )
     finally:
@@ -251,87 +270,6 @@ def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> Non
     device.reset(after)
 
 
-def _flash_id(device: Device, output: Output) -> dict[str, Json]:
-    flash = device.flash_id()
-    size = None if flash.size is None else _size_name(flash.size)
-    output.line("Flash Memory Information:")
-    output.line("=========================")
-    output.line(f"Manufacturer: {flash.manufacturer:02x}")
-    output.line(f"Device: {flash.device:04x}")
-    if flash.manufacturer_name is not None:
-        names = (flash.manufacturer_name, flash.device_name)
-        output.line(f"Flash chip: {' '.join(name for name in names if name)}")
-    output.line(f"Detected flash size: {size or 'Unknown'}")
-    return {
-        "flash": {
-            "manufacturer": flash.manufacturer,
-            "manufacturer_name": flash.manufacturer_name,
-            "device": flash.device,
-            "device_name": flash.device_name,
-            "size": flash.size,
-        }
-    }
-
-
-def _size_name(size: int) -> str:
-    kib = size // 1024
-    return f"{kib // 1024}MB" if kib % 1024 == 0 else f"{kib}KB"
-
-
-def _read_mac(device: Device, output: Output) -> dict[str, Json]:
-    output.labelled("MAC", device.mac)
-    return {}
-
-
-def _chip_id(device: Device, output: Output) -> dict[str, Json]:
-    chip_id = device.chip_id
-    if chip_id is None:
-        output.note(f"{device.chip.name} has no chip id; its MAC identifies it")
-        output.labelled("MAC", device.mac)
-        return {"chip_id": None}
-    output.line(f"Chip ID: {chip_id:#010x}")
-    return {"chip_id": chip_id}
-
-
-def _get_security_info(device: Device, output: Output) -> dict[str, Json]:
-    from esploader.chips.security import key_purpose_names  # noqa: PLC0415 - see the docstring
-
-    info = device.get_security_info()
-    purposes = key_purpose_names(info, device.chip)
-    output.line("Security Information:")
-    output.line("=====================")
-    output.line(f"Flags: {info.flags:#010x} ({info.flags:#b})")
-    for name in info.flag_names:
-        output.line(f"  {name}")
-    output.line("Key Purposes:")
-    for number, name in enumerate(purposes):
-        output.line(f"  BLOCK_KEY{number} - {name}")
-    if info.chip_id is not None:
-        output.line(f"Chip ID: {info.chip_id}")
-    if info.api_version is not None:
-        output.line(f"API Version: {info.api_version}")
-    output.line(f"Secure Boot: {_state(info.secure_boot)}")
-    output.line(f"Flash Encryption: {_state(info.flash_encryption)}")
-    output.line(f"SPI Boot Crypt Count (SPI_BOOT_CRYPT_CNT): {info.flash_crypt_count:#x}")
-    return {
-        "security_info": {
-            "flags": info.flags,
-            "flag_names": list(info.flag_names),
-            "key_purposes": list(purposes),
-            "chip_id": info.chip_id,
-            "api_version": info.api_version,
-            "secure_boot": info.secure_boot,
-            "flash_encryption": info.flash_encryption,
-            "secure_download_mode": info.secure_download_mode,
-            "flash_crypt_count": info.flash_crypt_count,
-        }
-    }
-
-
-def _state(enabled: bool) -> str:  # noqa: FBT001 - one meaning, two words
-    return "Enabled" if enabled else "Disabled"
-
-
 # Without a device ----------------------------------------------------------------------
 
 
@@ -394,11 +332,7 @@ def _simulated_transport(arguments: argparse.Namespace) -> RealTimeTransport:
     return open_served(config, paced=arguments.realtime, follows_device=arguments.tcp is not None)
 
 
-_COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Output], None]]] = {
-    "flash-id": _on_device(_flash_id),
-    "chip-id": _on_device(_chip_id),
-    "read-mac": _on_device(_read_mac),
-    "get-security-info": _on_device(_get_security_info),
+_WITHOUT_DEVICE: Final[dict[str, Callable[[argparse.Namespace, Output], None]]] = {
     "ports": _ports,
     "sim serve": _sim_serve,
 }

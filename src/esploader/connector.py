@@ -5,9 +5,11 @@ What is behind it loads when it is used: ``from esploader import connect`` stays
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     import serial
@@ -29,6 +31,7 @@ def connect(
     before: Before = "default-reset",
     attempts: int = DEFAULT_ATTEMPTS,
     reset_sequence: ResetSequence | None = None,
+    stub: bool | str | os.PathLike[str] = True,
     on_attempt: Callable[[int], None] | None = None,
 ) -> Device:
     """Open ``port``, reach the loader of the device behind it, and identify the device.
@@ -40,7 +43,9 @@ def connect(
     ``chip`` is a name such as ``esp32c3`` when only that chip will do. ``baudrate`` is
     the rate in baud for everything after identification. ``attempts`` is how often to
     try, 0 for without end. ``reset_sequence`` replaces the usual ways into download
-    mode. ``on_attempt`` is called with the number of each attempt, from 1.
+    mode. ``stub`` tells whether what moves much data may start a stub loader, or which:
+    a file, or a directory of them (:mod:`esploader.stub`). ``on_attempt`` is called with
+    the number of each attempt, from 1.
 
     Raises:
         UrlError: the port's name makes no sense.
@@ -71,8 +76,15 @@ def connect(
             if is_stub:
                 session.dialect = dialect.STUB
         device = identify_device(session, expected)
-        if baudrate != transport.baudrate:
-            device.change_baudrate(baudrate)
+        link = device.link
+        link.baudrate = baudrate
+        link.before = before
+        link.reset_sequence = reset_sequence
+        link.stub_source = stub
+        if isinstance(port, str) and not port.lower().startswith("sim:"):
+            # A simulated device ends with its port; another one would be a new device.
+            link.reopen = functools.partial(open_transport, port)
+        link.settle()
     except BaseException:
         transport.close()
         raise

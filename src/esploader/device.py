@@ -7,31 +7,55 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.chips.model import Chip, Quirk
 from esploader.chips.security import SecurityInfo
-from esploader.errors import UnsupportedError
+from esploader.errors import PlanError, UnsupportedError
+from esploader.flash.inputs import (
+    KEEP,
+    FlashParameters,
+    check_suitability,
+    patched,
+    read_pieces,
+)
 from esploader.flash.jedec import FlashId
+from esploader.flash.job import compare, write_plan
+from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
+from esploader.flash.read import RegionReader
 from esploader.flash.spi import READ_ID, READ_STATUS, FlashPort, SpiTransaction
+from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.commands import (
-    ChangeBaudrate,
+    EraseFlash,
+    EraseRegion,
     FlashBegin,
     FlashEnd,
     GetSecurityInfo,
     ReadReg,
     RegisterWrite,
+    SpiFlashMd5,
+    SpiSetParams,
     WriteReg,
 )
+from esploader.protocol.opcodes import Opcode
 from esploader.transport import reset
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
     from esploader.chips.identity import Identity, Revision
-    from esploader.chips.model import Chip
+    from esploader.flash.inputs import Source
+    from esploader.flash.job import Difference, RegionResult
+    from esploader.link import Link
     from esploader.session import Session
 
 _JEDEC_ID_SIZE: Final = 3
-_ROM_KEEPS_OLD_BAUDRATE: Final = 0
+
+KEEP_PARAMETERS: Final = FlashParameters()
+"""Leaves the header of the bootloader alone."""
+
+DETECT: Final = "detect"
+"""As a flash size: that of the flash that is there."""
 
 
 @enum.unique
@@ -58,9 +82,8 @@ class Device:
     All methods raise :exc:`~esploader.errors.EsploaderError` and its subclasses only.
     """
 
-    session: Session
-    chip: Chip
-    """The model of chip that answered."""
+    link: Link
+    """The loader, and the way to it."""
 
     identity: Identity | None
     """What the eFuses say; ``None`` in Secure Download Mode, where they cannot be read."""
@@ -73,6 +96,16 @@ class Device:
     def __attrs_post_init__(self) -> None:
         pads = 0 if self.identity is None else self.identity.flash_pads
         self._flash = FlashPort(self.session, self.chip, pads)
+
+    @property
+    def session(self) -> Session:
+        """The conversation with the loader."""
+        return self.link.session
+
+    @property
+    def chip(self) -> Chip:
+        """The model of chip that answered."""
+        return self.link.chip
 
     @property
     def port(self) -> str:
@@ -143,6 +176,153 @@ class Device:
             status |= answer[0] << (8 * index)
         return status
 
+    def plan_write(
+        self,
+        inputs: Iterable[tuple[int, Source]],
+        *,
+        parameters: FlashParameters = KEEP_PARAMETERS,
+        force: bool = False,
+    ) -> WritePlan:
+        """Return what :meth:`write_flash` would do, after all checks, and do nothing.
+
+        ``inputs`` are offsets and what goes there. ``parameters`` go into the header of
+        the bootloader, if that is among them; ``detect`` as a size stands for the size of
+        the flash that is there. ``force`` leaves out the check that images are made for
+        this chip and revision.
+
+        Raises:
+            PlanError: it cannot be done.
+            UnsupportedError: the chip does not know one of the parameters.
+        """
+        pieces = read_pieces(inputs)
+        if not force:
+            check_suitability(pieces, self.chip, None if self.identity is None else self.revision)
+        size = None if self.is_in_secure_download_mode else self.flash_id().size
+        if parameters.size == DETECT:
+            name = KEEP if size is None else _name_of_size(self.chip, size)
+            parameters = attrs.evolve(parameters, size=name)
+        return plan_write([patched(piece, self.chip, parameters) for piece in pieces], size)
+
+    def write_flash(
+        self,
+        inputs: Iterable[tuple[int, Source]],
+        *,
+        parameters: FlashParameters = KEEP_PARAMETERS,
+        erase_all: bool = False,
+        skip: bool = True,
+        compress: bool | None = None,
+        force: bool = False,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> tuple[RegionResult, ...]:
+        """Write ``inputs`` to the flash and see that they are there.
+
+        What the flash holds already is not written again, unless ``skip`` is false.
+        ``compress`` forces or forbids compression. The other arguments are those of
+        :meth:`plan_write`.
+
+        Raises:
+            PlanError: it cannot be done; nothing has been erased.
+            FlashError: it is not there after every effort.
+            EsploaderError: the loader refused, or could not be reached again.
+        """
+        plan = self.plan_write(inputs, parameters=parameters, force=force)
+        self.prepare_flash()
+        if erase_all:
+            self.erase_flash()
+        return write_plan(
+            self.link, plan, skip=skip and not erase_all, compress=compress, on_progress=on_progress
+        )
+
+    def read_flash(
+        self, offset: int, size: int, *, on_progress: ProgressCallback = ignore_progress
+    ) -> bytes:
+        """Return ``size`` bytes of flash from ``offset`` on, each piece checked by MD5.
+
+        Raises:
+            PlanError: the region lies outside the flash.
+            FlashError: it could not be read after every effort.
+            EsploaderError: the loader refused, or could not be reached again.
+        """
+        self._check_region(offset, size)
+        self.prepare_flash()
+        return b"".join(RegionReader(self.link, on_progress).read(offset, size))
+
+    def verify_flash(self, inputs: Iterable[tuple[int, Source]]) -> tuple[Difference, ...]:
+        """Return where the flash differs from ``inputs``; nothing when it does not.
+
+        Raises:
+            PlanError: an input lies outside the flash.
+            EsploaderError: the loader refused, or could not be reached again.
+        """
+        pieces = read_pieces(inputs)
+        for piece in pieces:
+            self._check_region(piece.offset, len(piece.data))
+        self.prepare_flash()
+        return tuple(found for piece in pieces for found in compare(self.link, piece))
+
+    def flash_md5(self, offset: int, size: int) -> bytes:
+        """Return the MD5 of a region of flash, computed on the device.
+
+        Raises:
+            PlanError: the region lies outside the flash.
+            CommandError: the loader failed.
+        """
+        self._check_region(offset, size)
+        self.prepare_flash()
+        return self.session.execute(SpiFlashMd5(offset=offset, size=size))
+
+    def erase_flash(self) -> None:
+        """Erase the whole flash.
+
+        Raises:
+            UnsupportedError: the ROM loader cannot do this, and no stub can be had.
+            CommandError: the loader failed.
+        """
+        self.prepare_flash()
+        self.session.execute(EraseFlash())
+
+    def erase_region(self, offset: int, size: int) -> None:
+        """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
+
+        Raises:
+            PlanError: they are not, or the region lies outside the flash.
+            CommandError: the loader failed.
+        """
+        if offset % SECTOR_SIZE or size % SECTOR_SIZE:
+            raise PlanError(
+                f"{size:#x} bytes at {offset:#x} are no whole sectors of {SECTOR_SIZE:#x} bytes"
+            )
+        self._check_region(offset, size)
+        self.prepare_flash()
+        if Opcode.ERASE_REGION in self.session.dialect.opcodes:
+            self.session.execute(EraseRegion(offset=offset, size=size))
+        else:
+            # A ROM loader erases when a download begins, whether or not it comes.
+            block_size = self.session.dialect.flash_block_size
+            self.session.execute(
+                FlashBegin(size=size, block_count=0, block_size=block_size, offset=offset)
+            )
+
+    def prepare_flash(self) -> None:
+        """Have the loader ready for the flash: a stub, if one may be used; else the ROM.
+
+        Raises:
+            StubError: a certain stub was asked for, and it cannot be used.
+            CommandError: the loader failed.
+            TransportError: the port failed.
+        """
+        if self.is_in_secure_download_mode:
+            reason = "Secure Download Mode takes no code"
+        elif self._has_secure_boot and Quirk.SECURE_BOOT_BLOCKS_STUB in self.chip.quirks:
+            reason = "secure boot keeps this chip from starting it"
+        else:
+            reason = None
+        self.link.use_stub(reason_against=reason)
+        if self.session.dialect.flash_must_be_attached:
+            size = None if self.is_in_secure_download_mode else self.flash_id().size
+            if size is not None and Opcode.SPI_SET_PARAMS in self.session.dialect.opcodes:
+                self.session.execute(SpiSetParams(total_size=size))
+
     def read_register(self, address: int) -> int:
         """Return the 32-bit word at ``address``."""
         return self.session.execute(ReadReg(address))
@@ -150,18 +330,6 @@ class Device:
     def write_register(self, address: int, value: int, mask: int = 0xFFFF_FFFF) -> None:
         """Replace the bits under ``mask`` of the 32-bit word at ``address``."""
         self.session.execute(WriteReg((RegisterWrite(address, value, mask),)))
-
-    def change_baudrate(self, baudrate: int) -> None:
-        """Have loader and port talk at ``baudrate`` from now on.
-
-        Raises:
-            UnsupportedError: this loader cannot.
-            CapabilityError: the port has no baud rate.
-            NoResponseError: the loader is not heard at this rate.
-        """
-        self.session.transport.require_baudrate()
-        self.session.execute(ChangeBaudrate(new=baudrate, old=_ROM_KEEPS_OLD_BAUDRATE))
-        self.session.set_baudrate(baudrate)
 
     def reset(self, after: After = After.HARD_RESET) -> None:
         """End the conversation with the loader as ``after`` says.
@@ -196,7 +364,28 @@ class Device:
     ) -> None:
         self.close()
 
+    @property
+    def _has_secure_boot(self) -> bool:
+        return self.security_info is not None and self.security_info.secure_boot
+
+    def _check_region(self, offset: int, size: int) -> None:
+        flash_size = None if self.is_in_secure_download_mode else self.flash_id().size
+        if offset < 0 or size <= 0:
+            raise PlanError(f"{size} bytes at {offset} are no region of flash")
+        if flash_size is not None and offset + size > flash_size:
+            raise PlanError(
+                f"{size:#x} bytes at {offset:#x} end beyond the flash of {flash_size:#x} bytes"
+            )
+
     def _known_identity(self, operation: str) -> Identity:
         if self.identity is None:
             raise UnsupportedError(operation, "the device is in Secure Download Mode")
         return self.identity
+
+
+def _name_of_size(chip: Chip, size: int) -> str:
+    """Return what ``size`` is called in the chip's table."""
+    name = f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
+    if name not in dict(chip.flash_sizes):
+        raise UnsupportedError(f"a flash of {name}", f"{chip.name} has no code for it")
+    return name

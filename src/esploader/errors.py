@@ -26,6 +26,9 @@
     * :exc:`UnknownChipError`: a loader answered, from a chip we do not know
     * :exc:`WrongChipError`: a loader answered, from another chip than asked for
     * :exc:`StubError`: no stub could be found, or it did not start
+    * :exc:`PlanError`: what should be written or read cannot be
+    * :exc:`FlashError`: the flash could not be made to hold, or to tell, what it should
+    * :exc:`VerifyError`: the flash holds something else
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
     * :exc:`ImageError`: the data are no intact firmware image
 
@@ -298,6 +301,57 @@ class StubError(EsploaderError):
     @override
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
+
+
+@attrs.define(eq=False)
+class PlanError(EsploaderError):
+    """What should be written, read or erased cannot be; nothing has been done."""
+
+    reason: str
+    """Why not."""
+
+    @override
+    def __str__(self) -> str:
+        return self.reason
+
+
+@attrs.define(eq=False)
+class FlashError(EsploaderError):
+    """The flash could not be made to hold, or to tell, what it should, after every effort."""
+
+    offset: int
+    """The first byte that is not known to be right."""
+
+    done: int
+    """Bytes of the region in front of it, which are right."""
+
+    total: int
+    """Bytes of the region."""
+
+    reason: str
+    """What went wrong at last."""
+
+    @override
+    def __str__(self) -> str:
+        return (
+            f"gave up at {self.offset:#x}, with {self.done} of {self.total} bytes in place: "
+            f"{self.reason}"
+        )
+
+
+@attrs.define(eq=False)
+class VerifyError(EsploaderError):
+    """The flash holds something else than it was compared with."""
+
+    offset: int
+    """The first byte that differs."""
+
+    size: int
+    """How many bytes differ."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.size} bytes of flash differ, the first at {self.offset:#x}"
 
 
 @attrs.define(eq=False)

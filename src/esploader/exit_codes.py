@@ -78,6 +78,11 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.WrongChipError: Explanation(31, "Leave out --chip, or connect the other device."),
     errors.UnsupportedError: Explanation(32, ""),
     errors.StubError: Explanation(33, "Use --no-stub to do without it; the ROM loader is slower."),
+    errors.PlanError: Explanation(34, ""),
+    errors.FlashError: Explanation(
+        35, "Run it again: what is in place is skipped. Try a lower --baud, check the supply."
+    ),
+    errors.VerifyError: Explanation(36, ""),
     errors.ProtocolError: Explanation(40, "The line may be bad: try a shorter cable."),
     errors.CommandError: Explanation(41, ""),
     errors.CommandFailedError: Explanation(42, ""),

@@ -11,6 +11,7 @@ from esploader.chips.registry import CHIPS, chip_by_image_id, chip_by_magic
 from esploader.chips.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
 from esploader.device import Device
 from esploader.errors import UnknownChipError, WrongChipError
+from esploader.link import Link
 from esploader.protocol import dialect
 from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg
 
@@ -42,15 +43,16 @@ def identify_device(session: Session, expected: Chip | None) -> Device:
     found = _recognise(answers)
     if expected is not None and found is not expected:
         raise WrongChipError(expected.name, found.name)
-    is_stub = session.dialect is dialect.STUB
-    if not is_stub:
+    if session.dialect is not dialect.STUB:
         session.dialect = found.rom
     security_info = answers.security_info
+    link = Link(session, found)
     if security_info is not None and security_info.secure_download_mode:
-        return Device(session, found, None, security_info)
+        return Device(link, None, security_info)
     words = session.read_words(identity_addresses(found))
+    link.fingerprint = {address: words[address] for address in found.mac.addresses}
     identity = identify(found, words, session.transport.baudrate)
-    return Device(session, found, identity, security_info)
+    return Device(link, identity, security_info)
 
 
 def _ask_for_chip(session: Session) -> _Answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar, cast
@@ -45,11 +46,13 @@ MAX_NOISE_SIZE: Final = 4096
 SYNC_INTERVAL: Final = 0.1
 """Between two SYNCs while none has been answered, in seconds."""
 
+RESYNC_TIMEOUT: Final = 1.0
+"""How long an idle loader may take to answer SYNC, in seconds."""
+
 REMOTE_ALLOWANCE: Final = 1.0
 """Added to every timeout when a network lies between, in seconds."""
 
 _ERROR_NOISE_SIZE: Final = 1024
-_RESYNC_TIMEOUT: Final = 1.0
 _ATTEMPTS: Final = 3
 _MAX_LOGGED_SIZE: Final = 64
 _BITS_PER_BYTE: Final = 10  # A start bit, eight data bits, a stop bit.
@@ -102,7 +105,8 @@ class Session:
         """Send SYNC until it is answered, and return the value word of the response.
 
         The loader may be starting up, and the link may be slower than one interval: so
-        SYNC is sent again every :data:`SYNC_INTERVAL` whatever has come back.
+        SYNC is sent again every :data:`SYNC_INTERVAL` whatever has come back. Where a stray
+        END may have inverted the framing, every other SYNC comes with one more.
 
         Raises:
             NoResponseError: not within ``timeout`` seconds.
@@ -111,7 +115,12 @@ class Session:
         clock = self.transport.clock
         start = clock.now()
         command = Sync()
-        while (now := clock.now()) < start + timeout:
+        for attempt in itertools.count():
+            now = clock.now()
+            if now >= start + timeout:
+                break
+            if attempt % 2 and self.dialect.stray_end_inverts_framing:
+                self._write(slip.END)
             self._write(self._connection.send(command))
             next_sync = min(now + SYNC_INTERVAL, start + timeout)
             while clock.now() < next_sync:
@@ -120,8 +129,11 @@ class Session:
                 except ProtocolError:
                     break
                 for event in events:
+                    # A stub may answer with what went wrong before: it listens, then.
                     if isinstance(event, Completed) and event.command is command:
                         return cast("int", event.result)
+                if any(isinstance(event, Refused) for event in events):
+                    break
         self._fail()
         raise self._no_response(command, timeout)
 
@@ -256,15 +268,17 @@ class Session:
         """Have ``command`` carried out in front of the next ones; nobody needs its result."""
         self._deferred.append(command)
 
-    def resynchronise(self) -> None:
+    def resynchronise(self, timeout: float = RESYNC_TIMEOUT) -> None:
         """Give up what is outstanding and make sure that the loader listens.
+
+        ``timeout`` is in seconds, on a line without latency.
 
         Raises:
             NoResponseError: it does not.
             TransportError: the port failed.
         """
         self._fail()
-        self.sync(_RESYNC_TIMEOUT + self._allowance)
+        self.sync(timeout + self._allowance)
 
     def set_baudrate(self, baudrate: int) -> None:
         """Follow the loader to another baud rate, and make sure that it is there.

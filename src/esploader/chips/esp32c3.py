@@ -188,5 +188,5 @@ ESP32_C3: Final = Chip(
     boot_strap_gpio=9,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,
-    quirks=frozenset({Quirk.LEGACY_IMAGE_REVISION_IS_MINOR}),
+    quirks=frozenset({Quirk.LEGACY_IMAGE_REVISION_IS_MINOR, Quirk.SECURE_BOOT_BLOCKS_STUB}),
 )

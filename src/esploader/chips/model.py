@@ -44,6 +44,12 @@ class Quirk(enum.Enum):
     three bits are 0. ESP-IDF, components/hal/esp32s3/efuse_hal.c.
     """
 
+    SECURE_BOOT_BLOCKS_STUB = enum.auto()
+    """With secure boot on, the ROM loader does not jump into what was uploaded.
+
+    esptool documentation, "Flasher Stub", and its notes on the ESP32-C3.
+    """
+
     LEGACY_IMAGE_REVISION_IS_MINOR = enum.auto()
     """The minimum revision in the header of old images is the minor part, not the major.
 

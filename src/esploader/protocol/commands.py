@@ -500,11 +500,13 @@ class SpiFlashMd5(Command[bytes]):
 
     offset: int = attrs.field(repr=hex)
     size: int = attrs.field(repr=hex)
+    work_time: float = 0.0
+    """For how long a stub may still be busy with the last block before it, in seconds."""
 
     @property
     @override
     def timeout(self) -> float:
-        return max(DEFAULT_TIMEOUT, MD5_SECONDS_PER_MIB * self.size / _MIB)
+        return max(DEFAULT_TIMEOUT, MD5_SECONDS_PER_MIB * self.size / _MIB) + self.work_time
 
     @override
     def encode_body(self, dialect: Dialect) -> bytes:

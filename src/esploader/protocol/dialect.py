@@ -66,6 +66,13 @@ class Dialect:
     refuses_under_previous_opcode: bool
     """An unknown command is answered with the opcode of the one before it."""
 
+    flash_must_be_attached: bool
+    """It does not find the flash and its size by itself."""
+
+    answers_before_writing: bool
+    """A block is answered when it has arrived; what goes wrong with it later is said in
+    the answer to the next command, which is not carried out."""
+
     md5_is_hex: bool
     """SPI_FLASH_MD5 returns 32 hexadecimal digits; otherwise 16 raw bytes."""
 
@@ -78,6 +85,9 @@ class Dialect:
     receive_ring_size: int | None
     """Bytes that may arrive while a command is being worked on, or be outstanding in a
     burst; ``None`` where one command at a time is all that is safe."""
+
+    stray_end_inverts_framing: bool
+    """An END too many makes it take frames for gaps, until another one comes."""
 
     max_write_reg_entries: int
     """Register writes that one WRITE_REG may carry."""
@@ -95,10 +105,13 @@ ESP8266_ROM: Final = Dialect(
     status_size=2,
     reason_in_first_byte=False,
     refuses_under_previous_opcode=False,
+    flash_must_be_attached=True,
+    answers_before_writing=False,
     md5_is_hex=True,
     spi_attach_size=8,
     begin_has_encrypt_word=False,
     receive_ring_size=None,
+    stray_end_inverts_framing=False,
     max_write_reg_entries=1,
     flash_block_size=0x400,
     ram_block_size=0x1800,
@@ -110,10 +123,13 @@ ESP32_ROM: Final = Dialect(
     status_size=4,
     reason_in_first_byte=False,
     refuses_under_previous_opcode=True,
+    flash_must_be_attached=True,
+    answers_before_writing=False,
     md5_is_hex=True,
     spi_attach_size=8,
     begin_has_encrypt_word=False,
     receive_ring_size=0x100,
+    stray_end_inverts_framing=False,
     max_write_reg_entries=16,
     flash_block_size=0x1800,
     ram_block_size=0x1800,
@@ -125,10 +141,13 @@ ESP32_S2_ROM: Final = Dialect(
     status_size=4,
     reason_in_first_byte=False,
     refuses_under_previous_opcode=True,
+    flash_must_be_attached=True,
+    answers_before_writing=False,
     md5_is_hex=True,
     spi_attach_size=8,
     begin_has_encrypt_word=True,
     receive_ring_size=0x400,
+    stray_end_inverts_framing=False,
     max_write_reg_entries=16,
     flash_block_size=0x1800,
     ram_block_size=0x1800,
@@ -140,10 +159,13 @@ ROM: Final = Dialect(
     status_size=4,
     reason_in_first_byte=False,
     refuses_under_previous_opcode=True,
+    flash_must_be_attached=True,
+    answers_before_writing=False,
     md5_is_hex=True,
     spi_attach_size=8,
     begin_has_encrypt_word=True,
     receive_ring_size=0x800,
+    stray_end_inverts_framing=False,
     max_write_reg_entries=16,
     flash_block_size=0x1800,
     ram_block_size=0x1800,
@@ -156,10 +178,13 @@ ANY_ROM: Final = Dialect(
     status_size=4,
     reason_in_first_byte=False,
     refuses_under_previous_opcode=True,
+    flash_must_be_attached=True,
+    answers_before_writing=False,
     md5_is_hex=True,
     spi_attach_size=8,
     begin_has_encrypt_word=False,
     receive_ring_size=0x80,
+    stray_end_inverts_framing=False,
     max_write_reg_entries=1,
     flash_block_size=0x400,
     ram_block_size=0x1800,
@@ -173,10 +198,13 @@ STUB: Final = Dialect(
     status_size=2,
     reason_in_first_byte=True,
     refuses_under_previous_opcode=False,
+    flash_must_be_attached=False,
+    answers_before_writing=True,
     md5_is_hex=False,
     spi_attach_size=4,
     begin_has_encrypt_word=True,
     receive_ring_size=None,
+    stray_end_inverts_framing=True,
     max_write_reg_entries=16,
     flash_block_size=0x4000,
     ram_block_size=0x1800,

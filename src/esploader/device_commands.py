@@ -1,0 +1,258 @@
+"""What each command says about a device: lines for people and tools, values for programs.
+
+Nothing here prints; a :class:`Printer` does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from esploader.chips.security import key_purpose_names
+from esploader.errors import PlanError, VerifyError
+from esploader.flash.inputs import FlashParameters
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from esploader.device import Device
+    from esploader.progress import ProgressEvent
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+
+class Printer(Protocol):
+    """Where the lines go."""
+
+    def line(self, text: str = "") -> None:
+        """Print one line."""
+
+    def labelled(self, label: str, text: str) -> None:
+        """Print a label and its values."""
+
+    def note(self, text: str) -> None:
+        """Print a remark."""
+
+    def progress(self, event: ProgressEvent) -> None:
+        """Draw how far a long command is."""
+
+
+def _flash_id(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
+    flash = device.flash_id()
+    size = None if flash.size is None else _size_name(flash.size)
+    printer.line("Flash Memory Information:")
+    printer.line("=========================")
+    printer.line(f"Manufacturer: {flash.manufacturer:02x}")
+    printer.line(f"Device: {flash.device:04x}")
+    if flash.manufacturer_name is not None:
+        names = (flash.manufacturer_name, flash.device_name)
+        printer.line(f"Flash chip: {' '.join(name for name in names if name)}")
+    printer.line(f"Detected flash size: {size or 'Unknown'}")
+    return {
+        "flash": {
+            "manufacturer": flash.manufacturer,
+            "manufacturer_name": flash.manufacturer_name,
+            "device": flash.device,
+            "device_name": flash.device_name,
+            "size": flash.size,
+        }
+    }
+
+
+def _size_name(size: int) -> str:
+    kib = size // 1024
+    return f"{kib // 1024}MB" if kib % 1024 == 0 else f"{kib}KB"
+
+
+def _read_mac(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
+    printer.labelled("MAC", device.mac)
+    return {}
+
+
+def _chip_id(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
+    chip_id = device.chip_id
+    if chip_id is None:
+        printer.note(f"{device.chip.name} has no chip id; its MAC identifies it")
+        printer.labelled("MAC", device.mac)
+        return {"chip_id": None}
+    printer.line(f"Chip ID: {chip_id:#010x}")
+    return {"chip_id": chip_id}
+
+
+def _get_security_info(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
+    info = device.get_security_info()
+    purposes = key_purpose_names(info, device.chip)
+    printer.line("Security Information:")
+    printer.line("=====================")
+    printer.line(f"Flags: {info.flags:#010x} ({info.flags:#b})")
+    for name in info.flag_names:
+        printer.line(f"  {name}")
+    printer.line("Key Purposes:")
+    for number, name in enumerate(purposes):
+        printer.line(f"  BLOCK_KEY{number} - {name}")
+    if info.chip_id is not None:
+        printer.line(f"Chip ID: {info.chip_id}")
+    if info.api_version is not None:
+        printer.line(f"API Version: {info.api_version}")
+    printer.line(f"Secure Boot: {_state(info.secure_boot)}")
+    printer.line(f"Flash Encryption: {_state(info.flash_encryption)}")
+    printer.line(f"SPI Boot Crypt Count (SPI_BOOT_CRYPT_CNT): {info.flash_crypt_count:#x}")
+    return {
+        "security_info": {
+            "flags": info.flags,
+            "flag_names": list(info.flag_names),
+            "key_purposes": list(purposes),
+            "chip_id": info.chip_id,
+            "api_version": info.api_version,
+            "secure_boot": info.secure_boot,
+            "flash_encryption": info.flash_encryption,
+            "secure_download_mode": info.secure_download_mode,
+            "flash_crypt_count": info.flash_crypt_count,
+        }
+    }
+
+
+def _state(enabled: bool) -> str:  # noqa: FBT001 - one meaning, two words
+    return "Enabled" if enabled else "Disabled"
+
+
+def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    parameters = FlashParameters(
+        mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size
+    )
+    inputs = arguments.inputs
+    if arguments.dry_run:
+        plan = device.plan_write(inputs, parameters=parameters, force=arguments.force)
+        printer.line("Would write, in whole sectors:")
+        printer.line(str(plan))
+        regions: list[Json] = [
+            {"offset": region.offset, "size": len(region.data)} for region in plan.regions
+        ]
+        return {"plan": regions}
+    results = device.write_flash(
+        inputs,
+        parameters=parameters,
+        erase_all=arguments.erase_all,
+        skip=not arguments.no_skip,
+        compress=arguments.compress,
+        force=arguments.force,
+        on_progress=printer.progress,
+    )
+    for result in results:
+        where = f"at {result.offset:#010x}"
+        if not result.written:
+            printer.line(f"{result.size} bytes {where} are already in flash, skipping write.")
+        else:
+            rate = result.size * 8 / result.seconds / 1000 if result.seconds else 0
+            printer.line(
+                f"Wrote {result.size} bytes ({result.sent} sent) {where} in "
+                f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
+            )
+        printer.line("Hash of data verified.")
+    return {
+        "written": [
+            {
+                "offset": result.offset,
+                "size": result.size,
+                "written": result.written,
+                "sent": result.sent,
+                "restarts": result.restarts,
+                "seconds": round(result.seconds, 3),
+            }
+            for result in results
+        ]
+    }
+
+
+def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    size = arguments.size
+    if size is None:
+        flash_size = device.flash_id().size
+        if flash_size is None:
+            raise PlanError("the size of the flash is not known: say how much to read")
+        size = flash_size - arguments.offset
+    output = Path(arguments.output)
+    try:
+        # Before the reading, which may take minutes.
+        with output.open("wb") as file:
+            data = device.read_flash(arguments.offset, size, on_progress=printer.progress)
+            file.write(data)
+    except OSError as exc:
+        raise PlanError(f"{output} cannot be written: {exc.strerror or exc}") from exc
+    printer.line(f"Read {size} bytes from {arguments.offset:#010x} to '{output}'.")
+    return {"read": {"offset": arguments.offset, "size": size, "file": str(output)}}
+
+
+def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    differences = device.verify_flash(arguments.inputs)
+    if not differences:
+        printer.line("Verification successful (digest matched).")
+        return {"differences": []}
+    printer.line("Verification failed.")
+    for found in differences[:MAX_LISTED]:
+        printer.line(f"  {found.start:#010x} to {found.end:#010x}: {found.end - found.start} bytes")
+    if len(differences) > MAX_LISTED:
+        printer.line(f"  and {len(differences) - MAX_LISTED} more ranges")
+    size = sum(found.end - found.start for found in differences)
+    raise VerifyError(differences[0].start, size)
+
+
+def _erase_flash(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
+    clock = device.session.transport.clock
+    start = clock.now()
+    device.erase_flash()
+    seconds = clock.now() - start
+    printer.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
+    return {"erased": {"seconds": round(seconds, 3)}}
+
+
+def _erase_region(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    clock = device.session.transport.clock
+    start = clock.now()
+    device.erase_region(arguments.offset, arguments.size)
+    seconds = clock.now() - start
+    printer.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
+    return {
+        "erased": {
+            "offset": arguments.offset,
+            "size": arguments.size,
+            "seconds": round(seconds, 3),
+        }
+    }
+
+
+def _read_mem(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    value = device.read_register(arguments.address)
+    printer.line(f"{arguments.address:#010x} = {value:#010x}")
+    return {"address": arguments.address, "value": value}
+
+
+def _write_mem(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    device.write_register(arguments.address, arguments.value, arguments.mask)
+    printer.line(f"Wrote {arguments.value:#010x}, mask {arguments.mask:#010x}")
+    return {"address": arguments.address, "value": arguments.value, "mask": arguments.mask}
+
+
+def _read_flash_status(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    status = device.flash_status(arguments.bytes)
+    printer.line(f"Status value: {status:#0{2 + 2 * arguments.bytes}x}")
+    return {"status": status}
+
+
+MAX_LISTED: Final = 20
+
+COMMANDS: Final[dict[str, Callable[[Device, Namespace, Printer], dict[str, Json]]]] = {
+    "flash-id": _flash_id,
+    "chip-id": _chip_id,
+    "read-mac": _read_mac,
+    "get-security-info": _get_security_info,
+    "write-flash": _write_flash,
+    "read-flash": _read_flash,
+    "verify-flash": _verify_flash,
+    "erase-flash": _erase_flash,
+    "erase-region": _erase_region,
+    "read-mem": _read_mem,
+    "write-mem": _write_mem,
+    "read-flash-status": _read_flash_status,
+}

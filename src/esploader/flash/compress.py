@@ -1,0 +1,69 @@
+"""Data for the wire, block by block, compressed ahead of the sending.
+
+A compressed block of a download is just the next piece of one DEFLATE stream, and the
+stub uses the announced number of blocks only to tell its inflater that more may follow
+(esp-flasher-stub, ``command_handler.c``: ``compressed_remaining``). So an upper bound will
+do for it, and the first block can leave before the last has been compressed. The ROM loader refuses
+blocks beyond those announced, and is told the exact number.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEVEL: Final = 9
+
+_SAMPLE_SIZE: Final = 0x8000
+_FEED_SIZE: Final = 0x8000
+
+
+@attrs.frozen
+class WireBlock:
+    """One block as it is sent."""
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+
+    covered: int
+    """Bytes of flash that all blocks up to and with this one stand for, at most."""
+
+
+def is_worth_compressing(data: bytes) -> bool:
+    """Tell from samples whether ``data`` becomes smaller."""
+    step = max(len(data) // 4, _SAMPLE_SIZE)
+    sample = b"".join(data[start : start + _SAMPLE_SIZE] for start in range(0, len(data), step))
+    return len(zlib.compress(sample, 1)) < len(sample)
+
+
+def max_compressed_size(size: int) -> int:
+    """Return the most bytes that ``size`` bytes can become.
+
+    Source: zlib, ``compressBound``.
+    """
+    return size + (size >> 12) + (size >> 14) + (size >> 25) + 13
+
+
+def plain_blocks(data: bytes, block_size: int) -> Iterator[WireBlock]:
+    """Divide ``data`` into blocks; the last may be short."""
+    for start in range(0, len(data), block_size):
+        block = data[start : start + block_size]
+        yield WireBlock(block, start + len(block))
+
+
+def compressed_blocks(data: bytes, block_size: int) -> Iterator[WireBlock]:
+    """Compress ``data`` into blocks, no further ahead than the next one; the last may be short."""
+    compressor = zlib.compressobj(LEVEL)
+    pending = bytearray()
+    for start in range(0, len(data), _FEED_SIZE):
+        pending += compressor.compress(data[start : start + _FEED_SIZE])
+        while len(pending) > block_size:
+            yield WireBlock(bytes(pending[:block_size]), min(start + _FEED_SIZE, len(data)))
+            del pending[:block_size]
+    pending += compressor.flush()
+    for start in range(0, len(pending), block_size):
+        yield WireBlock(bytes(pending[start : start + block_size]), len(data))

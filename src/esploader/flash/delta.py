@@ -1,0 +1,130 @@
+"""Finding by hashing on the device what need not be written.
+
+A sector that already holds the right bytes is neither erased nor written. Which ones do
+is asked coarse to fine: the region, its blocks of 64 KiB, their sectors; each step only
+where the hashing costs less than the writing it can save. The costs come from the line's
+rate and round trip and from typical parts:
+
+* hashing: one round trip, some 60 bytes of wire, and the reading at 4 MiB/s, which is
+  what the stub does at 40 MHz on two data lines, give or take a factor of two;
+* writing: the data on the wire, or erasing and programming if that is slower: 45 ms a
+  sector or 150 ms a block of 64 KiB, and 0.4 ms a page (data sheets of the W25Q series).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.flash.hashing import holds
+from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE, SECTOR_SIZE, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from esploader.session import Session
+
+HASH_BYTES_PER_SECOND: Final = 4 * 1024 * 1024
+SECTOR_ERASE_SECONDS: Final = 0.045
+BLOCK_ERASE_SECONDS: Final = 0.150
+PAGE_PROGRAM_SECONDS: Final = 0.0004
+
+_HASH_WIRE_SIZE: Final = 60
+_BITS_PER_BYTE: Final = 10
+
+WORTHWHILE_SHARE: Final = 0.5
+"""Hashing parts may cost this share of writing the whole: they may all differ."""
+
+
+@attrs.frozen(kw_only=True)
+class CostModel:
+    """What hashing and writing cost on one line, in seconds."""
+
+    baudrate: int
+    round_trip: float
+    """In seconds."""
+    compression: float = 1.0
+    """Bytes on the wire for each byte of flash."""
+
+    def hashing(self, size: int) -> float:
+        """Return what asking for the MD5 of ``size`` bytes costs."""
+        wire = _HASH_WIRE_SIZE * _BITS_PER_BYTE / self.baudrate
+        return self.round_trip + wire + size / HASH_BYTES_PER_SECOND
+
+    def writing(self, offset: int, size: int) -> float:
+        """Return what erasing and writing ``size`` bytes at ``offset`` costs."""
+        wire = size * self.compression * _BITS_PER_BYTE / self.baudrate
+        return max(wire, _erasing(offset, size) + size / PAGE_SIZE * PAGE_PROGRAM_SECONDS)
+
+    def overhead(self) -> float:
+        """Return what it costs to begin one more download and to check it."""
+        return 2 * self.round_trip + 4 * _HASH_WIRE_SIZE * _BITS_PER_BYTE / self.baudrate
+
+
+def _erasing(offset: int, size: int) -> float:
+    end = offset + size
+    first_block = -(-offset // ERASE_BLOCK_SIZE)
+    block_count = max(end // ERASE_BLOCK_SIZE - first_block, 0)
+    sector_count = (size - block_count * ERASE_BLOCK_SIZE) // SECTOR_SIZE
+    return block_count * BLOCK_ERASE_SECONDS + sector_count * SECTOR_ERASE_SECONDS
+
+
+def changed_pieces(session: Session, region: Piece, costs: CostModel) -> list[Piece]:
+    """Return the parts of ``region`` that have to be written, in order.
+
+    Raises:
+        CommandError: the loader failed.
+        TransportError: the port failed.
+    """
+    if costs.hashing(len(region.data)) > WORTHWHILE_SHARE * costs.writing(
+        region.offset, len(region.data)
+    ):
+        return [region]
+    if holds(session, region):
+        return []
+    changed: list[Piece] = []
+    for block in _divided(region, ERASE_BLOCK_SIZE):
+        if not _is_worth_hashing([block], costs):
+            changed.append(block)
+        elif not holds(session, block):
+            changed += _changed_sectors(session, block, costs)
+    return _joined(changed)
+
+
+def _changed_sectors(session: Session, block: Piece, costs: CostModel) -> list[Piece]:
+    sectors = list(_divided(block, SECTOR_SIZE))
+    if not _is_worth_hashing(sectors, costs):
+        return [block]
+    changed = [sector for sector in sectors if not holds(session, sector)]
+    pieces = _joined(changed)
+    apart = sum(costs.writing(piece.offset, len(piece.data)) + costs.overhead() for piece in pieces)
+    if apart >= costs.writing(block.offset, len(block.data)) + costs.overhead():
+        return [block]
+    return pieces
+
+
+def _is_worth_hashing(parts: list[Piece], costs: CostModel) -> bool:
+    size = sum(len(part.data) for part in parts)
+    hashing = sum(costs.hashing(len(part.data)) for part in parts)
+    return hashing <= WORTHWHILE_SHARE * costs.writing(parts[0].offset, size)
+
+
+def _divided(piece: Piece, unit: int) -> Iterator[Piece]:
+    """Yield the parts of ``piece`` between multiples of ``unit``."""
+    start = piece.offset
+    while start < piece.end:
+        end = min(start - start % unit + unit, piece.end)
+        yield Piece(start, piece.data[start - piece.offset : end - piece.offset])
+        start = end
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """Join neighbours: one download instead of two."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        if joined and joined[-1].end == piece.offset:
+            joined[-1] = Piece(joined[-1].offset, joined[-1].data + piece.data)
+        else:
+            joined.append(piece)
+    return joined

@@ -1,0 +1,118 @@
+"""From what the caller hands over to what goes into the flash."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+
+import attrs
+
+from esploader.errors import PlanError
+from esploader.flash.plan import Piece
+from esploader.image.patch import patch_header
+from esploader.image.suitability import Suitability, check_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from esploader.chips.identity import Revision
+    from esploader.chips.model import Chip
+
+_log: Final = logging.getLogger(__name__)
+
+Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
+"""Bytes, the path of a file, or an open binary file, which is read to its end."""
+
+MAX_SOURCE_SIZE: Final = 256 * 1024 * 1024
+"""No flash is larger, in bytes: a device file must not be read for ever."""
+
+KEEP: Final = "keep"
+"""What leaves a flash parameter of an image as it is."""
+
+
+@attrs.frozen(kw_only=True)
+class FlashParameters:
+    """What to put into the header of the bootloader; :data:`KEEP` for what it has."""
+
+    mode: str = KEEP
+    frequency: str = KEEP
+    size: str = KEEP
+
+
+def read_source(source: Source) -> bytes:
+    """Return the bytes of ``source``.
+
+    Raises:
+        PlanError: it cannot be read, or is too large.
+    """
+    try:
+        if isinstance(source, str | os.PathLike):
+            with Path(source).open("rb") as file:
+                data = file.read(MAX_SOURCE_SIZE + 1)
+        elif isinstance(source, bytes | bytearray | memoryview):
+            data = bytes(source)
+        else:
+            data = source.read(MAX_SOURCE_SIZE + 1)
+    except OSError as exc:
+        raise PlanError(f"an input cannot be read: {exc}") from exc
+    if len(data) > MAX_SOURCE_SIZE:
+        raise PlanError(f"an input has more than {MAX_SOURCE_SIZE} bytes")
+    return data
+
+
+def read_pieces(inputs: Iterable[tuple[int, Source]]) -> list[Piece]:
+    """Return what is to be written; an input without bytes is left out, with a warning.
+
+    Raises:
+        PlanError: a source cannot be read.
+    """
+    pieces = []
+    for offset, source in inputs:
+        data = read_source(source)
+        if data:
+            pieces.append(Piece(offset, data))
+        else:
+            _log.warning("there is nothing to write at %#x: the input is empty", offset)
+    return pieces
+
+
+def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
+    """Return ``piece`` with the flash parameters in its header, if it is the bootloader.
+
+    Raises:
+        UnsupportedError: the chip does not know one of the parameters.
+    """
+    if piece.offset != chip.bootloader_offset or parameters == FlashParameters():
+        return piece
+    result = patch_header(
+        piece.data,
+        chip,
+        mode=_named(parameters.mode),
+        frequency=_named(parameters.frequency),
+        size=_named(parameters.size),
+    )
+    if result.reason is not None:
+        _log.warning("the flash parameters were not changed: %s", result.reason)
+    return Piece(piece.offset, result.data)
+
+
+def _named(value: str) -> str | None:
+    return None if value == KEEP else value
+
+
+def check_suitability(pieces: Iterable[Piece], chip: Chip, revision: Revision | None) -> None:
+    """Refuse a bootloader for another chip or revision; remark on other images.
+
+    Raises:
+        PlanError: what is at the offset of the bootloader cannot run on this device.
+    """
+    wrong = {Suitability.WRONG_CHIP, Suitability.WRONG_REVISION}
+    for piece in pieces:
+        verdict = check_image(piece.data, chip, revision)
+        if verdict.suitability not in wrong:
+            continue
+        if piece.offset == chip.bootloader_offset:
+            raise PlanError(f"the image for {piece.offset:#x} cannot run here: {verdict.reason}")
+        _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)

@@ -1,0 +1,170 @@
+"""A whole job: plan, compare, write, verify, region by region."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.errors import NoResponseError, ProtocolError, TransportError
+from esploader.flash.delta import CostModel, changed_pieces
+from esploader.flash.hashing import holds
+from esploader.flash.plan import SECTOR_SIZE, Piece, WritePlan
+from esploader.flash.read import RegionReader
+from esploader.flash.write import RegionWriter
+from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from esploader.flash.loader import Loader
+
+_log: Final = logging.getLogger(__name__)
+
+_SAMPLE_SIZE: Final = 0x1_0000
+_COMPARE_ATTEMPTS: Final = 3
+
+
+@attrs.frozen(kw_only=True)
+class RegionResult:
+    """What became of one region of a plan. All of it was seen to be in place."""
+
+    offset: int = attrs.field(repr=hex)
+    size: int
+    """Bytes of flash."""
+    written: int
+    """Bytes of flash that were erased and written; the others were right already."""
+    sent: int
+    """Bytes of blocks on the wire, compressed or not."""
+    restarts: int
+    """How often a download had to begin again."""
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class Difference:
+    """A range of flash that does not hold what it should; ``end`` is not part of it."""
+
+    start: int = attrs.field(repr=hex)
+    end: int = attrs.field(repr=hex)
+
+
+def write_plan(
+    loader: Loader,
+    plan: WritePlan,
+    *,
+    skip: bool = True,
+    compress: bool | None = None,
+    on_progress: ProgressCallback = ignore_progress,
+) -> tuple[RegionResult, ...]:
+    """Write every region of ``plan`` and see that it is there.
+
+    ``skip`` leaves alone what is right already. ``compress`` forces or forbids
+    compression.
+
+    Raises:
+        FlashError: a region is not in place after every effort.
+        EsploaderError: the loader refused, or could not be reached.
+    """
+    return tuple(
+        _write_region(loader, region, skip=skip, compress=compress, on_progress=on_progress)
+        for region in plan.regions
+    )
+
+
+def _write_region(
+    loader: Loader,
+    region: Piece,
+    *,
+    skip: bool,
+    compress: bool | None,
+    on_progress: ProgressCallback,
+) -> RegionResult:
+    clock = loader.session.transport.clock
+    start = clock.now()
+    pieces = _pieces_to_write(loader, region) if skip else [region]
+    written = sum(len(piece.data) for piece in pieces)
+    size = len(region.data)
+    writer = RegionWriter(loader, region, on_progress, compress, done=size - written)
+    for piece in pieces:
+        writer.write(piece)
+    on_progress(
+        Progress(
+            phase=Phase.VERIFY,
+            offset=region.offset,
+            done=size,
+            total=size,
+            wire_bytes=writer.sent,
+        )
+    )
+    return RegionResult(
+        offset=region.offset,
+        size=size,
+        written=written,
+        sent=writer.sent,
+        restarts=writer.restarts,
+        seconds=clock.now() - start,
+    )
+
+
+def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
+    """Return what the device does not hold; everything, when it cannot be asked."""
+    session = loader.session
+    sample = region.data[:_SAMPLE_SIZE]
+    costs = CostModel(
+        baudrate=session.transport.baudrate,
+        round_trip=session.transport.round_trip,
+        compression=min(len(zlib.compress(sample, 1)) / len(sample), 1.0),
+    )
+    for _ in range(_COMPARE_ATTEMPTS):
+        try:
+            return changed_pieces(session, region, costs)
+        except (NoResponseError, ProtocolError, TransportError) as exc:
+            _log.warning("%s; comparing again", exc)
+            loader.revive(slower=False)
+    return [region]
+
+
+def compare(loader: Loader, piece: Piece) -> tuple[Difference, ...]:
+    """Return where the flash differs from ``piece``, to the byte.
+
+    Where the MD5 of a part differs, that part is read.
+
+    Raises:
+        EsploaderError: the loader failed.
+    """
+    differences: list[Difference] = []
+    for part in _different_parts(loader, piece):
+        found = b"".join(RegionReader(loader, ignore_progress).read(part.offset, len(part.data)))
+        for start, end in _runs(part.data, found):
+            if differences and differences[-1].end == part.offset + start:
+                start = differences.pop().start - part.offset  # noqa: PLW2901 - one run, two parts
+            differences.append(Difference(start=part.offset + start, end=part.offset + end))
+    return tuple(differences)
+
+
+def _different_parts(loader: Loader, piece: Piece) -> Iterator[Piece]:
+    """Yield parts of about a sector that the flash does not hold, found by halving."""
+    if holds(loader.session, piece):
+        return
+    if len(piece.data) <= SECTOR_SIZE:
+        yield piece
+        return
+    middle = len(piece.data) // 2 // SECTOR_SIZE * SECTOR_SIZE or SECTOR_SIZE
+    yield from _different_parts(loader, Piece(piece.offset, piece.data[:middle]))
+    yield from _different_parts(loader, Piece(piece.offset + middle, piece.data[middle:]))
+
+
+def _runs(expected: bytes, found: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where two byte strings of one size differ."""
+    start: int | None = None
+    for index, (one, other) in enumerate(zip(expected, found, strict=True)):
+        if one != other and start is None:
+            start = index
+        elif one == other and start is not None:
+            yield start, index
+            start = None
+    if start is not None:
+        yield start, len(expected)

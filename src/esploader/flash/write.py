@@ -1,0 +1,243 @@
+"""Writing a region so that it is there in the end, or saying how far it got.
+
+The stub answers a block when it has arrived, *before* it is inflated and written, and
+appends whatever comes next. So a block is never sent again after trouble: the device is
+asked by MD5 which sectors it holds, and the download begins anew at the first that
+differs. The same covers a response that was lost, late or garbled, a refusal that line
+noise explains, a block that failed to be written, and a device that was reset.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.errors import (
+    CommandFailedError,
+    ConnectError,
+    FlashError,
+    NoResponseError,
+    ProtocolError,
+    TransportError,
+)
+from esploader.flash.compress import (
+    WireBlock,
+    compressed_blocks,
+    is_worth_compressing,
+    max_compressed_size,
+    plain_blocks,
+)
+from esploader.flash.hashing import count_right_sectors, holds
+from esploader.flash.plan import SECTOR_SIZE, Piece
+from esploader.progress import Phase, Progress, ProgressCallback, Restarted
+from esploader.protocol.commands import (
+    DEFAULT_TIMEOUT,
+    Command,
+    FlashBegin,
+    FlashData,
+    FlashDeflBegin,
+    FlashDeflData,
+)
+from esploader.protocol.opcodes import Opcode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from esploader.flash.loader import Loader
+
+_log: Final = logging.getLogger(__name__)
+
+MAX_FAILURES: Final = 24
+"""How often one region may have to be begun again."""
+
+MAX_FAILURES_IN_PLACE: Final = 6
+"""How often in a row without a sector more in place."""
+
+FAILURES_BEFORE_SLOWING: Final = 2
+"""After how many failures in a row the line is taken to be to blame."""
+
+WRITE_SECONDS_PER_MIB: Final = 40.0
+"""How long a loader may take to erase and write, in seconds per MiB: slow parts when cold."""
+
+# The stub erases up to one block of 64 KiB, and its inflater holds up to 32 KiB back.
+_WORK_AHEAD: Final = 0x1_8000
+_MIB: Final = 1024 * 1024
+
+_ROM_CODES: Final = frozenset({0x05, 0x07, 0x08, 0x0B, 0x0C})
+_STUB_CODES: Final = frozenset({0xC0, 0xC1, 0xC4, 0xC7, 0xC8, 0xC9})
+RECOVERABLE_CODES: Final = _ROM_CODES | _STUB_CODES
+"""Refusals that a bad line or a failed block explains: of the ROM 05, 07, 08, 0B, 0C; of
+the stub C0, C1, C4, C7, C8, C9. Others mean what they say."""
+
+
+@attrs.define
+class RegionWriter:
+    """Writes the pieces of one region that are not in place."""
+
+    _loader: Loader
+    _region: Piece
+    _on_progress: ProgressCallback
+    _compress: bool | None
+    """``None`` to decide by the data."""
+
+    done: int
+    """Bytes of the region that are in place."""
+    sent: int = attrs.field(default=0, init=False)
+    """Bytes of blocks that were sent, compressed or not, repetitions included."""
+    restarts: int = attrs.field(default=0, init=False)
+    """How often a download had to begin again."""
+
+    def write(self, piece: Piece) -> None:
+        """Write ``piece`` and see by MD5 that it is there.
+
+        Raises:
+            FlashError: it is not there after every effort.
+            CommandFailedError: the loader refused for a reason that trying again does not
+                change.
+            EsploaderError: the loader could not be reached again.
+        """
+        attempt = _Attempt(piece)
+        while True:
+            try:
+                if attempt.failures:
+                    self._find_restart(attempt)
+                self._download(attempt)
+            except (NoResponseError, ProtocolError, TransportError, ConnectError) as exc:
+                self._fail(attempt, exc)
+            except CommandFailedError as exc:
+                if exc.code not in RECOVERABLE_CODES:
+                    raise
+                self._fail(attempt, exc)
+            else:
+                self.done += len(piece.data)
+                return
+
+    def _download(self, attempt: _Attempt) -> None:
+        """Send what is not in place, and compare."""
+        piece = attempt.rest
+        if piece.data:
+            work_time = 0.0
+            for done, still_to_do in self._send(piece):
+                work_time = still_to_do
+                attempt.reached = max(attempt.reached, attempt.in_place + done)
+                self._report(attempt.reached)
+            if not holds(self._loader.session, piece, work_time):
+                raise ProtocolError("the flash does not hold what was sent")
+
+    def _send(self, piece: Piece) -> Iterator[tuple[int, float]]:
+        """Download ``piece``; yield the bytes done and what the loader still has to do."""
+        session = self._loader.session
+        compress = self._compress
+        if compress is None:
+            compress = is_worth_compressing(piece.data)
+        if Opcode.FLASH_DEFL_BEGIN not in session.dialect.opcodes:
+            compress = False
+        begin, blocks = self._prepare(piece, compress=compress)
+        session.execute(begin)
+        covered = 0
+        pending_work = 0.0
+        for sequence, block in enumerate(blocks):
+            # A stub responds when it has done the block before, a ROM when it has done
+            # this one.
+            own_work = _work_time(block.covered - covered)
+            is_deferred = session.dialect.answers_before_writing
+            block_class = FlashDeflData if compress else FlashData
+            session.execute(
+                block_class(
+                    sequence=sequence,
+                    data=block.data,
+                    work_time=pending_work if is_deferred else own_work,
+                )
+            )
+            pending_work = own_work if is_deferred else 0.0
+            covered = block.covered
+            self.sent += len(block.data)
+            yield covered, pending_work
+
+    def _prepare(
+        self, piece: Piece, *, compress: bool
+    ) -> tuple[Command[None], Iterable[WireBlock]]:
+        """Return the command that announces ``piece``, and its blocks."""
+        dialect = self._loader.session.dialect
+        block_size = dialect.flash_block_size
+        size = len(piece.data)
+        if not compress:
+            return FlashBegin(
+                size=size,
+                block_count=-(-size // block_size),
+                block_size=block_size,
+                offset=piece.offset,
+            ), plain_blocks(piece.data, block_size)
+        blocks: Iterable[WireBlock] = compressed_blocks(piece.data, block_size)
+        if dialect.answers_before_writing:
+            block_count = -(-max_compressed_size(size) // block_size)
+        else:
+            blocks = list(blocks)
+            block_count = len(blocks)
+        return FlashDeflBegin(
+            size=size, block_count=block_count, block_size=block_size, offset=piece.offset
+        ), blocks
+
+    def _fail(self, attempt: _Attempt, exc: Exception) -> None:
+        """Note a failure; give up when there were too many."""
+        attempt.failures += 1
+        self.restarts += 1
+        attempt.failures_in_place += 1
+        attempt.reason = str(exc)
+        if attempt.failures > MAX_FAILURES or attempt.failures_in_place > MAX_FAILURES_IN_PLACE:
+            raise FlashError(
+                attempt.rest.offset,
+                self.done + attempt.in_place,
+                len(self._region.data),
+                attempt.reason,
+            ) from exc
+        _log.warning("%s; finding out what is in place", exc)
+
+    def _find_restart(self, attempt: _Attempt) -> None:
+        """Have the loader listen again and ask it what it holds."""
+        slower = (
+            attempt.failures_in_place % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
+        )
+        self._loader.revive(slower=slower)
+        found = count_right_sectors(self._loader.session, attempt.rest) * SECTOR_SIZE
+        if found:
+            attempt.failures_in_place = 0
+            attempt.in_place += found
+        self._on_progress(Restarted(offset=attempt.rest.offset, reason=attempt.reason))
+
+    def _report(self, reached: int) -> None:
+        self._on_progress(
+            Progress(
+                phase=Phase.WRITE,
+                offset=self._region.offset,
+                done=self.done + reached,
+                total=len(self._region.data),
+                wire_bytes=self.sent,
+            )
+        )
+
+
+@attrs.define
+class _Attempt:
+    """How far the writing of one piece has come."""
+
+    piece: Piece
+    in_place: int = 0
+    """Bytes at the beginning that the device was seen to hold."""
+    reached: int = 0
+    """Bytes that were reported as done: this never goes back."""
+    failures: int = 0
+    failures_in_place: int = 0
+    reason: str = ""
+
+    @property
+    def rest(self) -> Piece:
+        """What is not known to be in place."""
+        return Piece(self.piece.offset + self.in_place, self.piece.data[self.in_place :])
+
+
+def _work_time(size: int) -> float:
+    """Return how long a loader may take for ``size`` bytes of flash, in seconds."""
+    return max(DEFAULT_TIMEOUT, WRITE_SECONDS_PER_MIB * (size + _WORK_AHEAD) / _MIB)

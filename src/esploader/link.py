@@ -1,0 +1,190 @@
+"""A loader that answers, at its rate, and the way to it when it stops answering."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.chips.model import Quirk
+from esploader.download_mode import reach_loader
+from esploader.errors import (
+    NoResponseError,
+    ProtocolError,
+    StubError,
+    TransportError,
+    WrongChipError,
+)
+from esploader.protocol import dialect
+from esploader.protocol.commands import ChangeBaudrate
+from esploader.stub import find_stub, start_stub
+from esploader.transport.base import DEFAULT_BAUDRATE
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    from esploader.chips.model import Chip
+    from esploader.download_mode import Before
+    from esploader.session import Session
+    from esploader.stub import StubImage
+    from esploader.transport.base import Transport
+    from esploader.transport.reset import ResetSequence
+
+_log: Final = logging.getLogger(__name__)
+
+BAUDRATES: Final = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000)
+"""The rates to step down through, in baud."""
+
+REVIVE_TIMEOUT: Final = 4.0
+"""How long a loader may be busy with what it was given before, in seconds: an erase of
+64 KiB takes up to two."""
+
+_REOPEN_ATTEMPTS: Final = 30
+_REOPEN_INTERVAL: Final = 0.5
+
+
+@attrs.define
+class Link:
+    """A session with the loader of one device, and how it was reached."""
+
+    session: Session
+    chip: Chip
+    baudrate: int = DEFAULT_BAUDRATE
+    """The rate to talk at, in baud; lower after it has shown itself too high."""
+
+    stub_source: bool | str | os.PathLike[str] = True
+    """Whether a stub may take the place of the ROM loader, or which file or directory."""
+
+    stub: StubImage | None = attrs.field(default=None, init=False)
+    """What runs in the place of the ROM loader, or will."""
+
+    before: Before = "default-reset"
+    reset_sequence: ResetSequence | None = None
+    attempts: int = 7
+    fingerprint: Mapping[int, int] = attrs.field(factory=dict)
+    """Words of registers that tell this device from others of its kind."""
+
+    reopen: Callable[[], Transport] | None = None
+    """Opens the port once more; ``None`` where only the one at hand will do."""
+
+    def settle(self) -> None:
+        """Start the stub, if it is wanted, and set the rate, whichever is first.
+
+        Most stubs keep the rate they find, and are uploaded more quickly at a high one.
+        Those that do not make the rate wait until they run.
+
+        Raises:
+            StubError: the stub did not start.
+            NoResponseError: the loader is not heard at the rate, nor at a lower one.
+        """
+        is_stub = self.session.dialect is dialect.STUB
+        restarts_uart = Quirk.STUB_RESTARTS_UART in self.chip.quirks and not is_stub
+        if restarts_uart and self.stub is not None:
+            start_stub(self.session, self.stub)
+            self._set_rate()
+        elif not restarts_uart or self.stub_source is False:
+            self._set_rate()
+            if self.stub is not None and not is_stub:
+                start_stub(self.session, self.stub)
+
+    def use_stub(self, *, reason_against: str | None) -> None:
+        """Start a stub, unless one runs already or none may or can be had.
+
+        ``reason_against`` says why this device cannot run one, if it cannot.
+
+        Raises:
+            StubError: a certain stub was asked for, and it cannot be used.
+            TransportError: the port failed.
+        """
+        if self.session.dialect is dialect.STUB or self.stub_source is False:
+            return
+        try:
+            self.stub = self._usable_stub(reason_against)
+        except StubError as exc:
+            if self.stub_source is not True:
+                raise
+            _log.warning("%s; going on with the slower ROM loader", exc)
+            self.stub_source = False
+        self.settle()
+
+    def _usable_stub(self, reason_against: str | None) -> StubImage:
+        if reason_against is not None:
+            raise StubError("stub", reason_against)
+        location = None if isinstance(self.stub_source, bool) else self.stub_source
+        return find_stub(self.chip, location)
+
+    def revive(self, *, slower: bool) -> None:
+        """Have the loader listen again: by SYNC, else by a reset, on a new port if need be.
+
+        Raises:
+            WrongChipError: another device has taken the place of this one.
+            EsploaderError: it cannot be done.
+        """
+        if slower:
+            self.baudrate = self._lower_rate()
+        try:
+            self.session.resynchronise(REVIVE_TIMEOUT)
+            self._set_rate()
+        except (NoResponseError, ProtocolError):
+            self._restart(reopens=False)
+        except TransportError:
+            self._restart(reopens=True)
+
+    def _restart(self, *, reopens: bool) -> None:
+        """Reach the loader as if for the first time."""
+        if reopens:
+            self._reopen()
+        transport = self.session.transport
+        if transport.capabilities.set_baudrate:
+            transport.set_baudrate(DEFAULT_BAUDRATE)
+        self.session.dialect = self.chip.rom
+        is_stub = reach_loader(
+            self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
+        )
+        if is_stub:
+            self.session.dialect = dialect.STUB
+        if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:
+            raise WrongChipError(self.chip.name, "another device")
+        self.settle()
+
+    def _reopen(self) -> None:
+        """Open the port again; it may take a moment to come back."""
+        clock = self.session.transport.clock
+        if self.reopen is None:
+            clock.sleep(_REOPEN_INTERVAL)
+            return
+        self.session.transport.close()
+        for _ in range(_REOPEN_ATTEMPTS - 1):
+            try:
+                self.session.transport = self.reopen()
+            except TransportError as exc:
+                _log.debug("%s", exc)
+                clock.sleep(_REOPEN_INTERVAL)
+            else:
+                return
+        self.session.transport = self.reopen()
+
+    def _set_rate(self) -> None:
+        transport = self.session.transport
+        if not transport.capabilities.set_baudrate or transport.baudrate == self.baudrate:
+            return
+        is_stub = self.session.dialect is dialect.STUB
+        # A ROM loader knows its rate; a stub is told the one that is to change.
+        old = transport.baudrate if is_stub else 0
+        self.session.execute(ChangeBaudrate(new=self.baudrate, old=old))
+        try:
+            self.session.set_baudrate(self.baudrate)
+        except (NoResponseError, ProtocolError):
+            if self.baudrate == DEFAULT_BAUDRATE:
+                raise
+            _log.warning("%d baud does not work; trying a lower rate", self.baudrate)
+            self.baudrate = self._lower_rate()
+            self._restart(reopens=False)
+
+    def _lower_rate(self) -> int:
+        return max(
+            (rate for rate in BAUDRATES if rate < self.baudrate),
+            default=min(self.baudrate, BAUDRATES[0]),
+        )

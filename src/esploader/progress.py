@@ -1,0 +1,58 @@
+"""What long operations tell whoever wants to draw them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+
+@enum.unique
+class Phase(enum.Enum):
+    """What is being done to the flash."""
+
+    COMPARE = "compare"
+    """Finding out by hashing on the device what it holds already."""
+    ERASE = "erase"
+    WRITE = "write"
+    READ = "read"
+    VERIFY = "verify"
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """One step of a long operation.
+
+    Within a phase of one region ``done`` never decreases, and reaches ``total`` once.
+    """
+
+    phase: Phase
+    offset: int = attrs.field(repr=hex)
+    """Where the region begins."""
+    done: int
+    """Bytes of the region that are done, skipped ones included."""
+    total: int
+    """Bytes of the region."""
+    wire_bytes: int
+    """Bytes sent or received for the whole operation so far, as far as they carry data."""
+
+
+@attrs.frozen(kw_only=True)
+class Restarted:
+    """The operation goes on from where the device is known to be right."""
+
+    offset: int = attrs.field(repr=hex)
+    """The first byte of flash that will be sent or read again."""
+    reason: str
+
+
+ProgressEvent: TypeAlias = Progress | Restarted
+
+ProgressCallback: TypeAlias = Callable[[ProgressEvent], None]
+"""Called with each event. What it raises ends the operation, cleanly."""
+
+
+def ignore_progress(event: ProgressEvent) -> None:
+    """Draw nothing."""

@@ -1,0 +1,209 @@
+"""Writing, reading, verifying and erasing through every loader of every chip."""
+
+from __future__ import annotations
+
+import io
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from esploader import connect
+from esploader.chips.registry import CHIPS
+from esploader.errors import PlanError, UnsupportedError
+from esploader.progress import Phase, Progress, ProgressEvent
+from stub_files import stub_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from esploader.device import Device
+
+WITH_STUB = [(chip.key, True) for chip in CHIPS]
+WITH_ROM = [(chip.key, False) for chip in CHIPS if chip.key != "esp8266"]
+
+
+@pytest.fixture(
+    name="device",
+    params=WITH_STUB + WITH_ROM,
+    ids=lambda param: f"{param[0]}-{'stub' if param[1] else 'rom'}",
+)
+def _device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
+    chip, has_stub = request.param
+    stub = stub_directory(tmp_path) if has_stub else False
+    with connect(f"sim://{chip}", stub=stub) as device:
+        yield device
+
+
+def firmware(size: int, seed: int = 0) -> bytes:
+    """Return data that compresses about as firmware does."""
+    source = random.Random(seed)  # noqa: S311 - data, not a secret
+    words = [source.randbytes(4) for _ in range(256)]
+    data = bytearray()
+    while len(data) < size:
+        data += source.choice(words) if source.random() < 0.7 else source.randbytes(4)
+    return bytes(data[:size])
+
+
+def flash_of(device: Device, offset: int, size: int) -> bytes:
+    """Return what is in the simulated flash, past all protocols."""
+    return bytes(device.session.transport.device.nor.read(offset, size))  # type: ignore[attr-defined]
+
+
+def test_what_was_written_is_there(device: Device) -> None:
+    image = firmware(150_000)
+    (result,) = device.write_flash([(0x10000, image)])
+    assert flash_of(device, 0x10000, len(image)) == image
+    assert result.written == result.size == 151_552
+    assert result.restarts == 0
+    assert result.sent < len(image)
+
+
+def test_data_that_does_not_compress_is_sent_as_it_is(device: Device) -> None:
+    image = random.Random(1).randbytes(0xC000)  # noqa: S311 - data, not a secret
+    (result,) = device.write_flash([(0, image)])
+    assert flash_of(device, 0, len(image)) == image
+    assert result.sent == result.size
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_compression_can_be_forced_and_forbidden(device: Device, *, compress: bool) -> None:
+    image = firmware(20_000)
+    (result,) = device.write_flash([(0, image)], compress=compress)
+    assert flash_of(device, 0, len(image)) == image
+    assert (result.sent < len(image)) is compress
+
+
+def test_what_is_there_already_is_not_written(device: Device) -> None:
+    image = firmware(300_000)
+    device.write_flash([(0, image)])
+    (again,) = device.write_flash([(0, image)])
+    assert (again.written, again.sent) == (0, 0)
+    changed = bytearray(image)
+    changed[200_000] ^= 1
+    (third,) = device.write_flash([(0, bytes(changed))])
+    assert 0 < third.written <= 0x10000
+    assert flash_of(device, 0, len(image)) == changed
+
+
+def test_skipping_can_be_forbidden(device: Device) -> None:
+    image = firmware(20_000)
+    device.write_flash([(0, image)])
+    (again,) = device.write_flash([(0, image)], skip=False)
+    assert again.written == again.size
+
+
+def test_sources_may_be_bytes_paths_and_files(device: Device, tmp_path: Path) -> None:
+    path = tmp_path / "image.bin"
+    path.write_bytes(b"from a path")
+    device.write_flash(
+        [(0, b"bytes"), (0x1000, path), (0x2000, str(path)), (0x3000, io.BytesIO(b"a file"))]
+    )
+    assert flash_of(device, 0, 5) == b"bytes"
+    assert flash_of(device, 0x1000, 11) == flash_of(device, 0x2000, 11) == b"from a path"
+    assert flash_of(device, 0x3000, 6) == b"a file"
+
+
+def test_inputs_that_share_a_sector_are_written_together(device: Device) -> None:
+    device.write_flash([(0x1000, b"first"), (0x1800, b"second")])
+    assert flash_of(device, 0x1000, 5) == b"first"
+    assert flash_of(device, 0x1800, 6) == b"second"
+
+
+@pytest.mark.parametrize(("offset", "size"), [(0, 1), (5, 100), (0xFFF, 2), (0x3FF000, 0x1000)])
+def test_reading(device: Device, offset: int, size: int) -> None:
+    image = firmware(0x3000)
+    device.write_flash([(0, image), (0x3FF000, image[:0x1000])])
+    assert device.read_flash(offset, size) == flash_of(device, offset, size)
+
+
+def test_reading_across_pieces(device: Device) -> None:
+    image = firmware(0x6000, seed=3)
+    device.write_flash([(0x8000, image)])
+    assert device.read_flash(0x8100, 0x5000) == image[0x100:0x5100]
+
+
+def test_verifying_says_where_it_differs(device: Device) -> None:
+    image = firmware(40_000)
+    device.write_flash([(0x1000, image)])
+    assert device.verify_flash([(0x1000, image)]) == ()
+    other = bytearray(image)
+    other[100:104] = bytes(byte ^ 0xFF for byte in image[100:104])
+    other[30_000] ^= 1
+    differences = device.verify_flash([(0x1000, bytes(other))])
+    assert [(found.start, found.end) for found in differences] == [
+        (0x1000 + 100, 0x1000 + 104),
+        (0x1000 + 30_000, 0x1000 + 30_001),
+    ]
+
+
+def test_erasing_a_region(device: Device) -> None:
+    image = firmware(0x4000)
+    device.write_flash([(0, image)])
+    device.erase_region(0x1000, 0x2000)
+    assert flash_of(device, 0, 0x1000) == image[:0x1000]
+    assert flash_of(device, 0x1000, 0x2000) == b"\xff" * 0x2000
+    assert flash_of(device, 0x3000, 0x1000) == image[0x3000:]
+
+
+def test_erasing_everything(device: Device) -> None:
+    device.write_flash([(0x5000, b"something")])
+    if device.link.stub_source is False:
+        with pytest.raises(UnsupportedError):
+            device.erase_flash()
+        return
+    device.erase_flash()
+    assert flash_of(device, 0x5000, 9) == b"\xff" * 9
+
+
+@pytest.mark.parametrize(
+    ("offset", "size"), [(0x800, 0x1000), (0x1000, 0x800), (0x3FF000, 0x2000), (0, 0)]
+)
+def test_erasing_what_is_no_region(device: Device, offset: int, size: int) -> None:
+    with pytest.raises(PlanError):
+        device.erase_region(offset, size)
+
+
+def test_writing_beyond_the_flash_is_refused_before_anything_is_erased(device: Device) -> None:
+    device.write_flash([(0, b"keep me")])
+    with pytest.raises(PlanError):
+        device.write_flash([(0, bytes(0x1000)), (0x3FF000, bytes(0x1001))])
+    assert flash_of(device, 0, 7) == b"keep me"
+
+
+def test_progress_never_goes_back_and_ends_at_the_total(device: Device) -> None:
+    image = firmware(100_000)
+    events: list[ProgressEvent] = []
+    device.write_flash([(0x10000, image)], on_progress=events.append)
+    writes = [event for event in events if isinstance(event, Progress)]
+    assert len(events) == len(writes)
+    assert all(event.total == 102_400 and event.offset == 0x10000 for event in writes)
+    done = [event.done for event in writes if event.phase is Phase.WRITE]
+    assert done == sorted(done)
+    assert done[-1] == 102_400
+    assert writes[-1].phase is Phase.VERIFY
+
+
+def test_a_callback_that_raises_ends_the_write_and_leaves_the_device_usable(
+    device: Device,
+) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def stop(_: ProgressEvent) -> None:
+        raise EnoughError
+
+    image = firmware(100_000)
+    with pytest.raises(EnoughError):
+        device.write_flash([(0, image)], on_progress=stop)
+    device.link.revive(slower=False)
+    device.write_flash([(0, image)])
+    assert flash_of(device, 0, len(image)) == image
+
+
+def test_a_plan_does_nothing(device: Device) -> None:
+    device.write_flash([(0, b"keep me")])
+    plan = device.plan_write([(0, b"something else")])
+    assert [(region.offset, region.end) for region in plan.regions] == [(0, 0x1000)]
+    assert flash_of(device, 0, 7) == b"keep me"
