@@ -16,6 +16,7 @@ from esploader.arguments import build_parser
 from esploader.cli import main
 from esploader.exit_codes import EXPLANATIONS, explain
 from esploader.version import __version__
+from stub_files import stub_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,6 +184,103 @@ def test_trace_shows_the_wire_on_stderr(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_library_logs_nothing_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*C3, "read_mac"]) == 0
     assert not capsys.readouterr().err
+
+
+@pytest.fixture(name="chip_with_file")
+def _chip_with_file(tmp_path: Path) -> tuple[str, Path]:
+    """A URL of a chip that keeps its flash in a file, and that file."""
+    flash = tmp_path / "flash.bin"
+    return f"sim://esp32c3?file={flash}", flash
+
+
+@pytest.mark.parametrize("loader", ["--no-stub", "--stub"])
+def test_write_verify_and_read_back(
+    loader: str,
+    chip_with_file: tuple[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url, flash = chip_with_file
+    image = tmp_path / "image.bin"
+    image.write_bytes(bytes(range(256)) * 100)
+    options = ["--no-stub"] if loader == "--no-stub" else ["--stub", str(stub_directory(tmp_path))]
+    common = ["--port", url, *options]
+    assert main([*common, "write_flash", "0x10000", str(image)]) == 0
+    output = capsys.readouterr().out
+    assert "Writing at 0x00017000... (100 %)" in output
+    assert "Wrote 28672 bytes (" in output
+    assert "Hash of data verified." in output
+    assert flash.read_bytes()[0x10000:][: 256 * 100] == image.read_bytes()
+
+    assert main([*common, "verify_flash", "0x10000", str(image)]) == 0
+    assert "Verification successful (digest matched)." in capsys.readouterr().out
+
+    copy = tmp_path / "copy.bin"
+    assert main([*common, "read_flash", "64k", "25600", str(copy)]) == 0
+    assert copy.read_bytes() == image.read_bytes()
+
+    assert main([*common, "write_flash", "0x10000", str(image)]) == 0
+    assert "already in flash, skipping write." in capsys.readouterr().out
+
+    assert main([*common, "erase_region", "0x10000", "0x1000"]) == 0
+    assert flash.read_bytes()[0x10000:0x11000] == b"\xff" * 0x1000
+
+
+def test_a_failed_verification_names_the_ranges(
+    chip_with_file: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, _ = chip_with_file
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"\xff" * 100 + b"abc" + b"\xff" * 100)
+    arguments = ["--port", url, "--no-stub", "--exit-codes", "detailed"]
+    assert main([*arguments, "verify_flash", "0", str(image)]) == (
+        EXPLANATIONS[errors.VerifyError].code
+    )
+    captured = capsys.readouterr()
+    assert "0x00000064 to 0x00000067: 3 bytes" in captured.out
+    assert "3 bytes of flash differ, the first at 0x64" in captured.err
+
+
+def test_a_dry_run_changes_nothing(
+    chip_with_file: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, flash = chip_with_file
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"x" * 5000)
+    arguments = ["--port", url, "--json", "write_flash", "--dry-run", "0x1000", str(image)]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["plan"] == [{"offset": 0x1000, "size": 0x2000}]
+    assert set(flash.read_bytes()) == {0xFF}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "complaint"),
+    [
+        (["0x1000"], "come in pairs"),
+        (["here", "image.bin"], "not a number"),
+        (["-1", "image.bin"], "not between"),
+        (["0x1000", "missing.bin"], "missing.bin"),
+        (["0x400000", "image.bin"], "beyond the flash"),
+        (["0", "image.bin", "1", "image.bin"], "overlaps"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_cannot_be_written(
+    inputs: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"some bytes")
+    words = [str(tmp_path / word) if word.endswith(".bin") else word for word in inputs]
+    assert main([*C3, "--no-stub", "write_flash", *words]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_memory_and_status_can_be_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "read_mem", "0x40001000"]) == 0
+    assert "0x40001000 = 0x1b31506f" in capsys.readouterr().out
+    assert main([*C3, "write_mem", "0x3fca0000", "0x12345678", "0xffff"]) == 0
+    assert main([*C3, "read_flash_status"]) == 0
+    assert "Status value: 0x0000" in capsys.readouterr().out
 
 
 def test_every_error_class_has_a_code_of_its_own() -> None:

@@ -56,7 +56,7 @@ def connect(
         CapabilityError: the port cannot do what was asked.
     """
     from esploader.chips.registry import chip_by_name  # noqa: PLC0415 - see the docstring
-    from esploader.download_mode import reach_loader  # noqa: PLC0415
+    from esploader.download_mode import SYNC_VALUE_OF_STUB, reach_loader  # noqa: PLC0415
     from esploader.identification import identify_device  # noqa: PLC0415
     from esploader.protocol import dialect  # noqa: PLC0415
     from esploader.session import Session  # noqa: PLC0415
@@ -72,8 +72,8 @@ def connect(
             transport.require_baudrate()
         session = Session.start(transport, dialect.ANY_ROM)
         if before != "no-reset-no-sync":
-            is_stub = reach_loader(session, before, attempts, reset_sequence, on_attempt)
-            if is_stub:
+            value = reach_loader(session, before, attempts, reset_sequence, on_attempt)
+            if value == SYNC_VALUE_OF_STUB:
                 session.dialect = dialect.STUB
         device = identify_device(session, expected)
         link = device.link

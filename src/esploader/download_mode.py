@@ -31,6 +31,9 @@ Before: TypeAlias = Literal["default-reset", "usb-reset", "no-reset", "no-reset-
 * ``no-reset-no-sync``: and its loader knows the baud rate already.
 """
 
+SYNC_VALUE_OF_STUB: Final = 0
+"""The value word of a stub's answer to SYNC; that of a ROM loader is another one."""
+
 _USB_VID: Final = 0x303A
 _USB_SERIAL_JTAG_PID: Final = 0x1001
 
@@ -50,8 +53,8 @@ def reach_loader(
     attempts: int,
     custom: reset.ResetSequence | None,
     on_attempt: Callable[[int], None] | None,
-) -> bool:
-    """Repeat reset and SYNC until a loader answers; return whether it is a stub.
+) -> int:
+    """Repeat reset and SYNC until a loader answers; return the value word of its answer.
 
     Raises:
         ConnectError: none did in that many attempts; the subclass says why.
@@ -66,7 +69,7 @@ def reach_loader(
         transport.discard_input()
         reset.play(next(sequences), transport)
         try:
-            return session.sync(timeout) == 0
+            return session.sync(timeout)
         except NoResponseError:
             if attempt == attempts:
                 raise diagnose(transport.name, attempts, session.noise) from None

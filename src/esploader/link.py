@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model import Quirk
-from esploader.download_mode import reach_loader
+from esploader.download_mode import SYNC_VALUE_OF_STUB, reach_loader
 from esploader.errors import (
+    CommandError,
+    CommandFailedError,
     NoResponseError,
     ProtocolError,
     StubError,
@@ -18,6 +20,7 @@ from esploader.errors import (
 )
 from esploader.protocol import dialect
 from esploader.protocol.commands import ChangeBaudrate
+from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.stub import find_stub, start_stub
 from esploader.transport.base import DEFAULT_BAUDRATE
 
@@ -41,6 +44,7 @@ REVIVE_TIMEOUT: Final = 4.0
 """How long a loader may be busy with what it was given before, in seconds: an erase of
 64 KiB takes up to two."""
 
+_SETTLE_ATTEMPTS: Final = 5
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
@@ -73,12 +77,26 @@ class Link:
         """Start the stub, if it is wanted, and set the rate, whichever is first.
 
         Most stubs keep the rate they find, and are uploaded more quickly at a high one.
-        Those that do not make the rate wait until they run.
+        Those that do not make the rate wait until they run. A rate at which the loader is
+        not heard gives way to the next lower one.
 
         Raises:
             StubError: the stub did not start.
-            NoResponseError: the loader is not heard at the rate, nor at a lower one.
+            NoResponseError: the loader is not heard at any rate.
+            EsploaderError: the loader could not be reached again.
         """
+        for attempts_left in reversed(range(_SETTLE_ATTEMPTS)):
+            try:
+                self._settle()
+            except (CommandError, ProtocolError, StubError) as exc:
+                if not attempts_left or _is_final(exc):
+                    raise
+                _log.warning("%s; trying again", exc)
+                self._listen()
+            else:
+                return
+
+    def _settle(self) -> None:
         is_stub = self.session.dialect is dialect.STUB
         restarts_uart = Quirk.STUB_RESTARTS_UART in self.chip.quirks and not is_stub
         if restarts_uart and self.stub is not None:
@@ -125,29 +143,34 @@ class Link:
         if slower:
             self.baudrate = self._lower_rate()
         try:
-            self.session.resynchronise(REVIVE_TIMEOUT)
-            self._set_rate()
-        except (NoResponseError, ProtocolError):
-            self._restart(reopens=False)
+            self._listen()
         except TransportError:
-            self._restart(reopens=True)
-
-    def _restart(self, *, reopens: bool) -> None:
-        """Reach the loader as if for the first time."""
-        if reopens:
             self._reopen()
+            self._reach()
+        self.settle()
+
+    def _listen(self) -> None:
+        """Have whichever loader is there answer SYNC, after a reset if it does not."""
+        try:
+            self._recognise(self.session.resynchronise(REVIVE_TIMEOUT))
+        except (NoResponseError, ProtocolError):
+            self._reach()
+
+    def _reach(self) -> None:
+        """Reach the loader as if for the first time."""
         transport = self.session.transport
         if transport.capabilities.set_baudrate:
             transport.set_baudrate(DEFAULT_BAUDRATE)
         self.session.dialect = self.chip.rom
-        is_stub = reach_loader(
+        value = reach_loader(
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
         )
-        if is_stub:
-            self.session.dialect = dialect.STUB
+        self._recognise(value)
         if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:
             raise WrongChipError(self.chip.name, "another device")
-        self.settle()
+
+    def _recognise(self, sync_value: int) -> None:
+        self.session.dialect = dialect.STUB if sync_value == SYNC_VALUE_OF_STUB else self.chip.rom
 
     def _reopen(self) -> None:
         """Open the port again; it may take a moment to come back."""
@@ -177,14 +200,17 @@ class Link:
         try:
             self.session.set_baudrate(self.baudrate)
         except (NoResponseError, ProtocolError):
-            if self.baudrate == DEFAULT_BAUDRATE:
-                raise
-            _log.warning("%d baud does not work; trying a lower rate", self.baudrate)
+            _log.warning("%d baud does not work", self.baudrate)
             self.baudrate = self._lower_rate()
-            self._restart(reopens=False)
+            raise
 
     def _lower_rate(self) -> int:
         return max(
             (rate for rate in BAUDRATES if rate < self.baudrate),
             default=min(self.baudrate, BAUDRATES[0]),
         )
+
+
+def _is_final(error: Exception) -> bool:
+    """Tell whether trying again would change nothing."""
+    return isinstance(error, CommandFailedError) and error.code not in RECOVERABLE_CODES

@@ -268,8 +268,10 @@ class Session:
         """Have ``command`` carried out in front of the next ones; nobody needs its result."""
         self._deferred.append(command)
 
-    def resynchronise(self, timeout: float = RESYNC_TIMEOUT) -> None:
+    def resynchronise(self, timeout: float = RESYNC_TIMEOUT) -> int:
         """Give up what is outstanding and make sure that the loader listens.
+
+        Returns the value word of its answer to SYNC.
 
         ``timeout`` is in seconds, on a line without latency.
 
@@ -278,7 +280,7 @@ class Session:
             TransportError: the port failed.
         """
         self._fail()
-        self.sync(timeout + self._allowance)
+        return self.sync(timeout + self._allowance)
 
     def set_baudrate(self, baudrate: int) -> None:
         """Follow the loader to another baud rate, and make sure that it is there.

@@ -16,6 +16,7 @@ import base64
 import binascii
 import importlib.metadata
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
     from esploader.session import Session
 
+_log: Final = logging.getLogger(__name__)
+
 MAX_FILE_SIZE: Final = 1024 * 1024
 """A stub is some 20 KB; anything beyond this is none."""
 
@@ -42,6 +45,8 @@ _FOLDER_IN_PACKAGE: Final = "esptool/targets/stub_flasher/2"
 
 _GREETING: Final = b"OHAI"
 _GREETING_TIMEOUT: Final = 3.0
+_SMALL_PART_SIZE: Final = 0x400
+_PART_ATTEMPTS: Final = 8
 _ADDRESS_SPACE: Final = 1 << 32
 
 
@@ -153,13 +158,36 @@ def start_stub(session: Session, stub: StubImage) -> None:
 
 
 def upload(session: Session, segment: MemorySegment) -> None:
-    """Put a segment into the device's memory.
+    """Put a segment into the device's memory; on a bad line in small parts.
 
     Raises:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    block_size = session.dialect.ram_block_size
+    try:
+        _download(session, segment, session.dialect.ram_block_size)
+    except (CommandError, ProtocolError) as exc:
+        _log.warning("%s; uploading in small parts", exc)
+        for start in range(0, len(segment.data), _SMALL_PART_SIZE):
+            part = segment.data[start : start + _SMALL_PART_SIZE]
+            _upload_stubbornly(session, MemorySegment(segment.address + start, part))
+
+
+def _upload_stubbornly(session: Session, part: MemorySegment) -> None:
+    """Upload a part as often as needed: memory can be written again."""
+    for _ in range(_PART_ATTEMPTS - 1):
+        try:
+            session.resynchronise()
+            _download(session, part, _SMALL_PART_SIZE)
+        except (CommandError, ProtocolError) as exc:
+            _log.debug("%s", exc)
+        else:
+            return
+    session.resynchronise()
+    _download(session, part, _SMALL_PART_SIZE)
+
+
+def _download(session: Session, segment: MemorySegment, block_size: int) -> None:
     blocks = [
         segment.data[start : start + block_size]
         for start in range(0, len(segment.data), block_size)

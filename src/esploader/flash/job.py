@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.errors import NoResponseError, ProtocolError, TransportError
+from esploader.errors import CommandFailedError, NoResponseError, ProtocolError, TransportError
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
 from esploader.flash.plan import SECTOR_SIZE, Piece, WritePlan
 from esploader.flash.read import RegionReader
 from esploader.flash.write import RegionWriter
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
+from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +124,11 @@ def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
             return changed_pieces(session, region, costs)
         except (NoResponseError, ProtocolError, TransportError) as exc:
             _log.warning("%s; comparing again", exc)
-            loader.revive(slower=False)
+        except CommandFailedError as exc:
+            if exc.code not in RECOVERABLE_CODES:
+                raise
+            _log.warning("%s; comparing again", exc)
+        loader.revive(slower=False)
     return [region]
 
 

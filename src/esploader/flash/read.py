@@ -17,11 +17,7 @@ from esploader.errors import (
     TransportError,
 )
 from esploader.flash.hashing import md5_of
-from esploader.flash.write import (
-    FAILURES_BEFORE_SLOWING,
-    MAX_FAILURES_IN_PLACE,
-    RECOVERABLE_CODES,
-)
+from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.commands import (
     DEFAULT_TIMEOUT,
@@ -33,6 +29,7 @@ from esploader.protocol.commands import (
     SpiFlashMd5,
 )
 from esploader.protocol.opcodes import Opcode
+from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -41,6 +41,7 @@ from esploader.protocol.commands import (
     FlashDeflData,
 )
 from esploader.protocol.opcodes import Opcode
+from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-MAX_FAILURES: Final = 24
+MAX_FAILURES: Final = 60
 """How often one region may have to be begun again."""
 
 MAX_FAILURES_IN_PLACE: Final = 6
@@ -58,18 +59,15 @@ MAX_FAILURES_IN_PLACE: Final = 6
 FAILURES_BEFORE_SLOWING: Final = 2
 """After how many failures in a row the line is taken to be to blame."""
 
+MAX_PIECE_SIZE: Final = 1 << 32
+"""No limit: a trouble-free write is one BEGIN and one check."""
+
 WRITE_SECONDS_PER_MIB: Final = 40.0
 """How long a loader may take to erase and write, in seconds per MiB: slow parts when cold."""
 
 # The stub erases up to one block of 64 KiB, and its inflater holds up to 32 KiB back.
 _WORK_AHEAD: Final = 0x1_8000
 _MIB: Final = 1024 * 1024
-
-_ROM_CODES: Final = frozenset({0x05, 0x07, 0x08, 0x0B, 0x0C})
-_STUB_CODES: Final = frozenset({0xC0, 0xC1, 0xC4, 0xC7, 0xC8, 0xC9})
-RECOVERABLE_CODES: Final = _ROM_CODES | _STUB_CODES
-"""Refusals that a bad line or a failed block explains: of the ROM 05, 07, 08, 0B, 0C; of
-the stub C0, C1, C4, C7, C8, C9. Others mean what they say."""
 
 
 @attrs.define
@@ -116,8 +114,8 @@ class RegionWriter:
 
     def _download(self, attempt: _Attempt) -> None:
         """Send what is not in place, and compare."""
-        piece = attempt.rest
-        if piece.data:
+        while attempt.rest.data:
+            piece = attempt.next_download
             work_time = 0.0
             for done, still_to_do in self._send(piece):
                 work_time = still_to_do
@@ -125,6 +123,7 @@ class RegionWriter:
                 self._report(attempt.reached)
             if not holds(self._loader.session, piece, work_time):
                 raise ProtocolError("the flash does not hold what was sent")
+            attempt.succeed(len(piece.data))
 
     def _send(self, piece: Piece) -> Iterator[tuple[int, float]]:
         """Download ``piece``; yield the bytes done and what the loader still has to do."""
@@ -182,10 +181,8 @@ class RegionWriter:
 
     def _fail(self, attempt: _Attempt, exc: Exception) -> None:
         """Note a failure; give up when there were too many."""
-        attempt.failures += 1
         self.restarts += 1
-        attempt.failures_in_place += 1
-        attempt.reason = str(exc)
+        attempt.fail(str(exc))
         if attempt.failures > MAX_FAILURES or attempt.failures_in_place > MAX_FAILURES_IN_PLACE:
             raise FlashError(
                 attempt.rest.offset,
@@ -203,8 +200,7 @@ class RegionWriter:
         self._loader.revive(slower=slower)
         found = count_right_sectors(self._loader.session, attempt.rest) * SECTOR_SIZE
         if found:
-            attempt.failures_in_place = 0
-            attempt.in_place += found
+            attempt.succeed(found)
         self._on_progress(Restarted(offset=attempt.rest.offset, reason=attempt.reason))
 
     def _report(self, reached: int) -> None:
@@ -231,11 +227,33 @@ class _Attempt:
     failures: int = 0
     failures_in_place: int = 0
     reason: str = ""
+    limit: int = MAX_PIECE_SIZE
+    """Bytes of one download: on a bad line less is lost when less is risked."""
 
     @property
     def rest(self) -> Piece:
         """What is not known to be in place."""
         return Piece(self.piece.offset + self.in_place, self.piece.data[self.in_place :])
+
+    @property
+    def next_download(self) -> Piece:
+        """What to send next, between one BEGIN and one check."""
+        return Piece(self.rest.offset, self.rest.data[: self.limit])
+
+    def succeed(self, size: int) -> None:
+        """Note that ``size`` bytes more are in place."""
+        self.in_place += size
+        self.failures_in_place = 0
+        self.limit = min(2 * self.limit, MAX_PIECE_SIZE)
+
+    def fail(self, reason: str) -> None:
+        """Note that a download failed."""
+        self.failures += 1
+        self.failures_in_place += 1
+        self.reason = reason
+        if self.failures_in_place > 1:
+            smaller = min(self.limit, len(self.rest.data)) // 4
+            self.limit = max(smaller - smaller % SECTOR_SIZE, SECTOR_SIZE)
 
 
 def _work_time(size: int) -> float:

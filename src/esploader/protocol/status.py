@@ -19,6 +19,12 @@ ROM_INVALID_MESSAGE: Final = 0x05
 STUB_INVALID_COMMAND: Final = 0xC3
 STUB_NOT_IMPLEMENTED: Final = 0xFF
 
+RECOVERABLE_CODES: Final = frozenset(
+    {0x05, 0x07, 0x08, 0x0B, 0x0C} | {0xC0, 0xC1, 0xC4, 0xC7, 0xC8, 0xC9}
+)
+"""Refusals that a bad line or a failed block explains, of the ROM and of the stub. Others
+mean what they say."""
+
 ROM_MEANINGS: Final[dict[int, str]] = {
     0x00: "undefined error",
     0x01: "a parameter is invalid",
