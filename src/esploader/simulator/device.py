@@ -77,7 +77,7 @@ class SimulatedDevice:
         if self.config.flash_file is not None and self.config.flash_file.exists():
             self.nor.load(self.config.flash_file)
         self.flash_chip = FlashChip.around(self.nor)
-        self.memory = Memory(chip.memory)
+        self.memory = Memory((*chip.memory, *self.personality.more_ram))
         self.memory.fix({_ROM_WORD_ADDRESS: self.personality.rom_word})
         self.memory.fix(build_efuses(self.config, self.personality))
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)

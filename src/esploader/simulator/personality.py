@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.chips.model import MIB, Architecture
+from esploader.chips.model import MIB, Architecture, Region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +86,9 @@ class Personality:
     esp-flasher-stub, ``src/command_handler.c``: all but the ESP8266, for want of RAM.
     """
 
+    more_ram: tuple[Region, ...] = ()
+    """RAM that is none once an application runs."""
+
     crash_report: bytes = b""
     """What the ROM prints when it crashes."""
 
@@ -109,6 +112,8 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         assumed_flash_size=None,
         erases_head_twice=True,
         stub_spares_blank_sectors=False,
+        # Of the instruction cache; Espressif's stub is put there.
+        more_ram=(Region("cache", 0x4010_8000, 0x4011_0000),),
         # The ROM sets its divider for a crystal of 40 MHz.
         boot_baudrate=74880,
         banner="\r\n ets Jan  8 2013,",
