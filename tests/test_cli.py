@@ -156,7 +156,7 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("baud", ["fast", "0", "-9600", "99999999"])
 def test_a_baud_rate_that_makes_no_sense(baud: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*C3, f"--baud={baud}", "flash_id"]) == 2
-    assert "--baud" in capsys.readouterr().err
+    assert "baud" in capsys.readouterr().err
 
 
 def test_a_higher_baud_rate() -> None:

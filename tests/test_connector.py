@@ -115,6 +115,40 @@ def test_secure_download_mode_is_recognised_and_respected(chip: Chip) -> None:
         assert len(transport.writes) == sent
 
 
+@pytest.mark.parametrize("baudrate", [0, -5, 1 << 40])
+def test_a_baud_rate_that_makes_no_sense(baudrate: int) -> None:
+    transport = unreliable("sim://esp32c3")
+    with pytest.raises(UnsupportedError):
+        connect(transport, baudrate=baudrate)
+    assert is_free(transport)
+
+
+def test_a_transport_is_released_when_the_chip_is_a_typing_error() -> None:
+    transport = unreliable("sim://esp32c3")
+    with pytest.raises(UnsupportedError):
+        connect(transport, chip="esp33")
+    assert is_free(transport)
+
+
+def test_words_that_are_none_are_refused() -> None:
+    with connect("sim://esp32c3") as device:
+        for call in (
+            lambda: device.read_register(3 << 40),
+            lambda: device.write_register(0, -1),
+            lambda: device.flash_status(4),
+        ):
+            with pytest.raises(UnsupportedError):
+                call()
+
+
+def test_the_rate_goes_back_when_the_loader_stays() -> None:
+    transport = unreliable("sim://esp32c3")
+    with connect(transport, baudrate=921600, stub=False) as device:
+        device.reset(After.NO_RESET)
+        assert transport.baudrate == 115200
+        assert device.flash_id().size == 4 << 20
+
+
 def test_a_chip_that_does_not_exist_is_refused_before_the_port_is_opened() -> None:
     with pytest.raises(UnsupportedError):
         connect("/dev/does-not-exist", chip="esp33")
@@ -308,7 +342,7 @@ def test_a_rate_that_the_stub_would_forget_waits_for_the_stub(tmp_path: Path) ->
 def test_a_loader_that_cannot_change_its_rate_says_so() -> None:
     transport = unreliable("sim://esp8266")
     with pytest.raises(UnsupportedError):
-        connect(transport, baudrate=230400)
+        connect(transport, baudrate=230400, stub=False)
     assert is_free(transport)
 
 

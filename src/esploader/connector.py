@@ -5,6 +5,7 @@ What is behind it loads when it is used: ``from esploader import connect`` stays
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_ATTEMPTS: Final = 7
+
+MAX_BAUDRATE: Final = 20_000_000
+"""No UART goes beyond this, in baud."""
 
 
 def connect(
@@ -57,21 +61,27 @@ def connect(
     """
     from esploader.chips.registry import chip_by_name  # noqa: PLC0415 - see the docstring
     from esploader.download_mode import SYNC_VALUE_OF_STUB, reach_loader  # noqa: PLC0415
+    from esploader.errors import UnsupportedError  # noqa: PLC0415
     from esploader.identification import identify_device  # noqa: PLC0415
     from esploader.protocol import dialect  # noqa: PLC0415
     from esploader.session import Session  # noqa: PLC0415
+    from esploader.transport.base import Transport  # noqa: PLC0415
     from esploader.urls import open_transport  # noqa: PLC0415
 
-    expected = None if chip is None else chip_by_name(chip)
-    start_baudrate = min(baudrate, DEFAULT_BAUDRATE)
-    if before == "no-reset-no-sync":
-        start_baudrate = baudrate
-    transport = open_transport(port, baudrate=start_baudrate)
-    try:
+    with contextlib.ExitStack() as on_failure:
+        if isinstance(port, Transport):
+            on_failure.callback(port.close)
+        if not 0 < baudrate <= MAX_BAUDRATE:
+            raise UnsupportedError(f"{baudrate} baud", f"a rate is a number up to {MAX_BAUDRATE}")
+        expected = None if chip is None else chip_by_name(chip)
+        is_synced = before == "no-reset-no-sync"
+        first_baudrate = baudrate if is_synced else min(baudrate, DEFAULT_BAUDRATE)
+        transport = open_transport(port, baudrate=first_baudrate)
+        on_failure.callback(transport.close)
         if baudrate != DEFAULT_BAUDRATE:
             transport.require_baudrate()
         session = Session.start(transport, dialect.ANY_ROM)
-        if before != "no-reset-no-sync":
+        if not is_synced:
             value = reach_loader(session, before, attempts, reset_sequence, on_attempt)
             if value == SYNC_VALUE_OF_STUB:
                 session.dialect = dialect.STUB
@@ -85,7 +95,5 @@ def connect(
             # A simulated device ends with its port; another one would be a new device.
             link.reopen = functools.partial(open_transport, port)
         link.settle()
-    except BaseException:
-        transport.close()
-        raise
+        on_failure.pop_all()
     return device

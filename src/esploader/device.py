@@ -24,6 +24,7 @@ from esploader.flash.read import RegionReader
 from esploader.flash.spi import READ_ID, READ_STATUS, FlashPort, SpiTransaction
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.commands import (
+    ALL_BITS,
     EraseFlash,
     EraseRegion,
     FlashBegin,
@@ -169,7 +170,14 @@ class Device:
         """Return the first ``register_count`` (1 to 3) status registers of the flash chip.
 
         Register 1 is in the lowest byte.
+
+        Raises:
+            UnsupportedError: there are not that many.
         """
+        if not 1 <= register_count <= len(READ_STATUS):
+            raise UnsupportedError(
+                f"reading {register_count} status registers", f"there are {len(READ_STATUS)}"
+            )
         status = 0
         for index, opcode in enumerate(READ_STATUS[:register_count]):
             answer = self._flash.transact(SpiTransaction(opcode=opcode, input_size=1))
@@ -225,6 +233,10 @@ class Device:
             FlashError: it is not there after every effort.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        if self.is_in_secure_download_mode:
+            raise UnsupportedError(
+                "writing flash", "in Secure Download Mode what was written cannot be checked"
+            )
         plan = self.plan_write(inputs, parameters=parameters, force=force)
         self.prepare_flash()
         if erase_all:
@@ -324,11 +336,21 @@ class Device:
                 self.session.execute(SpiSetParams(total_size=size))
 
     def read_register(self, address: int) -> int:
-        """Return the 32-bit word at ``address``."""
+        """Return the 32-bit word at ``address``.
+
+        Raises:
+            UnsupportedError: there is no such address.
+        """
+        _check_words(address)
         return self.session.execute(ReadReg(address))
 
-    def write_register(self, address: int, value: int, mask: int = 0xFFFF_FFFF) -> None:
-        """Replace the bits under ``mask`` of the 32-bit word at ``address``."""
+    def write_register(self, address: int, value: int, mask: int = ALL_BITS) -> None:
+        """Replace the bits under ``mask`` of the 32-bit word at ``address``.
+
+        Raises:
+            UnsupportedError: there is no such address, or a value has more than 32 bits.
+        """
+        _check_words(address, value, mask)
         self.session.execute(WriteReg((RegisterWrite(address, value, mask),)))
 
     def reset(self, after: After = After.HARD_RESET) -> None:
@@ -347,7 +369,7 @@ class Device:
                 self.session.execute(FlashEnd(reboot=False))
                 self._flash.forget()
             case After.NO_RESET:
-                pass
+                self.link.restore_rate()
 
     def close(self) -> None:
         """Release the port. Closing twice is allowed."""
@@ -381,6 +403,12 @@ class Device:
         if self.identity is None:
             raise UnsupportedError(operation, "the device is in Secure Download Mode")
         return self.identity
+
+
+def _check_words(*words: int) -> None:
+    for word in words:
+        if not 0 <= word <= ALL_BITS:
+            raise UnsupportedError(f"{word:#x}", "it is no 32-bit word")
 
 
 def _name_of_size(chip: Chip, size: int) -> str:

@@ -66,7 +66,9 @@ def reach_loader(
     for attempt in itertools.count(1):
         if on_attempt is not None:
             on_attempt(attempt)
-        transport.discard_input()
+        if attempt > 1 or not transport.capabilities.remote:
+            # On a network that costs a round trip, and nothing is stale yet.
+            transport.discard_input()
         reset.play(next(sequences), transport)
         try:
             return session.sync(timeout)

@@ -55,7 +55,9 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         17, "Is flow control on at the other end, or the port server stuck?"
     ),
     errors.CapabilityError: Explanation(
-        18, "Raw TCP and pseudo-terminals have neither lines nor a baud rate; RFC 2217 has both."
+        18,
+        "Raw TCP has no baud rate and no DTR and RTS, a pseudo-terminal lacks the lines; "
+        "RFC 2217 has all of them.",
     ),
     errors.ConnectError: Explanation(20, ""),
     errors.SilentDeviceError: Explanation(

@@ -20,6 +20,7 @@ from esploader.errors import (
 )
 from esploader.protocol import dialect
 from esploader.protocol.commands import ChangeBaudrate
+from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.stub import find_stub, start_stub
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -98,11 +99,14 @@ class Link:
 
     def _settle(self) -> None:
         is_stub = self.session.dialect is dialect.STUB
-        restarts_uart = Quirk.STUB_RESTARTS_UART in self.chip.quirks and not is_stub
-        if restarts_uart and self.stub is not None:
+        waits_for_stub = not is_stub and (
+            Quirk.STUB_RESTARTS_UART in self.chip.quirks
+            or Opcode.CHANGE_BAUDRATE not in self.chip.rom.opcodes
+        )
+        if waits_for_stub and self.stub is not None:
             start_stub(self.session, self.stub)
             self._set_rate()
-        elif not restarts_uart or self.stub_source is False:
+        elif not waits_for_stub or self.stub_source is False:
             self._set_rate()
             if self.stub is not None and not is_stub:
                 start_stub(self.session, self.stub)
@@ -203,6 +207,12 @@ class Link:
             _log.warning("%d baud does not work", self.baudrate)
             self.baudrate = self._lower_rate()
             raise
+
+    def restore_rate(self) -> None:
+        """Have the loader talk as after a reset, so that the next one to come finds it."""
+        if Opcode.CHANGE_BAUDRATE in self.session.dialect.opcodes:
+            self.baudrate = DEFAULT_BAUDRATE
+            self._set_rate()
 
     def _lower_rate(self) -> int:
         return max(

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
+# A library says nothing unless it is asked to.
+logging.getLogger("esploader").addHandler(logging.NullHandler())
+
 ResultT = TypeVar("ResultT")
 
 MAX_NOISE_SIZE: Final = 4096

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from esploader.errors import ProtocolError
+from esploader.errors import UnsupportedError
 from esploader.transport import reset
 from esploader.transport.base import Capabilities, Transport
 from esploader.transport.clock import VirtualClock
@@ -135,20 +135,20 @@ def test_custom_sequences(text: str, sequence: reset.ResetSequence) -> None:
     ["", "|", "D2", "D", "D01", "X1", "U1", "U1,2", "U1,0,1", "W", "W-1", "Wnan", "Winf", "W1e9"],
 )
 def test_custom_sequences_that_make_no_sense(text: str) -> None:
-    with pytest.raises(ProtocolError):
+    with pytest.raises(UnsupportedError):
         reset.parse_custom(text)
 
 
 def test_a_custom_sequence_has_a_bounded_number_of_steps() -> None:
     assert len(reset.parse_custom("|".join(["D0"] * 100))) == 100
-    with pytest.raises(ProtocolError):
+    with pytest.raises(UnsupportedError):
         reset.parse_custom("|".join(["D0"] * 101))
 
 
 @given(st.text(alphabet="DRUWdruw01,.|- \t\u00b2e9", max_size=30))
-def test_any_text_is_a_sequence_or_a_protocol_error(text: str) -> None:
+def test_any_text_is_a_sequence_or_an_error(text: str) -> None:
     try:
         sequence = reset.parse_custom(text)
-    except ProtocolError:
+    except UnsupportedError:
         return
     assert sequence

@@ -21,6 +21,7 @@ from esploader.errors import (
     TransportError,
     TransportTimeoutError,
     UnknownSchemeError,
+    UrlError,
 )
 from esploader.transport import modem_lines
 from esploader.transport.serial_port import SerialPortTransport
@@ -191,6 +192,23 @@ def test_what_is_no_serial_port(name: str) -> None:
 def test_what_is_no_baud_rate(rate: int) -> None:
     with pytest.raises(TransportError, match="is no baud rate"):
         SerialPortTransport.open("loop://", baudrate=rate)
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("hwgrep://nothing-is-called-so", PortNotFoundError),
+        ("hwgrep://(", UrlError),
+        ("spy:///dev/ttyS0?bogus=1", UrlError),
+        ("spy:///dev/null?file=/does/not/exist", UrlError),
+        ("loop://?logging=loud", UrlError),
+        ("alt:///dev/ttyS0?class=Bogus", UrlError),
+        ("no-such://x", UnknownSchemeError),
+    ],
+)
+def test_urls_of_pyserial_that_make_no_sense(url: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        SerialPortTransport.open(url)
 
 
 def test_a_scheme_that_pyserial_does_not_know_either() -> None:

@@ -131,7 +131,15 @@ def _set_flash(config: DeviceConfig, value: str) -> DeviceConfig:
 
 
 def _set_state(config: DeviceConfig, value: str) -> DeviceConfig:
-    return attrs.evolve(config, state=InitialState(value))
+    return attrs.evolve(config, state=_state(value))
+
+
+def _state(value: str) -> InitialState:
+    try:
+        return InitialState(value)
+    except ValueError:
+        choices = ", ".join(state.value for state in InitialState)
+        raise ValueError(f"a state is one of {choices}") from None
 
 
 def _set_mac(config: DeviceConfig, value: str) -> DeviceConfig:

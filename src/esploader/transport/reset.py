@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from esploader.errors import ProtocolError
+from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
@@ -114,13 +114,15 @@ def parse_custom(text: str) -> ResetSequence:
     Reset Sequence".
 
     Raises:
-        ProtocolError: a step is none of these, or the sequence is unreasonably long.
+        UnsupportedError: a step is none of these, or the sequence is unreasonably long.
     """
     steps = [step for step in (part.strip() for part in text.split("|")) if step]
     if not steps:
-        raise ProtocolError("a custom reset sequence has no steps")
+        raise UnsupportedError("a custom reset sequence", "it has no steps")
     if len(steps) > MAX_CUSTOM_STEPS:
-        raise ProtocolError(f"a custom reset sequence has more than {MAX_CUSTOM_STEPS} steps")
+        raise UnsupportedError(
+            "a custom reset sequence", f"it has more than {MAX_CUSTOM_STEPS} steps"
+        )
     return tuple(_parse_step(step) for step in steps)
 
 
@@ -146,7 +148,7 @@ def _parse_step(step: str) -> ResetStep:
                 pass
     except (KeyError, ValueError):
         pass
-    raise ProtocolError(f"{step!r} is no step of a reset sequence (D0 D1 R0 R1 U0,1 W0.1)")
+    raise UnsupportedError(f"reset step {step!r}", "steps are D0 D1 R0 R1 U0,1 W0.1")
 
 
 def play(sequence: ResetSequence, transport: Transport) -> None:

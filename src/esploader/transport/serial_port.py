@@ -8,6 +8,8 @@ timeout, once.
 from __future__ import annotations
 
 import errno
+import importlib.util
+import re
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, cast
@@ -24,6 +26,7 @@ from esploader.errors import (
     TransportError,
     TransportTimeoutError,
     UnknownSchemeError,
+    UrlError,
 )
 from esploader.transport import modem_lines
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
@@ -105,22 +108,12 @@ class SerialPortTransport(Transport):
             PortPermissionError: this user may not open it.
             PortBusyError: somebody else has it.
             UnknownSchemeError: pyserial does not know the scheme of the URL either.
+            UrlError: the rest of the URL makes no sense.
             TransportError: it is no serial port, or does not take the baud rate.
         """
         if baudrate <= 0:
             raise TransportError(port, f"{baudrate} is no baud rate")
-        try:
-            opened = serial.serial_for_url(
-                port,
-                do_not_open=True,
-                baudrate=baudrate,
-                timeout=0,
-                write_timeout=WRITE_TIMEOUT,
-                exclusive=True,
-            )
-        except ValueError as exc:
-            error_class = UnknownSchemeError if "://" in port else TransportError
-            raise error_class(port, str(exc)) from exc
+        opened = _prepared(port, baudrate)
         with _open_errors(port):
             if sys.platform == "win32":
                 opened.dtr = False
@@ -295,12 +288,47 @@ class SerialPortTransport(Transport):
             yield
 
 
+def _prepared(port: str, baudrate: int) -> serial.Serial:
+    """Return pyserial's object for ``port``, not open yet."""
+    scheme, separator, _ = port.partition("://")
+    if separator and not _is_known(scheme.lower()):
+        raise UnknownSchemeError(port, f"the scheme {scheme!r} is not known")
+    try:
+        return serial.serial_for_url(
+            port,
+            do_not_open=True,
+            baudrate=baudrate,
+            timeout=0,
+            write_timeout=WRITE_TIMEOUT,
+            exclusive=True,
+        )
+    # The handlers of URLs let through whatever goes wrong inside.
+    except (LookupError, OSError, ValueError, re.error) as exc:
+        if not separator:
+            raise TransportError(port, str(exc)) from exc
+        if scheme.lower() == "hwgrep" and isinstance(exc, serial.SerialException):
+            raise PortNotFoundError(port, str(exc)) from exc
+        raise UrlError(port, str(exc)) from exc
+
+
+def _is_known(scheme: str) -> bool:
+    if not scheme.isidentifier():
+        return False
+    return any(
+        importlib.util.find_spec(f"{package}.protocol_{scheme}") is not None
+        for package in serial.protocol_handler_packages
+    )
+
+
 @contextmanager
 def _open_errors(name: str) -> Iterator[None]:
     try:
         yield
     except _PORT_ERRORS as exc:
         raise _OPEN_ERRORS.get(_errno(exc), TransportError)(name, str(exc)) from exc
+    except LookupError as exc:
+        # pyserial reads some options of a URL only now.
+        raise UrlError(name, f"there is no {exc}") from exc
 
 
 @contextmanager
