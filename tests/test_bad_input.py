@@ -148,6 +148,10 @@ def test_a_line_that_sends_noise_for_ever() -> None:
         ("sim://esp32c3?colour=blue", errors.UrlError),
         ("sim://esp32c3?mac=1:2:3", errors.UrlError),
         ("sim://esp32c3/path", errors.UrlError),
+        ("sim://esp32c3?state=asleep", errors.UrlError),
+        ("sim://esp32c3?file=/does/not/exist", errors.UrlError),
+        ("sim://esp32c3?file=/dev", errors.UrlError),
+        ("sim://esp32c3?file=/dev/null", errors.UrlError),
     ],
 )
 def test_urls_that_make_no_sense(
