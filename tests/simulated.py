@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
 
 SYNC = bytes.fromhex("c000082400000000000707122055555555") + b"\x55" * 28 + b"\xc0"
+STUB_SYNC_ANSWER = bytes.fromhex("c001080200000000000000c0")
+"""What a stub answers eight times."""
+
 READ_MAGIC = bytes.fromhex("c0000a04000000000000100040c0")
 
 SILENCE = 2.0
@@ -40,6 +44,16 @@ def words(*values: int) -> bytes:
 def data_body(data: bytes, sequence: int) -> bytes:
     """Return the body of FLASH_DATA, FLASH_DEFL_DATA or MEM_DATA."""
     return words(len(data), sequence, 0, 0) + data
+
+
+def block(opcode: int, data: bytes, sequence: int) -> bytes:
+    """Return FLASH_DATA, FLASH_DEFL_DATA or MEM_DATA with the right checksum, framed."""
+    return request(opcode, data_body(data, sequence), checksum=checksum_of(data))
+
+
+def incompressible(size: int) -> bytes:
+    """Return bytes that look like chance, always the same; ``size`` is a multiple of 32."""
+    return b"".join(hashlib.sha256(words(index)).digest() for index in range(size // 32))
 
 
 def checksum_of(data: bytes) -> int:
@@ -117,3 +131,15 @@ def make_bench(
     config = DeviceConfig(chip=chip, state=state, flash_size=flash_size, efuses=efuses)
     device = SimulatedDevice(config, timings or Timings())
     return Bench(SimulatedTransport(device, baudrate=baudrate))
+
+
+def make_stub_bench(
+    chip: Chip = ESP32_C3, *, baudrate: int | None = 115200, timings: Timings | None = None
+) -> Bench:
+    """Return a device, by default an ESP32-C3 in which a stub waits."""
+    return make_bench(chip, state=InitialState.STUB, baudrate=baudrate, timings=timings)
+
+
+def is_alive(bench: Bench) -> bool:
+    """Tell whether a stub answers to SYNC."""
+    return STUB_SYNC_ANSWER in bench.exchange(SYNC)

@@ -43,6 +43,14 @@ def jedec_id(size: int, manufacturer: int = DEFAULT_MANUFACTURER) -> bytes:
     return bytes((manufacturer, _MEMORY_TYPE, code))
 
 
+class PowerLostError(Exception):
+    """The power failed in the middle of an operation, which is half done."""
+
+    def __init__(self, elapsed: float) -> None:
+        super().__init__(f"the power failed after {elapsed} s")
+        self.elapsed = elapsed
+
+
 def _check_size(_: object, __: object, size: int) -> None:
     if size.bit_count() != 1 or not MIN_FLASH_SIZE <= size <= MAX_FLASH_SIZE:
         raise ValueError(f"flash of {size} bytes: a power of two from 256 KiB to 128 MiB is needed")
@@ -60,6 +68,10 @@ class NorFlash:
     timings: Timings
     erase_counts: dict[int, int] = attrs.field(factory=dict, init=False)
     """How often a sector was erased, by its number; absent when never."""
+    operation_count: int = attrs.field(default=0, init=False)
+    """How many pages were programmed and how many sectors or blocks erased."""
+    fails_after: int | None = attrs.field(default=None, init=False)
+    """The power fails in the middle of the operation after that many."""
 
     _sectors: dict[int, bytearray] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -79,22 +91,22 @@ class NorFlash:
         return all(piece.count(0xFF) == len(piece) for piece in self._pieces(offset, size))
 
     def program(self, offset: int, data: bytes) -> float:
-        """Clear the bits that are clear in ``data``."""
-        position = 0
-        while position < len(data):
-            index, start = divmod((offset + position) % self.size, SECTOR_SIZE)
-            piece = data[position : position + SECTOR_SIZE - start]
-            position += len(piece)
-            sector = self._sectors.get(index)
-            if sector is None:
-                if piece.count(0xFF) == len(piece):
-                    continue
-                sector = self._sectors[index] = bytearray(_BLANK_SECTOR)
-            end = start + len(piece)
-            merged = int.from_bytes(sector[start:end], "big") & int.from_bytes(piece, "big")
-            sector[start:end] = merged.to_bytes(len(piece), "big")
+        """Clear the bits that are clear in ``data``.
+
+        Raises :exc:`PowerLostError`.
+        """
+        if not data:
+            return 0.0
         first, last = offset // PAGE_SIZE, (offset + len(data) - 1) // PAGE_SIZE
-        return (last - first + 1) * self.timings.page_program if data else 0.0
+        count = last - first + 1
+        done = self._count_operations(count)
+        if done < count:
+            start = max((first + done) * PAGE_SIZE - offset, 0)
+            end = min((first + done + 1) * PAGE_SIZE - offset, len(data))
+            self._clear_bits(offset, data[: (start + end) // 2])
+            raise PowerLostError((done + 0.5) * self.timings.page_program)
+        self._clear_bits(offset, data)
+        return count * self.timings.page_program
 
     def program_page(self, offset: int, data: bytes) -> float:
         """Program as the part does: within one page, from whose end it wraps to its start.
@@ -111,6 +123,8 @@ class NorFlash:
         """Set all bits of the sectors that ``size`` bytes from ``offset`` touch.
 
         Aligned blocks of 64 KiB are erased in one go, which is faster.
+
+        Raises :exc:`PowerLostError`.
         """
         seconds = 0.0
         position = offset - offset % SECTOR_SIZE if size else offset
@@ -119,6 +133,9 @@ class NorFlash:
                 step, cost = BLOCK_SIZE, self.timings.block_erase
             else:
                 step, cost = SECTOR_SIZE, self.timings.sector_erase
+            if not self._count_operations(1):
+                self._set_bits(position, step // 2)
+                raise PowerLostError(seconds + cost / 2)
             for sector_offset in range(position, position + step, SECTOR_SIZE):
                 self._erase_sector(sector_offset % self.size // SECTOR_SIZE)
             position += step
@@ -149,6 +166,36 @@ class NorFlash:
             for piece in self._pieces(0, self.size):
                 file.write(piece)
         part.replace(path)
+
+    def _count_operations(self, count: int) -> int:
+        """Count programmed pages or erases; return how many succeed before the power fails."""
+        done = count
+        if self.fails_after is not None:
+            done = max(min(self.fails_after - self.operation_count, count), 0)
+        self.operation_count += done
+        return done
+
+    def _clear_bits(self, offset: int, data: bytes) -> None:
+        position = 0
+        while position < len(data):
+            index, start = divmod((offset + position) % self.size, SECTOR_SIZE)
+            piece = data[position : position + SECTOR_SIZE - start]
+            position += len(piece)
+            sector = self._sectors.get(index)
+            if sector is None:
+                if piece.count(0xFF) == len(piece):
+                    continue
+                sector = self._sectors[index] = bytearray(_BLANK_SECTOR)
+            end = start + len(piece)
+            merged = int.from_bytes(sector[start:end], "big") & int.from_bytes(piece, "big")
+            sector[start:end] = merged.to_bytes(len(piece), "big")
+
+    def _set_bits(self, offset: int, size: int) -> None:
+        for position in range(offset, offset + size, SECTOR_SIZE):
+            sector = self._sectors.get(position % self.size // SECTOR_SIZE)
+            count = min(SECTOR_SIZE, offset + size - position)
+            if sector is not None:
+                sector[:count] = _BLANK_SECTOR[:count]
 
     def _erase_sector(self, index: int) -> None:
         self._sectors.pop(index, None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.program import NEVER
 from esploader.simulator.rom_command import RefusedError
-from esploader.simulator.stub_command import FLASH_FAILED, WORD_MASK, WRONG_SIZE, Outcome
+from esploader.simulator.stub_command import FLASH_FAILED, WRONG_SIZE, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,13 +56,12 @@ def _stream(state: StubState, offset: int, size: int, packet_size: int) -> Task:
             state.send(data)
             yield state.until_sent()
             sent += count
-            unacknowledged = (unacknowledged + 1) & WORD_MASK
+            unacknowledged += 1
         frame = yield NEVER
         if frame is None or len(frame) != _ACKNOWLEDGEMENT_SIZE:
             break
         acknowledged = int.from_bytes(frame, "little")
-        # One too many makes it wait for four thousand million more.
-        unacknowledged = (unacknowledged - 1) & WORD_MASK
+        unacknowledged -= 1
     state.send(digest.digest())
 
 
