@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from esploader.session import Session
 
 
-def md5_of(data: bytes | memoryview) -> bytes:
+def md5_of(data: bytes | bytearray | memoryview) -> bytes:
     """Return the MD5 of ``data``, as the loaders compute it."""
     return hashlib.md5(data, usedforsecurity=False).digest()
 

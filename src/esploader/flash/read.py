@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import (
-    CommandFailedError,
+    CommandError,
     ConnectError,
     FlashError,
-    NoResponseError,
     ProtocolError,
     TransportError,
+    UnsupportedCommandError,
 )
-from esploader.flash.hashing import md5_of
+from esploader.flash.hashing import holds, md5_of
+from esploader.flash.plan import Piece
 from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.commands import (
@@ -26,10 +27,8 @@ from esploader.protocol.commands import (
     READ_PACKET_SIZE,
     ReadFlash,
     ReadFlashSlow,
-    SpiFlashMd5,
 )
 from esploader.protocol.opcodes import Opcode
-from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 STREAM_PIECE_SIZE: Final = 0x4_0000
-"""How much a stub reads out in one stream, in bytes: what trouble can cost at the most."""
+"""The most that a stub reads out in one stream, in bytes."""
 
 SLOW_PIECE_SIZE: Final = 0x1000
 """How much is read through the ROM loader between two checks, in bytes."""
@@ -54,6 +53,8 @@ class RegionReader:
 
     _loader: Loader
     _on_progress: ProgressCallback
+    _limit: int = attrs.field(default=STREAM_PIECE_SIZE, init=False)
+    """Bytes of the next piece: on a bad line less is lost when less is risked."""
 
     def read(self, offset: int, size: int) -> Iterator[bytes]:
         """Yield the bytes of a region in pieces, each of them checked.
@@ -63,77 +64,115 @@ class RegionReader:
             UnsupportedError: this loader cannot read.
             EsploaderError: the loader could not be reached again.
         """
-        done = 0
-        while done < size:
-            can_stream = Opcode.READ_FLASH in self._loader.session.dialect.opcodes
-            limit = STREAM_PIECE_SIZE if can_stream else SLOW_PIECE_SIZE
-            piece = self._read_stubbornly(offset + done, min(limit, size - done), offset, size)
-            done += len(piece)
-            yield piece
-
-    def _read_stubbornly(self, offset: int, size: int, start: int, total: int) -> bytes:
+        region = _Region(offset, size)
         failures = 0
-        while True:
+        while region.done < size:
             try:
-                return self._read_checked(offset, size, start, total)
-            except (NoResponseError, ProtocolError, TransportError, ConnectError) as exc:
-                error: Exception = exc
-            except CommandFailedError as exc:
-                if exc.code not in RECOVERABLE_CODES:
-                    raise
-                error = exc
-            failures += 1
-            if failures > MAX_FAILURES_IN_PLACE:
-                raise FlashError(offset, offset - start, total, str(error)) from error
-            _log.warning("%s; reading again from %#x", error, offset)
-            slower = failures % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
-            self._revive(offset, str(error), slower=slower)
+                piece = self._read_piece(region)
+            except UnsupportedCommandError:
+                raise
+            except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
+                # The region is known to be there: every other refusal comes of a request
+                # or a response that was garbled.
+                failures += 1
+                piece = self._recover(region, exc, failures)
+            if piece:
+                failures = 0
+                region.done += len(piece)
+                self._limit = min(2 * self._limit, STREAM_PIECE_SIZE)
+                yield piece
 
-    def _revive(self, offset: int, reason: str, *, slower: bool) -> None:
+    def _read_piece(self, region: _Region) -> bytes:
+        """Read the next piece and check it; what came is in ``region`` if that fails."""
+        region.received.clear()
+        can_stream = Opcode.READ_FLASH in self._loader.session.dialect.opcodes
+        limit = self._limit if can_stream else min(self._limit, SLOW_PIECE_SIZE)
+        size = min(limit, region.size - region.done)
+        if can_stream:
+            self._stream(region, size)
+        else:
+            self._read_slowly(region, size)
+        return bytes(region.received)
+
+    def _recover(self, region: _Region, error: Exception, failures: int) -> bytes:
+        """Have the loader listen again; return what had come already, if it is right.
+
+        Raises:
+            FlashError: there were too many failures.
+        """
+        if failures > MAX_FAILURES_IN_PLACE:
+            raise FlashError(region.next_offset, region.done, region.size, str(error)) from error
+        _log.warning("%s; reading again from %#x", error, region.next_offset)
+        self._limit = max(self._limit // 4, READ_PACKET_SIZE)
+        slower = failures % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
+        prefix = b""
         try:
             self._loader.revive(slower=slower)
-        except (NoResponseError, ProtocolError, TransportError, ConnectError) as exc:
+            received = Piece(region.next_offset, bytes(region.received))
+            if received.data and holds(self._loader.session, received):
+                prefix = received.data
+        except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
             # The next attempt to read fails, and is counted.
             _log.warning("%s", exc)
-        self._on_progress(Restarted(offset=offset, reason=reason))
+        self._on_progress(Restarted(offset=region.next_offset + len(prefix), reason=str(error)))
+        return prefix
 
-    def _read_checked(self, offset: int, size: int, start: int, total: int) -> bytes:
+    def _read_slowly(self, region: _Region, size: int) -> None:
+        """Read through a ROM loader, 64 bytes at a time, many at once."""
         session = self._loader.session
-        if Opcode.READ_FLASH in session.dialect.opcodes:
-            return b"".join(self._stream(offset, size, start, total))
+        offset = region.next_offset
         commands = [
             ReadFlashSlow(offset=offset + part, size=min(READ_FLASH_SLOW_SIZE, size - part))
             for part in range(0, size, READ_FLASH_SLOW_SIZE)
         ]
-        data = b"".join(session.execute_all(commands))
-        if session.execute(SpiFlashMd5(offset=offset, size=size)) != md5_of(data):
+        region.received += b"".join(session.execute_all(commands))
+        if not holds(session, Piece(offset, bytes(region.received))):
             raise ProtocolError("what was read is not what the flash holds")
-        self._report(start, offset + size - start, total)
-        return data
+        self._report(region)
 
-    def _stream(self, offset: int, size: int, start: int, total: int) -> Iterator[bytes]:
-        """Yield the packets of one stream, and see that their digest is right."""
+    def _stream(self, region: _Region, size: int) -> None:
+        """Have a stub send ``size`` bytes, and see that their digest is right."""
         session = self._loader.session
-        session.start_stream(ReadFlash(offset=offset, size=size))
-        packets: list[bytes] = []
-        received = 0
-        while received < size:
+        session.start_stream(ReadFlash(offset=region.next_offset, size=size))
+        while len(region.received) < size:
             packet = session.read_frame(DEFAULT_TIMEOUT)
-            if len(packet) != min(READ_PACKET_SIZE, size - received):
+            if len(packet) != min(READ_PACKET_SIZE, size - len(region.received)):
                 raise ProtocolError(f"a packet of {len(packet)} bytes came out of turn")
-            received += len(packet)
-            packets.append(packet)
-            session.write_frame(_ACKNOWLEDGEMENT.pack(received))
-            yield packet
-            if received < size:
-                self._report(start, offset + received - start, total)
+            region.received += packet
+            session.write_frame(_ACKNOWLEDGEMENT.pack(len(region.received)))
+            self._report(region)
         digest = session.read_frame(DEFAULT_TIMEOUT)
         session.end_stream()
-        if len(digest) != MD5_SIZE or digest != md5_of(b"".join(packets)):
+        if len(digest) != MD5_SIZE or digest != md5_of(region.received):
             raise ProtocolError("what was read is not what the flash holds")
-        self._report(start, offset + size - start, total)
 
-    def _report(self, start: int, done: int, total: int) -> None:
+    def _report(self, region: _Region) -> None:
+        region.reported = max(region.reported, region.done + len(region.received))
         self._on_progress(
-            Progress(phase=Phase.READ, offset=start, done=done, total=total, wire_bytes=done)
+            Progress(
+                phase=Phase.READ,
+                offset=region.offset,
+                done=region.reported,
+                total=region.size,
+                wire_bytes=region.reported,
+            )
         )
+
+
+@attrs.define
+class _Region:
+    """How far the reading of one region has come."""
+
+    offset: int
+    size: int
+    done: int = 0
+    """Bytes that were read and checked."""
+    reported: int = 0
+    """Bytes that were reported as done: this never goes back."""
+    received: bytearray = attrs.field(factory=bytearray)
+    """Bytes behind those, not checked yet."""
+
+    @property
+    def next_offset(self) -> int:
+        """Where the next piece begins."""
+        return self.offset + self.done
