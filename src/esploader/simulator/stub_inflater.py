@@ -87,6 +87,7 @@ class StubInflater:
             return self._skip_trailer(rest), len(output)
         if has_header:
             self._check_adler(rest[:_ADLER_SIZE])
+            rest = rest[_ADLER_SIZE:]
         self.ended = True
         return rest, len(output)
 

@@ -1,0 +1,150 @@
+"""Real esptool puts its stub into a served simulator, and works through it.
+
+Of each chip one device is served, and the same stub does all that one test after the
+other asks for: esptool finds it running and goes on with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from programs import Completed, run, served_chip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.peer
+
+CHIPS = ("esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3")
+WORKERS = 2
+
+KIB = 1024
+SECTOR = 4096
+PATIENCE = 300.0
+
+OFFSET = 0x1_F000
+"""Where the images go: the last sector before a block."""
+
+PROOFS = {
+    "flash-id": "Detected flash size: 4MB",
+    "write compressed": "Hash of data verified.",
+    "verify": "Verification successful (digest matched).",
+    "read": "Read ",
+    "write plain": "Hash of data verified.",
+    "write into": "Hash of data verified.",
+    "erase-region": "Flash memory region erased successfully",
+    "read erased": "Read ",
+    "erase-flash": "Flash memory erased successfully",
+    "read blank": "Read ",
+}
+"""What esptool is asked to do, in that order, and what it then has to say."""
+
+
+def firmware_like(size: int, seed: int) -> bytes:
+    """Return bytes that compress to about half their size."""
+    source = random.Random(seed)  # noqa: S311 - the same in every run
+    pieces: list[bytes] = []
+    while 32 * len(pieces) < size:
+        pieces.append(source.randbytes(16) + bytes((source.randrange(256),)) * 16)
+    return b"".join(pieces)[:size]
+
+
+@attrs.frozen
+class Job:
+    """What was done to one device, and what came of it."""
+
+    results: dict[str, Completed]
+    first: bytes
+    second: bytes
+    read: bytes
+    read_erased: bytes
+    read_blank: bytes
+    left: bytes
+    """The flash in the end."""
+
+
+def esptool_with_stub(port: str, *arguments: str) -> Completed:
+    return run(sys.executable, "-m", "esptool", "--port", port, *arguments, timeout=PATIENCE)
+
+
+def work_on(chip: str, size: int, folder: Path) -> Job:
+    """Have esptool do everything that a stub is for."""
+    first, second = firmware_like(size, 1), firmware_like(size, 2)
+    images = [folder / "first", folder / "second", folder / "small"]
+    for path, content in zip(images, (first, second, b"small"), strict=True):
+        path.write_bytes(content)
+    read, read_erased, read_blank = folder / "read", folder / "erased", folder / "blank"
+    flash = folder / "flash"
+    at, whole = hex(OFFSET), hex(size)
+    commands = {
+        "flash-id": ("flash-id",),
+        "write compressed": ("write-flash", at, str(images[0])),
+        "verify": ("verify-flash", at, str(images[0])),
+        "read": ("read-flash", at, whole, str(read)),
+        "write plain": ("--baud", "921600", "write-flash", "-u", at, str(images[1])),
+        "write into": ("write-flash", hex(OFFSET + 2 * SECTOR), str(images[2])),
+        "erase-region": ("erase-region", hex(OFFSET + SECTOR), hex(SECTOR)),
+        "read erased": ("read-flash", at, hex(4 * SECTOR), str(read_erased)),
+        "erase-flash": ("erase-flash",),
+        "read blank": ("read-flash", at, "256", str(read_blank)),
+    }
+    with served_chip(chip, "--tcp", "0", "--flash", str(flash)) as urls:
+        results = {
+            name: esptool_with_stub(urls["tcp"], *command) for name, command in commands.items()
+        }
+    received = (path.read_bytes() for path in (read, read_erased, read_blank, flash))
+    return Job(results, first, second, *received)
+
+
+def start(chips: tuple[str, ...], size: int, folder: Path) -> Iterator[dict[str, Future[Job]]]:
+    with ThreadPoolExecutor(WORKERS) as workers:
+        jobs = {}
+        for chip in chips:
+            (folder / chip).mkdir()
+            jobs[chip] = workers.submit(work_on, chip, size, folder / chip)
+        yield jobs
+
+
+@pytest.fixture(scope="module")
+def small_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Job]]]:
+    yield from start(CHIPS, 48 * KIB, tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def large_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Job]]]:
+    yield from start(CHIPS, 1024 * KIB, tmp_path_factory.mktemp("large"))
+
+
+def check(job: Job) -> None:
+    """Hold what esptool said and read against what it was given."""
+    for name, proof in PROOFS.items():
+        result = job.results[name]
+        assert result.exit_code == 0, result.stdout + result.stderr
+        assert proof in result.stdout, name
+    assert "Stub flasher running." in job.results["flash-id"].stdout
+    assert "already running" in job.results["read blank"].stdout
+    assert hashlib.sha256(job.read).digest() == hashlib.sha256(job.first).digest()
+    blank = b"\xff" * SECTOR
+    expected = job.second[:SECTOR] + blank + b"small".ljust(SECTOR, b"\xff")
+    assert job.read_erased == expected + job.second[3 * SECTOR : 4 * SECTOR]
+    assert job.read_blank == blank[:256]
+    assert job.left.count(0xFF) == len(job.left)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_esptool_works_through_its_stub(chip: str, small_jobs: dict[str, Future[Job]]) -> None:
+    check(small_jobs[chip].result())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chip", CHIPS)
+def test_esptool_moves_megabytes(chip: str, large_jobs: dict[str, Future[Job]]) -> None:
+    check(large_jobs[chip].result())
