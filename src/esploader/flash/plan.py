@@ -103,6 +103,8 @@ def _check(pieces: Sequence[Piece], flash_size: int | None) -> None:
 def _join(group: Sequence[Piece]) -> Piece:
     start = _round_down(group[0].offset)
     end = _round_up(group[-1].end)
+    if len(group) == 1 and (start, end) == (group[0].offset, group[0].end):
+        return group[0]  # It may be many megabytes.
     data = bytearray(ERASED * (end - start))
     for piece in group:
         data[piece.offset - start : piece.end - start] = piece.data
