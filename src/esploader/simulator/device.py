@@ -16,7 +16,7 @@ from esploader.simulator.config import InitialState
 from esploader.simulator.efuses import build_efuses
 from esploader.simulator.flash_chip import FlashChip
 from esploader.simulator.memory import Memory
-from esploader.simulator.nor import NorFlash
+from esploader.simulator.nor import NorFlash, PowerLostError
 from esploader.simulator.personality import Personality, ResetCause, personality_of
 from esploader.simulator.program import NEVER, Deaf, Program
 from esploader.simulator.rom import RomLoader
@@ -122,17 +122,37 @@ class SimulatedDevice:
             self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
 
     def power_off(self, now: float) -> None:
-        """Cut the power: RAM is lost, flash and eFuses stay."""
+        """Cut the power: RAM is lost, flash and eFuses stay.
+
+        What the flash is doing it ends; see :meth:`cut_power_at` for the other case.
+        """
         self.advance(now)
-        self._powered = False
-        self._stop(now)
-        self.memory.forget()
+        self._lose_power(now)
+
+    def cut_power_at(self, operation_count: int) -> None:
+        """Let the power fail in the middle of a flash operation, the n-th from now on.
+
+        An operation is a page that is programmed, or a sector or block that is erased. It is
+        left half done, and the device is silent until :meth:`power_on`.
+
+        Raises:
+            ValueError: there is no operation before the first.
+        """
+        if operation_count < 1:
+            raise ValueError(f"operation {operation_count}: the first is 1")
+        self.nor.fails_after = self.nor.operation_count + operation_count - 1
+
+    @property
+    def is_powered(self) -> bool:
+        """It has power."""
+        return self._powered
 
     def power_on(self, now: float) -> None:
         """Give it power again; it boots unless it is held in reset."""
         self.advance(now)
         if not self._powered:
             self._powered = True
+            self.nor.fails_after = None
             if not self._in_reset:
                 self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
 
@@ -154,9 +174,12 @@ class SimulatedDevice:
         """Do what is due by ``now``."""
         while True:
             limit = min(now, self._boot_at)
-            if self._deliver(limit):
-                continue
-            self._program.advance(limit)
+            try:
+                if self._deliver(limit):
+                    continue
+                self._program.advance(limit)
+            except PowerLostError as loss:
+                self._lose_power(self.moment + loss.elapsed)
             if self._boot_at > now:
                 return
             if self._boot_at <= limit:
@@ -280,6 +303,11 @@ class SimulatedDevice:
         if stretch.taken >= len(stretch.data):
             self._inbox.popleft()
         return True
+
+    def _lose_power(self, at: float) -> None:
+        self._powered = False
+        self._stop(at)
+        self.memory.forget()
 
     def _stop(self, now: float) -> None:
         self._boot_at = NEVER

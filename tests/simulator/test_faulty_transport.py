@@ -1,0 +1,338 @@
+"""A line with faults hits the same bytes whatever the pieces in which they come."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from esploader.errors import HostUnreachableError, TransportClosedError
+from esploader.simulator.faults import Corrupt, Cut, Delay, Direction, Drop, Fault, Stall
+from esploader.simulator.faulty_transport import FaultyTransport
+from esploader.transport.base import Capabilities, Transport
+from esploader.transport.clock import Clock, VirtualClock
+from simulated import READ_MAGIC, make_bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ANSWER = bytes.fromhex("c0010a04006f50311b00000000c0")
+
+
+@attrs.define
+class Pipe(Transport):
+    """The far end of a line: keeps what it gets, with the time, and says what it is told to."""
+
+    _clock: VirtualClock = attrs.field(factory=VirtualClock)
+    to_say: list[tuple[float, bytes]] = attrs.field(factory=list)
+    got: list[tuple[float, bytes]] = attrs.field(factory=list, init=False)
+    lines: list[tuple[float, bool | None]] = attrs.field(factory=list, init=False)
+    is_closed: bool = attrs.field(default=False, init=False)
+
+    @property
+    @override
+    def name(self) -> str:
+        return "pipe"
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return Capabilities(set_lines=True, set_lines_at_once=True, set_baudrate=True)
+
+    @property
+    @override
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    @override
+    def baudrate(self) -> int:
+        return 115200
+
+    @override
+    def read(self, deadline: float) -> bytes:
+        if self.to_say and self.to_say[0][0] <= max(deadline, self._clock.now()):
+            moment, data = self.to_say.pop(0)
+            self._clock.advance_to(moment)
+            return data
+        self._clock.advance_to(deadline)
+        return b""
+
+    @override
+    def write(self, data: bytes) -> None:
+        self.got.append((self._clock.now(), data))
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        self.lines.append((self._clock.now(), rts))
+
+    @override
+    def set_baudrate(self, baudrate: int) -> None:
+        self.lines.append((self._clock.now(), None))
+
+    @override
+    def discard_input(self) -> bytes:
+        now, dropped = self._clock.now(), b""
+        while self.to_say and self.to_say[0][0] <= now:
+            dropped += self.to_say.pop(0)[1]
+        return dropped
+
+    @override
+    def close(self) -> None:
+        self.is_closed = True
+
+    @property
+    def received(self) -> bytes:
+        """All that came."""
+        return b"".join(data for _, data in self.got)
+
+
+def sent_through(faults: Iterable[Fault], *chunks: bytes, seed: int = 7) -> bytes:
+    """Return what arrives of bytes that are written."""
+    pipe = Pipe()
+    transport = FaultyTransport(pipe, tuple(faults), seed)
+    for chunk in chunks:
+        transport.write(chunk)
+    return pipe.received
+
+
+def read_all(transport: Transport, seconds: float = 100.0) -> bytes:
+    received = b""
+    deadline = transport.clock.now() + seconds
+    while data := transport.read(deadline):
+        received += data
+    return received
+
+
+contents = st.binary(max_size=300)
+rates = st.sampled_from([0.0, 0.01, 0.3, 0.9])
+faults = st.lists(
+    st.builds(Drop, rate=rates)
+    | st.builds(Corrupt, rate=rates, whole_byte=st.booleans())
+    | st.builds(Delay, rate=rates, seconds=st.just(0.0)),
+    max_size=3,
+)
+
+
+@given(content=contents, kinds=faults, cuts=st.lists(st.integers(0, 300), max_size=5))
+def test_chunking_never_matters(content: bytes, kinds: list[Fault], cuts: list[int]) -> None:
+    edges = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
+    chunks = [content[start:end] for start, end in pairwise(edges)]
+    single_bytes = [content[i : i + 1] for i in range(len(content))]
+
+    whole = sent_through(kinds, content)
+    assert sent_through(kinds, *chunks) == whole
+    assert sent_through(kinds, *single_bytes) == whole
+
+
+@given(content=contents, seed=st.integers(0, 5))
+def test_a_line_without_faults_changes_nothing(content: bytes, seed: int) -> None:
+    assert sent_through((), content, seed=seed) == content
+    assert sent_through((Drop(rate=0.0), Corrupt()), content, seed=seed) == content
+
+
+def test_seeds_and_directions_differ() -> None:
+    content = bytes(10_000)
+    kinds = (Corrupt(rate=0.01),)
+    pipe = Pipe(to_say=[(0.0, content)])
+    transport = FaultyTransport(pipe, kinds, 7)
+
+    assert sent_through(kinds, content) == sent_through(kinds, content)
+    assert sent_through(kinds, content) != sent_through(kinds, content, seed=8)
+    assert read_all(transport) != sent_through(kinds, content)
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1e-3, 0.5])
+def test_the_rate_is_that_of_the_bytes_hit(rate: float) -> None:
+    content = bytes(1_000_000)
+    lost = len(content) - len(sent_through((Drop(rate=rate),), content))
+    corrupted = sum(map(bool, sent_through((Corrupt(rate=rate),), content)))
+
+    assert lost == pytest.approx(1_000_000 * rate, rel=0.1, abs=10)
+    assert corrupted == pytest.approx(1_000_000 * rate, rel=0.1, abs=10)
+
+
+def test_rare_faults_are_found_among_many_bytes() -> None:
+    """It would take minutes to look at every byte."""
+    received = sent_through((Drop(rate=1e-7), Corrupt(rate=1e-7)), *[bytes(1 << 24)] * 10)
+
+    assert 0 < (10 << 24) - len(received) < 50
+    assert 0 < len(received) - received.count(0) < 50
+
+
+def test_chosen_bytes_are_hit_in_their_direction_only() -> None:
+    kinds = (Drop(positions=(1, 5), direction=Direction.TO_DEVICE),)
+    pipe = Pipe(to_say=[(0.0, b"abcdefg")])
+    transport = FaultyTransport(pipe, kinds)
+    transport.write(b"abc")
+    transport.write(b"defg")
+
+    assert pipe.received == b"acdeg"
+    assert read_all(transport) == b"abcdefg"
+
+
+@pytest.mark.parametrize("whole_byte", [False, True])
+def test_a_corrupt_byte_is_another(*, whole_byte: bool) -> None:
+    kinds = (Corrupt(positions=range(200), whole_byte=whole_byte),)
+    flipped = [value.bit_count() for value in sent_through(kinds, bytes(200))]
+
+    assert len(flipped) == 200
+    assert 0 not in flipped
+    assert (set(flipped) == {1}) == (not whole_byte)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
+def test_a_rate_is_a_share(rate: float) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        Drop(rate=rate)
+
+
+def test_faults_apply_one_after_the_other() -> None:
+    """The second counts what the first has left."""
+    kinds = (Drop(positions=(0,)), Drop(positions=(0,)))
+
+    assert sent_through(kinds, b"abc") == b"c"
+
+
+# Time.
+
+
+def test_what_is_delayed_comes_later_and_in_order() -> None:
+    pipe = Pipe(to_say=[(1.0, b"abcd"), (1.5, b"efgh"), (9.0, b"ijkl")])
+    transport = FaultyTransport(pipe, (Delay(positions=(2,), seconds=2.0),))
+
+    arrivals = []
+    while data := transport.read(20.0):
+        arrivals.append((transport.clock.now(), data))
+    assert arrivals == [(1.0, b"ab"), (3.0, b"cdefgh"), (9.0, b"ijkl")]
+
+
+def test_what_is_delayed_on_its_way_out_goes_while_one_reads() -> None:
+    pipe = Pipe()
+    transport = FaultyTransport(pipe, (Delay(positions=(2,), seconds=2.0),))
+    transport.write(b"abcd")
+    transport.read(10.0)
+
+    assert pipe.got == [(0.0, b"ab"), (2.0, b"cd")]
+    assert transport.clock.now() == 10.0
+
+
+def test_a_stall_holds_up_both_directions() -> None:
+    pipe = Pipe(to_say=[(0.5, b"answer"), (0.7, b"s")])
+    transport = FaultyTransport(
+        pipe, (Stall(positions=(2,), direction=Direction.TO_DEVICE, seconds=2.0),)
+    )
+    transport.write(b"abcd")
+
+    assert transport.read(1.0) == b""
+    assert transport.read(10.0) == b"answers"
+    assert transport.clock.now() == 2.0
+    assert pipe.got == [(0.0, b"ab"), (2.0, b"cd")]
+
+
+def test_late_answers_survive_a_purge() -> None:
+    pipe = Pipe(to_say=[(0.0, b"abcd")])
+    transport = FaultyTransport(pipe, (Delay(positions=(2,), seconds=2.0),))
+
+    assert transport.discard_input() == b"ab"
+    assert transport.read(10.0) == b"cd"
+
+
+def test_lines_and_rate_change_after_what_was_written() -> None:
+    pipe = Pipe()
+    transport = FaultyTransport(pipe, (Delay(positions=(0,), seconds=2.0),))
+    transport.write(b"abcd")
+    transport.set_lines(rts=True)
+    transport.set_baudrate(9600)
+
+    assert pipe.got == [(2.0, b"abcd")]
+    assert pipe.lines == [(2.0, True), (2.0, None)]
+
+
+# The end of the connection.
+
+
+def test_a_cut_loses_what_is_under_way() -> None:
+    pipe = Pipe()
+    transport = FaultyTransport(pipe, (Cut(positions=(3,), seconds=1.0),))
+    with pytest.raises(TransportClosedError):
+        transport.write(b"abcdef")
+    pipe.to_say.append((0.5, b"nobody hears this"))
+
+    for use in (
+        lambda: transport.read(0.0),
+        lambda: transport.write(b"x"),
+        lambda: transport.set_lines(rts=True),
+        transport.discard_input,
+    ):
+        with pytest.raises(TransportClosedError):
+            use()
+    transport.clock.sleep(1.0)
+    transport.write(b"ghi")
+    assert pipe.received == b"abcghi"
+    assert transport.read(2.0) == b""
+
+
+def test_what_was_read_before_a_cut_is_not_lost() -> None:
+    pipe = Pipe(to_say=[(0.0, b"abcdef")])
+    transport = FaultyTransport(pipe, (Cut(positions=(3,)),))
+
+    assert transport.read(1.0) == b"abc"
+    with pytest.raises(TransportClosedError):
+        transport.read(1.0)
+    assert transport.read(1.0) == b""
+
+
+def test_a_cut_line_can_be_opened_again() -> None:
+    pipe = Pipe()
+    first = FaultyTransport(pipe, (Cut(positions=(1, 3), seconds=1.0),))
+    with pytest.raises(TransportClosedError):
+        first.write(b"ab")
+    first.close()
+    with pytest.raises(HostUnreachableError):
+        first.reopen()
+    first.clock.sleep(1.0)
+
+    with first.reopen() as second:
+        second.write(b"c")
+        with pytest.raises(TransportClosedError):
+            first.write(b"d")
+        with pytest.raises(TransportClosedError):
+            second.write(b"d")
+    assert pipe.received == b"ac"
+    assert not pipe.is_closed
+    pipe.clock.sleep(1.0)
+    with first.reopen():
+        pass
+    assert pipe.is_closed
+
+
+def test_a_closed_port_says_so() -> None:
+    pipe = Pipe()
+    transport = FaultyTransport(pipe)
+    transport.close()
+    transport.close()
+
+    assert pipe.is_closed
+    with pytest.raises(TransportClosedError):
+        transport.read(0.0)
+
+
+def test_it_works_in_front_of_a_simulated_device() -> None:
+    bench = make_bench()
+    spoilt = Corrupt(positions=(2,), direction=Direction.FROM_DEVICE)
+    transport = FaultyTransport(bench.transport, (spoilt,))
+    transport.write(READ_MAGIC)
+    first = read_all(transport)
+    transport.write(READ_MAGIC)
+
+    assert (first[:2], first[3:]) == (ANSWER[:2], ANSWER[3:])
+    assert first[2] != ANSWER[2]
+    assert read_all(transport) == ANSWER
+    assert (transport.name, transport.baudrate, transport.round_trip) == ("sim://", 115200, 0.0)
+    assert transport.capabilities.set_lines
