@@ -14,6 +14,8 @@ import pytest
 from esploader import errors
 from esploader.cli import main
 from esploader.exit_codes import EXPLANATIONS
+from esploader.server.serve import Server
+from esploader.simulator.url import open_served, parse
 from esploader.transport.serial_port import SerialPortTransport
 from tcp_host import read_until_closed, receive, tcp_host
 
@@ -89,7 +91,7 @@ def test_a_device_that_is_silent_leaves_the_port_free(terminal: str) -> None:
     assert_free(terminal)
 
 
-def test_a_wrong_chip_leaves_the_port_free(terminal: str) -> None:
+def test_an_unknown_chip_leaves_the_port_free(terminal: str) -> None:
     assert outcome("--port", terminal, "--chip", "esp33") == code_of(errors.UnsupportedError)
     assert_free(terminal)
 
@@ -161,6 +163,27 @@ def test_urls_that_make_no_sense(
     complaint = capsys.readouterr().err
     assert url in complaint
     assert "HINT: " in complaint
+
+
+def test_a_chip_that_shows_its_boot_log(capsys: pytest.CaptureFixture[str]) -> None:
+    log = b"rst:0x1 (POWERON),boot:0xd (SPI_FAST_FLASH_BOOT)\r\n"
+
+    def boot(connection: socket.socket) -> None:
+        connection.sendall(log)
+        read_until_closed(connection)
+
+    with tcp_host(boot) as port:
+        assert outcome("--port", f"socket://127.0.0.1:{port}") == code_of(errors.WrongBootModeError)
+    assert "boot mode 0xd" in capsys.readouterr().err
+
+
+def test_another_chip_leaves_the_port_free() -> None:
+    transport = open_served(parse("sim://esp32c3?state=download"))
+    with transport, Server(transport) as server:
+        port = server.open_pty()
+        server.start()
+        assert outcome("--port", port, "--chip", "esp32") == code_of(errors.WrongChipError)
+        assert_free(port)
 
 
 def test_a_chip_that_runs_its_application(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +17,6 @@ from esploader.cli import main
 from esploader.exit_codes import EXPLANATIONS, explain
 from esploader.version import __version__
 from stub_files import stub_directory
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 C3 = ("--port", "sim://esp32c3")
 
@@ -273,6 +270,43 @@ def test_what_cannot_be_written(
     words = [str(tmp_path / word) if word.endswith(".bin") else word for word in inputs]
     assert main([*C3, "--no-stub", "write_flash", *words]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_read_that_fails_leaves_an_older_file_alone(tmp_path: Path) -> None:
+    backup = tmp_path / "backup.bin"
+    backup.write_bytes(b"precious")
+    arguments = [*C3, "--no-stub", "read_flash", "0x3ff000", "0x2000", str(backup)]
+    assert main(arguments) == 2
+    assert backup.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [backup]
+
+
+def test_comparing_with_nothing_is_no_success(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.bin"
+    empty.touch()
+    assert main([*C3, "--no-stub", "verify_flash", "0", str(empty)]) == 2
+
+
+@pytest.mark.parametrize("command", ["version", "flash_id"])
+def test_output_that_cannot_be_written_is_an_error_of_ours(command: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "esploader", *C3, command],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert "the output cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_sfdp(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "read_flash_sfdp", "0", "4"]) == 0
+    assert "SFDP[0..3]: 53 46 44 50" in capsys.readouterr().out
+    assert main([*C3, "read_flash_sfdp", "0", "65"]) == 2
 
 
 def test_memory_and_status_can_be_looked_at(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from esploader.errors import (
     SilentDeviceError,
     TransportClosedError,
     UnsupportedError,
+    UrlError,
     WrongBootModeError,
     WrongChipError,
 )
@@ -121,6 +122,22 @@ def test_a_baud_rate_that_makes_no_sense(baudrate: int) -> None:
     with pytest.raises(UnsupportedError):
         connect(transport, baudrate=baudrate)
     assert is_free(transport)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"attempts": -1}, {"before": "tomorrow"}, {"reset_sequence": "D0|R1"}],
+    ids=str,
+)
+def test_options_that_make_no_sense(options: dict[str, object]) -> None:
+    with pytest.raises(UnsupportedError):
+        connect("sim://esp32c3", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("port", [None, 5, b"/dev/ttyUSB0"])
+def test_what_is_no_port_at_all(port: object) -> None:
+    with pytest.raises(UrlError):
+        connect(port)  # type: ignore[arg-type]
 
 
 def test_a_transport_is_released_when_the_chip_is_a_typing_error() -> None:

@@ -39,8 +39,8 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
     _add_global_options(parser)
     parser.set_defaults(
         port=environment.get("ESPTOOL_PORT"),
-        baud=environment.get("ESPTOOL_BAUD", str(DEFAULT_BAUDRATE)),
-        chip=environment.get("ESPTOOL_CHIP", "auto"),
+        baud=environment.get("ESPTOOL_BAUD") or str(DEFAULT_BAUDRATE),
+        chip=environment.get("ESPTOOL_CHIP") or "auto",
         before="default-reset",
         after="hard-reset",
         connect_attempts=DEFAULT_CONNECT_ATTEMPTS,
@@ -141,6 +141,9 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
     status = _add_command(
         commands, "read-flash-status", "read the flash chip's status registers", options
     )
+    sfdp = _add_command(commands, "read-flash-sfdp", "read the flash chip's SFDP tables", options)
+    sfdp.add_argument("offset", type=_number, metavar="OFFSET")
+    sfdp.add_argument("size", type=_number, metavar="SIZE", help="1 to 64 bytes")
     status.add_argument("--bytes", type=int, choices=(1, 2, 3), default=2)
 
 

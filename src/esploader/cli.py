@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -40,7 +41,11 @@ _VERBS: Final = {"write": "Writing", "read": "Reading"}
 
 def entry_point() -> None:
     """Run the command line of this process and exit."""
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,12 +55,30 @@ def main(argv: Sequence[str]) -> int:
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else FAILED
     output = Output(as_json=arguments.json)
-    if arguments.command == "version":
-        output.banner()
-        output.line(__version__)
-        output.finish({"version": __version__})
-        return DONE
-    return _run(arguments, output)
+    try:
+        if arguments.command == "version":
+            output.banner()
+            output.line(__version__)
+            output.finish({"version": __version__})
+            return DONE
+        return _run(arguments, output)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        _give_up_stdout()
+        return FAILED
+    except OSError as exc:
+        print(f"\nA fatal error occurred: the output cannot be written: {exc}", file=sys.stderr)
+        _give_up_stdout()
+        return FAILED
+
+
+def _give_up_stdout() -> None:
+    """Let what is still in the buffer go nowhere when the process ends."""
+    with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 class Output:
@@ -115,16 +138,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     try:
         with _tracing(enabled=arguments.trace):
             _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return INTERRUPTED
     except EsploaderError as exc:
         return _report(exc, arguments, output)
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        with contextlib.suppress(OSError):
-            sys.stdout.close()
-        return FAILED
     return DONE
 
 
@@ -316,7 +331,19 @@ def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
         for url in urls.values():
             output.line(f"Serving {transport.device.chip.name} on {url}")
         output.finish({"chip": transport.device.chip.name, "urls": urls})
-        server.run()
+        try:
+            server.run()
+        finally:
+            _save_flash(transport)
+
+
+def _save_flash(transport: RealTimeTransport) -> None:
+    from esploader.errors import TransportError  # noqa: PLC0415 - see the docstring
+
+    try:
+        transport.device.close()
+    except OSError as exc:
+        raise TransportError(transport.name, f"the flash could not be saved: {exc}") from exc
 
 
 def _simulated_transport(arguments: argparse.Namespace) -> RealTimeTransport:
@@ -332,7 +359,12 @@ def _simulated_transport(arguments: argparse.Namespace) -> RealTimeTransport:
         flash_file=None if arguments.flash is None else Path(arguments.flash),
         state=InitialState(state),
     )
-    return open_served(config, paced=arguments.realtime, follows_device=arguments.tcp is not None)
+    url = f"sim://{config.chip.key}"
+    if arguments.flash is not None:
+        url += f"?file={arguments.flash}"
+    return open_served(
+        config, url, paced=arguments.realtime, follows_device=arguments.tcp is not None
+    )
 
 
 _WITHOUT_DEVICE: Final[dict[str, Callable[[argparse.Namespace, Output], None]]] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +28,7 @@ MAX_BAUDRATE: Final = 20_000_000
 
 
 def connect(
-    port: str | Transport | serial.SerialBase,
+    port: str | os.PathLike[str] | Transport | serial.SerialBase,
     *,
     chip: str | None = None,
     baudrate: int = DEFAULT_BAUDRATE,
@@ -60,7 +60,7 @@ def connect(
         CapabilityError: the port cannot do what was asked.
     """
     from esploader.chips.registry import chip_by_name  # noqa: PLC0415 - see the docstring
-    from esploader.download_mode import SYNC_VALUE_OF_STUB, reach_loader  # noqa: PLC0415
+    from esploader.download_mode import SYNC_VALUE_OF_STUB, Before, reach_loader  # noqa: PLC0415
     from esploader.errors import UnsupportedError  # noqa: PLC0415
     from esploader.identification import identify_device  # noqa: PLC0415
     from esploader.protocol import dialect  # noqa: PLC0415
@@ -73,6 +73,14 @@ def connect(
             on_failure.callback(port.close)
         if not 0 < baudrate <= MAX_BAUDRATE:
             raise UnsupportedError(f"{baudrate} baud", f"a rate is a number up to {MAX_BAUDRATE}")
+        if attempts < 0:
+            raise UnsupportedError(f"{attempts} attempts", "0 stands for without end")
+        if before not in get_args(Before):
+            raise UnsupportedError(f"before={before!r}", f"choices are {get_args(Before)}")
+        if isinstance(reset_sequence, str):
+            raise UnsupportedError(
+                f"the reset sequence {reset_sequence!r}", "parse_custom makes one of a text"
+            )
         expected = None if chip is None else chip_by_name(chip)
         is_synced = before == "no-reset-no-sync"
         first_baudrate = baudrate if is_synced else min(baudrate, DEFAULT_BAUDRATE)

@@ -21,7 +21,14 @@ from esploader.flash.jedec import FlashId
 from esploader.flash.job import compare, write_plan
 from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
-from esploader.flash.spi import READ_ID, READ_STATUS, FlashPort, SpiTransaction
+from esploader.flash.spi import (
+    MAX_READ_SIZE,
+    READ_ID,
+    READ_SFDP,
+    READ_STATUS,
+    FlashPort,
+    SpiTransaction,
+)
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.commands import (
     ALL_BITS,
@@ -166,6 +173,22 @@ class Device:
         answer = self._flash.transact(SpiTransaction(opcode=READ_ID, input_size=_JEDEC_ID_SIZE))
         return FlashId(int.from_bytes(answer, "little"))
 
+    def flash_sfdp(self, offset: int, size: int) -> bytes:
+        """Return ``size`` (1 to 64) bytes of the flash chip's SFDP tables (JEDEC JESD216).
+
+        Raises:
+            UnsupportedError: there is no such place, or the device is in Secure Download
+                Mode.
+        """
+        self._known_identity("reading SFDP")
+        if not 0 <= offset < 1 << 24 or not 0 < size <= MAX_READ_SIZE:
+            raise UnsupportedError(f"reading {size} bytes of SFDP at {offset}", "1 to 64 bytes go")
+        return self._flash.transact(
+            SpiTransaction(
+                opcode=READ_SFDP, address=offset, address_bits=24, dummy_bits=8, input_size=size
+            )
+        )
+
     def flash_status(self, register_count: int = 2) -> int:
         """Return the first ``register_count`` (1 to 3) status registers of the flash chip.
 
@@ -267,6 +290,8 @@ class Device:
             EsploaderError: the loader refused, or could not be reached again.
         """
         pieces = read_pieces(inputs)
+        if not pieces:
+            raise PlanError("there is nothing to compare with")
         for piece in pieces:
             self._check_region(piece.offset, len(piece.data))
         self.prepare_flash()
@@ -359,7 +384,7 @@ class Device:
         Raises:
             CapabilityError: a hard reset was asked for, and the port has no lines.
         """
-        match after:
+        match After(after):
             case After.HARD_RESET:
                 self.session.forget_deferred()
                 reset.play(reset.HARD_RESET, self.session.transport)

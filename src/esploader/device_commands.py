@@ -5,6 +5,7 @@ Nothing here prints; a :class:`Printer` does.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -174,10 +175,19 @@ def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[
         size = flash_size - arguments.offset
     output = Path(arguments.output)
     try:
-        # Before the reading, which may take minutes.
-        with output.open("wb") as file:
-            data = device.read_flash(arguments.offset, size, on_progress=printer.progress)
-            file.write(data)
+        # The file is made before the reading, which may take minutes, and takes the place
+        # of an older one only when all is there.
+        with tempfile.NamedTemporaryFile(dir=output.parent, delete=False) as file:
+            new = Path(file.name)
+            try:
+                data = device.read_flash(arguments.offset, size, on_progress=printer.progress)
+                file.write(data)
+                file.close()
+                new.chmod(NEW_FILE_MODE)
+                new.replace(output)
+            except BaseException:
+                new.unlink()
+                raise
     except OSError as exc:
         raise PlanError(f"{output} cannot be written: {exc.strerror or exc}") from exc
     printer.line(f"Read {size} bytes from {arguments.offset:#010x} to '{output}'.")
@@ -242,6 +252,15 @@ def _read_flash_status(device: Device, arguments: Namespace, printer: Printer) -
 
 MAX_LISTED: Final = 20
 
+
+def _read_flash_sfdp(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    data = device.flash_sfdp(arguments.offset, arguments.size)
+    printer.line(f"SFDP[{arguments.offset}..{arguments.offset + len(data) - 1}]: {data.hex(' ')}")
+    return {"offset": arguments.offset, "data": data.hex()}
+
+
+NEW_FILE_MODE: Final = 0o644
+
 COMMANDS: Final[dict[str, Callable[[Device, Namespace, Printer], dict[str, Json]]]] = {
     "flash-id": _flash_id,
     "chip-id": _chip_id,
@@ -255,4 +274,5 @@ COMMANDS: Final[dict[str, Callable[[Device, Namespace, Printer], dict[str, Json]
     "read-mem": _read_mem,
     "write-mem": _write_mem,
     "read-flash-status": _read_flash_status,
+    "read-flash-sfdp": _read_flash_sfdp,
 }

@@ -14,7 +14,7 @@ from esploader.errors import (
     SilentDeviceError,
     WrongBootModeError,
 )
-from esploader.session import REMOTE_ALLOWANCE, Session
+from esploader.session import BITS_PER_BYTE, REMOTE_ALLOWANCE, Session
 from esploader.transport import reset
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ _USB_SERIAL_JTAG_PID: Final = 0x1001
 # room for a slow capacitor.
 _SYNC_TIMEOUT: Final = 0.6
 
+# The request and its eight responses: at 300 baud they take five seconds.
+_SYNC_EXCHANGE_SIZE: Final = 160
+
 _BOOT_MODE: Final = re.compile(rb"boot:0x([0-9a-fA-F]{1,8})")
 _DOWNLOAD_MODE: Final = re.compile(rb"waiting for download|boot:0x[0-9a-fA-F]+ \(DOWNLOAD")
 _READABLE: Final = frozenset(b"\r\n\t\x1b" + bytes(range(0x20, 0x7F)))
@@ -61,14 +64,15 @@ def reach_loader(
         TransportError: the port failed.
     """
     transport = session.transport
-    timeout = _SYNC_TIMEOUT + (REMOTE_ALLOWANCE if transport.capabilities.remote else 0)
+    timeout = _SYNC_TIMEOUT + _SYNC_EXCHANGE_SIZE * BITS_PER_BYTE / transport.baudrate
+    if transport.capabilities.remote:
+        timeout += REMOTE_ALLOWANCE
     sequences = _sequences(transport, before, custom)
     for attempt in itertools.count(1):
         if on_attempt is not None:
             on_attempt(attempt)
-        if attempt > 1 or not transport.capabilities.remote:
-            # On a network that costs a round trip, and nothing is stale yet.
-            transport.discard_input()
+        # What was said before the reset must not be taken for an answer to it.
+        transport.discard_input()
         reset.play(next(sequences), transport)
         try:
             return session.sync(timeout)

@@ -57,8 +57,10 @@ REMOTE_ALLOWANCE: Final = 1.0
 
 _ERROR_NOISE_SIZE: Final = 1024
 _ATTEMPTS: Final = 3
+_SYNC_FRAME_SIZE: Final = 46
 _MAX_LOGGED_SIZE: Final = 64
-_BITS_PER_BYTE: Final = 10  # A start bit, eight data bits, a stop bit.
+BITS_PER_BYTE: Final = 10
+"""On the wire: a start bit, eight data bits, a stop bit."""
 
 # A burst must fit the ring with what the loader holds of a half-processed frame.
 _RING_MARGIN: Final = 32
@@ -77,6 +79,9 @@ class Session:
     transport: Transport
     _connection: Connection
     _noise: bytearray = attrs.field(factory=bytearray, init=False)
+    _noise_meanwhile: bytearray = attrs.field(factory=bytearray, init=False)
+    """What of it came since the last command was sent."""
+
     _deferred: list[Command[object]] = attrs.field(factory=list, init=False)
     _frames: deque[bytes] = attrs.field(factory=deque, init=False)
     _bursts_work: bool = attrs.field(default=True, init=False)
@@ -100,10 +105,6 @@ class Session:
         """The last :data:`MAX_NOISE_SIZE` bytes that arrived and were no response."""
         return bytes(self._noise)
 
-    def forget_noise(self) -> None:
-        """Begin to collect :attr:`noise` anew."""
-        self._noise.clear()
-
     def sync(self, timeout: float) -> int:
         """Send SYNC until it is answered, and return the value word of the response.
 
@@ -118,6 +119,8 @@ class Session:
         clock = self.transport.clock
         start = clock.now()
         command = Sync()
+        self._noise_meanwhile.clear()
+        interval = SYNC_INTERVAL + _SYNC_FRAME_SIZE * BITS_PER_BYTE / self.transport.baudrate
         for attempt in itertools.count():
             now = clock.now()
             if now >= start + timeout:
@@ -125,7 +128,7 @@ class Session:
             if attempt % 2 and self.dialect.stray_end_inverts_framing:
                 self._write(slip.END)
             self._write(self._connection.send(command))
-            next_sync = min(now + SYNC_INTERVAL, start + timeout)
+            next_sync = min(now + interval, start + timeout)
             while clock.now() < next_sync:
                 try:
                     events = self._receive(next_sync)
@@ -226,6 +229,7 @@ class Session:
             TransportError: the port failed.
         """
         self._frames.clear()
+        self._noise_meanwhile.clear()
         _log.debug("> %r", command)
         self._write(self._connection.send(command))
         timeout = command.timeout + self._allowance
@@ -255,7 +259,7 @@ class Session:
         while not self._frames:
             if self.transport.clock.now() >= deadline:
                 self._fail()
-                raise NoResponseError("stream", timeout, self.noise[-_ERROR_NOISE_SIZE:])
+                raise NoResponseError("stream", timeout, bytes(self._noise_meanwhile))
             self._receive(deadline)
         return self._frames.popleft()
 
@@ -346,11 +350,12 @@ class Session:
 
     def _exchange(self, commands: Sequence[Command[object]]) -> list[object]:
         """Send all commands at once and return what came of each, in order."""
+        self._noise_meanwhile.clear()
         frames = [self._connection.send(command) for command in commands]
         for command in commands:
             _log.debug("> %r", command)
         self._write(b"".join(frames))
-        wire_time = sum(map(len, frames)) * _BITS_PER_BYTE / self.transport.baudrate
+        wire_time = sum(map(len, frames)) * BITS_PER_BYTE / self.transport.baudrate
         outcomes: list[object] = []
         clock = self.transport.clock
         while len(outcomes) < len(commands):
@@ -416,10 +421,11 @@ class Session:
             _log.debug("< noise: %r", data)
         self._noise += data
         del self._noise[:-MAX_NOISE_SIZE]
+        self._noise_meanwhile += data
+        del self._noise_meanwhile[:-_ERROR_NOISE_SIZE]
 
     def _no_response(self, command: Command[object], timeout: float) -> NoResponseError:
-        noise = bytes(self._noise[-_ERROR_NOISE_SIZE:])
-        return NoResponseError(command.opcode.name, timeout, noise)
+        return NoResponseError(command.opcode.name, timeout, bytes(self._noise_meanwhile))
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from esploader.errors import UrlError
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def open_transport(
-    port: str | Transport | serial.SerialBase, *, baudrate: int = DEFAULT_BAUDRATE
+    port: str | os.PathLike[str] | Transport | serial.SerialBase,
+    *,
+    baudrate: int = DEFAULT_BAUDRATE,
 ) -> Transport:
     """Open ``port`` at ``baudrate`` and return the transport to it.
 
@@ -28,7 +31,11 @@ def open_transport(
     """
     if isinstance(port, Transport):
         return port
+    if isinstance(port, os.PathLike):
+        port = os.fspath(port)
     if not isinstance(port, str):
+        if not hasattr(port, "is_open"):
+            raise UrlError(repr(port), "it is neither a name nor an open port")
         # pyserial takes longer to import than everything else here.
         from esploader.transport.serial_port import SerialPortTransport  # noqa: PLC0415
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.errors import CommandFailedError, NoResponseError, ProtocolError, TransportError
+from esploader.errors import (
+    CommandError,
+    CommandFailedError,
+    FlashError,
+    NoResponseError,
+    ProtocolError,
+    TransportError,
+)
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
 from esploader.flash.plan import SECTOR_SIZE, Piece, WritePlan
@@ -69,10 +76,25 @@ def write_plan(
         FlashError: a region is not in place after every effort.
         EsploaderError: the loader refused, or could not be reached.
     """
-    return tuple(
+    results = tuple(
         _write_region(loader, region, skip=skip, compress=compress, on_progress=on_progress)
         for region in plan.regions
     )
+    if not any(result.restarts for result in results):
+        return results
+    # Nothing protects the offset in a request that begins a download: on a line bad enough
+    # to need restarts one may have gone to what was in place already.
+    again = [
+        _write_region(loader, region, skip=True, compress=compress, on_progress=on_progress)
+        for region in plan.regions
+        if not _holds_stubbornly(loader, region)
+    ]
+    if any(result.restarts for result in again) or not all(
+        _holds_stubbornly(loader, region) for region in plan.regions
+    ):
+        region = plan.regions[0]
+        raise FlashError(region.offset, 0, plan.size, "the line is too bad to be sure of it")
+    return results
 
 
 def _write_region(
@@ -108,6 +130,18 @@ def _write_region(
         restarts=writer.restarts,
         seconds=clock.now() - start,
     )
+
+
+def _holds_stubbornly(loader: Loader, region: Piece) -> bool:
+    """Tell whether the flash holds ``region``; a wrong answer must come twice."""
+    for _ in range(_COMPARE_ATTEMPTS):
+        try:
+            if holds(loader.session, region):
+                return True
+        except (CommandError, ProtocolError, TransportError) as exc:
+            _log.warning("%s; comparing again", exc)
+            loader.revive(slower=False)
+    return False
 
 
 def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:

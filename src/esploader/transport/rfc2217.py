@@ -340,7 +340,7 @@ class Rfc2217Transport(Transport):
             if not self._take_in(deadline) or self.clock.now() >= deadline:
                 return condition()
             if len(self._server.received) > DISCARD_LIMIT:
-                raise TransportError(self.name, "the server sends without end")
+                raise NegotiationError(self.name, "the server sends without end")
         return True
 
     def _take_in(self, deadline: float) -> bool:
