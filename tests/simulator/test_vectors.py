@@ -14,6 +14,7 @@ import pytest
 
 from esploader.chips.registry import chip_by_name
 from esploader.simulator.config import InitialState
+from esploader.simulator.timings import UNPACED, Timings
 from recordings import VECTORS
 from simulated import READ_MAGIC, SYNC, Bench, make_bench, request, words
 
@@ -88,11 +89,12 @@ def prepare(bench: Bench, needs: Needs) -> None:
 
 
 @functools.cache
-def replay(file: str) -> tuple[Replayed, ...]:
+def replay(file: str, timings: Timings) -> tuple[Replayed, ...]:
     """Send all requests of a recording in order."""
     recording = json.loads((VECTORS / f"{file}.json").read_text(encoding="utf-8"))
     state = STATES[recording["loader"]]
-    bench = make_bench(chip_by_name(recording["chip"]), state=state, baudrate=None)
+    chip = chip_by_name(recording["chip"])
+    bench = make_bench(chip, state=state, timings=timings, baudrate=None)
     replayed = []
     for index, row in enumerate(recording["rows"]):
         for sent in PREPARATIONS.get((file, index), ()):
@@ -113,7 +115,8 @@ def row_count(file: str) -> int:
 @pytest.mark.parametrize(
     ("file", "index"), [(file, index) for file in FILES for index in range(row_count(file))]
 )
-def test_recorded_answer(file: str, index: int) -> None:
-    row = replay(file)[index]
+@pytest.mark.parametrize("timings", [Timings(), UNPACED], ids=["paced", "unpaced"])
+def test_recorded_answer(file: str, index: int, timings: Timings) -> None:
+    row = replay(file, timings)[index]
 
     assert row.got == row.expected, row.name
