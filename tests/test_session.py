@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esploader.chips.registry import CHIPS
+from esploader.chips.registry import CHIPS, chip_by_name
 from esploader.errors import (
     CommandFailedError,
     EsploaderError,
@@ -19,10 +20,15 @@ from esploader.errors import (
 )
 from esploader.protocol import dialect
 from esploader.protocol.commands import (
+    ChangeBaudrate,
     Command,
+    FlashBegin,
+    FlashData,
     GetSecurityInfo,
+    ReadFlashSlow,
     ReadReg,
     RegisterWrite,
+    SpiAttach,
     SpiFlashMd5,
     SpiSetParams,
     WriteReg,
@@ -222,6 +228,60 @@ def test_random_reads_and_writes_agree_with_a_model(
                 expected.append(None)
         assert kind in {"read", "write"}
     assert session.execute_all(commands) == expected
+
+
+FLASH_SIZE = 0x4000
+SECTOR = 0x1000
+
+sectors = st.integers(0, FLASH_SIZE // SECTOR - 1)
+flash_operations = (
+    st.tuples(st.just("md5"), st.integers(0, FLASH_SIZE - 1), st.integers(1, 600))
+    | st.tuples(st.just("read"), st.integers(0, FLASH_SIZE - 64), st.integers(1, 64))
+    | st.tuples(st.just("write"), sectors, st.binary(min_size=4, max_size=600))
+    | st.tuples(st.just("erase"), sectors, st.just(0))
+    | st.tuples(st.just("attach"), st.just(0), st.just(0))
+    | st.tuples(st.just("rate"), st.sampled_from([115200, 460800]), st.just(0))
+)
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32s2", "esp32s3", "esp32c3"])
+@settings(max_examples=25, deadline=None)
+@given(st.lists(flash_operations, max_size=12))
+def test_random_flash_commands_agree_with_a_model(
+    chip: str, operations: list[tuple[str, int, int | bytes]]
+) -> None:
+    session, transport = session_on(f"sim://{chip}?state=download")
+    session.dialect = chip_by_name(chip).rom
+    session.execute(SpiAttach())
+    session.execute(SpiSetParams(total_size=4 << 20))
+    model = bytearray(b"\xff" * FLASH_SIZE)
+    for kind, where, what in operations:
+        if isinstance(what, bytes):
+            data = what + b"\xff" * (-len(what) % 4)
+            offset = where * SECTOR
+            session.execute(begin(offset, len(data), block_count=1))
+            session.execute(FlashData(sequence=0, data=data))
+            model[offset : offset + SECTOR] = data + b"\xff" * (SECTOR - len(data))
+        elif kind == "md5":
+            size = min(what, FLASH_SIZE - where)
+            digest = session.execute(SpiFlashMd5(offset=where, size=size))
+            assert digest == hashlib.md5(model[where : where + size]).digest()  # noqa: S324
+        elif kind == "read":
+            data = session.execute(ReadFlashSlow(offset=where, size=what))
+            assert data == model[where : where + what]
+        elif kind == "erase":
+            session.execute(begin(where * SECTOR, SECTOR, block_count=0))
+            model[where * SECTOR : (where + 1) * SECTOR] = b"\xff" * SECTOR
+        elif kind == "attach":
+            session.execute(SpiAttach())
+        else:
+            session.execute(ChangeBaudrate(new=where))
+            session.set_baudrate(where)
+            assert transport.baudrate == where
+
+
+def begin(offset: int, size: int, *, block_count: int) -> FlashBegin:
+    return FlashBegin(size=size, block_count=block_count, block_size=0x400, offset=offset)
 
 
 @pytest.mark.parametrize("seed", range(20))

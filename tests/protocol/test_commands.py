@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import operator
 import struct
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +16,18 @@ from esploader.errors import ProtocolError
 from esploader.protocol.commands import (
     ChangeBaudrate,
     Command,
+    EraseFlash,
+    EraseRegion,
     FlashBegin,
+    FlashData,
+    FlashDeflBegin,
+    FlashDeflData,
     FlashEnd,
     GetSecurityInfo,
+    MemBegin,
+    MemData,
+    MemEnd,
+    ReadFlash,
     ReadFlashSlow,
     ReadReg,
     RegisterWrite,
@@ -134,3 +146,100 @@ def test_timeouts_grow_with_the_work(offset: int, size: int) -> None:
     large = SpiFlashMd5(offset=offset, size=size + (1 << 20))
     assert small.timeout < large.timeout or size < 1 << 20
     assert WriteReg((RegisterWrite(0, 0, delay_us=5_000_000),)).timeout > 5
+
+
+blocks = st.binary(max_size=64)
+
+LAYOUTS: dict[type[Command[object]], tuple[st.SearchStrategy[Command[object]], str]] = {
+    Sync: (st.builds(Sync), "36s"),
+    ReadReg: (st.builds(ReadReg, words), "I"),
+    SpiSetParams: (
+        st.builds(
+            SpiSetParams,
+            total_size=words,
+            block_size=words,
+            sector_size=words,
+            page_size=words,
+            status_mask=words,
+        ),
+        "4xIIIII",
+    ),
+    SpiAttach: (st.builds(SpiAttach, words), "I4x"),
+    FlashBegin: (
+        st.builds(FlashBegin, size=words, block_count=words, block_size=words, offset=words),
+        "IIII",
+    ),
+    FlashDeflBegin: (
+        st.builds(FlashDeflBegin, size=words, block_count=words, block_size=words, offset=words),
+        "IIII",
+    ),
+    MemBegin: (
+        st.builds(MemBegin, size=words, block_count=words, block_size=words, address=words),
+        "IIII",
+    ),
+    ReadFlashSlow: (st.builds(ReadFlashSlow, offset=words, size=words), "II"),
+    SpiFlashMd5: (st.builds(SpiFlashMd5, offset=words, size=words), "II8x"),
+    ChangeBaudrate: (st.builds(ChangeBaudrate, new=words, old=words), "II"),
+    EraseRegion: (st.builds(EraseRegion, offset=words, size=words), "II"),
+    GetSecurityInfo: (st.builds(GetSecurityInfo), ""),
+    EraseFlash: (st.builds(EraseFlash), ""),
+}
+"""How to make each command whose body is its fields, and what the document says it looks like."""
+
+
+@pytest.mark.parametrize("command_class", LAYOUTS, ids=lambda value: value.__name__)
+@given(st.data())
+def test_bodies_hold_the_fields_in_the_documented_order(
+    command_class: type[Command[object]], data: st.DataObject
+) -> None:
+    strategy, layout = LAYOUTS[command_class]
+    command = data.draw(strategy)
+    values = struct.unpack("<" + layout, command.encode_body(ESP32_ROM))
+    fields = [
+        getattr(command, field.name)
+        for field in attrs.fields(command_class)  # type: ignore[arg-type]
+        if field.name not in {"work_time", "encrypt"}
+    ]
+    assert list(values) == (fields or list(values))
+    assert command.checksum == 0
+
+
+@given(st.sampled_from([FlashData, FlashDeflData, MemData]), words, blocks)
+def test_blocks_carry_their_size_their_number_and_a_checksum(
+    command_class: type[FlashData], sequence: int, data: bytes
+) -> None:
+    command = command_class(sequence=sequence, data=data)
+    assert command.encode_body(ROM) == struct.pack("<IIII", len(data), sequence, 0, 0) + data
+    assert command.checksum == functools.reduce(operator.xor, data, 0xEF)
+
+
+@given(words, st.booleans())
+def test_the_ends_say_whether_to_stay(entry: int, reboot: bool) -> None:  # noqa: FBT001
+    assert MemEnd(entry=entry).encode_body(ROM) == struct.pack("<II", entry == 0, entry)
+    assert FlashEnd(reboot=reboot).encode_body(ROM) == struct.pack("<I", not reboot)
+
+
+@given(words, words)
+def test_reading_flash_asks_for_one_packet_at_a_time(offset: int, size: int) -> None:
+    body = ReadFlash(offset=offset, size=size).encode_body(STUB)
+    assert body == struct.pack("<IIII", offset, size, 0x1000, 1)
+
+
+every_command = st.one_of(
+    *(strategy for strategy, _ in LAYOUTS.values()),
+    st.builds(FlashData, sequence=words, data=blocks),
+    st.builds(WriteReg, st.lists(st.builds(RegisterWrite, words, words)).map(tuple)),
+    st.builds(MemEnd, entry=words),
+    st.builds(FlashEnd, reboot=st.booleans()),
+)
+
+
+@given(every_command, st.sampled_from([ESP8266_ROM, ESP32_ROM, ROM, STUB]), st.binary(max_size=80))
+def test_any_response_is_a_result_or_a_protocol_error(
+    command: Command[object], spoken: Dialect, body: bytes
+) -> None:
+    try:
+        command.decode_result(Response(command.opcode, 0, body), spoken)
+    except ProtocolError:
+        return
+    assert command.timeout > 0
