@@ -9,7 +9,13 @@ import attrs
 
 from esploader.chips.model import Chip, Quirk
 from esploader.chips.security import SecurityInfo
-from esploader.errors import PlanError, UnsupportedError
+from esploader.errors import (
+    NoResponseError,
+    PlanError,
+    ProtocolError,
+    TransportError,
+    UnsupportedError,
+)
 from esploader.flash.inputs import (
     KEEP,
     FlashParameters,
@@ -58,6 +64,8 @@ if TYPE_CHECKING:
     from esploader.session import Session
 
 _JEDEC_ID_SIZE: Final = 3
+
+_STEADY_ATTEMPTS: Final = 3
 
 KEEP_PARAMETERS: Final = FlashParameters()
 """Leaves the header of the bootloader alone."""
@@ -228,7 +236,7 @@ class Device:
         pieces = read_pieces(inputs)
         if not force:
             check_suitability(pieces, self.chip, None if self.identity is None else self.revision)
-        size = None if self.is_in_secure_download_mode else self.flash_id().size
+        size = self._flash_size()
         if parameters.size == DETECT:
             name = KEEP if size is None else _name_of_size(self.chip, size)
             parameters = attrs.evolve(parameters, size=name)
@@ -356,7 +364,7 @@ class Device:
             reason = None
         self.link.use_stub(reason_against=reason)
         if self.session.dialect.flash_must_be_attached:
-            size = None if self.is_in_secure_download_mode else self.flash_id().size
+            size = self._flash_size()
             if size is not None and Opcode.SPI_SET_PARAMS in self.session.dialect.opcodes:
                 self.session.execute(SpiSetParams(total_size=size))
 
@@ -415,8 +423,20 @@ class Device:
     def _has_secure_boot(self) -> bool:
         return self.security_info is not None and self.security_info.secure_boot
 
+    def _flash_size(self) -> int | None:
+        """Return the bytes of flash, if that can be known, over whatever line."""
+        if self.is_in_secure_download_mode:
+            return None
+        for _ in range(_STEADY_ATTEMPTS - 1):
+            try:
+                return self.flash_id().size
+            except (NoResponseError, ProtocolError, TransportError):
+                self.link.revive(slower=False)
+                self._flash.forget()
+        return self.flash_id().size
+
     def _check_region(self, offset: int, size: int) -> None:
-        flash_size = None if self.is_in_secure_download_mode else self.flash_id().size
+        flash_size = self._flash_size()
         if offset < 0 or size <= 0:
             raise PlanError(f"{size} bytes at {offset} are no region of flash")
         if flash_size is not None and offset + size > flash_size:

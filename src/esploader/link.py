@@ -94,6 +94,12 @@ class Link:
                     raise
                 _log.warning("%s; trying again", exc)
                 self._listen()
+            except TransportError as exc:
+                if not attempts_left:
+                    raise
+                _log.warning("%s; trying again", exc)
+                self._reopen()
+                self._reach()
             else:
                 return
 
