@@ -203,6 +203,8 @@ class Session:
             EsploaderError: as :meth:`execute`.
         """
         commands = [ReadReg(address) for address in dict.fromkeys(addresses)]
+        if not commands:
+            return {}
         if self.dialect.receive_ring_size is None and self._bursts_work:
             values = self.execute_all(commands)
             if self._bursts_work:

@@ -67,6 +67,14 @@ def test_data_that_does_not_compress_is_sent_as_it_is(device: Device) -> None:
     assert result.sent == result.size
 
 
+def test_data_that_do_not_compress_change_nothing_for_the_next(device: Device) -> None:
+    noise = random.Random(1).randbytes(0x4000)  # noqa: S311 - data, not a secret
+    first, second = device.write_flash([(0, noise), (0x10000, bytes(0x8000))])
+    assert first.sent == first.size
+    assert second.sent < second.size // 10
+    assert flash_of(device, 0x10000, 0x8000) == bytes(0x8000)
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_compression_can_be_forced_and_forbidden(device: Device, *, compress: bool) -> None:
     image = firmware(20_000)
@@ -98,8 +106,17 @@ def test_sources_may_be_bytes_paths_and_files(device: Device, tmp_path: Path) ->
     path = tmp_path / "image.bin"
     path.write_bytes(b"from a path")
     device.write_flash(
-        [(0, b"bytes"), (0x1000, path), (0x2000, str(path)), (0x3000, io.BytesIO(b"a file"))]
+        [
+            (0, b"bytes"),
+            (0x1000, path),
+            (0x2000, str(path)),
+            (0x3000, io.BytesIO(b"a file")),
+            (0x4000, bytearray(b"changeable")),
+            (0x5000, memoryview(b"a view")),
+        ]
     )
+    assert flash_of(device, 0x4000, 10) == b"changeable"
+    assert flash_of(device, 0x5000, 6) == b"a view"
     assert flash_of(device, 0, 5) == b"bytes"
     assert flash_of(device, 0x1000, 11) == flash_of(device, 0x2000, 11) == b"from a path"
     assert flash_of(device, 0x3000, 6) == b"a file"
