@@ -1,0 +1,149 @@
+"""What we write, real esptool reads, and the reverse, on one served simulator per chip.
+
+Both programs run as processes of their own, one after the other on the same device, and
+upload or find the same stub: the one of the installed esptool.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from programs import Completed, esploader, run, served_chip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.peer
+
+CHIPS = ("esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3")
+# More than there are cores: each waits a good deal for the other end.
+WORKERS = 6
+
+KIB = 1024
+SECTOR = 4096
+
+SIZE = 64 * KIB - 100
+"""The last sector is not full: who reads only the file must not mind the rest."""
+
+OURS_AT = 0x1_F000
+"""The last sector before a block, so that no large erase fits."""
+
+THEIRS_AT = 0x4_0000
+
+ERASED = SECTOR
+"""Where within the first image a sector is erased."""
+
+NO_STUB = "--no-stub"
+
+OURS = esploader()
+THEIRS = (sys.executable, "-m", "esptool")
+
+
+def firmware(seed: int) -> bytes:
+    """Return bytes that compress to about 55 %, as code does."""
+    source = random.Random(seed)  # noqa: S311 - the same in every run
+    pieces = [
+        source.randbytes(17) + bytes((source.randrange(256),)) * 15 for _ in range(SIZE // 32 + 1)
+    ]
+    return b"".join(pieces)[:SIZE]
+
+
+@attrs.frozen
+class Exchange:
+    """What came of the work of both programs on one device."""
+
+    steps: dict[str, Completed]
+    files: dict[str, bytes]
+    left: bytes
+    """The flash in the end."""
+
+
+def exchange(chip: str, folder: Path, *options: str) -> Exchange:
+    """Have both programs write, read, verify and erase, in turn."""
+    from_us, from_them = folder / "from us", folder / "from them"
+    from_us.write_bytes(firmware(1))
+    from_them.write_bytes(firmware(2))
+    flash = folder / "flash"
+
+    def reading(offset: int, name: str) -> tuple[str, ...]:
+        return ("read-flash", hex(offset), hex(SIZE), str(folder / name))
+
+    commands = {
+        "we write": (OURS, ("write-flash", hex(OURS_AT), str(from_us))),
+        "they verify": (THEIRS, ("verify-flash", hex(OURS_AT), str(from_us))),
+        "they read": (THEIRS, reading(OURS_AT, "read by them")),
+        "they write": (THEIRS, ("write-flash", hex(THEIRS_AT), str(from_them))),
+        "we verify": (OURS, ("verify-flash", hex(THEIRS_AT), str(from_them))),
+        "we read": (OURS, reading(THEIRS_AT, "read by us")),
+        "we erase a region": (OURS, ("erase-region", hex(OURS_AT + ERASED), hex(SECTOR))),
+        "they read what is left": (THEIRS, reading(OURS_AT, "left after erasing")),
+    }
+    if NO_STUB not in options:
+        commands |= {
+            "we erase all": (OURS, ("erase-flash",)),
+            "they read nothing": (THEIRS, reading(THEIRS_AT, "left in the end")),
+        }
+    with served_chip(chip, "--tcp", "0", "--flash", str(flash)) as urls:
+        steps = {
+            name: run(*program, "--port", urls["tcp"], *options, *command)
+            for name, (program, command) in commands.items()
+        }
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path != flash}
+    return Exchange(steps, files, flash.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def exchanges(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[tuple[str, ...], Future[Exchange]]]:
+    """Start the work on every device; the slowest, without a stub, first."""
+    with ThreadPoolExecutor(WORKERS) as workers:
+        yield {
+            job: workers.submit(exchange, job[0], tmp_path_factory.mktemp(job[0]), *job[1:])
+            for job in (("esp32c3", NO_STUB), *((chip,) for chip in CHIPS))
+        }
+
+
+def check(result: Exchange) -> None:
+    """Hold what both said and read against what they were given."""
+    for name, step in result.steps.items():
+        assert step.exit_code == 0, name + step.stdout + step.stderr
+    verified = "Verification successful (digest matched)."
+    assert verified in result.steps["they verify"].stdout
+    assert verified in result.steps["we verify"].stdout
+    from_us = result.files["from us"]
+    assert result.files["read by them"] == from_us
+    assert result.files["read by us"] == result.files["from them"]
+    blank = b"\xff" * SECTOR
+    expected = from_us[:ERASED] + blank + from_us[ERASED + SECTOR :]
+    assert result.files["left after erasing"] == expected
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_each_reads_what_the_other_wrote(
+    chip: str, exchanges: dict[tuple[str, ...], Future[Exchange]]
+) -> None:
+    result = exchanges[chip,].result()
+
+    check(result)
+    # Nobody told us of a stub, and we found it; they went on with it.
+    assert "stub" not in result.steps["we write"].stderr
+    assert "already running" in result.steps["they verify"].stdout
+    assert result.files["left in the end"] == b"\xff" * SIZE
+    assert result.left.count(0xFF) == len(result.left)
+
+
+def test_each_reads_what_the_other_wrote_through_the_rom_loader(
+    exchanges: dict[tuple[str, ...], Future[Exchange]],
+) -> None:
+    result = exchanges["esp32c3", NO_STUB].result()
+
+    check(result)
+    assert result.left[THEIRS_AT : THEIRS_AT + SIZE] == result.files["from them"]
