@@ -424,7 +424,9 @@ def test_two_ends_and_a_non_frame_bring_it_back_unless_it_hangs(stream: bytes) -
     """
     bench = make_stub_bench()
     bench.exchange(stream)
+    # It may be erasing all of the flash.
+    bench.receive(silence=60.0)
     bench.transport.set_baudrate(bench.device.baudrate)
-    answers = b"".join(bench.exchange(b"\xc0" * (turn % 2) + SYNC) for turn in range(4))
+    answers = b"".join(bench.exchange(b"\xc0" * (turn % 2) + SYNC) for turn in range(8))
 
     assert STUB_SYNC_ANSWER in answers or bench.exchange(READ_MAGIC) == b""
