@@ -31,10 +31,10 @@ from esploader.flash.spi import (
     MAX_READ_SIZE,
     READ_ID,
     READ_SFDP,
-    READ_STATUS,
     FlashPort,
     SpiTransaction,
 )
+from esploader.flash.status import read_status, write_status
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.commands import (
     ALL_BITS,
@@ -205,15 +205,21 @@ class Device:
         Raises:
             UnsupportedError: there are not that many.
         """
-        if not 1 <= register_count <= len(READ_STATUS):
-            raise UnsupportedError(
-                f"reading {register_count} status registers", f"there are {len(READ_STATUS)}"
-            )
-        status = 0
-        for index, opcode in enumerate(READ_STATUS[:register_count]):
-            answer = self._flash.transact(SpiTransaction(opcode=opcode, input_size=1))
-            status |= answer[0] << (8 * index)
-        return status
+        return read_status(self._flash, register_count)
+
+    def write_flash_status(
+        self, value: int, register_count: int = 2, *, non_volatile: bool = False
+    ) -> int:
+        """Set the first ``register_count`` (1 to 3) status registers of the flash chip.
+
+        Returns what they hold then. Unless it is ``non_volatile`` that lasts until the flash
+        loses its power. A wrong value can lock the flash for good: see its data sheet.
+
+        Raises:
+            UnsupportedError: there are not that many, or the flash did not take the value.
+        """
+        clock = self.session.transport.clock
+        return write_status(self._flash, clock, value, register_count, non_volatile=non_volatile)
 
     def plan_write(
         self,
