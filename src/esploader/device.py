@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.chips.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
 from esploader.chips.model import Chip, Quirk
 from esploader.chips.security import SecurityInfo
 from esploader.errors import (
@@ -196,6 +197,19 @@ class Device:
                 opcode=READ_SFDP, address=offset, address_bits=24, dummy_bits=8, input_size=size
             )
         )
+
+    def flash_wiring(self) -> FlashWiring:
+        """Return how the device is set up to drive and to supply its flash.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+            TransportError: the port failed.
+        """
+        self._known_identity("reading the wiring of the flash")
+        addresses = wiring_addresses(self.chip)
+        # To read nothing would still send the writes that nobody waits for.
+        words = self.session.read_words(addresses) if addresses else {}
+        return flash_wiring_of(self.chip, words)
 
     def flash_status(self, register_count: int = 2) -> int:
         """Return the first ``register_count`` (1 to 3) status registers of the flash chip.

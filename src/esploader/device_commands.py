@@ -41,6 +41,8 @@ class Printer(Protocol):
 
 def _flash_id(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
     flash = device.flash_id()
+    wiring = device.flash_wiring()
+    kind, voltage = wiring.type, wiring.voltage
     size = None if flash.size is None else _size_name(flash.size)
     printer.line("Flash Memory Information:")
     printer.line("=========================")
@@ -50,6 +52,10 @@ def _flash_id(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]
         names = (flash.manufacturer_name, flash.device_name)
         printer.line(f"Flash chip: {' '.join(name for name in names if name)}")
     printer.line(f"Detected flash size: {size or 'Unknown'}")
+    if kind is not None:
+        printer.line(f"Flash type set in eFuse: {kind}")
+    if voltage is not None:
+        printer.line(f"Flash voltage set by {voltage.source.value}: {voltage}")
     return {
         "flash": {
             "manufacturer": flash.manufacturer,
@@ -57,6 +63,9 @@ def _flash_id(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]
             "device": flash.device,
             "device_name": flash.device_name,
             "size": flash.size,
+            "data_lines": None if kind is None else kind.value,
+            "millivolts": None if voltage is None else voltage.millivolts,
+            "voltage_source": None if voltage is None else voltage.source.name.lower(),
         }
     }
 

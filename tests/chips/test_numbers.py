@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TypedDict
 import pytest
 
 from esploader.chips import security
+from esploader.chips.model import BitField
 from esploader.chips.registry import CHIPS, chip_by_name
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
-    from esploader.chips.model import BitField, Chip
+    from esploader.chips.model import Chip
 
 FlashTable = dict[str, int]
 RegisterMask = tuple[str, str]
@@ -220,7 +221,15 @@ def test_efuse_fields_lie_in_efuse_blocks(chip: Chip) -> None:
         *chip.key_purposes,
     )
     identity = (chip.mac, chip.mac_oui_code, chip.unique_id, chip.minor_revision)
-    fields = (*(field.bits for field in chip.fields), *security, *identity, *chip.flash_pads)
+    supply = chip.flash_supply
+    wiring = (chip.octal_flash, None if supply is None else BitField(supply.efuse.decides))
+    fields = (
+        *(field.bits for field in chip.fields),
+        *security,
+        *identity,
+        *chip.flash_pads,
+        *wiring,
+    )
 
     for bits in fields:
         assert bits is None or set(bits.addresses) <= words
@@ -249,6 +258,16 @@ def test_the_boot_strap_is_one_of_the_straps(chip: Chip) -> None:
     assert chip.boot_strap.address == straps.address
     assert chip.boot_strap.width == 1
     assert straps.lsb <= chip.boot_strap.lsb < straps.lsb + straps.width
+
+
+@every_chip
+def test_the_strap_for_the_voltage_of_the_flash_is_another_one(chip: Chip) -> None:
+    if chip.flash_supply is not None:
+        strap = chip.flash_supply.strap
+
+        assert strap.address == chip.strapping.address
+        assert strap.width == 1
+        assert strap.lsb != chip.boot_strap.lsb
 
 
 @every_chip

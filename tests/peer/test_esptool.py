@@ -36,7 +36,8 @@ WORKERS = 2
 # What other tools look for in the output, as far as both programs print it.
 TOKEN = re.compile(
     r"Detecting chip type\.\.\. |Chip type: |Features: |Crystal frequency: |MAC: "
-    r"|Manufacturer: |Device: |Detected flash size: |Flags: 0x|  BLOCK_KEY|Chip ID: |API Version: "
+    r"|Manufacturer: |Device: |Detected flash size: |Flash type set in eFuse: "
+    r"|Flash voltage set by |Flags: 0x|  BLOCK_KEY|Chip ID: |API Version: "
     r"|Secure Boot: |Flash Encryption: |SPI Boot Crypt Count \(SPI_BOOT_CRYPT_CNT\): "
 )
 

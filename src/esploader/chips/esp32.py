@@ -15,6 +15,9 @@ Sources:
   esptool documentation, "Boot Mode Selection".
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
+* Supply of the flash: ESP-IDF, ``components/soc/esp32/include/soc/rtc_cntl_reg.h`` and
+  ``components/esp_hw_support/port/esp32/rtc_init.c``, ``rtc_vddsdio_get_config``;
+  ``components/bootloader_support``, ``bootloader_common_vddsdio_configure`` (1.9 V).
 * Layout of the argument of SPI_ATTACH: observed, see ``flash_pads``.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
@@ -33,10 +36,12 @@ from esploader.chips.model import (
     Crystal,
     EfuseBlock,
     Field,
+    FlashSupply,
     Label,
     Quirk,
     Region,
     SpiRegisters,
+    SupplyControl,
     When,
 )
 from esploader.protocol import dialect
@@ -44,6 +49,7 @@ from esploader.protocol import dialect
 _EFUSE: Final = 0x3FF5_A000
 _UART: Final = 0x3FF4_0000
 _GPIO_STRAP: Final = 0x3FF4_4038
+_SDIO_CONF: Final = 0x3FF4_8074
 _SYSCON_DATE: Final = 0x3FF6_607C
 
 
@@ -152,6 +158,22 @@ ESP32: Final = Chip(
         BitField(_block0(5, 10, 5)),
         BitField(_block0(5, 5, 5)),
         BitField(_block0(5, 0, 5)),
+    ),
+    octal_flash=None,
+    flash_supply=FlashSupply(
+        software=SupplyControl(
+            decides=Bits(_SDIO_CONF, 22, 1),
+            enabled=Bits(_SDIO_CONF, 31, 1),
+            tied_high=Bits(_SDIO_CONF, 23, 1),
+            raised=Bits(_SDIO_CONF, 29, 2),
+        ),
+        efuse=SupplyControl(
+            decides=_block0(4, 16, 1),
+            enabled=_block0(4, 14, 1),
+            tied_high=_block0(4, 15, 1),
+            raised=None,
+        ),
+        strap=Bits(_GPIO_STRAP, 5, 1),
     ),
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),
     uart_date_register=_UART + 0x78,

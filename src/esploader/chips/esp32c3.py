@@ -153,6 +153,8 @@ ESP32_C3: Final = Chip(
         addr_is_msb_aligned=False,
     ),
     flash_pads=(),
+    octal_flash=None,
+    flash_supply=None,
     uart_clock_divider=Bits(_UART + 0x14, 0, 12),
     uart_date_register=_UART + 0x7C,
     crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),

@@ -13,6 +13,8 @@ Sources:
   the end of ``drom``, which that map runs into the peripherals: ``ext_mem_defs.h`` there.
 * Straps: the same directory, ``boot_mode.h``; esptool documentation, "Boot Mode
   Selection".
+* Type and supply of the flash: the eFuses FLASH_TYPE and VDD_SPI_*; GPIO_STRAP_REG, the strap
+  of GPIO45; what esptool 5.6.0 prints for given bits.
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
 * Key purposes: ESP-IDF, ``components/efuse/esp32s2/include/esp_efuse_chip.h``.
@@ -33,10 +35,12 @@ from esploader.chips.model import (
     Crystal,
     EfuseBlock,
     Field,
+    FlashSupply,
     Label,
     Quirk,
     Region,
     SpiRegisters,
+    SupplyControl,
     When,
 )
 from esploader.protocol import dialect
@@ -175,6 +179,17 @@ ESP32_S2: Final = Chip(
         addr_is_msb_aligned=False,
     ),
     flash_pads=(),
+    octal_flash=BitField(_block0(4, 9, 1)),
+    flash_supply=FlashSupply(
+        software=None,
+        efuse=SupplyControl(
+            decides=_block0(2, 6, 1),
+            enabled=_block0(2, 4, 1),
+            tied_high=_block0(2, 5, 1),
+            raised=None,
+        ),
+        strap=Bits(_GPIO_STRAP, 4, 1),
+    ),
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),
     uart_date_register=_UART + 0x74,
     crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),

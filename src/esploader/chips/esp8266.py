@@ -103,6 +103,8 @@ ESP8266: Final = Chip(
         addr_is_msb_aligned=True,
     ),
     flash_pads=(),
+    octal_flash=None,
+    flash_supply=None,
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),
     uart_date_register=_UART + 0x78,
     crystal=Crystal(choices_mhz=(26, 40, 48), bounds_mhz=(33, 45), uart_clock_ratio=2),

@@ -227,6 +227,31 @@ class SpiRegisters:
 
 
 @attrs.frozen(kw_only=True)
+class SupplyControl:
+    """Bits with which software or eFuses decide on the voltage of the flash."""
+
+    decides: Bits
+    """Without it the others have no effect."""
+    enabled: Bits
+    """The flash is supplied at all."""
+    tied_high: Bits
+    """With 3.3 V from the supply of the chip; else with 1.8 V from the regulator."""
+    raised: Bits | None
+    """Not 0: the regulator gives 1.9 V instead of 1.8 V."""
+
+
+@attrs.frozen(kw_only=True)
+class FlashSupply:
+    """Who decides on the voltage of the flash: software, else the eFuses, else a strap."""
+
+    software: SupplyControl | None
+    """``None`` where no software is known to do that."""
+    efuse: SupplyControl
+    strap: Bits
+    """1 means 1.8 V, 0 means 3.3 V."""
+
+
+@attrs.frozen(kw_only=True)
 class Crystal:
     """The frequency of the crystal, or how to find it.
 
@@ -325,6 +350,10 @@ class Chip:
     flash_pads: tuple[BitField, ...]
     """The GPIOs of the flash as SPI_ATTACH takes them, most significant first: HD, CS, D,
     Q, CLK, each in 6 bits. Empty where the ROM looks them up by itself."""
+    octal_flash: BitField | None
+    """Set for a flash with 8 data lines; ``None`` where there is no such choice."""
+    flash_supply: FlashSupply | None
+    """``None`` where the chip does not decide on it."""
     uart_clock_divider: Bits
     uart_date_register: int
     """A harmless register, to write to when only the delay of WRITE_REG is wanted."""
