@@ -117,7 +117,7 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
     write.add_argument(
         "-u", "--no-compress", dest="compress", action="store_false", help="do not compress"
     )
-    write.add_argument("--force", action="store_true", help="whatever chip the images are for")
+    write.add_argument("--force", action="store_true", help="whatever speaks against it")
     write.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
     for short, name in (("-fm", "mode"), ("-ff", "freq"), ("-fs", "size")):
         write.add_argument(
@@ -134,10 +134,12 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
     read.add_argument("offset", type=_number, metavar="OFFSET")
     read.add_argument("size", type=_size, metavar="SIZE", help="bytes, 64k, 4M, or all")
     read.add_argument("output", metavar="FILE")
-    _add_command(commands, "erase-flash", "erase the whole flash", options)
+    erase_all = _add_command(commands, "erase-flash", "erase the whole flash", options)
     erase = _add_command(commands, "erase-region", "erase sectors of the flash", options)
     erase.add_argument("offset", type=_number, metavar="OFFSET")
     erase.add_argument("size", type=_number, metavar="SIZE")
+    for parser in (erase_all, erase):
+        parser.add_argument("--force", action="store_true", help="whatever speaks against it")
     status = _add_command(
         commands, "read-flash-status", "read the flash chip's status registers", options
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+import logging
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -16,6 +17,14 @@ from esploader.errors import (
     ProtocolError,
     TransportError,
     UnsupportedError,
+)
+from esploader.flash.guards import (
+    SecurityState,
+    check_erase,
+    check_write,
+    security_state,
+    security_state_addresses,
+    security_state_from_info,
 )
 from esploader.flash.inputs import (
     KEEP,
@@ -54,7 +63,7 @@ from esploader.protocol.opcodes import Opcode
 from esploader.transport import reset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self
 
@@ -63,6 +72,10 @@ if TYPE_CHECKING:
     from esploader.flash.job import Difference, RegionResult
     from esploader.link import Link
     from esploader.session import Session
+
+_log: Final = logging.getLogger(__name__)
+
+_ReadT = TypeVar("_ReadT")
 
 _JEDEC_ID_SIZE: Final = 3
 
@@ -240,22 +253,36 @@ class Device:
         inputs: Iterable[tuple[int, Source]],
         *,
         parameters: FlashParameters = KEEP_PARAMETERS,
+        erase_all: bool = False,
         force: bool = False,
     ) -> WritePlan:
         """Return what :meth:`write_flash` would do, after all checks, and do nothing.
 
         ``inputs`` are offsets and what goes there. ``parameters`` go into the header of
         the bootloader, if that is among them; ``detect`` as a size stands for the size of
-        the flash that is there. ``force`` leaves out the check that images are made for
-        this chip and revision.
+        the flash that is there. ``erase_all`` says that the whole flash is erased first.
+
+        ``force`` leaves out the checks that the bootloader is intact and made for this
+        chip and revision, and that secure boot and flash encryption let the device boot
+        with what is written. With secure boot on, the header of the bootloader is never
+        changed: that would break its signature.
 
         Raises:
             PlanError: it cannot be done.
             UnsupportedError: the chip does not know one of the parameters.
         """
         pieces = read_pieces(inputs)
+        security = self._security_state()
         if not force:
             check_suitability(pieces, self.chip, None if self.identity is None else self.revision)
+            check_write(pieces, security)
+            if erase_all:
+                check_erase(security)
+        if security.flash_encryption:
+            _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
+        if security.secure_boot and parameters != KEEP_PARAMETERS:
+            _log.warning("the flash parameters were not changed: secure boot is on")
+            parameters = KEEP_PARAMETERS
         size = self._flash_size()
         if parameters.size == DETECT:
             name = KEEP if size is None else _name_of_size(self.chip, size)
@@ -288,10 +315,10 @@ class Device:
             raise UnsupportedError(
                 "writing flash", "in Secure Download Mode what was written cannot be checked"
             )
-        plan = self.plan_write(inputs, parameters=parameters, force=force)
+        plan = self.plan_write(inputs, parameters=parameters, erase_all=erase_all, force=force)
         self.prepare_flash()
         if erase_all:
-            self.erase_flash()
+            self.session.execute(EraseFlash())
         return write_plan(
             self.link, plan, skip=skip and not erase_all, compress=compress, on_progress=on_progress
         )
@@ -336,21 +363,25 @@ class Device:
         self.prepare_flash()
         return self.session.execute(SpiFlashMd5(offset=offset, size=size))
 
-    def erase_flash(self) -> None:
+    def erase_flash(self, *, force: bool = False) -> None:
         """Erase the whole flash.
 
         Raises:
+            PlanError: secure boot or flash encryption is on, and it is not forced.
             UnsupportedError: the ROM loader cannot do this, and no stub can be had.
             CommandError: the loader failed.
         """
+        if not force:
+            check_erase(self._security_state())
         self.prepare_flash()
         self.session.execute(EraseFlash())
 
-    def erase_region(self, offset: int, size: int) -> None:
+    def erase_region(self, offset: int, size: int, *, force: bool = False) -> None:
         """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
 
         Raises:
-            PlanError: they are not, or the region lies outside the flash.
+            PlanError: they are not, the region lies outside the flash, or secure boot or
+                flash encryption is on, and it is not forced.
             CommandError: the loader failed.
         """
         if offset % SECTOR_SIZE or size % SECTOR_SIZE:
@@ -358,6 +389,8 @@ class Device:
                 f"{size:#x} bytes at {offset:#x} are no whole sectors of {SECTOR_SIZE:#x} bytes"
             )
         self._check_region(offset, size)
+        if not force:
+            check_erase(self._security_state())
         self.prepare_flash()
         if Opcode.ERASE_REGION in self.session.dialect.opcodes:
             self.session.execute(EraseRegion(offset=offset, size=size))
@@ -443,17 +476,30 @@ class Device:
     def _has_secure_boot(self) -> bool:
         return self.security_info is not None and self.security_info.secure_boot
 
+    def _security_state(self) -> SecurityState:
+        info = self.security_info
+        if info is not None and info.secure_download_mode:
+            return security_state_from_info(info)
+        addresses = security_state_addresses(self.chip)
+        # To read nothing would still send the writes that nobody waits for.
+        words = self._steadily(lambda: self.session.read_words(addresses)) if addresses else {}
+        return security_state(self.chip, words, self.revision)
+
     def _flash_size(self) -> int | None:
-        """Return the bytes of flash, if that can be known, over whatever line."""
+        """Return the bytes of flash, if that can be known."""
         if self.is_in_secure_download_mode:
             return None
+        return self._steadily(lambda: self.flash_id().size)
+
+    def _steadily(self, read: Callable[[], _ReadT]) -> _ReadT:
+        """Return what ``read`` returns, over whatever line."""
         for _ in range(_STEADY_ATTEMPTS - 1):
             try:
-                return self.flash_id().size
+                return read()
             except (NoResponseError, ProtocolError, TransportError):
                 self.link.revive(slower=False)
                 self._flash.forget()
-        return self.flash_id().size
+        return read()
 
     def _check_region(self, offset: int, size: int) -> None:
         flash_size = self._flash_size()

@@ -133,7 +133,12 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
     )
     inputs = arguments.inputs
     if arguments.dry_run:
-        plan = device.plan_write(inputs, parameters=parameters, force=arguments.force)
+        plan = device.plan_write(
+            inputs,
+            parameters=parameters,
+            erase_all=arguments.erase_all,
+            force=arguments.force,
+        )
         printer.line("Would write, in whole sectors:")
         printer.line(str(plan))
         regions: list[Json] = [
@@ -217,10 +222,10 @@ def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dic
     raise VerifyError(differences[0].start, size)
 
 
-def _erase_flash(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
+def _erase_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     clock = device.session.transport.clock
     start = clock.now()
-    device.erase_flash()
+    device.erase_flash(force=arguments.force)
     seconds = clock.now() - start
     printer.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
     return {"erased": {"seconds": round(seconds, 3)}}
@@ -229,7 +234,7 @@ def _erase_flash(device: Device, _: Namespace, printer: Printer) -> dict[str, Js
 def _erase_region(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     clock = device.session.transport.clock
     start = clock.now()
-    device.erase_region(arguments.offset, arguments.size)
+    device.erase_region(arguments.offset, arguments.size, force=arguments.force)
     seconds = clock.now() - start
     printer.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
     return {

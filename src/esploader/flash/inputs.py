@@ -28,6 +28,9 @@ Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | B
 MAX_SOURCE_SIZE: Final = 256 * 1024 * 1024
 """No flash is larger, in bytes: a device file must not be read for ever."""
 
+_MADE_FOR_OTHERS: Final = {Suitability.WRONG_CHIP, Suitability.WRONG_REVISION}
+_UNSUITABLE_BOOTLOADERS: Final = {*_MADE_FOR_OTHERS, Suitability.INVALID}
+
 KEEP: Final = "keep"
 """What leaves a flash parameter of an image as it is."""
 
@@ -103,16 +106,22 @@ def _named(value: str) -> str | None:
 
 
 def check_suitability(pieces: Iterable[Piece], chip: Chip, revision: Revision | None) -> None:
-    """Refuse a bootloader for another chip or revision; remark on other images.
+    """Refuse a bootloader that cannot run on this device; remark on other images.
+
+    The bootloader is what is at its offset, alone or within a larger piece.
 
     Raises:
-        PlanError: what is at the offset of the bootloader cannot run on this device.
+        PlanError: it is for another chip or revision, or it is damaged.
     """
-    wrong = {Suitability.WRONG_CHIP, Suitability.WRONG_REVISION}
     for piece in pieces:
-        verdict = check_image(piece.data, chip, revision)
-        if verdict.suitability not in wrong:
-            continue
-        if piece.offset == chip.bootloader_offset:
-            raise PlanError(f"the image for {piece.offset:#x} cannot run here: {verdict.reason}")
-        _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
+        inside = chip.bootloader_offset - piece.offset
+        if 0 <= inside < len(piece.data):
+            verdict = check_image(piece.data[inside:], chip, revision)
+            if verdict.suitability in _UNSUITABLE_BOOTLOADERS:
+                raise PlanError(
+                    f"the image for {chip.bootloader_offset:#x} cannot run here: {verdict.reason}"
+                )
+        if inside != 0:
+            verdict = check_image(piece.data, chip, revision)
+            if verdict.suitability in _MADE_FOR_OTHERS:
+                _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)

@@ -1,0 +1,133 @@
+"""What secure boot and flash encryption forbid: checks before anything is erased.
+
+Pure functions. The layer above reads the registers that :func:`security_state_addresses`
+lists, all in one burst, and hands their words to :func:`security_state`.
+
+Sources: ESP-IDF, "Secure Boot", "Secure Boot V2" and "Flash Encryption" for each chip, and
+``components/efuse/*/esp_efuse_table.csv``. From which offset on the ESP32 lets its
+bootloader alone, and what is refused in which state, was read off what esptool 5.6.0 does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.chips.identity import Revision
+from esploader.errors import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from esploader.chips.model import BitField, Chip
+    from esploader.chips.security import SecurityInfo
+    from esploader.flash.plan import Piece
+
+SECURE_BOOT_V1_END: Final = 0x8000
+"""In front of this offset are the bootloader and its digest, which Secure Boot V1 checks."""
+
+_SECURE_BOOT_V2_SINCE: Final = Revision(3, 0)
+"""Of a chip that has Secure Boot V1, too: earlier revisions do not know V2."""
+
+
+@attrs.frozen(kw_only=True)
+class SecurityState:
+    """What a device demands of the content of its flash."""
+
+    secure_boot_v1: bool
+    """The ROM boots only the bootloader whose digest was burnt in with the device's key."""
+
+    secure_boot_v2: bool
+    """The ROM boots only a signed bootloader."""
+
+    flash_encryption: bool
+    """What is in the flash is decrypted as it is read."""
+
+    encrypts_downloads: bool
+    """The loader can encrypt what it writes, as far as is known."""
+
+    @property
+    def secure_boot(self) -> bool:
+        """The ROM does not boot just any bootloader."""
+        return self.secure_boot_v1 or self.secure_boot_v2
+
+
+def security_state_addresses(chip: Chip) -> tuple[int, ...]:
+    """Return the registers that :func:`security_state` needs, each once; maybe none."""
+    fields = (
+        chip.secure_boot_v1,
+        chip.secure_boot_v2,
+        chip.flash_crypt_count,
+        chip.manual_encrypt_disabled,
+    )
+    return tuple(sorted({word for bits in fields if bits is not None for word in bits.addresses}))
+
+
+def security_state(
+    chip: Chip, words: Mapping[int, int], revision: Revision | None
+) -> SecurityState:
+    """Return what ``words`` say about the device of that revision they were read from.
+
+    ``words`` holds at least the registers of :func:`security_state_addresses`.
+    """
+    knows_v2 = chip.secure_boot_v1 is None or (
+        revision is not None and revision >= _SECURE_BOOT_V2_SINCE
+    )
+    return SecurityState(
+        secure_boot_v1=_value(chip.secure_boot_v1, words) != 0,
+        secure_boot_v2=knows_v2 and _value(chip.secure_boot_v2, words) != 0,
+        flash_encryption=_value(chip.flash_crypt_count, words).bit_count() % 2 == 1,
+        encrypts_downloads=chip.manual_encrypt_disabled is not None
+        and chip.manual_encrypt_disabled.extract(words) == 0,
+    )
+
+
+def security_state_from_info(info: SecurityInfo) -> SecurityState:
+    """Return what GET_SECURITY_INFO tells where no register can be read.
+
+    Whether the loader can encrypt is not part of that; it counts as if it could not. The
+    chips that know the command have no Secure Boot V1.
+    """
+    return SecurityState(
+        secure_boot_v1=False,
+        secure_boot_v2=info.secure_boot,
+        flash_encryption=info.flash_encryption,
+        encrypts_downloads=False,
+    )
+
+
+def check_write(pieces: Iterable[Piece], state: SecurityState) -> None:
+    """Refuse to write ``pieces``, as they are, where the device could not boot after that.
+
+    Raises:
+        PlanError: a piece reaches into a bootloader under Secure Boot V1, or flash is
+            encrypted and the loader does not encrypt.
+    """
+    if state.flash_encryption and not state.encrypts_downloads:
+        raise PlanError(
+            "flash encryption is on and the loader may not encrypt: the device would decrypt, "
+            "and so destroy, whatever is not encrypted already"
+        )
+    for piece in pieces:
+        if state.secure_boot_v1 and piece.offset < SECURE_BOOT_V1_END:
+            raise PlanError(
+                f"Secure Boot V1 is on: writing at {piece.offset:#x}, in front of "
+                f"{SECURE_BOOT_V1_END:#x}, would replace the only bootloader it accepts"
+            )
+
+
+def check_erase(state: SecurityState) -> None:
+    """Refuse to erase flash whose content the device insists on.
+
+    Raises:
+        PlanError: secure boot or flash encryption is on.
+    """
+    reasons = {"secure boot": state.secure_boot, "flash encryption": state.flash_encryption}
+    active = " and ".join(name for name, is_on in reasons.items() if is_on)
+    if active:
+        raise PlanError(f"{active} is on: a device whose flash was erased may never boot again")
+
+
+def _value(bits: BitField | None, words: Mapping[int, int]) -> int:
+    return 0 if bits is None else bits.extract(words)

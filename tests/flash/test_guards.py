@@ -1,0 +1,294 @@
+"""What would leave a device that never boots again is refused before anything is erased."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from esploader import connect
+from esploader.chips.esp32 import ESP32
+from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32s2 import ESP32_S2
+from esploader.chips.esp32s3 import ESP32_S3
+from esploader.chips.esp8266 import ESP8266
+from esploader.chips.identity import Revision
+from esploader.chips.registry import CHIPS
+from esploader.errors import PlanError
+from esploader.flash.guards import SecurityState, security_state, security_state_addresses
+from esploader.flash.inputs import FlashParameters
+from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from images import small_image
+from stub_files import stub_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from esploader.chips.model import Chip
+    from esploader.device import Device
+
+Connect: TypeAlias = "Callable[..., Device]"
+
+REVISION_3 = (3, 0)
+APP_OFFSET = 0x1_0000
+OLD = b"what was there before"
+
+SECURED = [
+    pytest.param(ESP32, {"secure_boot_v1": 1}, "secure boot is on", id="esp32-secure-boot-v1"),
+    pytest.param(ESP32, {"secure_boot_v2": 1}, "secure boot is on", id="esp32-secure-boot-v2"),
+    pytest.param(ESP32, {"flash_crypt_count": 1}, "flash encryption is on", id="esp32-encryption"),
+    pytest.param(
+        ESP32,
+        {"secure_boot_v2": 1, "flash_crypt_count": 0x7F},
+        "secure boot and flash encryption is on",
+        id="esp32-both",
+    ),
+    *(
+        pytest.param(chip, {name: value}, reason, id=f"{chip.key}-{name}")
+        for chip in (ESP32_S2, ESP32_S3, ESP32_C3)
+        for name, value, reason in (
+            ("secure_boot_v2", 1, "secure boot is on"),
+            ("flash_crypt_count", 0b111, "flash encryption is on"),
+        )
+    ),
+]
+"""Chip, eFuses, and the beginning of the reason against erasing."""
+
+ENCRYPTING_ONLY_AT_BOOT = [
+    pytest.param(chip, {"flash_crypt_count": 1, "manual_encrypt_disabled": 1}, id=chip.key)
+    for chip in (ESP32, ESP32_S2, ESP32_S3, ESP32_C3)
+]
+
+
+@pytest.fixture(name="connect_to")
+def _connect_to(tmp_path: Path) -> Iterator[Connect]:
+    """Connect to simulated devices with given eFuses, whose flash holds something."""
+    devices: list[Device] = []
+
+    def connect_to(
+        chip: Chip, efuses: dict[str, int] | None = None, *, has_stub: bool = True
+    ) -> Device:
+        revision = REVISION_3 if chip is ESP32 else None
+        config = DeviceConfig(chip=chip, revision=revision, efuses=efuses or {})
+        transport = SimulatedTransport(SimulatedDevice(config))
+        for offset in (0, chip.bootloader_offset, APP_OFFSET):
+            transport.device.nor.program(offset, OLD)
+        device = connect(transport, stub=stub_directory(tmp_path) if has_stub else False)
+        devices.append(device)
+        return device
+
+    yield connect_to
+    for device in devices:
+        device.close()
+
+
+def simulated(device: Device) -> SimulatedDevice:
+    transport = device.session.transport
+    assert isinstance(transport, SimulatedTransport)
+    return transport.device
+
+
+def flash_of(device: Device, offset: int, size: int) -> bytes:
+    return bytes(simulated(device).nor.read(offset, size))
+
+
+def assert_untouched(device: Device) -> None:
+    assert not simulated(device).nor.erase_counts
+    for offset in (0, device.chip.bootloader_offset, APP_OFFSET):
+        assert flash_of(device, offset, len(OLD)) == OLD
+
+
+@pytest.mark.parametrize(("chip", "efuses", "reason"), SECURED)
+def test_erasing_a_secured_device_is_refused(
+    connect_to: Connect, chip: Chip, efuses: dict[str, int], reason: str
+) -> None:
+    device = connect_to(chip, efuses)
+    with pytest.raises(PlanError, match=f"^{reason}"):
+        device.erase_flash()
+    with pytest.raises(PlanError, match=f"^{reason}"):
+        device.erase_region(APP_OFFSET, 0x1000)
+    with pytest.raises(PlanError, match=f"^{reason}"):
+        device.plan_write([(APP_OFFSET, b"new")], erase_all=True)
+    with pytest.raises(PlanError, match=f"^{reason}"):
+        device.write_flash([(APP_OFFSET, b"new")], erase_all=True)
+    assert_untouched(device)
+
+
+@pytest.mark.parametrize(("chip", "efuses", "reason"), SECURED)
+def test_force_erases_a_secured_device(
+    connect_to: Connect, chip: Chip, efuses: dict[str, int], reason: str
+) -> None:
+    assert reason
+    # Secure boot keeps some chips from starting a stub, and their ROM cannot erase it all.
+    device = connect_to(chip, efuses, has_stub=False)
+    device.erase_region(APP_OFFSET, 0x1000, force=True)
+    assert flash_of(device, APP_OFFSET, len(OLD)) == b"\xff" * len(OLD)
+    assert flash_of(device, 0, len(OLD)) == OLD
+
+
+def test_force_erases_the_whole_of_a_secured_flash(connect_to: Connect) -> None:
+    device = connect_to(ESP32, {"secure_boot_v1": 1, "flash_crypt_count": 1})
+    device.erase_flash(force=True)
+    assert flash_of(device, 0, len(OLD)) == b"\xff" * len(OLD)
+    device.write_flash([(APP_OFFSET, b"first")])
+    device.write_flash([(0x2_0000, b"second")], erase_all=True, force=True)
+    assert flash_of(device, APP_OFFSET, 5) == b"\xff" * 5
+    assert flash_of(device, 0x2_0000, 6) == b"second"
+
+
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+def test_a_device_without_security_may_be_erased_and_written(
+    connect_to: Connect, chip: Chip, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = connect_to(chip)
+    device.write_flash([(chip.bootloader_offset, small_image(chip))])
+    device.erase_region(APP_OFFSET, 0x1000)
+    device.erase_flash()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("offset", [0, 0x1000, 0x7000, 0x7FFF])
+def test_secure_boot_v1_keeps_its_bootloader(connect_to: Connect, offset: int) -> None:
+    device = connect_to(ESP32, {"secure_boot_v1": 1})
+    with pytest.raises(PlanError, match=f"^Secure Boot V1 is on: writing at {offset:#x}"):
+        device.write_flash([(APP_OFFSET, b"new"), (offset, b"!")])
+    assert_untouched(device)
+    device.write_flash([(offset, b"!")], force=True)
+    assert flash_of(device, offset, 1) == b"!"
+
+
+def test_secure_boot_v1_lets_the_rest_be_written(connect_to: Connect) -> None:
+    device = connect_to(ESP32, {"secure_boot_v1": 1})
+    device.write_flash([(0x8000, b"table"), (APP_OFFSET, b"new")])
+    assert flash_of(device, 0x8000, 5) == b"table"
+
+
+def test_secure_boot_v2_lets_a_signed_bootloader_be_replaced(connect_to: Connect) -> None:
+    device = connect_to(ESP32, {"secure_boot_v2": 1})
+    image = small_image(ESP32)
+    device.write_flash([(0x1000, image)])
+    assert flash_of(device, 0x1000, len(image)) == image
+
+
+@pytest.mark.parametrize(("chip", "efuses"), ENCRYPTING_ONLY_AT_BOOT)
+def test_plain_data_are_refused_where_the_loader_may_not_encrypt(
+    connect_to: Connect, chip: Chip, efuses: dict[str, int]
+) -> None:
+    device = connect_to(chip, efuses)
+    with pytest.raises(PlanError, match=r"^flash encryption is on and the loader may not"):
+        device.write_flash([(APP_OFFSET, b"new")])
+    assert_untouched(device)
+    device.write_flash([(APP_OFFSET, b"new")], force=True)
+    assert flash_of(device, APP_OFFSET, 3) == b"new"
+
+
+@pytest.mark.parametrize("count", [0b000, 0b011, 0b101, 0b110])
+def test_encryption_is_off_again_with_an_even_number_of_bits(
+    connect_to: Connect, count: int
+) -> None:
+    device = connect_to(ESP32_C3, {"flash_crypt_count": count, "manual_encrypt_disabled": 1})
+    device.write_flash([(APP_OFFSET, b"new")])
+    device.erase_flash()
+
+
+def test_writing_to_encrypted_flash_says_that_it_writes_as_it_is(
+    connect_to: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = connect_to(ESP32_C3, {"flash_crypt_count": 1})
+    device.write_flash([(APP_OFFSET, b"new")])
+    assert [record.getMessage() for record in caplog.records] == [
+        "flash encryption is on: inputs are written as they are, unencrypted"
+    ]
+
+
+def test_the_header_of_a_signed_bootloader_is_left_alone(
+    connect_to: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    parameters = FlashParameters(mode="dio", size="detect")
+    image = small_image(ESP32_S3)
+    plan = connect_to(ESP32_S3).plan_write([(0, image)], parameters=parameters)
+    assert plan.regions[0].data[: len(image)] != image
+    for force in (False, True):
+        caplog.clear()
+        device = connect_to(ESP32_S3, {"secure_boot_v2": 1})
+        plan = device.plan_write([(0, image)], parameters=parameters, force=force)
+        assert plan.regions[0].data[: len(image)] == image
+        assert "secure boot is on" in caplog.text
+
+
+def damaged(image: bytes) -> bytes:
+    return image[:60] + bytes((image[60] ^ 1,)) + image[61:]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [damaged, lambda image: image[:-1], lambda image: image[:100], lambda image: image[:1]],
+    ids=["damaged", "digest cut off", "cut off in a segment", "cut off in the header"],
+)
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+def test_a_damaged_bootloader_is_refused(
+    connect_to: Connect, chip: Chip, spoil: Callable[[bytes], bytes]
+) -> None:
+    device = connect_to(chip)
+    offset = chip.bootloader_offset
+    image = spoil(small_image(chip))
+    with pytest.raises(PlanError, match=f"^the image for {offset:#x} cannot run here"):
+        device.write_flash([(APP_OFFSET, b"new"), (offset, image)])
+    assert_untouched(device)
+    device.write_flash([(offset, image)], force=True)
+    assert flash_of(device, offset, len(image)) == image
+
+
+def test_a_bootloader_within_a_larger_input_is_looked_at_too(connect_to: Connect) -> None:
+    device = connect_to(ESP32)
+    for image in (small_image(ESP32_S3), damaged(small_image(ESP32))):
+        with pytest.raises(PlanError, match=r"^the image for 0x1000 cannot run here"):
+            device.write_flash([(0, b"\xff" * 0x1000 + image)])
+    assert_untouched(device)
+    device.write_flash([(0, b"\xff" * 0x1000 + small_image(ESP32))])
+
+
+def test_another_image_than_the_bootloader_may_be_damaged_or_for_another_chip(
+    connect_to: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = connect_to(ESP32_C3)
+    device.write_flash([(APP_OFFSET, damaged(small_image(ESP32_C3)))])
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        device.write_flash([(APP_OFFSET, small_image(ESP32_S3))])
+    assert "the image for 0x10000 cannot run here: it is for ESP32-S3" in caplog.text
+
+
+def test_in_secure_download_mode_the_loader_tells_the_state(connect_to: Connect) -> None:
+    secured = connect_to(ESP32_C3, {"secure_download": 1, "flash_crypt_count": 1})
+    with pytest.raises(PlanError, match=r"^flash encryption is on: a device"):
+        secured.erase_region(APP_OFFSET, 0x1000)
+    with pytest.raises(PlanError, match=r"^flash encryption is on and the loader may not"):
+        secured.plan_write([(APP_OFFSET, b"new")])
+    assert_untouched(secured)
+    connect_to(ESP32_C3, {"secure_download": 1}, has_stub=False).erase_region(APP_OFFSET, 0x1000)
+
+
+@pytest.mark.parametrize(
+    ("revision", "has_effect"),
+    [(None, False), (Revision(1, 0), False), (Revision(3, 0), True), (Revision(3, 1), True)],
+)
+def test_an_esp32_knows_secure_boot_v2_from_revision_3_on(
+    revision: Revision | None, *, has_effect: bool
+) -> None:
+    assert ESP32.secure_boot_v2 is not None
+    words = dict.fromkeys(security_state_addresses(ESP32), 0)
+    words |= ESP32.secure_boot_v2.insert(1, words)
+    assert security_state(ESP32, words, revision).secure_boot is has_effect
+
+
+def test_an_esp8266_has_nothing_to_ask_for() -> None:
+    assert security_state_addresses(ESP8266) == ()
+    assert security_state(ESP8266, {}, None) == SecurityState(
+        secure_boot_v1=False,
+        secure_boot_v2=False,
+        flash_encryption=False,
+        encrypts_downloads=False,
+    )
