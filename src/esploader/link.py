@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
     from esploader.download_mode import Before
     from esploader.session import Session
-    from esploader.stub import StubImage
+    from esploader.stub import MemorySegment, StubImage
     from esploader.transport.base import Transport
     from esploader.transport.reset import ResetSequence
 
@@ -98,8 +98,7 @@ class Link:
                 if not attempts_left:
                     raise
                 _log.warning("%s; trying again", exc)
-                self._reopen()
-                self._reach()
+                self._return()
             else:
                 return
 
@@ -143,6 +142,16 @@ class Link:
         location = None if isinstance(self.stub_source, bool) else self.stub_source
         return find_stub(self.chip, location)
 
+    def occupied_memory(self) -> tuple[MemorySegment, ...]:
+        """Return where the stub is that runs now; nothing for a ROM loader.
+
+        Raises:
+            StubError: one that was found running is not to be had as a file.
+        """
+        if self.session.dialect is not dialect.STUB:
+            return ()
+        return (self.stub or self._usable_stub(None)).segments
+
     def revive(self, *, slower: bool) -> None:
         """Have the loader listen again: by SYNC, else by a reset, on a new port if need be.
 
@@ -155,8 +164,7 @@ class Link:
         try:
             self._listen()
         except TransportError:
-            self._reopen()
-            self._reach()
+            self._return()
         self.settle()
 
     def _listen(self) -> None:
@@ -182,22 +190,27 @@ class Link:
     def _recognise(self, sync_value: int) -> None:
         self.session.dialect = dialect.STUB if sync_value == SYNC_VALUE_OF_STUB else self.chip.rom
 
-    def _reopen(self) -> None:
-        """Open the port again; it may take a moment to come back."""
+    def _return(self) -> None:
+        """Open the port again and reach the loader; both may take a moment to come back.
+
+        Raises:
+            TransportError: the port has not come back.
+            ConnectError: the port has, and no loader answers.
+        """
         clock = self.session.transport.clock
-        if self.reopen is None:
-            clock.sleep(_REOPEN_INTERVAL)
-            return
-        self.session.transport.close()
-        for _ in range(_REOPEN_ATTEMPTS - 1):
+        for attempts_left in reversed(range(_REOPEN_ATTEMPTS)):
             try:
-                self.session.transport = self.reopen()
+                if self.reopen is not None:
+                    self.session.transport.close()
+                    self.session.transport = self.reopen()
+                self._reach()
             except TransportError as exc:
+                if not attempts_left:
+                    raise
                 _log.debug("%s", exc)
                 clock.sleep(_REOPEN_INTERVAL)
             else:
                 return
-        self.session.transport = self.reopen()
 
     def _set_rate(self) -> None:
         transport = self.session.transport

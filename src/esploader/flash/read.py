@@ -111,7 +111,9 @@ class RegionReader:
             received = Piece(region.next_offset, bytes(region.received))
             if received.data and holds(self._loader.session, received):
                 prefix = received.data
-        except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
+        except TransportError as exc:
+            raise FlashError(region.next_offset, region.done, region.size, str(exc)) from exc
+        except (CommandError, ProtocolError, ConnectError) as exc:
             # The next attempt to read fails, and is counted.
             _log.warning("%s", exc)
         self._on_progress(Restarted(offset=region.next_offset + len(prefix), reason=str(error)))

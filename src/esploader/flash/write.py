@@ -184,20 +184,22 @@ class RegionWriter:
         self.restarts += 1
         attempt.fail(str(exc))
         if attempt.failures > MAX_FAILURES or attempt.failures_in_place > MAX_FAILURES_IN_PLACE:
-            raise FlashError(
-                attempt.rest.offset,
-                self.done + attempt.in_place,
-                len(self._region.data),
-                attempt.reason,
-            ) from exc
+            raise self._given_up(attempt, attempt.reason) from exc
         _log.warning("%s; finding out what is in place", exc)
+
+    def _given_up(self, attempt: _Attempt, reason: str) -> FlashError:
+        done = self.done + attempt.in_place
+        return FlashError(attempt.rest.offset, done, len(self._region.data), reason)
 
     def _find_restart(self, attempt: _Attempt) -> None:
         """Have the loader listen again and ask it what it holds."""
         slower = (
             attempt.failures_in_place % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
         )
-        self._loader.revive(slower=slower)
+        try:
+            self._loader.revive(slower=slower)
+        except TransportError as exc:
+            raise self._given_up(attempt, str(exc)) from exc
         found = count_right_sectors(self._loader.session, attempt.rest) * SECTOR_SIZE
         if found:
             attempt.succeed(found)
