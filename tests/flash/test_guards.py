@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from esploader import connect
+from esploader.arguments import build_parser
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s2 import ESP32_S2
@@ -15,6 +16,7 @@ from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.chips.identity import Revision
 from esploader.chips.registry import CHIPS
+from esploader.device_commands import COMMANDS
 from esploader.errors import PlanError
 from esploader.flash.guards import SecurityState, security_state, security_state_addresses
 from esploader.flash.inputs import FlashParameters
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model import Chip
     from esploader.device import Device
+    from esploader.progress import ProgressEvent
 
 Connect: TypeAlias = "Callable[..., Device]"
 
@@ -292,3 +295,47 @@ def test_an_esp8266_has_nothing_to_ask_for() -> None:
         flash_encryption=False,
         encrypts_downloads=False,
     )
+
+
+class Silent:
+    """Prints nothing."""
+
+    def line(self, text: str = "") -> None:
+        """Print nothing."""
+
+    def labelled(self, label: str, text: str) -> None:
+        """Print nothing."""
+
+    def note(self, text: str) -> None:
+        """Print nothing."""
+
+    def progress(self, event: ProgressEvent) -> None:
+        """Draw nothing."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["erase-flash"],
+        ["erase-region", hex(APP_OFFSET), "0x1000"],
+        ["write-flash", "--erase-all", hex(APP_OFFSET), "FILE"],
+        ["write-flash", "0x1000", "FILE"],
+    ],
+    ids=" ".join,
+)
+def test_the_commands_refuse_too_unless_they_are_forced(
+    connect_to: Connect, words: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "new"
+    file.write_bytes(b"new")
+    words = [str(file) if word == "FILE" else word for word in words]
+    device = connect_to(ESP32, {"secure_boot_v1": 1})
+    run = COMMANDS[words[0]]
+    with pytest.raises(PlanError):
+        run(device, build_parser({}).parse_args(words), Silent())
+    if words[0] == "write-flash":
+        with pytest.raises(PlanError):
+            run(device, build_parser({}).parse_args([*words, "--dry-run"]), Silent())
+    assert_untouched(device)
+    run(device, build_parser({}).parse_args([*words, "--force"]), Silent())
+    assert simulated(device).nor.erase_counts
