@@ -45,7 +45,7 @@ SECURED = [
     pytest.param(
         ESP32,
         {"secure_boot_v2": 1, "flash_crypt_count": 0x7F},
-        "secure boot and flash encryption is on",
+        "secure boot and flash encryption are on",
         id="esp32-both",
     ),
     *(
@@ -266,7 +266,7 @@ def test_another_image_than_the_bootloader_may_be_damaged_or_for_another_chip(
 
 def test_in_secure_download_mode_the_loader_tells_the_state(connect_to: Connect) -> None:
     secured = connect_to(ESP32_C3, {"secure_download": 1, "flash_crypt_count": 1})
-    with pytest.raises(PlanError, match=r"^flash encryption is on: a device"):
+    with pytest.raises(PlanError, match=r"^flash encryption is on: with"):
         secured.erase_region(APP_OFFSET, 0x1000)
     with pytest.raises(PlanError, match=r"^flash encryption is on and the loader may not"):
         secured.plan_write([(APP_OFFSET, b"new")])

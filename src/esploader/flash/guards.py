@@ -112,8 +112,8 @@ def check_write(pieces: Iterable[Piece], state: SecurityState) -> None:
     for piece in pieces:
         if state.secure_boot_v1 and piece.offset < SECURE_BOOT_V1_END:
             raise PlanError(
-                f"Secure Boot V1 is on: writing at {piece.offset:#x}, in front of "
-                f"{SECURE_BOOT_V1_END:#x}, would replace the only bootloader it accepts"
+                f"Secure Boot V1 is on: writing at {piece.offset:#x} would touch what is in front "
+                f"of {SECURE_BOOT_V1_END:#x}, the only bootloader that the device accepts"
             )
 
 
@@ -124,9 +124,13 @@ def check_erase(state: SecurityState) -> None:
         PlanError: secure boot or flash encryption is on.
     """
     reasons = {"secure boot": state.secure_boot, "flash encryption": state.flash_encryption}
-    active = " and ".join(name for name, is_on in reasons.items() if is_on)
+    active = [name for name, is_on in reasons.items() if is_on]
     if active:
-        raise PlanError(f"{active} is on: a device whose flash was erased may never boot again")
+        verb = "is" if len(active) == 1 else "are"
+        raise PlanError(
+            f"{' and '.join(active)} {verb} on: with its flash erased, the device may never "
+            "boot again"
+        )
 
 
 def _value(bits: BitField | None, words: Mapping[int, int]) -> int:

@@ -121,7 +121,7 @@ def check_suitability(pieces: Iterable[Piece], chip: Chip, revision: Revision | 
                 raise PlanError(
                     f"the image for {chip.bootloader_offset:#x} cannot run here: {verdict.reason}"
                 )
-        if inside != 0:
+        else:
             verdict = check_image(piece.data, chip, revision)
             if verdict.suitability in _MADE_FOR_OTHERS:
                 _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
