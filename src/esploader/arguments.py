@@ -48,6 +48,8 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
         stub=None,
         trace=False,
         json=False,
+        json_events=False,
+        no_progress=False,
         exit_codes="simple",
     )
     # Without defaults, so that an option before the command is not overwritten by the
@@ -99,6 +101,10 @@ def _add_global_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stub", metavar="PATH", help="a stub, or a directory of them")
     parser.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--json-events", action="store_true", help="report progress as JSON lines on stderr"
+    )
+    parser.add_argument("--no-progress", action="store_true", help="draw no progress")
     parser.add_argument(
         "--exit-codes",
         choices=("simple", "detailed"),

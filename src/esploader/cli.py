@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from esploader.device import Device
     from esploader.errors import EsploaderError
     from esploader.progress import ProgressEvent
+    from esploader.progress_display import Display
     from esploader.simulator.transport import RealTimeTransport
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -34,9 +35,6 @@ FAILED: Final = 2
 INTERRUPTED: Final = 130
 
 _LABEL_WIDTH: Final = 20
-
-_STEPS: Final = 10
-_VERBS: Final = {"write": "Writing", "read": "Reading"}
 
 
 def entry_point() -> None:
@@ -54,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         arguments = build_parser().parse_args(argv)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else FAILED
-    output = Output(as_json=arguments.json)
+    output = Output(arguments)
     try:
         if arguments.command == "version":
             output.banner()
@@ -84,9 +82,10 @@ def _give_up_stdout() -> None:
 class Output:
     """Where results go: lines as they come, or one JSON document at the end."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
-        self._drawn: object = None
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._as_json: bool = arguments.json
+        self._arguments = arguments
+        self._displays: tuple[Display, ...] | None = None
 
     def banner(self) -> None:
         """Say which program this is."""
@@ -94,11 +93,11 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """Print one line for people and for tools that parse text."""
-        if not self._as_json:
-            print(text, flush=True)
+        self.part(f"{text}\n")
 
     def part(self, text: str) -> None:
         """Print the beginning, or more, of a line."""
+        self.end_progress()
         if not self._as_json:
             print(text, end="", flush=True)
 
@@ -108,36 +107,56 @@ class Output:
 
     def finish(self, document: Json) -> None:
         """Print the JSON document, if that was asked for."""
+        self.end_progress()
         if self._as_json:
             print(json.dumps(document, indent=2), flush=True)
 
     def progress(self, event: ProgressEvent) -> None:
-        """Draw how far a long command is, in steps worth a line."""
+        """Show how far a long command is."""
         from esploader.progress import Restarted  # noqa: PLC0415 - see the docstring
 
-        if isinstance(event, Restarted):
-            self._drawn = None
-            print(f"NOTE: starting again at {event.offset:#x}: {event.reason}", file=sys.stderr)
-            return
-        step = (event.phase, event.offset, _STEPS * event.done // event.total)
-        if step == self._drawn or event.phase.value not in _VERBS:
-            return
-        self._drawn = step
-        position = event.offset + event.done
-        percent = 100 * event.done // event.total
-        self.line(f"{_VERBS[event.phase.value]} at {position:#010x}... ({percent} %)")
+        if self._displays is None:
+            self._displays = self._choose_displays()
+        for display in self._displays:
+            display.show(event)
+        if isinstance(event, Restarted) and not self._arguments.json_events:
+            self.note(f"starting again at {event.offset:#x}: {event.reason}")
+
+    def end_progress(self) -> None:
+        """Leave what is drawn as it is, and write below it from now on."""
+        for display in self._displays or ():
+            display.end()
 
     def note(self, text: str) -> None:
         """Print a remark to stderr."""
-        print(f"NOTE: {text}", file=sys.stderr, flush=True)
+        self.write(f"NOTE: {text}\n")
+
+    def write(self, text: str) -> None:
+        """Write to stderr, where the log goes, below what is drawn there."""
+        self.end_progress()
+        print(text, end="", file=sys.stderr, flush=True)
+
+    def _choose_displays(self) -> tuple[Display, ...]:
+        from esploader.progress_display import JsonLines, Lines, bar_on  # noqa: PLC0415
+
+        wanted = self._arguments
+        events = (JsonLines(sys.stderr),) if wanted.json_events else ()
+        if wanted.no_progress:
+            return events
+        # Nothing can be drawn where something else is written all the time.
+        bar = None if wanted.json_events or wanted.trace else bar_on(sys.stderr)
+        return (*events, bar or Lines(self.line))
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     from esploader.errors import EsploaderError  # noqa: PLC0415 - see the module's docstring
 
     try:
-        with _tracing(enabled=arguments.trace):
-            _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
+        with _tracing(output, enabled=arguments.trace):
+            try:
+                _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
+            finally:
+                output.end_progress()
     except EsploaderError as exc:
         return _report(exc, arguments, output)
     return DONE
@@ -156,12 +175,12 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
 
 
 @contextlib.contextmanager
-def _tracing(*, enabled: bool) -> Iterator[None]:
+def _tracing(output: Output, *, enabled: bool) -> Iterator[None]:
     """Show the log of the library on stderr while the command runs: the wire, if asked."""
     import logging  # noqa: PLC0415 - `version` does without
 
     logger = logging.getLogger("esploader")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(output)
     if enabled:
         handler.setFormatter(logging.Formatter("TRACE %(relativeCreated)8.1f ms  %(message)s"))
     else:

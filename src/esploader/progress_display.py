@@ -1,0 +1,169 @@
+"""Show how far a long command is: a bar for people, lines for logs, JSON for programs.
+
+Nothing here prints: each display writes to the stream that it is given. rich (extra
+``[cli]``), which draws the bar, is loaded when there is a terminal to draw it on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
+
+import attrs
+
+from esploader.progress import Phase, Progress, ProgressEvent, Restarted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+FRAME_TIME: Final = 0.1
+"""How long a bar stays as it is at least, in seconds."""
+
+STEPS: Final = 10
+"""How many lines a region is worth."""
+
+_VERBS: Final = {Phase.WRITE: "Writing", Phase.READ: "Reading"}
+
+
+class Display(Protocol):
+    """Shows events."""
+
+    def show(self, event: ProgressEvent) -> None:
+        """Show one more event."""
+
+    def end(self) -> None:
+        """Let somebody else write below what is shown."""
+
+
+class Lines:
+    """A line for each tenth of a region, in the words that tools parse."""
+
+    def __init__(self, line: Callable[[str], None]) -> None:
+        self._line = line
+        self._step: tuple[Phase, int, int] | None = None
+
+    def show(self, event: ProgressEvent) -> None:
+        """Print a line, if there is enough to tell."""
+        if isinstance(event, Restarted):
+            self._step = None
+            return
+        step = (event.phase, event.offset, STEPS * event.done // event.total)
+        if step != self._step and event.phase in _VERBS:
+            self._step = step
+            self._line(f"{_position(event)}... ({100 * event.done // event.total} %)")
+
+    def end(self) -> None:
+        """Do nothing: a line is over when it is printed."""
+
+
+class JsonLines:
+    """Every event as one JSON object, on a line of its own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def show(self, event: ProgressEvent) -> None:
+        """Write the event."""
+        document = attrs.asdict(event)
+        if isinstance(event, Progress):
+            document = {"event": "progress", **document, "phase": event.phase.value}
+        else:
+            document = {"event": "restart", **document}
+        self._stream.write(json.dumps(document) + "\n")
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Do nothing: a line is over when it is written."""
+
+
+@attrs.frozen
+class _Task:
+    """What a bar is drawn for."""
+
+    phase: Phase
+    offset: int
+    bar: RichProgress
+    id: TaskID
+
+
+class Bar:
+    """A bar with the rate and the time left, at the bottom of a terminal.
+
+    ``now`` tells the time in seconds.
+    """
+
+    def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._now = now
+        self._task: _Task | None = None
+        self._next_frame = 0.0
+
+    def show(self, event: ProgressEvent) -> None:
+        """Draw the bar anew, unless that was just done.
+
+        After a restart, and for each region, there is another bar, whose rate is its own.
+        """
+        if isinstance(event, Restarted):
+            self.end()
+            return
+        if event.phase not in _VERBS:
+            return
+        task = self._task
+        if task is None or (task.phase, task.offset) != (event.phase, event.offset):
+            self.end()
+            task = self._task = self._begin(event)
+        task.bar.update(task.id, completed=event.done, description=_position(event))
+        now = self._now()
+        if now >= self._next_frame or event.done == event.total:
+            self._next_frame = now + FRAME_TIME
+            task.bar.refresh()
+
+    def end(self) -> None:
+        """Leave the bar as it is now, and go to the next line."""
+        if self._task is not None:
+            self._task.bar.stop()
+            self._task = None
+
+    def _begin(self, event: Progress) -> _Task:
+        from rich import progress  # noqa: PLC0415 - see the module's docstring
+
+        bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=None),
+            progress.TaskProgressColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=self._console,
+            # No thread of its own, and hands off what others write.
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            get_time=self._now,
+        )
+        task_id = bar.add_task(_position(event), total=event.total, completed=event.done)
+        bar.start()
+        return _Task(event.phase, event.offset, bar, task_id)
+
+
+def bar_on(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Bar | None:
+    """Return a bar on ``stream``; None if that is no terminal able to move its cursor.
+
+    None, too, where rich is not installed.
+    """
+    if not stream.isatty():
+        return None
+    try:
+        from rich.console import Console  # noqa: PLC0415 - see the module's docstring
+    except ImportError:
+        return None
+    console = Console(file=stream)
+    return None if console.is_dumb_terminal else Bar(console, now)
+
+
+def _position(event: Progress) -> str:
+    return f"{_VERBS[event.phase]} at {event.offset + event.done:#010x}"
