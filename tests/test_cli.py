@@ -13,9 +13,11 @@ import pytest
 
 from esploader import errors
 from esploader.arguments import build_parser
+from esploader.chips.esp32c3 import ESP32_C3
 from esploader.cli import main
 from esploader.exit_codes import EXPLANATIONS, explain
 from esploader.version import __version__
+from images import small_image
 from stub_files import stub_directory
 
 C3 = ("--port", "sim://esp32c3")
@@ -315,6 +317,48 @@ def test_memory_and_status_can_be_looked_at(capsys: pytest.CaptureFixture[str]) 
     assert main([*C3, "write_mem", "0x3fca0000", "0x12345678", "0xffff"]) == 0
     assert main([*C3, "read_flash_status"]) == 0
     assert "Status value: 0x0000" in capsys.readouterr().out
+
+
+def test_status_registers_are_set_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*C3, "write_flash_status", "0x021c", "--bytes", "2", "--non_volatile"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Initial flash status: 0x0000" in lines
+    assert "After flash status: 0x021c" in lines
+
+
+def test_memory_is_read_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "dump.bin"
+    assert main([*C3, "dump_mem", "0x40001000", "1k", str(path)]) == 0
+    assert path.read_bytes()[:4] == bytes.fromhex("6f50311b")
+    assert path.stat().st_size == 1024
+    assert f"Read 1024 bytes from 0x40001000 to '{path}'." in capsys.readouterr().out
+
+
+def test_a_file_stays_as_it_was_when_the_memory_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "dump.bin"
+    path.write_bytes(b"older")
+    assert main([*C3, "dump_mem", "0xfffffff0", "1k", str(path)]) == 2
+    assert path.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_program_that_was_started_is_not_reset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "program.bin"
+    path.write_bytes(small_image(ESP32_C3))
+    for command in (["load_ram", str(path)], ["run"]):
+        assert main([*C3, *command]) == 0
+        output = capsys.readouterr().out
+        assert output.endswith(" runs now.\n\nExiting immediately.\n")
+        assert "resetting" not in output
+
+
+def test_what_is_no_program_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "program.bin"
+    path.write_bytes(b"no program")
+    assert main([*C3, "load_ram", str(path)]) == 2
+    assert "the program cannot run here" in capsys.readouterr().err
 
 
 def test_every_error_class_has_a_code_of_its_own() -> None:

@@ -152,7 +152,20 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
     sfdp = _add_command(commands, "read-flash-sfdp", "read the flash chip's SFDP tables", options)
     sfdp.add_argument("offset", type=_number, metavar="OFFSET")
     sfdp.add_argument("size", type=_number, metavar="SIZE", help="1 to 64 bytes")
-    status.add_argument("--bytes", type=int, choices=(1, 2, 3), default=2)
+    set_status = _add_command(
+        commands, "write-flash-status", "set the flash chip's status registers", options
+    )
+    set_status.add_argument("value", type=_number, metavar="VALUE", help="register 1 lowest")
+    set_status.add_argument(
+        "--non-volatile",
+        "--non_volatile",
+        action="store_true",
+        help="for good, not until the power goes",
+    )
+    for parser in (status, set_status):
+        parser.add_argument(
+            "--bytes", type=int, choices=(1, 2, 3), default=2, help="how many registers (2)"
+        )
 
 
 def _add_inputs(parser: _Parser) -> None:
@@ -193,6 +206,13 @@ def _add_memory_commands(commands: argparse._SubParsersAction[_Parser], options:
     write.add_argument("address", type=_number, metavar="ADDRESS")
     write.add_argument("value", type=_number, metavar="VALUE")
     write.add_argument("mask", type=_number, metavar="MASK", nargs="?", default=0xFFFF_FFFF)
+    dump = _add_command(commands, "dump-mem", "read memory into a file", options)
+    dump.add_argument("address", type=_number, metavar="ADDRESS")
+    dump.add_argument("size", type=_number, metavar="SIZE", help="bytes, 64k, 1M")
+    dump.add_argument("output", metavar="FILE")
+    load = _add_command(commands, "load-ram", "run a program from RAM", options)
+    load.add_argument("file", metavar="FILE", help="a firmware image that needs no flash")
+    _add_command(commands, "run", "have the ROM loader start the application", options)
 
 
 def _add_sim(

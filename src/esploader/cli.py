@@ -200,7 +200,7 @@ def _tracing(output: Output, *, enabled: bool) -> Iterator[None]:
 
 def _on_device(arguments: argparse.Namespace, output: Output) -> None:
     """Connect, run a command on the device and leave it as asked."""
-    from esploader.device_commands import COMMANDS  # noqa: PLC0415 - see the docstring
+    from esploader.device_commands import COMMANDS, STARTERS  # noqa: PLC0415 - see the docstring
     from esploader.errors import EsploaderError  # noqa: PLC0415
 
     output.banner()
@@ -214,7 +214,10 @@ def _on_device(arguments: argparse.Namespace, output: Output) -> None:
                 _leave(device, arguments, output)
             raise
         output.line()
-        _leave(device, arguments, output)
+        if arguments.command in STARTERS:
+            output.line("Exiting immediately.")
+        else:
+            _leave(device, arguments, output)
     output.finish(document)
 
 

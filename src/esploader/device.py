@@ -32,6 +32,7 @@ from esploader.flash.inputs import (
     check_suitability,
     patched,
     read_pieces,
+    read_source,
 )
 from esploader.flash.jedec import FlashId
 from esploader.flash.job import compare, write_plan
@@ -45,7 +46,9 @@ from esploader.flash.spi import (
     SpiTransaction,
 )
 from esploader.flash.status import read_status, write_status
+from esploader.memory_access import plan_program, read_memory, start_program
 from esploader.progress import ProgressCallback, ignore_progress
+from esploader.protocol import dialect
 from esploader.protocol.commands import (
     ALL_BITS,
     EraseFlash,
@@ -439,11 +442,41 @@ class Device:
         _check_words(address, value, mask)
         self.session.execute(WriteReg((RegisterWrite(address, value, mask),)))
 
+    def read_memory(
+        self, address: int, size: int, *, on_progress: ProgressCallback = ignore_progress
+    ) -> bytes:
+        """Return ``size`` bytes of the address space from ``address`` on, read in words.
+
+        RAM and ROM are read until two readings agree, registers of peripherals once.
+
+        Raises:
+            PlanError: there is no such region.
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        self._known_identity("reading memory")
+        return read_memory(self.session, self.chip, address, size, on_progress)
+
+    def load_ram(self, source: Source) -> None:
+        """Put the program in a firmware image into RAM and start it.
+
+        Afterwards nothing answers but that program, until :meth:`reset`.
+
+        Raises:
+            PlanError: the image is damaged, not for this device, or not for RAM alone.
+            StubError: a stub runs, and it is not known where.
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        self._known_identity("running a program from RAM")
+        occupied = self.link.occupied_memory()
+        program = plan_program(read_source(source), self.chip, self.revision, occupied)
+        start_program(self.session, program)
+
     def reset(self, after: After = After.HARD_RESET) -> None:
         """End the conversation with the loader as ``after`` says.
 
         Raises:
             CapabilityError: a hard reset was asked for, and the port has no lines.
+            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none.
         """
         match After(after):
             case After.HARD_RESET:
@@ -451,6 +484,9 @@ class Device:
                 reset.play(reset.HARD_RESET, self.session.transport)
                 self._flash.forget()
             case After.SOFT_RESET:
+                if self.session.dialect is dialect.STUB:
+                    raise UnsupportedError("a soft reset", "a stub cannot start the application")
+                self._flash.attach()
                 self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
                 self.session.execute(FlashEnd(reboot=False))
                 self._flash.forget()

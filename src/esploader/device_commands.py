@@ -5,17 +5,19 @@ Nothing here prints; a :class:`Printer` does.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from esploader.chips.security import key_purpose_names
+from esploader.device import After
 from esploader.errors import PlanError, VerifyError
 from esploader.flash.inputs import FlashParameters
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from esploader.device import Device
     from esploader.progress import ProgressEvent
@@ -188,24 +190,31 @@ def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[
             raise PlanError("the size of the flash is not known: say how much to read")
         size = flash_size - arguments.offset
     output = Path(arguments.output)
+    with _new_file(output) as file:
+        file.write(device.read_flash(arguments.offset, size, on_progress=printer.progress))
+    printer.line(f"Read {size} bytes from {arguments.offset:#010x} to '{output}'.")
+    return {"read": {"offset": arguments.offset, "size": size, "file": str(output)}}
+
+
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Make a file, which takes the place of an older one only when all of it is there.
+
+    It is made at once: reading what goes there may take minutes.
+    """
     try:
-        # The file is made before the reading, which may take minutes, and takes the place
-        # of an older one only when all is there.
-        with tempfile.NamedTemporaryFile(dir=output.parent, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             new = Path(file.name)
             try:
-                data = device.read_flash(arguments.offset, size, on_progress=printer.progress)
-                file.write(data)
+                yield file
                 file.close()
                 new.chmod(NEW_FILE_MODE)
-                new.replace(output)
+                new.replace(path)
             except BaseException:
                 new.unlink()
                 raise
     except OSError as exc:
-        raise PlanError(f"{output} cannot be written: {exc.strerror or exc}") from exc
-    printer.line(f"Read {size} bytes from {arguments.offset:#010x} to '{output}'.")
-    return {"read": {"offset": arguments.offset, "size": size, "file": str(output)}}
+        raise PlanError(f"{path} cannot be written: {exc.strerror or exc}") from exc
 
 
 def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
@@ -258,6 +267,37 @@ def _write_mem(device: Device, arguments: Namespace, printer: Printer) -> dict[s
     return {"address": arguments.address, "value": arguments.value, "mask": arguments.mask}
 
 
+def _dump_mem(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    address, size, output = arguments.address, arguments.size, Path(arguments.output)
+    with _new_file(output) as file:
+        file.write(device.read_memory(address, size, on_progress=printer.progress))
+    printer.line(f"Read {size} bytes from {address:#010x} to '{output}'.")
+    return {"read": {"address": address, "size": size, "file": str(output)}}
+
+
+def _load_ram(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    device.load_ram(arguments.file)
+    printer.line("The program runs now.")
+    return {"loaded": arguments.file}
+
+
+def _run(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
+    device.reset(After.SOFT_RESET)
+    printer.line("The application runs now.")
+    return {}
+
+
+def _write_flash_status(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    digits = 2 + 2 * arguments.bytes
+    before = device.flash_status(arguments.bytes)
+    printer.line(f"Initial flash status: {before:#0{digits}x}")
+    after = device.write_flash_status(
+        arguments.value, arguments.bytes, non_volatile=arguments.non_volatile
+    )
+    printer.line(f"After flash status: {after:#0{digits}x}")
+    return {"status": after, "status_before": before}
+
+
 def _read_flash_status(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     status = device.flash_status(arguments.bytes)
     printer.line(f"Status value: {status:#0{2 + 2 * arguments.bytes}x}")
@@ -275,6 +315,9 @@ def _read_flash_sfdp(device: Device, arguments: Namespace, printer: Printer) -> 
 
 NEW_FILE_MODE: Final = 0o644
 
+STARTERS: Final = frozenset({"load-ram", "run"})
+"""After these no loader is there to be left, and a reset would end what they started."""
+
 COMMANDS: Final[dict[str, Callable[[Device, Namespace, Printer], dict[str, Json]]]] = {
     "flash-id": _flash_id,
     "chip-id": _chip_id,
@@ -287,6 +330,10 @@ COMMANDS: Final[dict[str, Callable[[Device, Namespace, Printer], dict[str, Json]
     "erase-region": _erase_region,
     "read-mem": _read_mem,
     "write-mem": _write_mem,
+    "dump-mem": _dump_mem,
+    "load-ram": _load_ram,
+    "run": _run,
     "read-flash-status": _read_flash_status,
+    "write-flash-status": _write_flash_status,
     "read-flash-sfdp": _read_flash_sfdp,
 }

@@ -125,6 +125,12 @@ class FlashPort:
             f"flash opcode {transaction.opcode:#04x}", "the SPI peripheral does not finish"
         )
 
+    def attach(self) -> None:
+        """Connect the peripheral to the flash, unless that has been done."""
+        if not self._is_attached:
+            self._session.execute(self._attach_command())
+            self._is_attached = True
+
     def forget(self) -> None:
         """Attach the flash again before the next transaction: the device was reset."""
         self._is_attached = False

@@ -1,0 +1,187 @@
+"""What a loader does with the memory of its device: run a program there, and read it.
+
+Sources: Espressif, "Serial Protocol" (esptool documentation), MEM_BEGIN to MEM_END and
+READ_REG; memory maps: the chips.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.chips.model import ADDRESS_SPACE_SIZE
+from esploader.download_mode import SYNC_VALUE_OF_STUB
+from esploader.errors import NoResponseError, PlanError, ProtocolError
+from esploader.image.firmware import parse_image
+from esploader.image.suitability import Suitability, check_image
+from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
+from esploader.protocol import dialect
+from esploader.protocol.commands import MemEnd, ReadReg
+from esploader.stub import MemorySegment, upload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from esploader.chips.identity import Revision
+    from esploader.chips.model import Chip, Region
+    from esploader.session import Session
+
+_NO_RAM: Final = frozenset({"drom", "irom", "drom_mask", "irom_mask", "extram"})
+"""Regions in which flash is seen, or the ROM, or external RAM that no loader sets up."""
+
+_START_ATTEMPTS: Final = 3
+_READ_ATTEMPTS: Final = 3
+
+_WORD: Final = struct.Struct("<I")
+
+STEP_SIZE: Final = 0x400
+"""Bytes of memory between two progress events, a multiple of four."""
+
+
+@attrs.frozen
+class Program:
+    """What is to be put into RAM, and where it starts."""
+
+    segments: tuple[MemorySegment, ...]
+    entry: int = attrs.field(repr=hex)
+
+
+def plan_program(
+    image: bytes, chip: Chip, revision: Revision | None, occupied: Iterable[MemorySegment]
+) -> Program:
+    """Return the program in the firmware image ``image``.
+
+    ``occupied`` is where the loader that runs was put itself. Where a ROM loader keeps its
+    own data is not published; nobody looks after that.
+
+    Raises:
+        PlanError: the image is damaged, not for this chip and revision, or cannot run from
+            RAM as it is.
+    """
+    verdict = check_image(image, chip, revision)
+    if verdict.suitability is not Suitability.SUITABLE:
+        raise PlanError(f"the program cannot run here: {verdict.reason}")
+    layout = parse_image(image, chip)
+    segments = tuple(
+        MemorySegment(segment.address, image[segment.offset : segment.end])
+        for segment in layout.segments
+        # At address 0 there is padding.
+        if segment.address and segment.size
+    )
+    for segment in segments:
+        _check_place(segment, chip, occupied)
+    entry = layout.header.entry
+    if not any(segment.address <= entry < segment.end for segment in segments):
+        raise PlanError(f"the program starts at {entry:#x}, where it has nothing")
+    return Program(segments, entry)
+
+
+def _check_place(segment: MemorySegment, chip: Chip, occupied: Iterable[MemorySegment]) -> None:
+    place = f"{len(segment.data):#x} bytes of the program belong to {segment.address:#x}"
+    for region in chip.memory:
+        if region.name in _NO_RAM and _overlap(segment, region.start, region.end):
+            raise PlanError(
+                f"{place}: in {chip.name} that is {region.name}, where nothing can be put"
+            )
+    ends = (segment.address, segment.end - 1)
+    if any(_region_of(address, chip) is None for address in ends):
+        raise PlanError(f"{place}: {chip.name} has no RAM there")
+    for other in occupied:
+        if _overlap(segment, other.address, other.end):
+            raise PlanError(f"{place}: there is the stub; reset the device, and use --no-stub")
+
+
+def _overlap(segment: MemorySegment, start: int, end: int) -> bool:
+    return segment.address < end and start < segment.end
+
+
+def _region_of(address: int, chip: Chip) -> Region | None:
+    return next((region for region in chip.memory if region.start <= address < region.end), None)
+
+
+def start_program(session: Session, program: Program) -> None:
+    """Put ``program`` into RAM and start it. Afterwards nothing answers but that program.
+
+    Some ROM loaders jump before their last response has left. So a loader that says
+    nothing is asked by SYNC whether it is still there: the program may see these bytes.
+
+    Raises:
+        CommandFailedError: the loader refused.
+        NoResponseError: the loader stays, whatever it is told.
+        TransportError: the port failed.
+    """
+    for segment in program.segments:
+        upload(session, segment)
+    for attempts_left in reversed(range(_START_ATTEMPTS)):
+        try:
+            session.start_stream(MemEnd(entry=program.entry))
+        except (NoResponseError, ProtocolError):
+            if not _is_listening(session):
+                return
+            if not attempts_left:
+                raise
+        else:
+            return
+
+
+def _is_listening(session: Session) -> bool:
+    try:
+        value = session.resynchronise()
+    except (NoResponseError, ProtocolError):
+        return False
+    # What was started may be a loader itself.
+    return session.dialect is dialect.STUB or value != SYNC_VALUE_OF_STUB
+
+
+def read_memory(
+    session: Session,
+    chip: Chip,
+    address: int,
+    size: int,
+    on_progress: ProgressCallback = ignore_progress,
+) -> bytes:
+    """Return ``size`` bytes of the address space from ``address`` on.
+
+    They are read in words. RAM and ROM are read until two readings agree, because nothing
+    protects READ_REG on the line; a word that changes all the time, as where the loader has
+    its stack, is given as last read. Everything else is read once only: reading a register
+    of a peripheral may change it. The device is never reset to get through to it, for its
+    memory would not outlast that.
+
+    Raises:
+        PlanError: the address space has no such region.
+        EsploaderError: as :meth:`Session.execute`.
+    """
+    if address < 0 or size <= 0 or address + size > ADDRESS_SPACE_SIZE:
+        raise PlanError(f"{size} bytes at {address} are no region of the address space")
+    first = address - address % _WORD.size
+    end = address + size
+    data = bytearray()
+    for start in range(first, end, STEP_SIZE):
+        addresses = range(start, min(start + STEP_SIZE, end), _WORD.size)
+        data += b"".join(map(_WORD.pack, _read_words(session, chip, addresses)))
+        done = min(first + len(data), end) - address
+        on_progress(
+            Progress(phase=Phase.READ, offset=address, done=done, total=size, wire_bytes=len(data))
+        )
+    return bytes(data[address - first :][:size])
+
+
+def _read_words(session: Session, chip: Chip, addresses: Iterable[int]) -> list[int]:
+    words = _read_once(session, addresses)
+    doubtful = [address for address in words if _region_of(address, chip) is not None]
+    for _ in range(_READ_ATTEMPTS):
+        if not doubtful:
+            break
+        again = _read_once(session, doubtful)
+        doubtful = [address for address, word in again.items() if words[address] != word]
+        words |= again
+    return list(words.values())
+
+
+def _read_once(session: Session, addresses: Iterable[int]) -> dict[int, int]:
+    commands = [ReadReg(address) for address in addresses]
+    values = session.execute_all(commands)
+    return {command.address: value for command, value in zip(commands, values, strict=True)}
