@@ -7,6 +7,8 @@ import json
 import os
 import random
 import re
+import select
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,10 +17,10 @@ import attrs
 import pytest
 from typing_extensions import override
 
-from esploader.cli import DONE, main
+from esploader.cli import DONE, INTERRUPTED, main
 from esploader.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.progress_display import FRAME_TIME, Bar, JsonLines, Lines, bar_on
-from programs import PATIENCE, esploader
+from programs import PATIENCE, esploader, served_chip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -266,3 +268,34 @@ def test_a_terminal_gets_a_bar_in_place_of_the_lines(image: str) -> None:
     assert drawn.endswith("\r\n")
     assert "Writing" not in stdout
     assert "Hash of data verified." in stdout
+
+
+def test_ctrl_c_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
+    image = tmp_path / "image"
+    image.write_bytes(bytes(TOTAL))
+    ours, its = pty.openpty()
+    try:
+        with (
+            os.fdopen(ours, "rb", buffering=0) as screen,
+            served_chip("esp32c3", "--tcp", "0", "--realtime") as urls,
+        ):
+            command = esploader(
+                "--port", urls["tcp"], "--no-stub", "write-flash", "-u", "0", str(image)
+            )
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=its) as process:
+                drawn = b""
+                while b"Writing" not in drawn:
+                    assert select.select([screen], [], [], PATIENCE)[0]
+                    drawn += screen.read(TOTAL)
+                process.send_signal(signal.SIGINT)
+            os.set_blocking(ours, False)
+            drawn += screen.read() or b""
+    finally:
+        os.close(its)
+
+    assert process.returncode == INTERRUPTED
+    hidden, shown = b"\x1b[?25l", b"\x1b[?25h"
+    assert drawn.count(hidden) == drawn.count(shown) == 1
+    # The remark has a line of its own, below the bar.
+    assert drawn.replace(shown, b"").endswith(b"\r\n\r\nInterrupted.\r\n")

@@ -116,7 +116,9 @@ class Bar:
         task = self._task
         if task is None or (task.phase, task.offset) != (event.phase, event.offset):
             self.end()
-            task = self._task = self._begin(event)
+            # Known before anything is drawn: Ctrl-C may come meanwhile.
+            task = self._task = self._new_task(event)
+            task.bar.start()
         task.bar.update(task.id, completed=event.done, description=_position(event))
         now = self._now()
         if now >= self._next_frame or event.done == event.total:
@@ -129,7 +131,7 @@ class Bar:
             self._task.bar.stop()
             self._task = None
 
-    def _begin(self, event: Progress) -> _Task:
+    def _new_task(self, event: Progress) -> _Task:
         from rich import progress  # noqa: PLC0415 - see the module's docstring
 
         bar = progress.Progress(
@@ -146,7 +148,6 @@ class Bar:
             get_time=self._now,
         )
         task_id = bar.add_task(_position(event), total=event.total, completed=event.done)
-        bar.start()
         return _Task(event.phase, event.offset, bar, task_id)
 
 
