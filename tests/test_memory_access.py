@@ -16,12 +16,18 @@ from esploader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.errors import NoResponseError, PlanError, StubError, UnsupportedError
 from esploader.memory_access import STEP_SIZE, plan_program
 from esploader.progress import Progress, ProgressEvent
-from esploader.simulator.config import DeviceConfig
-from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.transport import SimulatedTransport
+from esploader.simulator import (
+    Corrupt,
+    DeviceConfig,
+    Drop,
+    FaultyTransport,
+    SimulatedDevice,
+    SimulatedTransport,
+)
 from esploader.stub import MemorySegment
 from esploader.urls import open_transport
 from images import build_image, header_for, small_image, small_parts
+from simulated import incompressible
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
 
@@ -42,7 +48,7 @@ RAM = 0x3FC9_0000
 def simulated(device: Device) -> SimulatedDevice:
     """Return the simulated device, past all protocols."""
     transport = device.session.transport
-    while isinstance(transport, UnreliableTransport):
+    while isinstance(transport, UnreliableTransport | FaultyTransport):
         transport = transport.inner
     return transport.device  # type: ignore[attr-defined, no-any-return]
 
@@ -284,6 +290,18 @@ def test_a_word_that_never_stays_the_same_is_given_as_last_read() -> None:
         reads = count_reads(device, RAM, *range(1, 100))
         assert device.read_memory(RAM, 4)[0] == reads[-1] == len(reads)
         assert len(reads) < 10
+
+
+@pytest.mark.parametrize("fault", [Drop(rate=1e-4), Corrupt(rate=1e-4)], ids=["drops", "corrupts"])
+@pytest.mark.parametrize("seed", range(3))
+def test_memory_is_read_right_over_a_bad_line(fault: Drop | Corrupt, seed: int) -> None:
+    content = incompressible(3 * STEP_SIZE)
+    line = FaultyTransport(
+        SimulatedTransport(SimulatedDevice(DeviceConfig(chip=ESP32_C3))), (fault,), seed=seed
+    )
+    with connect(line, stub=False) as device:
+        simulated(device).memory.write(RAM, content)
+        assert device.read_memory(RAM, len(content)) == content
 
 
 @pytest.mark.parametrize(("address", "size"), [(-1, 4), (0, 0), (0, -1), (0xFFFF_FFFF, 2)])

@@ -13,7 +13,7 @@ import attrs
 
 from esploader.chips.model import ADDRESS_SPACE_SIZE
 from esploader.download_mode import SYNC_VALUE_OF_STUB
-from esploader.errors import NoResponseError, PlanError, ProtocolError
+from esploader.errors import CommandFailedError, NoResponseError, PlanError, ProtocolError
 from esploader.image.firmware import parse_image
 from esploader.image.suitability import Suitability, check_image
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
@@ -145,10 +145,10 @@ def read_memory(
     """Return ``size`` bytes of the address space from ``address`` on.
 
     They are read in words. RAM and ROM are read until two readings agree, because nothing
-    protects READ_REG on the line; a word that changes all the time, as where the loader has
-    its stack, is given as last read. Everything else is read once only: reading a register
-    of a peripheral may change it. The device is never reset to get through to it, for its
-    memory would not outlast that.
+    protects READ_REG on the line, and noise can make it one that the loader refuses; a word
+    that changes all the time, as where the loader has its stack, is given as last read.
+    Everything else is read once only: reading a register of a peripheral may change it. The
+    device is never reset to get through to it, for its memory would not outlast that.
 
     Raises:
         PlanError: the address space has no such region.
@@ -176,12 +176,21 @@ def _read_words(session: Session, chip: Chip, addresses: Iterable[int]) -> list[
         if not doubtful:
             break
         again = _read_once(session, doubtful)
-        doubtful = [address for address, word in again.items() if words[address] != word]
+        doubtful = [
+            address
+            for address, word in again.items()
+            if isinstance(word, CommandFailedError) or words[address] != word
+        ]
         words |= again
-    return list(words.values())
+    known: list[int] = []
+    for word in words.values():
+        if isinstance(word, CommandFailedError):
+            raise word
+        known.append(word)
+    return known
 
 
-def _read_once(session: Session, addresses: Iterable[int]) -> dict[int, int]:
+def _read_once(session: Session, addresses: Iterable[int]) -> dict[int, int | CommandFailedError]:
     commands = [ReadReg(address) for address in addresses]
-    values = session.execute_all(commands)
-    return {command.address: value for command, value in zip(commands, values, strict=True)}
+    outcomes = session.attempt_all(commands)
+    return {command.address: value for command, value in zip(commands, outcomes, strict=True)}
