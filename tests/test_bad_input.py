@@ -169,6 +169,7 @@ def test_a_chip_that_shows_its_boot_log(capsys: pytest.CaptureFixture[str]) -> N
     log = b"rst:0x1 (POWERON),boot:0xd (SPI_FAST_FLASH_BOOT)\r\n"
 
     def boot(connection: socket.socket) -> None:
+        receive(connection, b"\x55")  # A SYNC: what comes before it does not count.
         connection.sendall(log)
         read_until_closed(connection)
 

@@ -15,7 +15,6 @@ class Phase(enum.Enum):
 
     COMPARE = "compare"
     """Finding out by hashing on the device what it holds already."""
-    ERASE = "erase"
     WRITE = "write"
     READ = "read"
     VERIFY = "verify"

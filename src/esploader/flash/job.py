@@ -76,16 +76,18 @@ def write_plan(
         FlashError: a region is not in place after every effort.
         EsploaderError: the loader refused, or could not be reached.
     """
-    results = tuple(
-        _write_region(loader, region, skip=skip, compress=compress, on_progress=on_progress)
-        for region in plan.regions
-    )
+    results: list[RegionResult] = []
+    for region in plan.regions:
+        sent = sum(result.sent for result in results)
+        job = _Job(loader, skip, compress, on_progress, sent)
+        results.append(_write_region(job, region))
     if not any(result.restarts for result in results):
-        return results
+        return tuple(results)
     # Nothing protects the offset in a request that begins a download: on a line bad enough
     # to need restarts one may have gone to what was in place already.
+    job = _Job(loader, True, compress, on_progress, sum(result.sent for result in results))  # noqa: FBT003
     again = [
-        _write_region(loader, region, skip=True, compress=compress, on_progress=on_progress)
+        _write_region(job, region)
         for region in plan.regions
         if not _holds_stubbornly(loader, region)
     ]
@@ -94,34 +96,41 @@ def write_plan(
     ):
         region = plan.regions[0]
         raise FlashError(region.offset, 0, plan.size, "the line is too bad to be sure of it")
-    return results
+    return tuple(results)
 
 
-def _write_region(
-    loader: Loader,
-    region: Piece,
-    *,
-    skip: bool,
-    compress: bool | None,
-    on_progress: ProgressCallback,
-) -> RegionResult:
-    clock = loader.session.transport.clock
+@attrs.frozen
+class _Job:
+    """How regions are to be written."""
+
+    loader: Loader
+    skip: bool
+    compress: bool | None
+    on_progress: ProgressCallback
+    sent_before: int
+    """Bytes of blocks that were sent for regions before this one."""
+
+
+def _write_region(job: _Job, region: Piece) -> RegionResult:
+    clock = job.loader.session.transport.clock
     start = clock.now()
-    pieces = _pieces_to_write(loader, region) if skip else [region]
-    written = sum(len(piece.data) for piece in pieces)
     size = len(region.data)
-    writer = RegionWriter(loader, region, on_progress, compress, done=size - written)
+    pieces = [region]
+    if job.skip:
+        pieces = _pieces_to_write(job.loader, region)
+        _report(job, Phase.COMPARE, region, job.sent_before)
+    written = sum(len(piece.data) for piece in pieces)
+    writer = RegionWriter(
+        job.loader,
+        region,
+        job.on_progress,
+        job.compress,
+        done=size - written,
+        sent_before=job.sent_before,
+    )
     for piece in pieces:
         writer.write(piece)
-    on_progress(
-        Progress(
-            phase=Phase.VERIFY,
-            offset=region.offset,
-            done=size,
-            total=size,
-            wire_bytes=writer.sent,
-        )
-    )
+    _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
     return RegionResult(
         offset=region.offset,
         size=size,
@@ -129,6 +138,13 @@ def _write_region(
         sent=writer.sent,
         restarts=writer.restarts,
         seconds=clock.now() - start,
+    )
+
+
+def _report(job: _Job, phase: Phase, region: Piece, wire_bytes: int) -> None:
+    size = len(region.data)
+    job.on_progress(
+        Progress(phase=phase, offset=region.offset, done=size, total=size, wire_bytes=wire_bytes)
     )
 
 

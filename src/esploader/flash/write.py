@@ -82,6 +82,8 @@ class RegionWriter:
 
     done: int
     """Bytes of the region that are in place."""
+    sent_before: int = 0
+    """Bytes of blocks that were sent for other regions."""
     sent: int = attrs.field(default=0, init=False)
     """Bytes of blocks that were sent, compressed or not, repetitions included."""
     restarts: int = attrs.field(default=0, init=False)
@@ -212,7 +214,7 @@ class RegionWriter:
                 offset=self._region.offset,
                 done=self.done + reached,
                 total=len(self._region.data),
-                wire_bytes=self.sent,
+                wire_bytes=self.sent_before + self.sent,
             )
         )
 

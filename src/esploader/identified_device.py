@@ -1,0 +1,307 @@
+"""A device whose loader answers, and what can be learnt from it."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.chips.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
+from esploader.chips.security import SecurityInfo
+from esploader.errors import (
+    UnsupportedError,
+)
+from esploader.flash.inputs import (
+    read_source,
+)
+from esploader.flash.jedec import FlashId
+from esploader.flash.spi import (
+    MAX_READ_SIZE,
+    READ_ID,
+    READ_SFDP,
+    FlashPort,
+    SpiTransaction,
+)
+from esploader.flash.status import read_status, write_status
+from esploader.memory_access import plan_program, read_memory, start_program
+from esploader.progress import ProgressCallback, ignore_progress
+from esploader.protocol import dialect
+from esploader.protocol.commands import (
+    ALL_BITS,
+    FlashBegin,
+    FlashEnd,
+    GetSecurityInfo,
+    ReadReg,
+    RegisterWrite,
+    WriteReg,
+)
+from esploader.transport import reset
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from esploader.chips.identity import Identity, Revision
+    from esploader.chips.model import Chip
+    from esploader.flash.inputs import Source
+    from esploader.link import Link
+    from esploader.session import Session
+
+_JEDEC_ID_SIZE: Final = 3
+
+
+@enum.unique
+class After(enum.Enum):
+    """What becomes of the device when it is left."""
+
+    HARD_RESET = "hard-reset"
+    """Reset by the EN pin: the device runs its application."""
+
+    SOFT_RESET = "soft-reset"
+    """The loader itself starts the application; no line needed."""
+
+    NO_RESET = "no-reset"
+    """The loader stays."""
+
+
+@attrs.define
+class IdentifiedDevice:
+    """One device, and all but what is done with the content of its flash.
+
+    As a context manager it releases the port, and nothing more; call :meth:`reset` to
+    have the device run its application.
+
+    All methods raise :exc:`~esploader.errors.EsploaderError` and its subclasses only.
+    """
+
+    link: Link
+    """The loader, and the way to it."""
+
+    identity: Identity | None
+    """What the eFuses say; ``None`` in Secure Download Mode, where they cannot be read."""
+
+    security_info: SecurityInfo | None
+    """The security state; ``None`` where the loader cannot tell."""
+
+    _flash: FlashPort = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        pads = 0 if self.identity is None else self.identity.flash_pads
+        self._flash = FlashPort(self.session, self.chip, pads)
+
+    @property
+    def session(self) -> Session:
+        """The conversation with the loader."""
+        return self.link.session
+
+    @property
+    def chip(self) -> Chip:
+        """The model of chip that answered."""
+        return self.link.chip
+
+    @property
+    def port(self) -> str:
+        """Name or URL of the port."""
+        return self.session.transport.name
+
+    @property
+    def is_in_secure_download_mode(self) -> bool:
+        """The loader restricts itself to writing flash."""
+        return self.security_info is not None and self.security_info.secure_download_mode
+
+    @property
+    def chip_id(self) -> int | None:
+        """The number that users of the ESP8266 know as chip id; ``None`` on other chips.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        return self._known_identity("reading the chip id").unique_id
+
+    @property
+    def mac(self) -> str:
+        """The MAC address from the factory, as six pairs of hexadecimal digits.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        return self._known_identity("reading the MAC").mac
+
+    @property
+    def revision(self) -> Revision | None:
+        """The revision of the silicon; ``None`` where the chip does not tell.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        return self._known_identity("reading the revision").revision
+
+    def get_security_info(self) -> SecurityInfo:
+        """Ask for the security state.
+
+        Raises:
+            UnsupportedError: this loader cannot tell.
+            CommandError: the loader failed.
+        """
+        return SecurityInfo.decode(self.session.execute(GetSecurityInfo()))
+
+    def flash_id(self) -> FlashId:
+        """Return what the flash chip says it is.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+            CommandError: the loader failed.
+            TransportError: the port failed.
+        """
+        self._known_identity("reading the flash id")
+        answer = self._flash.transact(SpiTransaction(opcode=READ_ID, input_size=_JEDEC_ID_SIZE))
+        return FlashId(int.from_bytes(answer, "little"))
+
+    def flash_sfdp(self, offset: int, size: int) -> bytes:
+        """Return ``size`` (1 to 64) bytes of the flash chip's SFDP tables (JEDEC JESD216).
+
+        Raises:
+            UnsupportedError: there is no such place, or the device is in Secure Download
+                Mode.
+        """
+        self._known_identity("reading SFDP")
+        if not 0 <= offset < 1 << 24 or not 0 < size <= MAX_READ_SIZE:
+            raise UnsupportedError(f"reading {size} bytes of SFDP at {offset}", "1 to 64 bytes go")
+        return self._flash.transact(
+            SpiTransaction(
+                opcode=READ_SFDP, address=offset, address_bits=24, dummy_bits=8, input_size=size
+            )
+        )
+
+    def flash_wiring(self) -> FlashWiring:
+        """Return how the device is set up to drive and to supply its flash.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+            TransportError: the port failed.
+        """
+        self._known_identity("reading the wiring of the flash")
+        addresses = wiring_addresses(self.chip)
+        # To read nothing would still send the writes that nobody waits for.
+        words = self.session.read_words(addresses) if addresses else {}
+        return flash_wiring_of(self.chip, words)
+
+    def flash_status(self, register_count: int = 2) -> int:
+        """Return the first ``register_count`` (1 to 3) status registers of the flash chip.
+
+        Register 1 is in the lowest byte.
+
+        Raises:
+            UnsupportedError: there are not that many.
+        """
+        return read_status(self._flash, register_count)
+
+    def write_flash_status(
+        self, value: int, register_count: int = 2, *, non_volatile: bool = False
+    ) -> int:
+        """Set the first ``register_count`` (1 to 3) status registers of the flash chip.
+
+        Returns what they hold then. Unless it is ``non_volatile`` that lasts until the flash
+        loses its power. A wrong value can lock the flash for good: see its data sheet.
+
+        Raises:
+            UnsupportedError: there are not that many, or the flash did not take the value.
+        """
+        clock = self.session.transport.clock
+        return write_status(self._flash, clock, value, register_count, non_volatile=non_volatile)
+
+    def read_register(self, address: int) -> int:
+        """Return the 32-bit word at ``address``.
+
+        Raises:
+            UnsupportedError: there is no such address.
+        """
+        _check_words(address)
+        return self.session.execute(ReadReg(address))
+
+    def write_register(self, address: int, value: int, mask: int = ALL_BITS) -> None:
+        """Replace the bits under ``mask`` of the 32-bit word at ``address``.
+
+        Raises:
+            UnsupportedError: there is no such address, or a value has more than 32 bits.
+        """
+        _check_words(address, value, mask)
+        self.session.execute(WriteReg((RegisterWrite(address, value, mask),)))
+
+    def read_memory(
+        self, address: int, size: int, *, on_progress: ProgressCallback = ignore_progress
+    ) -> bytes:
+        """Return ``size`` bytes of the address space from ``address`` on, read in words.
+
+        RAM and ROM are read until two readings agree, registers of peripherals once.
+
+        Raises:
+            PlanError: there is no such region.
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        self._known_identity("reading memory")
+        return read_memory(self.session, self.chip, address, size, on_progress)
+
+    def load_ram(self, source: Source) -> None:
+        """Put the program in a firmware image into RAM and start it.
+
+        Afterwards nothing answers but that program, until :meth:`reset`.
+
+        Raises:
+            PlanError: the image is damaged, not for this device, or not for RAM alone.
+            StubError: a stub runs, and it is not known where.
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        self._known_identity("running a program from RAM")
+        occupied = self.link.occupied_memory()
+        program = plan_program(read_source(source), self.chip, self.revision, occupied)
+        start_program(self.session, program)
+
+    def reset(self, after: After = After.HARD_RESET) -> None:
+        """End the conversation with the loader as ``after`` says.
+
+        Raises:
+            CapabilityError: a hard reset was asked for, and the port has no lines.
+            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none.
+        """
+        match After(after):
+            case After.HARD_RESET:
+                self.session.forget_deferred()
+                reset.play(reset.HARD_RESET, self.session.transport)
+                self._flash.forget()
+            case After.SOFT_RESET:
+                if self.session.dialect is dialect.STUB:
+                    raise UnsupportedError("a soft reset", "a stub cannot start the application")
+                self._flash.attach()
+                self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
+                self.session.execute(FlashEnd(reboot=False))
+                self._flash.forget()
+            case After.NO_RESET:
+                self.link.restore_rate()
+
+    def close(self) -> None:
+        """Release the port. Closing twice is allowed."""
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _known_identity(self, operation: str) -> Identity:
+        if self.identity is None:
+            raise UnsupportedError(operation, "the device is in Secure Download Mode")
+        return self.identity
+
+
+def _check_words(*words: int) -> None:
+    for word in words:
+        if not 0 <= word <= ALL_BITS:
+            raise UnsupportedError(f"{word:#x}", "it is no 32-bit word")
