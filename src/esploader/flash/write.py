@@ -65,6 +65,10 @@ MAX_PIECE_SIZE: Final = 1 << 32
 WRITE_SECONDS_PER_MIB: Final = 40.0
 """How long a loader may take to erase and write, in seconds per MiB: slow parts when cold."""
 
+# Of the stub: the flash failed, or the inflater. It says so in the answer to the command
+# after the block.
+_DEFERRED_CODES: Final = frozenset({0xC4, 0xC7})
+
 # The stub erases up to one block of 64 KiB, and its inflater holds up to 32 KiB back.
 _WORK_AHEAD: Final = 0x1_8000
 _MIB: Final = 1024 * 1024
@@ -145,13 +149,19 @@ class RegionWriter:
             own_work = _work_time(block.covered - covered)
             is_deferred = session.dialect.answers_before_writing
             block_class = FlashDeflData if compress else FlashData
-            session.execute(
-                block_class(
-                    sequence=sequence,
-                    data=block.data,
-                    work_time=pending_work if is_deferred else own_work,
-                )
+            command = block_class(
+                sequence=sequence,
+                data=block.data,
+                work_time=pending_work if is_deferred else own_work,
             )
+            try:
+                session.execute(command)
+            except CommandFailedError as exc:
+                if is_deferred and exc.code in _DEFERRED_CODES:
+                    raise ProtocolError(
+                        f"block {sequence - 1} failed after it had been answered: {exc.meaning}"
+                    ) from exc
+                raise
             pending_work = own_work if is_deferred else 0.0
             covered = block.covered
             self.sent += len(block.data)
