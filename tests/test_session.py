@@ -22,17 +22,15 @@ from esploader.protocol import dialect
 from esploader.protocol.commands import (
     ChangeBaudrate,
     Command,
-    FlashBegin,
-    FlashData,
     GetSecurityInfo,
-    ReadFlashSlow,
     ReadReg,
     RegisterWrite,
     SpiAttach,
-    SpiFlashMd5,
     SpiSetParams,
     WriteReg,
 )
+from esploader.protocol.download_commands import FlashBegin, FlashData
+from esploader.protocol.flash_commands import ReadFlashSlow, SpiFlashMd5
 from esploader.session import Session
 from esploader.urls import open_transport
 from unreliable_transport import UnreliableTransport

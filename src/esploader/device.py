@@ -35,13 +35,9 @@ from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
 from esploader.identified_device import After, IdentifiedDevice
 from esploader.progress import ProgressCallback, ignore_progress
-from esploader.protocol.commands import (
-    EraseFlash,
-    EraseRegion,
-    FlashBegin,
-    SpiFlashMd5,
-    SpiSetParams,
-)
+from esploader.protocol.commands import SpiSetParams
+from esploader.protocol.download_commands import FlashBegin
+from esploader.protocol.flash_commands import EraseFlash, EraseRegion, SpiFlashMd5
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:

@@ -29,13 +29,12 @@ from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol import dialect
 from esploader.protocol.commands import (
     ALL_BITS,
-    FlashBegin,
-    FlashEnd,
     GetSecurityInfo,
     ReadReg,
     RegisterWrite,
     WriteReg,
 )
+from esploader.protocol.download_commands import FlashBegin, FlashEnd
 from esploader.transport import reset
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from esploader.image.firmware import parse_image
 from esploader.image.suitability import Suitability, check_image
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol import dialect
-from esploader.protocol.commands import MemEnd, ReadReg
+from esploader.protocol.commands import ReadReg
+from esploader.protocol.download_commands import MemEnd
 from esploader.stub import MemorySegment, upload
 
 if TYPE_CHECKING:

@@ -25,12 +25,13 @@ import attrs
 
 from esploader.errors import CommandError, ProtocolError, StubError
 from esploader.protocol import dialect
-from esploader.protocol.commands import Command, MemBegin, MemData, MemEnd
+from esploader.protocol.download_commands import MemBegin, MemData, MemEnd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from esploader.chips.model import Chip
+    from esploader.protocol.commands import Command
     from esploader.session import Session
 
 _log: Final = logging.getLogger(__name__)

@@ -16,29 +16,33 @@ from esploader.errors import ProtocolError
 from esploader.protocol.commands import (
     ChangeBaudrate,
     Command,
-    EraseFlash,
-    EraseRegion,
-    FlashBegin,
-    FlashData,
-    FlashDeflBegin,
-    FlashDeflData,
-    FlashEnd,
     GetSecurityInfo,
-    MemBegin,
-    MemData,
-    MemEnd,
-    ReadFlash,
-    ReadFlashSlow,
     ReadReg,
     RegisterWrite,
     SpiAttach,
-    SpiFlashMd5,
     SpiSetParams,
     Sync,
     WriteReg,
 )
 from esploader.protocol.connection import Connection
 from esploader.protocol.dialect import ESP32_ROM, ESP8266_ROM, ROM, STUB, Dialect
+from esploader.protocol.download_commands import (
+    FlashBegin,
+    FlashData,
+    FlashDeflBegin,
+    FlashDeflData,
+    FlashEnd,
+    MemBegin,
+    MemData,
+    MemEnd,
+)
+from esploader.protocol.flash_commands import (
+    EraseFlash,
+    EraseRegion,
+    ReadFlash,
+    ReadFlashSlow,
+    SpiFlashMd5,
+)
 from esploader.protocol.packet import Response
 from recordings import rows
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from esploader.errors import CommandFailedError, ProtocolError, UnsupportedCommandError
 from esploader.protocol import slip
-from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg, SpiFlashMd5, Sync
+from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg, Sync
 from esploader.protocol.connection import (
     TRANSITIONS,
     Completed,
@@ -23,6 +23,7 @@ from esploader.protocol.connection import (
     Unsolicited,
 )
 from esploader.protocol.dialect import ESP32_ROM, ESP8266_ROM, ROM, STUB, Dialect
+from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.opcodes import Opcode
 from recordings import Row, rows
 

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from esploader.flash.plan import SECTOR_SIZE
-from esploader.protocol.commands import SpiFlashMd5
+from esploader.protocol.flash_commands import SpiFlashMd5
 
 if TYPE_CHECKING:
     from esploader.flash.plan import Piece

@@ -20,8 +20,8 @@ from esploader.flash.hashing import holds, md5_of
 from esploader.flash.plan import Piece
 from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
-from esploader.protocol.commands import (
-    DEFAULT_TIMEOUT,
+from esploader.protocol.commands import DEFAULT_TIMEOUT
+from esploader.protocol.flash_commands import (
     MD5_SIZE,
     READ_FLASH_SLOW_SIZE,
     READ_PACKET_SIZE,

@@ -17,12 +17,12 @@ import attrs
 from esploader.errors import UnsupportedError
 from esploader.protocol.commands import (
     Command,
-    FlashBegin,
     ReadReg,
     RegisterWrite,
     SpiAttach,
     WriteReg,
 )
+from esploader.protocol.download_commands import FlashBegin
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:

@@ -32,9 +32,8 @@ from esploader.flash.compress import (
 from esploader.flash.hashing import count_right_sectors, holds
 from esploader.flash.plan import SECTOR_SIZE, Piece
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
-from esploader.protocol.commands import (
-    DEFAULT_TIMEOUT,
-    Command,
+from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
+from esploader.protocol.download_commands import (
     FlashBegin,
     FlashData,
     FlashDeflBegin,
