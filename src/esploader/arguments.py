@@ -6,8 +6,6 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Final
 
-from typing_extensions import override
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -181,13 +179,13 @@ def _add_inputs(parser: _Parser) -> None:
 class _PairsAction(argparse.Action):
     """Collects offsets and files, one after the other, into pairs."""
 
-    @override
-    def __call__(
+    # typing_extensions, for its `override`, takes as long to import as all else here.
+    def __call__(  # type: ignore[explicit-override]
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: str | Sequence[object] | None,
-        option_string: str | None = None,
+        option_string: str | None = None,  # noqa: ARG002 - argparse passes it
     ) -> None:
         words = [str(value) for value in values or ()]
         if len(words) % 2:
