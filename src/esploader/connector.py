@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from typing import TYPE_CHECKING, Final, get_args
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     import serial
@@ -99,7 +99,7 @@ def connect(
         link.before = before
         link.reset_sequence = reset_sequence
         link.stub_source = stub
-        if isinstance(port, str) and not port.lower().startswith("sim:"):
+        if isinstance(port, str | os.PathLike) and not str(port).lower().startswith("sim:"):
             # A simulated device ends with its port; another one would be a new device.
             link.reopen = functools.partial(open_transport, port)
         link.settle()

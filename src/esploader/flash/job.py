@@ -79,18 +79,22 @@ def write_plan(
     results: list[RegionResult] = []
     for region in plan.regions:
         sent = sum(result.sent for result in results)
-        job = _Job(loader, skip, compress, on_progress, sent)
+        job = _Job(
+            loader=loader, skip=skip, compress=compress, on_progress=on_progress, sent_before=sent
+        )
         results.append(_write_region(job, region))
     if not any(result.restarts for result in results):
         return tuple(results)
     # Nothing protects the offset in a request that begins a download: on a line bad enough
     # to need restarts one may have gone to what was in place already.
-    job = _Job(loader, True, compress, on_progress, sum(result.sent for result in results))  # noqa: FBT003
-    again = [
-        _write_region(job, region)
-        for region in plan.regions
-        if not _holds_stubbornly(loader, region)
-    ]
+    wrong = [region for region in plan.regions if not _holds_stubbornly(loader, region)]
+    if not wrong:
+        return tuple(results)
+    sent = sum(result.sent for result in results)
+    job = _Job(
+        loader=loader, skip=True, compress=compress, on_progress=on_progress, sent_before=sent
+    )
+    again = [_write_region(job, region) for region in wrong]
     if any(result.restarts for result in again) or not all(
         _holds_stubbornly(loader, region) for region in plan.regions
     ):
@@ -99,7 +103,7 @@ def write_plan(
     return tuple(results)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class _Job:
     """How regions are to be written."""
 
