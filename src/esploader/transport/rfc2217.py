@@ -42,8 +42,9 @@ from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.com_port import Code, Control, Purge, Setting
 from esploader.transport.network_url import NetworkUrl, parse_network_url
+from esploader.transport.pipe import DISCARD_LIMIT, Pipe, drain
 from esploader.transport.server_view import ServerView
-from esploader.transport.tcp import DISCARD_LIMIT, TcpPipe, drain
+from esploader.transport.tcp import TcpPipe
 from esploader.transport.telnet import Option, escape
 
 if TYPE_CHECKING:
@@ -126,8 +127,10 @@ class Rfc2217Transport(Transport):
     the port come out of the same stream.
     """
 
-    _pipe: TcpPipe
-    _options: Rfc2217Options
+    _pipe: Pipe
+    _timeout: float
+    """For how long the host may leave the request for option 44 unanswered, in seconds."""
+    _log_level: int | None
     _baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
     _round_trip: float = attrs.field(default=0.0, init=False)
     _server: ServerView = attrs.field(factory=ServerView, init=False)
@@ -144,7 +147,27 @@ class Rfc2217Transport(Transport):
             TransportError: the server cannot set the rate.
         """
         options = parse_rfc2217_url(url)
-        transport = cls(TcpPipe.connect(options.address, RealClock()), options)
+        pipe = TcpPipe.connect(options.address, RealClock())
+        return cls.over(
+            pipe, baudrate=baudrate, timeout=options.timeout, log_level=options.log_level
+        )
+
+    @classmethod
+    def over(
+        cls,
+        pipe: Pipe,
+        *,
+        baudrate: int = DEFAULT_BAUDRATE,
+        timeout: float = NEGOTIATION_TIMEOUT,
+        log_level: int | None = None,
+    ) -> Rfc2217Transport:
+        """Speak RFC 2217 over ``pipe``, which is closed when that fails.
+
+        ``timeout`` is for how long the host may leave the request for option 44
+        unanswered, in seconds; the telnet traffic is logged at ``log_level``. Raises as
+        :meth:`open`.
+        """
+        transport = cls(pipe, timeout, log_level)
         try:
             transport._negotiate(baudrate)
         except BaseException:
@@ -270,7 +293,7 @@ class Rfc2217Transport(Transport):
         try:
             self._pipe.send(flight)
             self._wait_until(
-                lambda: server.agreed or server.refused, self._after(self._options.timeout, 10)
+                lambda: server.agreed or server.refused, self._after(self._timeout, 10)
             )
         except TransportClosedError as exc:
             raise self._hang_up_error() from exc
@@ -355,5 +378,5 @@ class Rfc2217Transport(Transport):
             self._pipe.send(answers)
 
     def _log(self, what: str, which: object) -> None:
-        if self._options.log_level is not None:
-            _logger.log(self._options.log_level, "%s: %s %s", self.name, what, which)
+        if self._log_level is not None:
+            _logger.log(self._log_level, "%s: %s %s", self.name, what, which)

@@ -20,6 +20,7 @@ from esploader.errors import (
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.network_url import NetworkUrl, parse_network_url
+from esploader.transport.pipe import WRITE_TIMEOUT, drain
 from esploader.transport.wait import wait_readable, wait_writable
 
 if TYPE_CHECKING:
@@ -28,17 +29,11 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT: Final = 10.0
 """For how long all addresses of a host together may stay silent, in seconds."""
 
-WRITE_TIMEOUT: Final = 10.0
-"""For how long the other end may accept not a single byte, in seconds."""
-
 CLOSE_TIMEOUT: Final = 0.2
 """For how long the other end may take to say good-bye too, in seconds."""
 
 READ_SIZE: Final = 64 * 1024
 """How much one read takes at most, in bytes."""
-
-DISCARD_LIMIT: Final = 4 * 1024 * 1024
-"""More than this is never waiting: the other end is sending for ever. In bytes."""
 
 _logger = logging.getLogger(__name__)
 
@@ -276,11 +271,3 @@ class SocketTransport(Transport):
     @override
     def close(self) -> None:
         self._pipe.close()
-
-
-def drain(pipe: TcpPipe) -> bytes:
-    """Return what has arrived, at most :data:`DISCARD_LIMIT` and a bit, without waiting."""
-    drained = bytearray()
-    while len(drained) < DISCARD_LIMIT and (data := pipe.receive(pipe.clock.now())):
-        drained += data
-    return bytes(drained)

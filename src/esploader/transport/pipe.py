@@ -1,0 +1,68 @@
+"""What a protocol over the network needs below it: a stream of bytes that keeps deadlines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from esploader.transport.clock import Clock
+
+WRITE_TIMEOUT: Final = 10.0
+"""For how long the other end may accept not a single byte, in seconds."""
+
+DISCARD_LIMIT: Final = 4 * 1024 * 1024
+"""More than this is never waiting: the other end is sending for ever. In bytes."""
+
+
+class Pipe(Protocol):
+    """A connected stream of bytes, there and back.
+
+    A deadline is a moment of :attr:`clock`.
+    """
+
+    @property
+    def name(self) -> str:
+        """What error messages call it."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the deadlines."""
+
+    @property
+    def connect_time(self) -> float:
+        """How long the handshake took, in seconds: one round trip, or more."""
+
+    @property
+    def write_timeout(self) -> float:
+        """For how long the other end may accept not a single byte, in seconds."""
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+
+    def receive(self, deadline: float) -> bytes:
+        """Return what has arrived, at once; wait for it until ``deadline``.
+
+        Returns ``b""`` when nothing has arrived by then. A deadline in the past polls.
+
+        Raises:
+            TransportClosedError: the other end closed the connection, or we did.
+        """
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``.
+
+        Raises:
+            TransportTimeoutError: not a byte was accepted for :attr:`write_timeout`.
+            TransportClosedError: the other end closed the connection, or we did.
+        """
+
+    def close(self) -> None:
+        """Say good-bye and release what is held. Never raises; closing twice is allowed."""
+
+
+def drain(pipe: Pipe) -> bytes:
+    """Return what has arrived, at most :data:`DISCARD_LIMIT` and a bit, without waiting."""
+    drained = bytearray()
+    while len(drained) < DISCARD_LIMIT and (data := pipe.receive(pipe.clock.now())):
+        drained += data
+    return bytes(drained)
