@@ -4,6 +4,7 @@
     * :exc:`UrlError`: the port URL cannot be understood
         * :exc:`UnknownSchemeError`
     * :exc:`NoPortError`: no port was named, and there is no single sensible one
+    * :exc:`ConfigError`: the server cannot be set up as asked
     * :exc:`TransportError`: the byte pipe failed
         * :exc:`PortNotFoundError`
         * :exc:`PortPermissionError`
@@ -78,6 +79,21 @@ class NoPortError(EsploaderError):
         return (
             f"no port was named and none of these is the obvious one: {', '.join(self.candidates)}"
         )
+
+
+@attrs.define(eq=False)
+class ConfigError(EsploaderError):
+    """The port server cannot be set up as asked."""
+
+    source: str
+    """The file or the option that asks for it."""
+
+    reason: str
+    """What is wrong with it."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
 
 
 @attrs.define(eq=False)

@@ -34,6 +34,7 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.NoPortError: Explanation(
         5, "Name one with --port or in ESPTOOL_PORT; 'esploader ports' lists them."
     ),
+    errors.ConfigError: Explanation(6, ""),
     errors.TransportError: Explanation(10, "Check the cable; unplug the device and plug it in."),
     errors.PortNotFoundError: Explanation(
         11, "Check the name ('esploader ports' lists them), the cable and the driver."

@@ -1,0 +1,250 @@
+"""What a port server is to do, as values, and how a ``ports.toml`` says it.
+
+Everything in the file is checked before anything is opened, and what is wrong with it is
+said in one sentence that names the file and the key.
+"""
+
+from __future__ import annotations
+
+import enum
+import tomllib
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.errors import ConfigError, UnsupportedError
+from esploader.server.access import AllowList, Limits, TlsFiles
+from esploader.server.discovery import MAX_USB_ID, PortSource, UsbIdentity
+from esploader.server.toml_table import Table
+from esploader.transport.reset import ResetSequence, parse_custom
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+DEFAULT_TCP_PORT: Final = 2217
+"""Of the first serial port; the next ones follow."""
+
+LOOPBACK: Final = ("127.0.0.1", "::1")
+"""The addresses that only this machine reaches."""
+
+MAX_TCP_PORT: Final = 0xFFFF
+
+MAX_CONFIG_SIZE: Final = 1024 * 1024
+"""A larger file is no configuration, in bytes."""
+
+MAX_PORTS: Final = 1024
+"""More serial ports than that are refused."""
+
+
+@enum.unique
+class Protocol(enum.Enum):
+    """What is spoken on a TCP port."""
+
+    RFC2217 = "rfc2217"
+    RAW = "raw"
+
+
+@attrs.frozen(kw_only=True)
+class ResetPolicy:
+    """What becomes of the reset sequences that clients play."""
+
+    is_recognised: bool = True
+    """They are recognised and played by the server; otherwise every line passes as it is."""
+
+    long_strap_delay: bool = False
+    """The boot strap is held longer: for a large capacitor on EN."""
+
+    download_mode: ResetSequence | None = None
+    """Is played in place of the usual sequence into download mode."""
+
+
+@attrs.frozen(kw_only=True)
+class PortConfig:
+    """One serial port to serve."""
+
+    source: PortSource
+    """How to find it."""
+
+    name: str | None = None
+    """What to call it; by default its device name, URL, or USB identity."""
+
+    tcp_port: int | None = None
+    """0 for any free one; ``None`` for the one behind the last."""
+
+    protocol: Protocol = Protocol.RFC2217
+    reset: ResetPolicy = attrs.field(factory=ResetPolicy)
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        return self.name or str(self.source)
+
+
+@attrs.frozen(kw_only=True)
+class ServerConfig:
+    """Everything that a port server is told."""
+
+    ports: tuple[PortConfig, ...] = ()
+    new_ports: PortConfig | None = None
+    """How to serve USB ports that nobody named, as soon as they appear; ``None`` not to.
+    Its ``source`` means nothing."""
+
+    tcp_port: int = DEFAULT_TCP_PORT
+    """Of the first serial port that names none; 0 for any free one each."""
+
+    bind: tuple[str, ...] = LOOPBACK
+    allow: AllowList = attrs.field(factory=AllowList)
+    tls: TlsFiles | None = None
+    limits: Limits = attrs.field(factory=Limits)
+
+
+def read_config(path: Path) -> ServerConfig:
+    """Return what the file says. Names of files in it start at its own directory.
+
+    Raises:
+        ConfigError: it cannot be read, or something in it makes no sense.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_SIZE + 1)
+    except OSError as exc:
+        raise ConfigError(str(path), f"it cannot be read: {exc.strerror or exc}") from exc
+    if len(content) > MAX_CONFIG_SIZE:
+        raise ConfigError(str(path), f"it has more than {MAX_CONFIG_SIZE} bytes")
+    try:
+        document = tomllib.loads(content.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise ConfigError(str(path), f"it is no TOML: {exc}") from exc
+    return _read_document(Table(document, str(path)), path.parent)
+
+
+def parse_reset(text: str, source: str) -> ResetPolicy:
+    """Return what ``on``, ``off``, ``r0`` or a custom sequence means.
+
+    Raises:
+        ConfigError: it is none of these. The message begins with ``source``.
+    """
+    match text.strip().lower():
+        case "on":
+            return ResetPolicy()
+        case "off":
+            return ResetPolicy(is_recognised=False)
+        case "r0":
+            return ResetPolicy(long_strap_delay=True)
+    try:
+        return ResetPolicy(download_mode=parse_custom(text))
+    except UnsupportedError as exc:
+        raise ConfigError(source, f"neither on, off nor r0, and {exc}") from exc
+
+
+def require_distinct(ports: Iterable[PortConfig], source: str) -> None:
+    """Refuse two ports under one TCP port, and the same port twice.
+
+    Raises:
+        ConfigError: that is so. The message begins with ``source``.
+    """
+    names: dict[int, str] = {}
+    sources: set[PortSource] = set()
+    for port in ports:
+        if port.source in sources:
+            raise ConfigError(source, f"the port {port.source} is there twice")
+        sources.add(port.source)
+        if len(sources) > MAX_PORTS:
+            raise ConfigError(source, f"more than {MAX_PORTS} ports")
+        if port.tcp_port and port.tcp_port in names:
+            both = f"both {names[port.tcp_port]} and {port.label}"
+            raise ConfigError(source, f"tcp-port {port.tcp_port} is given to {both}")
+        if port.tcp_port:
+            names[port.tcp_port] = port.label
+
+
+def _read_document(table: Table, folder: Path) -> ServerConfig:
+    defaults = ServerConfig()
+    first = table.number("tcp-port", defaults.tcp_port, 0, MAX_TCP_PORT)
+    bind = table.texts("bind")
+    allow = table.texts("allow")
+    tls = table.table("tls")
+    limits = table.table("limits")
+    new_ports = table.table("new-ports")
+    ports = tuple(_read_port(each) for each in table.tables("port"))
+    table.refuse_others()
+    require_distinct(ports, table.place)
+    return ServerConfig(
+        ports=ports,
+        new_ports=None if new_ports is None else _read_new_ports(new_ports),
+        tcp_port=defaults.tcp_port if first is None else first,
+        bind=bind or defaults.bind,
+        allow=AllowList.parse(allow or (), table.where("allow")),
+        tls=None if tls is None else _read_tls(tls, folder),
+        limits=defaults.limits if limits is None else _read_limits(limits),
+    )
+
+
+def _read_port(table: Table) -> PortConfig:
+    device = table.text("device")
+    usb = table.table("usb")
+    name = table.text("name")
+    tcp_port = table.number("tcp-port", None, 0, MAX_TCP_PORT)
+    protocol, reset = _read_manner(table)
+    table.refuse_others()
+    source: PortSource
+    if device is not None and usb is None:
+        source = device
+    elif usb is not None and device is None:
+        source = _read_usb(usb)
+    else:
+        raise ConfigError(table.place, "it needs either device or usb")
+    return PortConfig(source=source, name=name, tcp_port=tcp_port, protocol=protocol, reset=reset)
+
+
+def _read_new_ports(table: Table) -> PortConfig:
+    protocol, reset = _read_manner(table)
+    table.refuse_others()
+    return PortConfig(source="", protocol=protocol, reset=reset)
+
+
+def _read_manner(table: Table) -> tuple[Protocol, ResetPolicy]:
+    protocol = table.text("protocol") or Protocol.RFC2217.value
+    reset = table.text("reset") or "on"
+    try:
+        return Protocol(protocol), parse_reset(reset, table.where("reset"))
+    except ValueError:
+        choices = " nor ".join(each.value for each in Protocol)
+        raise ConfigError(table.where("protocol"), f"{protocol!r} is neither {choices}") from None
+
+
+def _read_usb(table: Table) -> UsbIdentity:
+    identity = UsbIdentity(
+        vid=table.number("vid", None, 0, MAX_USB_ID),
+        pid=table.number("pid", None, 0, MAX_USB_ID),
+        serial_number=table.text("serial"),
+        location=table.text("location"),
+    )
+    table.refuse_others()
+    if identity == UsbIdentity():
+        raise ConfigError(table.place, "it needs vid, pid, serial or location")
+    return identity
+
+
+def _read_tls(table: Table, folder: Path) -> TlsFiles:
+    names = {key: table.text(key) for key in ("cert", "key", "client-ca")}
+    table.refuse_others()
+    paths = {key: folder / name for key, name in names.items() if name is not None}
+    if "cert" not in paths:
+        raise ConfigError(table.where("cert"), "it is missing")
+    return TlsFiles(cert=paths["cert"], key=paths.get("key"), client_ca=paths.get("client-ca"))
+
+
+def _read_limits(table: Table) -> Limits:
+    defaults = Limits()
+    limits = Limits(
+        connections=table.count("connections", defaults.connections),
+        connections_per_address=table.count(
+            "connections-per-address", defaults.connections_per_address
+        ),
+        handshake_time=table.seconds("handshake-time", defaults.handshake_time),
+        stall_time=table.seconds("stall-time", defaults.stall_time),
+    )
+    table.refuse_others()
+    return limits

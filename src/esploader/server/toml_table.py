@@ -1,0 +1,120 @@
+"""Read tables of a TOML file, and refuse what is not as it should be, by its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from esploader.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAX_COUNT: Final = 100_000
+_MAX_TIME: Final = 86_400.0
+
+ValueT = TypeVar("ValueT", int, str)
+
+
+class Table:
+    """A table of a file, which knows where it is and what has been asked for.
+
+    Everything raises :exc:`~esploader.errors.ConfigError` for a value of the wrong kind.
+    """
+
+    def __init__(self, content: Mapping[str, object], place: str) -> None:
+        self._content = content
+        self._known: list[str] = []
+        self.place = place
+
+    def where(self, key: str) -> str:
+        """Return how to name a key of this table."""
+        return f"{self.place}: {key}"
+
+    def get(self, key: str, kind: type[ValueT], default: ValueT | None) -> ValueT | None:
+        """Return the value of ``key``, which is of that kind; ``default`` without it."""
+        value = self._look_up(key)
+        if value is None:
+            return default
+        # A bool is an int to Python, but not to whoever writes tcp-port = true.
+        if not isinstance(value, kind) or isinstance(value, bool):
+            wanted = "a whole number" if kind is int else "a text"
+            raise ConfigError(self.where(key), f"{value!r} is not {wanted}")
+        return value
+
+    def text(self, key: str) -> str | None:
+        """Return a text that is not empty; ``None`` without it."""
+        value = self.get(key, str, None)
+        if value is not None and not value.strip():
+            raise ConfigError(self.where(key), "it is empty")
+        return value
+
+    def number(self, key: str, default: int | None, low: int, high: int) -> int | None:
+        """Return a number between the two."""
+        value = self.get(key, int, default)
+        if value is not None and not low <= value <= high:
+            raise ConfigError(self.where(key), f"{value} is not between {low} and {high}")
+        return value
+
+    def count(self, key: str, default: int) -> int:
+        """Return a number of connections."""
+        value = self.number(key, default, 1, _MAX_COUNT)
+        return default if value is None else value
+
+    def seconds(self, key: str, default: float) -> float:
+        """Return a positive time in seconds."""
+        value = self._look_up(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(self.where(key), f"{value!r} is not a number of seconds")
+        if not 0 < value <= _MAX_TIME:
+            raise ConfigError(self.where(key), f"{value} is not between 0 and {_MAX_TIME:g}")
+        return float(value)
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        """Return a list of texts, or one text as a list; ``None`` without it."""
+        value = self._look_up(key)
+        if value is None:
+            return None
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not items:
+            raise ConfigError(self.where(key), "it is not a list of texts")
+        for item in items:
+            if not isinstance(item, str) or not item:
+                raise ConfigError(self.where(key), f"{item!r} is not a text")
+        return tuple(items)
+
+    def table(self, key: str) -> Table | None:
+        """Return a table within this one; ``None`` without it."""
+        value = self._look_up(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise ConfigError(self.where(key), f"{value!r} is not a table")
+        return Table(value, f"{self.place}: {key}")
+
+    def tables(self, key: str) -> list[Table]:
+        """Return the tables of a list, ``[[key]]``."""
+        value = self._look_up(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise ConfigError(self.where(key), f"ports are written [[{key}]]")
+        tables = []
+        for number, item in enumerate(value, 1):
+            place = f"{self.place}: {key} {number}"
+            if not isinstance(item, dict):
+                raise ConfigError(place, f"{item!r} is not a table")
+            tables.append(Table(item, place))
+        return tables
+
+    def refuse_others(self) -> None:
+        """Refuse every key that nobody has asked for."""
+        for key in self._content:
+            if key not in self._known:
+                known = ", ".join(self._known)
+                raise ConfigError(self.where(key), f"there is no such key; known are {known}")
+
+    def _look_up(self, key: str) -> object | None:
+        self._known.append(key)
+        return self._content.get(key)
