@@ -82,6 +82,11 @@ class Transport(abc.ABC):
         """How long a byte takes there and back, in seconds; 0 where no network lies between."""
         return 0.0
 
+    @property
+    def turnaround(self) -> float:
+        """What one more exchange costs among several, wire and work apart, in seconds."""
+        return self.round_trip
+
     @abc.abstractmethod
     def read(self, deadline: float) -> bytes:
         """Return what has arrived, at once; wait for it until ``deadline``.

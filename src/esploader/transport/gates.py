@@ -34,6 +34,7 @@ MIN_QUEUE_SIZE: Final = 65536
 
 _NO_STATUS: Final = 0xFFFF
 _TOKEN: Final = re.compile(rb"(?<!\S)slip-gate=1;buf=([0-9]{1,9})(?!\S)")
+_USB_IDS: Final = re.compile(rb"(?<!\S)usb=([0-9a-fA-F]{4}):([0-9a-fA-F]{4})(?!\S)")
 
 _EPOCH: Final = struct.Struct(">H")
 _DELAY: Final = struct.Struct(">I")
@@ -158,6 +159,17 @@ def queue_size_from(signature: bytes) -> int | None:
     if match is None or int(match[1]) < MIN_QUEUE_SIZE:
         return None
     return int(match[1])
+
+
+def usb_token(vid: int, pid: int) -> bytes:
+    """Return the word by which a server says in its SIGNATURE which USB device the port is."""
+    return b"usb=%04x:%04x" % (vid, pid)
+
+
+def usb_ids_from(signature: bytes) -> tuple[int, int] | None:
+    """Return vendor and product that a SIGNATURE names; ``None`` where it names none."""
+    match = _USB_IDS.search(signature)
+    return None if match is None else (int(match[1], 16), int(match[2], 16))
 
 
 def encode(message: ClientMessage | ServerMessage) -> bytes:

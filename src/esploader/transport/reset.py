@@ -1,4 +1,4 @@
-"""Reset sequences as data, and the one function that plays them.
+"""Reset sequences as data, and the functions that play them.
 
 On the usual circuit RTS drives EN and DTR drives IO0, both inverted through two
 cross-coupled transistors: an asserted RTS alone holds the chip in reset, an asserted DTR
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from esploader.errors import UnsupportedError
+from esploader.transport.gated import as_gated
+from esploader.transport.gates import Delay
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
+    from esploader.transport.gated import Item
 
 
 @attrs.frozen
@@ -158,9 +161,31 @@ def play(sequence: ResetSequence, transport: Transport) -> None:
         TransportError: the port failed.
         CapabilityError: it has no lines.
     """
+    remaining = begin(sequence, transport)
+    gated = as_gated(transport)
+    if gated is not None:
+        gated.await_settings(remaining)
+
+
+def begin(sequence: ResetSequence, transport: Transport) -> float:
+    """Do as :func:`play`, but do not wait for what the far end can do by itself.
+
+    Returns how many seconds it has still to do; whatever is sent takes its turn. With
+    gates the far end keeps the times: neither round trip nor jitter changes them.
+    """
+    gated = as_gated(transport)
+    if gated is not None:
+        if sequence:
+            gated.send_ahead([_as_item(step) for step in sequence])
+        return sum(step.seconds for step in sequence if isinstance(step, Wait))
     for step in sequence:
         match step:
             case SetLines(dtr, rts):
                 transport.set_lines(dtr=dtr, rts=rts)
             case Wait(seconds):
                 transport.clock.sleep(seconds)
+    return 0.0
+
+
+def _as_item(step: ResetStep) -> Item:
+    return step if isinstance(step, SetLines) else Delay(step.seconds)

@@ -15,6 +15,10 @@ poll: what the server says is taken in as it arrives. What it waits for, and for
   waiting for each would add a round trip to every step and a timeout for each of the
   servers that never acknowledge (ser2net in front of a PTY, esp_rfc2217_server).
 
+The same flight asks for the server's SIGNATURE: one that obeys gates (``docs/gates.md``)
+says so there, and with it everything can be sent ahead. An acknowledged rate without a
+signature says that there are none, so asking costs nothing.
+
 Opening moves no line: esp_rfc2217_server takes the assertion of DTR as the order to
 reset the chip. A line is sent whenever it is asked for, even unchanged: on Windows some
 drivers pass on a change of RTS only with the next write of DTR, and reset sequences for
@@ -37,22 +41,21 @@ from esploader.errors import (
     TransportError,
     TransportTimeoutError,
 )
-from esploader.transport import com_port
-from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
+from esploader.transport import com_port, gates
+from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities
 from esploader.transport.clock import Clock, RealClock
-from esploader.transport.com_port import Code, Control, Purge, Setting
-from esploader.transport.network_url import NetworkUrl, parse_network_url
+from esploader.transport.com_port import Code, Control, Purge, Setting, Signature
+from esploader.transport.gated import GatedTransport, GateFailedError, Item, SetBaudrate
+from esploader.transport.gates import Delay, Gate, GateFailed, Reason
 from esploader.transport.pipe import DISCARD_LIMIT, Pipe, drain
+from esploader.transport.reset import SetLines
+from esploader.transport.rfc2217_url import NEGOTIATION_TIMEOUT, parse_rfc2217_url
 from esploader.transport.server_view import ServerView
 from esploader.transport.tcp import TcpPipe
 from esploader.transport.telnet import Option, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-NEGOTIATION_TIMEOUT: Final = 3.0
-"""For how long a host may leave the request for option 44 unanswered, in seconds, unless
-the URL says ``timeout=``; ten round trips come on top."""
 
 ACK_TIMEOUT: Final = 1.0
 """For how long an acknowledgement is worth waiting for, in seconds; four round trips come
@@ -71,8 +74,6 @@ MAX_BAUDRATE: Final = 2**32 - 1
 
 _MAX_QUOTED: Final = 120
 
-_URL_OPTIONS: Final = frozenset({"ign_set_control", "logging", "poll_modem", "timeout"})
-
 _FIXED_SETTINGS: Final = (
     Setting(Code.SET_DATASIZE, com_port.DATASIZE_8),
     Setting(Code.SET_PARITY, com_port.PARITY_NONE),
@@ -82,45 +83,8 @@ _FIXED_SETTINGS: Final = (
 _logger = logging.getLogger(__name__)
 
 
-@attrs.frozen(kw_only=True)
-class Rfc2217Options:
-    """What a ``rfc2217://`` URL says."""
-
-    address: NetworkUrl
-    """Where the server is."""
-
-    ign_set_control: bool = False
-    """Do not wait for the acknowledgement of lines. We never do."""
-
-    poll_modem: bool = False
-    """Ask for the state of the input lines instead of being told. We never look at them."""
-
-    timeout: float = NEGOTIATION_TIMEOUT
-    """For how long the host may leave the request for option 44 unanswered, in seconds."""
-
-    log_level: int | None = None
-    """The level at which the telnet traffic is logged; ``None`` for not at all."""
-
-
-def parse_rfc2217_url(url: str) -> Rfc2217Options:
-    """Read ``rfc2217://host:port[?ign_set_control][&poll_modem][&timeout=N][&logging=LEVEL]``.
-
-    Raises:
-        UnknownSchemeError: the scheme is another one.
-        UrlError: anything else is missing, malformed, unknown or said twice.
-    """
-    address = parse_network_url(url, "rfc2217", _URL_OPTIONS)
-    return Rfc2217Options(
-        address=address,
-        ign_set_control=address.flag("ign_set_control"),
-        poll_modem=address.flag("poll_modem"),
-        timeout=address.seconds("timeout", NEGOTIATION_TIMEOUT),
-        log_level=address.log_level(),
-    )
-
-
 @attrs.define(eq=False)
-class Rfc2217Transport(Transport):
+class Rfc2217Transport(GatedTransport):
     """A serial port behind an RFC 2217 server.
 
     Not for two threads at once: what the server says of settings and what it sends from
@@ -133,6 +97,12 @@ class Rfc2217Transport(Transport):
     _log_level: int | None
     _baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
     _round_trip: float = attrs.field(default=0.0, init=False)
+    _queue_size: int | None = attrs.field(default=None, init=False)
+    _last_activity: float = attrs.field(default=0.0, init=False)
+    _confirmed_baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
+    """The rate that is set, whatever becomes of what was sent ahead."""
+    _is_idle: bool = attrs.field(default=False, init=False)
+    """Nothing has been sent since the server was told to begin anew."""
     _server: ServerView = attrs.field(factory=ServerView, init=False)
 
     @classmethod
@@ -183,7 +153,16 @@ class Rfc2217Transport(Transport):
     @property
     @override
     def capabilities(self) -> Capabilities:
-        return Capabilities(set_lines=True, set_lines_at_once=False, set_baudrate=True, remote=True)
+        usb_vid, usb_pid = self._server.usb_ids or (None, None)
+        return Capabilities(
+            set_lines=True,
+            set_lines_at_once=False,
+            set_baudrate=True,
+            gated=self._queue_size is not None,
+            remote=True,
+            usb_vid=usb_vid,
+            usb_pid=usb_pid,
+        )
 
     @property
     @override
@@ -200,27 +179,38 @@ class Rfc2217Transport(Transport):
     def round_trip(self) -> float:
         return self._round_trip
 
+    @property
+    @override
+    def queue_size(self) -> int:
+        return self._queue_size or 0
+
+    @property
+    @override
+    def last_activity(self) -> float:
+        return self._last_activity
+
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
         return self._pipe.fileno()
 
     @override
     def read(self, deadline: float) -> bytes:
-        while not self._server.received:
+        server = self._server
+        while not server.received and server.failure is None:
             if not self._take_in(deadline) or self.clock.now() >= deadline:
                 break
-        data = bytes(self._server.received)
-        self._server.received.clear()
-        return data
+        if not server.is_waiting_for(Code.SET_BAUDRATE):
+            self._check_rate()
+        if server.received or server.failure is None:
+            data = bytes(server.received)
+            server.received.clear()
+            return data
+        raise GateFailedError(self.name, _explanation(server.failure), server.failure)
 
     @override
     def write(self, data: bytes) -> None:
-        if self._server.suspended:
-            deadline = self.clock.now() + self._pipe.write_timeout
-            if not self._wait_until(lambda: not self._server.suspended, deadline):
-                reason = f"the server suspended the flow for {self._pipe.write_timeout:g} s"
-                raise TransportTimeoutError(self.name, reason)
-        self._pipe.send(escape(data))
+        self._await_flow()
+        self._send(escape(data))
 
     @override
     def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
@@ -229,13 +219,51 @@ class Rfc2217Transport(Transport):
         Not acknowledged when it returns. DTR comes first because esp_rfc2217_server
         takes a release of RTS for a plain reset unless DTR was asserted before.
         """
-        settings: list[Setting] = []
-        if dtr is not None:
-            settings.append(Setting(Code.SET_CONTROL, Control.DTR_ON if dtr else Control.DTR_OFF))
-        if rts is not None:
-            settings.append(Setting(Code.SET_CONTROL, Control.RTS_ON if rts else Control.RTS_OFF))
+        settings = _line_settings(SetLines(dtr=dtr, rts=rts))
         if settings:
             self._request(*settings)
+
+    @override
+    def send_ahead(self, items: Iterable[Item]) -> int:
+        if not self._server.is_armed:
+            self.arm()
+        self._await_flow()
+        flight = b"".join(map(self._encode, items))
+        self._send(flight)
+        return len(flight)
+
+    def _encode(self, item: Item) -> bytes:
+        match item:
+            case bytes():
+                return escape(item)
+            case SetLines():
+                return self._server.request(*_line_settings(item))
+            case SetBaudrate(baudrate):
+                return self._begin_rate(baudrate)
+            case Gate() | Delay():
+                return gates.encode(item)
+
+    @override
+    def arm(self) -> bytes:
+        server = self._server
+        if not (self._is_idle and server.is_beginning):
+            is_rate_certain = not server.is_waiting_for(Code.SET_BAUDRATE)
+            flight = server.begin_anew()
+            if not is_rate_certain:
+                # Whether the server has come to it or dropped it is on the way to us.
+                flight += self._begin_rate(self._confirmed_baudrate)
+            self._send(flight)
+            self._is_idle = True
+        outdated = bytes(server.outdated)
+        server.outdated.clear()
+        return outdated
+
+    @override
+    def await_settings(self, seconds: float) -> None:
+        self._wait_until(
+            lambda: not self._server.is_waiting_for(Code.SET_CONTROL),
+            self._after(seconds + ACK_TIMEOUT, 4),
+        )
 
     @override
     def set_baudrate(self, baudrate: int) -> None:
@@ -247,9 +275,7 @@ class Rfc2217Transport(Transport):
         if baudrate == self._baudrate:
             return
         patient = not self._server.is_waiting_for(Code.SET_BAUDRATE)
-        self._server.values.pop(Code.SET_BAUDRATE, None)
-        self._request(self._baudrate_setting(baudrate))
-        self._baudrate = baudrate
+        self._send(self._begin_rate(baudrate))
         if patient:
             self._wait_until(lambda: self._has_rate(baudrate), self._after(ACK_TIMEOUT, 4))
         self._check_rate()
@@ -288,10 +314,11 @@ class Rfc2217Transport(Transport):
         sides = (server.options.ours, server.options.theirs)
         settings = (self._baudrate_setting(baudrate), *_FIXED_SETTINGS)
         flight = b"".join(side.request(option) for option in Option for side in sides)
+        flight += com_port.encode(Signature(), from_server=False)
         flight += server.request(*settings, Setting(Code.SET_CONTROL, Control.NO_FLOW_CONTROL))
         self._baudrate = baudrate
         try:
-            self._pipe.send(flight)
+            self._send(flight)
             self._wait_until(
                 lambda: server.agreed or server.refused, self._after(self._timeout, 10)
             )
@@ -304,8 +331,10 @@ class Rfc2217Transport(Transport):
             # A server that threw them away never answers the first copy.
             unsettled = [each for each in settings if server.is_waiting_for(each.code)]
             server.unanswered.clear()
+            self._send(com_port.encode(Signature(), from_server=False))
             self._request(*unsettled)
             self._settled(unsettled)
+        self._queue_size = server.queue_size
         if Code.SET_BAUDRATE in server.values:
             self._round_trip = self.clock.now() - started
         self._check_rate()
@@ -338,6 +367,13 @@ class Rfc2217Transport(Transport):
             raise TransportError(self.name, f"{baudrate} is no baud rate")
         return Setting(Code.SET_BAUDRATE, baudrate)
 
+    def _begin_rate(self, baudrate: int) -> bytes:
+        """Return the request for a rate, and expect it to be acknowledged."""
+        request = self._server.request(self._baudrate_setting(baudrate))
+        self._server.values.pop(Code.SET_BAUDRATE, None)
+        self._baudrate = baudrate
+        return request
+
     def _has_rate(self, baudrate: int) -> bool:
         rate = self._server.values.get(Code.SET_BAUDRATE)
         return rate is not None and abs(rate - baudrate) <= BAUDRATE_TOLERANCE * baudrate
@@ -352,7 +388,20 @@ class Rfc2217Transport(Transport):
 
     def _request(self, *settings: Setting) -> None:
         self._log("sending", settings)
-        self._pipe.send(self._server.request(*settings))
+        self._send(self._server.request(*settings))
+
+    def _await_flow(self) -> None:
+        """Wait while the server wants no bytes for the port."""
+        if self._server.suspended:
+            deadline = self.clock.now() + self._pipe.write_timeout
+            if not self._wait_until(lambda: not self._server.suspended, deadline):
+                reason = f"the server suspended the flow for {self._pipe.write_timeout:g} s"
+                raise TransportTimeoutError(self.name, reason)
+
+    def _send(self, data: bytes) -> None:
+        self._pipe.send(data)
+        self._last_activity = self.clock.now()
+        self._is_idle = False
 
     def _after(self, seconds: float, round_trips: int) -> float:
         return self.clock.now() + seconds + round_trips * self._round_trip
@@ -369,7 +418,11 @@ class Rfc2217Transport(Transport):
     def _take_in(self, deadline: float) -> bool:
         """Take in what came, waiting until ``deadline``; tell whether anything did."""
         data = self._pipe.receive(deadline)
-        self._answer(data)
+        if data:
+            self._last_activity = self.clock.now()
+            self._answer(data)
+            if not self._server.is_waiting_for(Code.SET_BAUDRATE):
+                self._confirmed_baudrate = self._baudrate
         return bool(data)
 
     def _answer(self, data: bytes) -> None:
@@ -380,3 +433,24 @@ class Rfc2217Transport(Transport):
     def _log(self, what: str, which: object) -> None:
         if self._log_level is not None:
             _logger.log(self._log_level, "%s: %s %s", self.name, what, which)
+
+
+def _line_settings(lines: SetLines) -> list[Setting]:
+    settings: list[Setting] = []
+    if lines.dtr is not None:
+        settings.append(Setting(Code.SET_CONTROL, Control.DTR_ON if lines.dtr else Control.DTR_OFF))
+    if lines.rts is not None:
+        settings.append(Setting(Code.SET_CONTROL, Control.RTS_ON if lines.rts else Control.RTS_OFF))
+    return settings
+
+
+_EXPLANATIONS: Final = {
+    Reason.TIMEOUT: "the response that was waited for did not come",
+    Reason.STATUS: "the loader refused",
+    Reason.PORT_LOST: "the server lost the port",
+    Reason.MALFORMED: "the server did not understand a message",
+}
+
+
+def _explanation(failure: GateFailed) -> str:
+    return _EXPLANATIONS[failure.reason]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from esploader.errors import ProtocolError
-from esploader.transport import com_port
-from esploader.transport.com_port import Code, Setting
+from esploader.transport import com_port, gates
+from esploader.transport.com_port import Code, Purge, Setting, Signature
+from esploader.transport.gates import Arm, Armed, GateFailed
 from esploader.transport.telnet import (
     Data,
     Negotiation,
@@ -20,6 +21,12 @@ from esploader.transport.telnet import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MAX_OUTDATED_SIZE: Final = 4096
+"""How much is kept of what came before the server began anew, in bytes."""
+
+_MAX_EPOCH: Final = 0xFFFF
+_FLOW_CONTROL: Final = frozenset({Code.FLOWCONTROL_SUSPEND, Code.FLOWCONTROL_RESUME})
 
 
 @attrs.define
@@ -42,6 +49,20 @@ class ServerView:
     stale: bytearray | None = attrs.field(default=None, init=False)
     """While a purge is waited for: bytes that came before its acknowledgement."""
 
+    queue_size: int | None = attrs.field(default=None, init=False)
+    """What the server's queue holds, in bytes; ``None`` when it does not obey gates."""
+
+    usb_ids: tuple[int, int] | None = attrs.field(default=None, init=False)
+    """Vendor and product of the port, where the server says."""
+
+    failure: GateFailed | None = attrs.field(default=None, init=False)
+    """A gate that was sent stayed shut."""
+
+    outdated: bytearray = attrs.field(factory=bytearray, init=False)
+    """The last bytes of the port from before the server began anew."""
+
+    _epoch: int = attrs.field(default=0, init=False)
+    _awaited_epoch: int | None = attrs.field(default=None, init=False)
     _decoder: TelnetDecoder = attrs.field(factory=TelnetDecoder, init=False)
 
     @property
@@ -62,6 +83,30 @@ class ServerView:
             self.unanswered[setting.code] = self.unanswered.get(setting.code, 0) + 1
         return b"".join(com_port.encode(setting, from_server=False) for setting in settings)
 
+    @property
+    def is_armed(self) -> bool:
+        """An ARM has been sent."""
+        return self._epoch > 0
+
+    @property
+    def is_beginning(self) -> bool:
+        """An ARM has been sent, and has not been answered."""
+        return self._awaited_epoch is not None
+
+    def begin_anew(self) -> bytes:
+        """Return the order to drop what is queued and begin anew, as it travels.
+
+        From now on everything is out of date, until the server has done so.
+        """
+        self._epoch = self._epoch % _MAX_EPOCH + 1
+        self._awaited_epoch = self._epoch
+        self._keep_outdated(bytes(self.received))
+        self.received.clear()
+        self.unanswered.clear()
+        self.failure = None
+        purge = com_port.encode(Setting(Code.PURGE_DATA, Purge.TRANSMIT), from_server=False)
+        return purge + gates.encode(Arm(self._epoch))
+
     def is_waiting_for(self, code: Code) -> bool:
         """Tell whether requests of this kind are unanswered."""
         return self.unanswered.get(code, 0) > 0
@@ -71,23 +116,42 @@ class ServerView:
         answers = bytearray()
         for event in self._decoder.feed(data):
             if isinstance(event, Data):
-                self.received += event.data
+                if self.is_beginning:
+                    self._keep_outdated(event.data)
+                else:
+                    self.received += event.data
                 continue
             log("received", event)
             if isinstance(event, Negotiation):
                 answers += self.options.answer(event)
             elif isinstance(event, Subnegotiation) and event.option == Option.COM_PORT:
                 try:
-                    message = com_port.decode(event.payload, from_server=True)
+                    self._take_in_message(event.payload)
                 except ProtocolError as exc:
                     # Not ours to judge: a later server may know more messages than we do.
                     log("ignored", exc)
-                    continue
-                if isinstance(message, Setting):
-                    self._take_in_setting(message)
         return bytes(answers)
 
+    def _take_in_message(self, payload: bytes) -> None:
+        if gates.is_gate_message(payload):
+            match gates.decode(payload):
+                case Armed(epoch) if epoch == self._awaited_epoch:
+                    self._awaited_epoch = None
+                case GateFailed() as failure if failure.epoch == self._epoch:
+                    self.failure = failure
+                case _:
+                    pass
+            return
+        match com_port.decode(payload, from_server=True):
+            case Signature(text):
+                self.queue_size = gates.queue_size_from(text)
+                self.usb_ids = gates.usb_ids_from(text)
+            case setting:
+                self._take_in_setting(setting)
+
     def _take_in_setting(self, setting: Setting) -> None:
+        if self.is_beginning and setting.code not in _FLOW_CONTROL:
+            return
         match setting.code:
             case Code.FLOWCONTROL_SUSPEND:
                 self.suspended = True
@@ -99,3 +163,7 @@ class ServerView:
                 if code is Code.PURGE_DATA and self.stale is not None:
                     self.stale += self.received
                     self.received.clear()
+
+    def _keep_outdated(self, data: bytes) -> None:
+        self.outdated += data
+        del self.outdated[:-MAX_OUTDATED_SIZE]
