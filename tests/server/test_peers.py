@@ -109,6 +109,16 @@ def test_who_it_is_is_told_when_asked_with_the_word_that_offers_gates(talk: Conv
     assert isinstance(signature, Signature)
     assert signature.text.startswith(f"esploader {__version__} sim://test ".encode())
     assert gates.queue_size_from(signature.text) == MAX_QUEUE_SIZE
+    assert gates.usb_ids_from(signature.text) is None
+
+
+def test_the_usb_device_is_named_where_it_is_known() -> None:
+    peer = ComPortPeer("somebody", "/dev/ttyACM0", (0x303A, 0x1001))
+    peer.take_output()
+    peer.feed(encode(Signature(), from_server=False))
+    (event,) = TelnetDecoder().feed(peer.take_output())
+    assert isinstance(event, Subnegotiation)
+    assert gates.usb_ids_from(event.payload[1:]) == (0x303A, 0x1001)
 
 
 def test_the_messages_of_gates_keep_their_place(talk: Conversation) -> None:

@@ -111,9 +111,12 @@ class ComPortPeer(Peer):
     any TCP port it finds is no client.
     """
 
-    def __init__(self, who: str, port_name: str) -> None:
+    def __init__(self, who: str, port_name: str, usb_ids: tuple[int, int] | None = None) -> None:
         super().__init__(who)
-        self._port_name = port_name
+        words = [f"esploader {__version__} {port_name}".encode(), gates.token(MAX_QUEUE_SIZE)]
+        if usb_ids is not None:
+            words.append(gates.usb_token(*usb_ids))
+        self._signature = Signature(b" ".join(words))
         self._decoder = TelnetDecoder()
         self._options = OptionNegotiation()
         self._is_introduced = False
@@ -210,9 +213,7 @@ class ComPortPeer(Peer):
         """Deal with what concerns the connection; return what concerns the port."""
         if isinstance(message, Signature):
             if not message.text:
-                who = f"esploader {__version__} {self._port_name} ".encode()
-                text = who + gates.token(MAX_QUEUE_SIZE)
-                self.output += com_port.encode(Signature(text), from_server=True)
+                self.output += com_port.encode(self._signature, from_server=True)
             return []
         match message.code:
             case Code.FLOWCONTROL_SUSPEND:

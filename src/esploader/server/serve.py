@@ -282,7 +282,7 @@ class Server:
             self._watch(current.fileno(), 0)
         _set_up(connection)
         if protocol is _Protocol.RFC2217:
-            peer = ComPortPeer(str(address), self._port.transport.name)
+            peer = ComPortPeer(str(address), self._port.transport.name, self._port.usb_ids)
             self._attach(SocketEnd(connection, peer))
         else:
             self._attach(SocketEnd(connection, RawPeer(str(address))))

@@ -153,6 +153,14 @@ class ServedPort:
         )
 
     @property
+    def usb_ids(self) -> tuple[int, int] | None:
+        """USB vendor and product of the port, where they are known."""
+        capabilities = self.transport.capabilities
+        if capabilities.usb_vid is None or capabilities.usb_pid is None:
+            return None
+        return (capabilities.usb_vid, capabilities.usb_pid)
+
+    @property
     def drained_at(self) -> float:
         """The moment at which all that was written has left, as far as can be reckoned."""
         return self._reckoned_at if self._wire is None else self._wire.drained_at
