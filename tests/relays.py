@@ -9,13 +9,14 @@ from typing_extensions import override
 from esploader.errors import TransportClosedError
 from esploader.server.peers import Peer
 from esploader.transport.base import Capabilities, Transport
-from esploader.transport.clock import Clock, VirtualClock
+from virtual_link import LinkClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esploader.server.relay import Relay
     from esploader.server.request_queue import Request
+    from esploader.transport.clock import Clock, VirtualClock
     from esploader.transport.com_port import Setting
     from esploader.transport.gates import ServerMessage
 
@@ -71,8 +72,9 @@ class TimedTransport(Transport):
         respond: Callable[[bytes], list[tuple[float, bytes]]] = lambda _: [],
         *,
         at_once: bool = True,
+        set_lines: bool = True,
     ) -> None:
-        self.virtual_clock = VirtualClock()
+        self.virtual_clock = LinkClock()
         self.happened: list[tuple[float, str, object]] = []
         self.is_gone = False
         self._respond = respond
@@ -80,7 +82,7 @@ class TimedTransport(Transport):
         self._drained_at = 0.0
         self._arriving: list[tuple[float, bytes]] = []
         self._capabilities = Capabilities(
-            set_lines=True, set_lines_at_once=at_once, set_baudrate=True
+            set_lines=set_lines, set_lines_at_once=at_once, set_baudrate=True
         )
 
     @property
