@@ -46,10 +46,23 @@ def entry_point() -> None:
     sys.exit(code)
 
 
-def main(argv: Sequence[str]) -> int:
+def server_entry_point() -> None:
+    """Run ``esploader-rfc2217-server``, which is ``esploader serve``, and exit."""
+    from esploader.serve_arguments import build_server_parser  # noqa: PLC0415 - only here
+
+    try:
+        code = main(sys.argv[1:], build_server_parser)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def main(
+    argv: Sequence[str], make_parser: Callable[[], argparse.ArgumentParser] = build_parser
+) -> int:
     """Run one command and return its exit code: 0 done, 2 refused or failed, 130 Ctrl-C."""
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = make_parser().parse_args(argv)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else FAILED
     output = Output(arguments)
@@ -152,7 +165,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     from esploader.errors import EsploaderError  # noqa: PLC0415 - see the module's docstring
 
     try:
-        with _tracing(output, enabled=arguments.trace):
+        with _logging(output, arguments):
             try:
                 _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
             finally:
@@ -175,18 +188,22 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
 
 
 @contextlib.contextmanager
-def _tracing(output: Output, *, enabled: bool) -> Iterator[None]:
+def _logging(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
     """Show the log of the library on stderr while the command runs: the wire, if asked."""
     import logging  # noqa: PLC0415 - `version` does without
 
     logger = logging.getLogger("esploader")
     handler = logging.StreamHandler(output)
-    if enabled:
-        handler.setFormatter(logging.Formatter("TRACE %(relativeCreated)8.1f ms  %(message)s"))
+    if arguments.trace:
+        text, level = "TRACE %(relativeCreated)8.1f ms  %(message)s", logging.DEBUG
+    elif arguments.command == "serve":
+        text = "%(asctime)s %(levelname)s: %(message)s"
+        level = logging.DEBUG if arguments.verbose else logging.INFO
     else:
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        text, level = "%(levelname)s: %(message)s", logging.WARNING
+    handler.setFormatter(logging.Formatter(text))
     old_level = logger.level
-    logger.setLevel(logging.DEBUG if enabled else logging.WARNING)
+    logger.setLevel(level)
     logger.addHandler(handler)
     try:
         yield
@@ -359,6 +376,12 @@ def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
             _save_flash(transport)
 
 
+def _serve(arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.serve_command import serve  # noqa: PLC0415 - see the module's docstring
+
+    serve(arguments, output)
+
+
 def _save_flash(transport: RealTimeTransport) -> None:
     from esploader.errors import TransportError  # noqa: PLC0415 - see the docstring
 
@@ -391,5 +414,6 @@ def _simulated_transport(arguments: argparse.Namespace) -> RealTimeTransport:
 
 _WITHOUT_DEVICE: Final[dict[str, Callable[[argparse.Namespace, Output], None]]] = {
     "ports": _ports,
+    "serve": _serve,
     "sim serve": _sim_serve,
 }

@@ -132,7 +132,7 @@ class Station:
         self._holder = end
         self._since = self._loop.time()
         self._since_when = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._journal.note("client-came", port=self.label, client=end.address)
+        self._journal.note("client-came", level=logging.DEBUG, port=self.label, client=end.address)
         try:
             relay.attach(end.peer)
         except TransportError as exc:
