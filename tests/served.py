@@ -82,9 +82,14 @@ def tcp_port(url: str) -> int:
 
 
 @contextlib.contextmanager
-def connected(port: int) -> Iterator[socket.socket]:
-    """Connect without any protocol."""
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+def connected(port: int, *, buffer_size: int | None = None) -> Iterator[socket.socket]:
+    """Connect without any protocol; the system's buffers may be made small."""
+    with socket.socket() as client:
+        client.settimeout(PATIENCE)
+        if buffer_size is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_size)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_size)
+        client.connect(("127.0.0.1", port))
         yield client
 
 

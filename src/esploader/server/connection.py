@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 64 * 1024
 """How much waits in the connection for the client, in bytes; more waits in its peer."""
 
+READ_SIZE: Final = 16 * 1024
+"""How much is taken from a client before everybody else gets a turn, in bytes. It may be
+thousands of messages."""
+
 MAX_UNREAD_SIZE: Final = 64 * 1024
 """How much of what a refused client says is taken before hanging up, in bytes."""
 
@@ -50,7 +54,7 @@ class _State(enum.Enum):
     """Has been sent away, or has been let go of."""
 
 
-class Connection(asyncio.Protocol, ClientEnd):
+class Connection(asyncio.BufferedProtocol, ClientEnd):
     """One client."""
 
     def __init__(
@@ -76,6 +80,7 @@ class Connection(asyncio.Protocol, ClientEnd):
         self._is_reading = True
         self._written = 0
         self._unread = 0
+        self._buffer = bytearray(READ_SIZE)
         self._is_settled = False
         self.when_settled: Callable[[], None] = _nothing
         """Is called once, when the connection has a port or is gone."""
@@ -116,7 +121,14 @@ class Connection(asyncio.Protocol, ClientEnd):
             self._get_port()
 
     @override
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    @override
+    def buffer_updated(self, nbytes: int) -> None:
+        self._receive(bytes(memoryview(self._buffer)[:nbytes]))
+
+    def _receive(self, data: bytes) -> None:
         if self._state is _State.ARRIVING:
             if not data.startswith(IAC):
                 self._send_away(NO_TELNET)
