@@ -64,7 +64,8 @@ class TimedTransport(Transport):
     """A port in virtual time that knows its wire, and keeps what happens to it and when.
 
     What the device says comes from ``respond``: called with the bytes once they have
-    arrived, it returns what it answers and after how long.
+    arrived, it returns what it answers and after how long. A port that is not ``paced``
+    has every byte on the wire at once.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class TimedTransport(Transport):
         *,
         at_once: bool = True,
         set_lines: bool = True,
+        paced: bool = True,
     ) -> None:
         self.virtual_clock = LinkClock()
         self.happened: list[tuple[float, str, object]] = []
         self.is_gone = False
         self._respond = respond
         self._baudrate = 115200
+        self._is_paced = paced
         self._drained_at = 0.0
         self._arriving: list[tuple[float, bytes]] = []
         self._capabilities = Capabilities(
@@ -136,7 +139,7 @@ class TimedTransport(Transport):
     def write(self, data: bytes) -> None:
         self._note("written", data)
         start = max(self.virtual_clock.now(), self._drained_at)
-        self._drained_at = start + len(data) * 10 / self._baudrate
+        self._drained_at = start + self._is_paced * len(data) * 10 / self._baudrate
         for delay, answer in self._respond(data):
             self.say(answer, self._drained_at + delay)
 
