@@ -219,9 +219,9 @@ class Link:
         is_stub = self.session.dialect is dialect.STUB
         # A ROM loader knows its rate; a stub is told the one that is to change.
         old = transport.baudrate if is_stub else 0
-        self.session.execute(ChangeBaudrate(new=self.baudrate, old=old))
+        self.session.change_baudrate(ChangeBaudrate(new=self.baudrate, old=old))
         try:
-            self.session.set_baudrate(self.baudrate)
+            self.session.confirm_baudrate(self.baudrate)
         except (NoResponseError, ProtocolError):
             _log.warning("%d baud does not work", self.baudrate)
             self.baudrate = self._lower_rate()

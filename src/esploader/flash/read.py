@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.ahead import Packet
 from esploader.errors import (
     CommandError,
     ConnectError,
@@ -20,7 +21,6 @@ from esploader.flash.hashing import holds, md5_of
 from esploader.flash.plan import Piece
 from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
-from esploader.protocol.commands import DEFAULT_TIMEOUT
 from esploader.protocol.flash_commands import (
     MD5_SIZE,
     READ_FLASH_SLOW_SIZE,
@@ -135,17 +135,24 @@ class RegionReader:
     def _stream(self, region: _Region, size: int) -> None:
         """Have a stub send ``size`` bytes, and see that their digest is right."""
         session = self._loader.session
-        session.start_stream(ReadFlash(offset=region.next_offset, size=size))
-        while len(region.received) < size:
-            packet = session.read_frame(DEFAULT_TIMEOUT)
-            if len(packet) != min(READ_PACKET_SIZE, size - len(region.received)):
-                raise ProtocolError(f"a packet of {len(packet)} bytes came out of turn")
-            region.received += packet
-            session.write_frame(_ACKNOWLEDGEMENT.pack(len(region.received)))
-            self._report(region)
-        digest = session.read_frame(DEFAULT_TIMEOUT)
-        session.end_stream()
-        if len(digest) != MD5_SIZE or digest != md5_of(region.received):
+        packets = [
+            Packet(
+                min(READ_PACKET_SIZE, size - start),
+                _ACKNOWLEDGEMENT.pack(min(start + READ_PACKET_SIZE, size)),
+            )
+            for start in range(0, size, READ_PACKET_SIZE)
+        ]
+        frames = session.read_stream(
+            ReadFlash(offset=region.next_offset, size=size), [*packets, Packet(MD5_SIZE)]
+        )
+        digest = b""
+        for frame in frames:
+            if len(region.received) == size:
+                digest = frame
+            else:
+                region.received += frame
+                self._report(region)
+        if digest != md5_of(region.received):
             raise ProtocolError("what was read is not what the flash holds")
 
     def _report(self, region: _Region) -> None:
