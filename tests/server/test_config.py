@@ -12,11 +12,11 @@ from esploader.server.config import (
     MAX_CONFIG_SIZE,
     PortConfig,
     Protocol,
-    ResetPolicy,
     ServerConfig,
     read_config,
 )
 from esploader.server.discovery import UsbIdentity
+from esploader.server.recogniser import ResetPolicy
 from esploader.transport.reset import SetLines, Wait
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import pytest
 
 from esploader.errors import PortBusyError, TransportClosedError, TransportError
 from esploader.server.serve import REFUSAL, Server
+from esploader.transport.reset import SetLines, tight
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.serial_port import SerialPortTransport
 from esploader.transport.tcp import SocketTransport
@@ -105,27 +106,33 @@ def test_lines_and_rates_reach_the_port_in_order_with_the_bytes() -> None:
             client.write(b"x")
             assert receive_at_device(fake, 1) == b"x"
 
-            assert fake.happened(6) == [
+            assert fake.happened(7) == [
                 ("discarded", b""),
                 ("baudrate", 115200),
+                ("lines", (None, False)),
                 ("lines", (False, None)),
-                ("lines", (None, True)),
-                ("lines", (True, None)),  # at the latest with the next bytes or settings
                 ("baudrate", 921600),
+                ("lines", (None, True)),  # withheld no longer than to the next bytes
+                ("lines", (True, None)),
             ]
             assert client.baudrate == 921600
 
 
 @pytest.mark.parametrize(
-    ("at_once", "released"),
+    ("at_once", "asserted", "released"),
     [
-        (False, [("lines", (None, False)), ("lines", (False, None))]),
-        (True, [("lines", (False, False))]),
+        (
+            False,
+            [("lines", (True, None)), ("lines", (None, True))],
+            [("lines", (None, False)), ("lines", (False, None))],
+        ),
+        (True, [("lines", (True, True))], [("lines", (False, False))]),
     ],
     ids=["one by one", "at once"],
 )
-def test_a_client_that_leaves_releases_its_lines_without_a_reset(
+def test_opening_and_leaving_a_port_never_asserts_rts_alone(
     at_once: bool,  # noqa: FBT001 - a parameter of the table
+    asserted: list[tuple[str, object]],
     released: list[tuple[str, object]],
 ) -> None:
     fake = WatchedTransport(set_lines_at_once=at_once)
@@ -134,14 +141,13 @@ def test_a_client_that_leaves_releases_its_lines_without_a_reset(
         server.start()
         with Rfc2217Transport.open(url, baudrate=460800) as client:
             client.set_lines(dtr=True, rts=True)
-            fake.happened(4)
+            assert fake.happened(2 + len(asserted))[2:] == asserted
 
-        # Never RTS alone: that would hold the chip in reset for a moment.
         assert fake.happened(len(released) + 1) == [*released, ("baudrate", 115200)]
 
 
-def test_a_reset_over_the_network_has_no_moment_in_which_the_chip_starts() -> None:
-    fake = WatchedTransport()
+def test_a_reset_over_the_network_is_played_next_to_the_port() -> None:
+    fake = WatchedTransport(set_lines_at_once=True)
     with serving(fake) as server:
         url = server.listen_rfc2217()
         server.start()
@@ -150,23 +156,14 @@ def test_a_reset_over_the_network_has_no_moment_in_which_the_chip_starts() -> No
             client.set_lines(dtr=True)
             client.set_lines(rts=False)
             fake.happened(2)
-            assert fake.happened(3) == [
-                ("lines", (False, None)),
-                ("lines", (None, True)),
-                ("lines", (True, False)),
+            assert fake.happened(6) == [
+                ("lines", (False, False)),
+                *(
+                    ("lines", (step.dtr, step.rts))
+                    for step in tight()
+                    if isinstance(step, SetLines)
+                ),
             ]
-
-
-def test_dtr_is_asserted_in_the_end_though_nothing_follows() -> None:
-    fake = WatchedTransport()
-    with serving(fake) as server:
-        url = server.listen_rfc2217()
-        server.start()
-        with Rfc2217Transport.open(url) as client:
-            client.set_lines(rts=True)
-            client.set_lines(dtr=True)
-            fake.happened(3)
-            assert fake.happened(1) == [("lines", (True, None))]
 
 
 def test_a_client_that_touches_no_line_leaves_none_touched() -> None:

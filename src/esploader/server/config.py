@@ -15,8 +15,9 @@ import attrs
 from esploader.errors import ConfigError, UnsupportedError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.discovery import MAX_USB_ID, PortSource, UsbIdentity
+from esploader.server.recogniser import ResetPolicy
 from esploader.server.toml_table import Table
-from esploader.transport.reset import ResetSequence, parse_custom
+from esploader.transport.reset import parse_custom
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,20 +44,6 @@ class Protocol(enum.Enum):
 
     RFC2217 = "rfc2217"
     RAW = "raw"
-
-
-@attrs.frozen(kw_only=True)
-class ResetPolicy:
-    """What becomes of the reset sequences that clients play."""
-
-    is_recognised: bool = True
-    """They are recognised and played by the server; otherwise every line passes as it is."""
-
-    long_strap_delay: bool = False
-    """The boot strap is held longer: for a large capacitor on EN."""
-
-    download_mode: ResetSequence | None = None
-    """Is played in place of the usual sequence into download mode."""
 
 
 @attrs.frozen(kw_only=True)

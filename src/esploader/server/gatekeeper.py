@@ -92,6 +92,10 @@ class Gatekeeper:
         self._matched = 0
         self._is_refused = False
 
+    def postpone(self, seconds: float) -> None:
+        """Stop the clock of the gate that is closed for a while."""
+        self._deadline += seconds
+
     def check(self, now: float) -> bool | GateFailed:
         """Return whether the way is free, or what to tell the client when it never will be."""
         gate = self._gate
@@ -106,11 +110,14 @@ class Gatekeeper:
             return True
         return self.fail(Reason.TIMEOUT) if now >= self._deadline else False
 
-    def fail(self, reason: Reason) -> GateFailed:
-        """Give up, whether or not a gate is closed; return what to tell the client."""
+    def fail(self, reason: Reason, *, gate_id: int = 0) -> GateFailed:
+        """Give up; return what to tell the client.
+
+        ``gate_id`` counts if no gate is closed.
+        """
         failed = GateFailed(
             epoch=self.epoch or 0,
-            gate_id=0 if self._gate is None else self._gate.gate_id,
+            gate_id=gate_id if self._gate is None else self._gate.gate_id,
             reason=reason,
             matched=0 if self._gate is None else self._matched,
         )

@@ -1,26 +1,25 @@
-"""DTR and RTS of a served port, set by a client that is far away.
+"""DTR and RTS of a served port: what the recogniser decides, carried out in time.
 
-A client that resets a chip into download mode holds it in reset with RTS alone, then
-asserts DTR, then releases RTS. In between both are asserted, which is neutral: the chip
-starts. On a local port that takes microseconds and the capacitor on EN bridges it; a
-client on a network sends the two changes as two requests, and pyserial's waits for at
-least 50 ms after the first. By then the chip has started from flash, with its boot strap
-released. So a DTR that is asserted while RTS holds the chip in reset is kept back for a
-moment, and reaches the port together with the release of RTS.
+A sequence takes up to a second, and a server has other things to do meanwhile: its steps
+are carried out one by one when they are due.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.server.recogniser import Recogniser, ResetPolicy
+from esploader.transport.reset import ResetSequence, ResetStep, SetLines, Wait
+
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
 
-HOLD_TIME: Final = 0.5
-"""For how long DTR is kept back at most, in seconds: pyserial's pause and a slow network's
-round trip. Staying in reset for that long does no harm."""
+USB_SERIAL_JTAG_IDS: Final = (0x303A, 0x1001)
+"""USB vendor and product id of the chip's own USB-Serial/JTAG port. Source: Technical
+Reference Manual of the ESP32-C3."""
 
 
 @attrs.define
@@ -28,62 +27,110 @@ class Lines:
     """Set the lines of a transport for a client; without lines, only remember what it asked."""
 
     _transport: Transport
-    dtr: bool = attrs.field(default=False, init=False)
-    """As the client asked."""
+    _policy: ResetPolicy = attrs.field(factory=ResetPolicy)
+    is_transparent: bool = attrs.field(init=False)
+    """Every request is carried out as it is."""
 
-    rts: bool = attrs.field(default=False, init=False)
-    """As the client asked."""
+    _recogniser: Recogniser = attrs.field(init=False)
+    _steps: deque[ResetStep] = attrs.field(factory=deque, init=False)
+    _next_at: float = attrs.field(default=0.0, init=False)
 
-    _held_until: float | None = attrs.field(default=None, init=False)
+    def __attrs_post_init__(self) -> None:
+        self.is_transparent = not self._policy.is_recognised
+        capabilities = self._transport.capabilities
+        self._recogniser = Recogniser(
+            self._policy,
+            sets_at_once=capabilities.set_lines_at_once,
+            is_usb_serial_jtag=(capabilities.usb_vid, capabilities.usb_pid) == USB_SERIAL_JTAG_IDS,
+        )
 
-    def set_dtr(self, asserted: bool) -> None:  # noqa: FBT001 - it is what the name says
-        """Assert or release DTR, now or, when the chip is held in reset, a little later."""
-        is_held, was_asserted = self._held_until is not None, self.dtr
-        self.dtr = asserted
-        if is_held and asserted:
+    @property
+    def dtr(self) -> bool:
+        """As the client asked."""
+        return self._recogniser.dtr
+
+    @property
+    def rts(self) -> bool:
+        """As the client asked."""
+        return self._recogniser.rts
+
+    @property
+    def reset_count(self) -> int:
+        """How many sequences have been recognised."""
+        return self._recogniser.reset_count
+
+    @property
+    def is_playing(self) -> bool:
+        """A sequence is being played; everything else has to wait for it."""
+        return bool(self._steps)
+
+    @property
+    def next_at(self) -> float | None:
+        """When :meth:`pump` has something to do; ``None`` for never."""
+        return self._next_at if self._steps else self._recogniser.deadline
+
+    def request(self, *, now: float, dtr: bool | None = None, rts: bool | None = None) -> None:
+        """Take in a request of the client, which may move the lines now, later or not at all.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        if self.is_transparent:
+            self._start(self._recogniser.pass_through(dtr=dtr, rts=rts), now)
+        else:
+            self._start(self._recogniser.request(now=now, dtr=dtr, rts=rts), now)
+
+    def settle(self, now: float) -> None:
+        """Pass on what is withheld: what comes next may depend on it.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        self._start(self._recogniser.give_up(now), now)
+
+    def pump(self, now: float) -> None:
+        """Do what is due.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        self._carry_out(now)
+        deadline = self._recogniser.deadline
+        if not self._steps and deadline is not None and now >= deadline:
+            self.settle(now)
+
+    def release(self, now: float) -> None:
+        """Let the client go: release what it asserted, after what is being played.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        self._start(self._recogniser.release(), now)
+        self.is_transparent = not self._policy.is_recognised
+
+    def reopen(self, transport: Transport, now: float) -> None:
+        """Go on with a port that has come back.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        self._transport = transport
+        self._steps.clear()
+        self._start(self._recogniser.reopened(), now)
+
+    def _start(self, steps: ResetSequence, now: float) -> None:
+        if not self._transport.capabilities.set_lines:
             return
-        if is_held:
-            self._held_until = None  # it was never asserted at the port
-        elif asserted and self.rts and not was_asserted:
-            self._held_until = self._transport.clock.now() + HOLD_TIME
-        else:
-            self._set(dtr=asserted)
+        if not self._steps:
+            self._next_at = now
+        self._steps.extend(steps)
+        self._carry_out(now)
 
-    def set_rts(self, asserted: bool) -> None:  # noqa: FBT001 - it is what the name says
-        """Assert or release RTS, and DTR with it if that was kept back."""
-        self.rts = asserted
-        self._set(dtr=None if self._held_until is None else True, rts=asserted)
-
-    def settle(self) -> None:
-        """Assert what was kept back."""
-        if self._held_until is not None:
-            self._set(dtr=True)
-
-    def settle_in_time(self) -> None:
-        """Assert what was kept back for long enough."""
-        if self.seconds_to_wait() == 0:
-            self.settle()
-
-    def seconds_to_wait(self) -> float | None:
-        """Return when :meth:`settle_in_time` has something to do; ``None`` for never."""
-        if self._held_until is None:
-            return None
-        return max(0.0, self._held_until - self._transport.clock.now())
-
-    def release(self) -> None:
-        """Release what the client asserted, without a reset."""
-        self._held_until = None
-        if self.dtr and self.rts and self._transport.capabilities.set_lines_at_once:
-            self._set(dtr=False, rts=False)
-        else:
-            # RTS first: DTR first would leave RTS alone asserted, which resets the chip.
-            if self.rts:
-                self._set(rts=False)
-            if self.dtr:
-                self._set(dtr=False)
-        self.dtr = self.rts = False
-
-    def _set(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
-        self._held_until = None
-        if self._transport.capabilities.set_lines:
-            self._transport.set_lines(dtr=dtr, rts=rts)
+    def _carry_out(self, now: float) -> None:
+        while self._steps and now >= self._next_at:
+            match self._steps.popleft():
+                case SetLines(dtr, rts):
+                    self._transport.set_lines(dtr=dtr, rts=rts)
+                case Wait(seconds):
+                    # From now and not from when it was due: no step is ever cut short.
+                    self._next_at = now + seconds

@@ -9,7 +9,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from esploader.server.clients import READ_SIZE, Client, ClientGoneError, Request
+from esploader.server.client_ends import READ_SIZE, ClientEnd
+from esploader.server.peers import RawPeer
 from esploader.transport.com_port import Code, Setting
 
 MAX_UNREAD_SIZE: Final = 64 * 1024
@@ -26,16 +27,26 @@ _RATES: Final[dict[int, int]] = {
 }
 
 
-class PtyClient(Client):
+class PtyPeer(RawPeer):
+    """Programs that open a pseudo-terminal, one after the other, or not at all."""
+
+    @override
+    def send(self, data: bytes) -> None:
+        super().send(data[: max(0, MAX_UNREAD_SIZE - len(self.output))])
+
+
+class PseudoTerminal:
     """A pseudo-terminal, whichever programs open it, one after the other.
 
     It has no lines. The baud rate that a program sets can be read from our end, and
     counts from the bytes on that arrive after it; a rate without a constant of its own
     (74880) cannot be told, and the last one stays.
+
+    Raises:
+        OSError: there is no free one.
     """
 
     def __init__(self) -> None:
-        super().__init__()
         # We keep the other end open, too: without it our end fails whenever no program
         # has the PTY open.
         self._master, self._slave = os.openpty()
@@ -49,25 +60,20 @@ class PtyClient(Client):
             raise
         self._speed = termios.tcgetattr(self._master)[_OSPEED]
 
-    @override
     def fileno(self) -> int:
+        """Return the descriptor to wait for."""
         return self._master
 
-    @override
-    def receive(self) -> list[Request]:
-        try:
-            return [os.read(self._master, READ_SIZE)]
-        except (BlockingIOError, InterruptedError):
-            return []
-        except OSError as exc:
-            raise ClientGoneError(str(exc)) from exc
+    def read(self, size: int) -> bytes:
+        """Return what a program has written, ``size`` bytes at most. Raises :exc:`OSError`."""
+        return os.read(self._master, size)
 
-    @override
-    def send(self, data: bytes) -> None:
-        self._send(data[: max(0, MAX_UNREAD_SIZE - len(self._backlog))])
+    def write(self, data: bytes) -> int:
+        """Write what is taken now, return how much that was. Raises :exc:`OSError`."""
+        return os.write(self._master, data)
 
-    @override
     def changed_rate(self) -> list[Setting]:
+        """Return the request that a program made by setting another rate."""
         speed = termios.tcgetattr(self._master)[_OSPEED]
         if speed == self._speed:
             return []
@@ -75,11 +81,40 @@ class PtyClient(Client):
         rate = _RATES.get(speed)
         return [] if rate is None else [Setting(Code.SET_BAUDRATE, rate)]
 
-    @override
     def close(self) -> None:
+        """Close both ends."""
         for descriptor in (self._master, self._slave):
             os.close(descriptor)
 
+
+class PtyEnd(ClientEnd):
+    """A pseudo-terminal as a client."""
+
+    def __init__(self) -> None:
+        self._terminal = PseudoTerminal()
+        super().__init__(PtyPeer(self._terminal.path))
+
+    @property
+    def path(self) -> str:
+        """The name under which programs open it."""
+        return self._terminal.path
+
     @override
-    def _write(self, data: memoryview) -> int:
-        return os.write(self._master, data)
+    def fileno(self) -> int:
+        return self._terminal.fileno()
+
+    @override
+    def changed_rate(self) -> list[Setting]:
+        return self._terminal.changed_rate()
+
+    @override
+    def close(self) -> None:
+        self._terminal.close()
+
+    @override
+    def _read(self) -> bytes:
+        return self._terminal.read(READ_SIZE)
+
+    @override
+    def _write(self, data: bytes) -> int:
+        return self._terminal.write(data)

@@ -24,10 +24,12 @@ from esploader.errors import (
     CapabilityError,
     PortBusyError,
     PortPermissionError,
+    ProtocolError,
     TransportError,
     TransportTimeoutError,
 )
-from esploader.server.clients import Client, ClientGoneError, ComPortClient, TcpClient
+from esploader.server.client_ends import ClientEnd, ClientGoneError, SocketEnd
+from esploader.server.peers import ComPortPeer, RawPeer
 from esploader.server.relay import Relay
 from esploader.server.served_port import serve_transport
 
@@ -79,7 +81,8 @@ class Server:
         self._port = serve_transport(transport)
         self._relay = Relay(self._port)
         self._listeners: dict[int, tuple[socket.socket, _Protocol]] = {}
-        self._pty: Client | None = None
+        self._pty: ClientEnd | None = None
+        self._client: ClientEnd | None = None
         self._selector = selectors.DefaultSelector()
         self._watched: dict[int, int] = {}
         self._stopping = threading.Event()
@@ -118,10 +121,10 @@ class Server:
         """
         if sys.platform == "win32":
             raise CapabilityError(self._port.transport.name, "be served on a pseudo-terminal")
-        from esploader.server.pty_client import PtyClient  # noqa: PLC0415 - POSIX only
+        from esploader.server.pty_client import PtyEnd  # noqa: PLC0415 - POSIX only
 
         try:
-            self._pty = pty = PtyClient()
+            self._pty = pty = PtyEnd()
         except OSError as exc:
             raise TransportError("pseudo-terminal", str(exc)) from exc
         return pty.path
@@ -200,22 +203,22 @@ class Server:
     def _step(self) -> None:
         """Wait for something to happen and deal with it."""
         relay = self._relay
-        if relay.client is None and self._pty is not None:
-            relay.attach(self._pty)
+        if self._client is None and self._pty is not None:
+            self._attach(self._pty)
         self._watch_all()
         ready = self._wait(relay.seconds_to_wait)
         for fileno in ready & self._listeners.keys():
             self._accept(*self._listeners[fileno])
-        client = relay.client
+        client = self._client
         try:
             if client is not None:
-                relay.take_in(client.changed_rate())
-                if client.fileno() in ready:
-                    client.flush()
-                    if relay.wants_client:
-                        relay.take_in(client.receive())
+                relay.request(*client.changed_rate())
+                if client.fileno() in ready and relay.wants_client:
+                    relay.take_in(client.receive())
             relay.pump()
-        except ClientGoneError as exc:
+            if client is not None:
+                client.flush()
+        except (ClientGoneError, ProtocolError) as exc:
             _logger.info("the client left: %s", exc)
             self._hang_up()
         except TransportTimeoutError as exc:
@@ -226,10 +229,11 @@ class Server:
     def _watch_all(self) -> None:
         """Tell the selector what matters at this moment."""
         wanted = dict.fromkeys((self._bell.fileno(), *self._listeners), selectors.EVENT_READ)
-        client = self._relay.client
+        client = self._client
         if client is not None:
             reads = selectors.EVENT_READ if self._relay.wants_client else 0
-            wanted[client.fileno()] = reads | (selectors.EVENT_WRITE if client.has_backlog else 0)
+            writes = selectors.EVENT_WRITE if client.peer.output else 0
+            wanted[client.fileno()] = reads | writes
         port = self._port.fileno()
         if port is not None and self._relay.wants_port:
             wanted[port] = selectors.EVENT_READ
@@ -267,7 +271,7 @@ class Server:
             _logger.info("a client left before it was accepted: %s", exc)
             return
         connection.settimeout(0)
-        current = self._relay.client
+        current = self._client
         if current is not None and current is not self._pty:
             _logger.info("sent %s away", address)
             _refuse(connection)
@@ -277,18 +281,19 @@ class Server:
             self._relay.detach()
             self._watch(current.fileno(), 0)
         _set_up(connection)
-        try:
-            if protocol is _Protocol.RFC2217:
-                self._relay.attach(ComPortClient(connection, self._port.transport.name))
-            else:
-                self._relay.attach(TcpClient(connection))
-        except ClientGoneError as exc:
-            _logger.info("the client left: %s", exc)
-            connection.close()
+        if protocol is _Protocol.RFC2217:
+            peer = ComPortPeer(str(address), self._port.transport.name, self._port.usb_ids)
+            self._attach(SocketEnd(connection, peer))
+        else:
+            self._attach(SocketEnd(connection, RawPeer(str(address))))
+
+    def _attach(self, client: ClientEnd) -> None:
+        self._client = client
+        self._relay.attach(client.peer)
 
     def _hang_up(self) -> None:
         """Let the client go and restore the port; the pseudo-terminal stays open."""
-        client = self._relay.client
+        client, self._client = self._client, None
         if client is None:
             return
         # The number of a closed descriptor is used again: forget it while it is open.

@@ -10,6 +10,10 @@ wait for instead, and a transport may say so with one of two methods:
 
 Both are then used from one thread only. A transport with neither is read by a thread of
 its own while the loop writes to it, so it has to bear that (a serial port on Windows).
+
+Nor may a write block, and what is written too far ahead of the wire can no longer be taken
+back. So a port takes no more than :data:`WRITE_AHEAD` at once, as far as anything tells how
+far the wire is: the transport itself (:class:`HasWireTime`), or the baud rate.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from esploader.errors import TransportClosedError, TransportError
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
+    from esploader.transport.line_format import InputLines, LineFormat
 
 READ_PERIOD: Final = 0.05
 """For how long a reader thread lets the transport wait, in seconds: how long stopping may
@@ -32,6 +37,23 @@ take. Bytes end the wait at once."""
 
 MAX_UNREAD_SIZE: Final = 1024 * 1024
 """More than this is lost, as any receive buffer loses what nobody takes. In bytes."""
+
+
+WRITE_AHEAD: Final = 0.03
+"""How far ahead of the wire bytes are handed to a port at most, in seconds."""
+
+WRITE_MARGIN: Final = 0.006
+"""More is handed over when so little is left to send, in seconds: not for every byte, and
+still before the wire falls silent."""
+
+WRITE_SIZE: Final = 4096
+"""How much is handed over at once at most, in bytes."""
+
+BITS_PER_BYTE: Final = 10
+"""Start bit, eight data bits, stop bit."""
+
+_ESPRESSIF: Final = 0x303A
+_ROUNDING: Final = 1e-6
 
 
 @runtime_checkable
@@ -56,11 +78,149 @@ class HasAgenda(Protocol):
         ...
 
 
+@runtime_checkable
+class HasWireTime(Protocol):
+    """A transport that knows how far the wire is."""
+
+    @property
+    def drained_at(self) -> float:
+        """The moment of its clock at which all that was written is on the wire."""
+        ...
+
+
+@runtime_checkable
+class WritesPartly(Protocol):
+    """A transport that can be written to without waiting."""
+
+    def write_some(self, data: bytes) -> int:
+        """Hand over as much of ``data`` as is taken at once; return how much that was."""
+        ...
+
+    def output_size(self) -> int:
+        """Return how many bytes have not left yet, as far as the system knows."""
+        ...
+
+    def discard_output(self) -> None:
+        """Empty the transmit buffers."""
+        ...
+
+
+@runtime_checkable
+class HasLineFormat(Protocol):
+    """A transport that speaks more than 8N1, and can send a break."""
+
+    @property
+    def line_format(self) -> LineFormat:
+        """How it was last set."""
+        ...
+
+    def set_line_format(self, line_format: LineFormat) -> None:
+        """Set all of it.
+
+        Raises:
+            TransportError: it cannot be set like that, or the port failed.
+        """
+        ...
+
+    def set_break(self, *, asserted: bool) -> None:
+        """Hold the line low, or let it go."""
+        ...
+
+
+@runtime_checkable
+class HasInputLines(Protocol):
+    """A transport that can tell what the other end does with its lines."""
+
+    def input_lines(self) -> InputLines | None:
+        """Return the lines; ``None`` when it has none."""
+        ...
+
+
 class ServedPort:
     """What the loop asks of a port, besides the transport itself."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        self._wire = transport if isinstance(transport, HasWireTime) else None
+        self._partly = transport if isinstance(transport, WritesPartly) else None
+        self._reckoned_at = float("-inf")
+        capabilities = transport.capabilities
+        # A pseudo-terminal and the chip's own USB port take whatever comes, at any rate.
+        self._has_rate = (
+            capabilities.set_baudrate
+            and capabilities.set_lines
+            and capabilities.usb_vid != _ESPRESSIF
+        )
+
+    @property
+    def usb_ids(self) -> tuple[int, int] | None:
+        """USB vendor and product of the port, where they are known."""
+        capabilities = self.transport.capabilities
+        if capabilities.usb_vid is None or capabilities.usb_pid is None:
+            return None
+        return (capabilities.usb_vid, capabilities.usb_pid)
+
+    @property
+    def drained_at(self) -> float:
+        """The moment at which all that was written has left, as far as can be reckoned."""
+        return self._reckoned_at if self._wire is None else self._wire.drained_at
+
+    def room(self, now: float) -> int:
+        """Return how many bytes may be handed over at this moment."""
+        ahead = max(0.0, self.drained_at - now)
+        if ahead > WRITE_MARGIN + _ROUNDING:
+            return 0
+        if not self._has_rate:
+            return WRITE_SIZE
+        size = int((WRITE_AHEAD - ahead) * self.transport.baudrate / BITS_PER_BYTE)
+        return min(max(size, 1), WRITE_SIZE)
+
+    def room_at(self) -> float:
+        """Return the moment at which there is room again."""
+        return self.drained_at - WRITE_MARGIN
+
+    def write_some(self, data: bytes, now: float) -> int:
+        """Hand over as much of ``data`` as the port takes; return how much that was.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        if self._partly is None:
+            self.transport.write(data)
+            written = len(data)
+        else:
+            written = self._partly.write_some(data)
+        if self._has_rate:
+            on_wire = written * BITS_PER_BYTE / self.transport.baudrate
+            self._reckoned_at = max(self._reckoned_at, now) + on_wire
+        return written
+
+    def holds_output(self) -> bool:
+        """Tell whether the system still has bytes to send, as far as it tells.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        return self._partly is not None and self._partly.output_size() > 0
+
+    def discard_stuck_output(self, now: float) -> None:
+        """Empty the transmit buffers if what is in them should have left long ago.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        if now > self.drained_at and self.holds_output():
+            self.discard_output()
+
+    def discard_output(self) -> None:
+        """Empty the transmit buffers of the port, where that can be done.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        if self._partly is not None:
+            self._partly.discard_output()
+            self._reckoned_at = float("-inf")
 
     def fileno(self) -> int | None:
         """Return a descriptor to wait for; ``None`` when there is none."""

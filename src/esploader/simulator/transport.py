@@ -53,6 +53,20 @@ class _Line(Transport):
     def baudrate(self) -> int:
         return self._baudrate if self._baudrate is not None else self.device.baudrate
 
+    @property
+    def drained_at(self) -> float:
+        """The moment at which all that was written has arrived at the device."""
+        return self._free_at
+
+    def next_event(self) -> float | None:
+        """Return when :meth:`read` can first return something new; ``None`` for never.
+
+        Anything done to the device may change the answer.
+        """
+        with self._changed:
+            moment = self.device.next_event_time()
+        return None if moment == float("inf") else moment
+
     @override
     def read(self, deadline: float) -> bytes:
         with self._changed:
@@ -146,15 +160,6 @@ class RealTimeTransport(_Line):
     @override
     def clock(self) -> Clock:
         return self._clock
-
-    def next_event(self) -> float | None:
-        """Return when :meth:`read` can first return something new; ``None`` for never.
-
-        Anything done to the device may change the answer.
-        """
-        with self._changed:
-            moment = self.device.next_event_time()
-        return None if moment == float("inf") else moment
 
     @override
     def _wait(self, until: float) -> None:

@@ -55,6 +55,11 @@ class Control(enum.IntEnum):
     RTS_OFF = 12
     ASK_INBOUND_FLOW_CONTROL = 13
     NO_INBOUND_FLOW_CONTROL = 14
+    INBOUND_XON_XOFF = 15
+    INBOUND_RTS = 16
+    DCD = 17
+    INBOUND_DTR = 18
+    DSR = 19
 
 
 @enum.unique

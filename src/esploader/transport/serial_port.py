@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import os
 import re
 import sys
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import serial
 from typing_extensions import override
 
 from esploader.errors import (
+    CapabilityError,
     PortBusyError,
     PortNotFoundError,
     PortPermissionError,
@@ -31,6 +33,7 @@ from esploader.errors import (
 from esploader.transport import modem_lines
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
+from esploader.transport.line_format import FlowControl, InputLines, LineFormat, Parity
 from esploader.transport.ports import find_port
 from esploader.transport.wait import wait_readable
 
@@ -238,6 +241,84 @@ class SerialPortTransport(Transport):
                     self._port.baudrate = previous
                 raise
 
+    def write_some(self, data: bytes) -> int:
+        """Hand over as much of ``data`` as the port takes without waiting.
+
+        Returns:
+            How many bytes that was; on a port that has no descriptor, all of them.
+        """
+        if self._fileno is None:
+            self.write(data)
+            return len(data)
+        with self._errors():
+            try:
+                return os.write(self._fileno, data)
+            except (BlockingIOError, InterruptedError):
+                return 0
+
+    def output_size(self) -> int:
+        """Return how many bytes have not left yet, as far as the system knows."""
+        with self._errors(), suppress(AttributeError, NotImplementedError):
+            return self._port.out_waiting
+        return 0
+
+    def discard_output(self) -> None:
+        """Empty the transmit buffers."""
+        with self._errors(), suppress(AttributeError, NotImplementedError):
+            self._port.reset_output_buffer()
+
+    @property
+    def line_format(self) -> LineFormat:
+        """How the line was last set."""
+        port = self._port
+        flow_control = FlowControl.NONE
+        if port.rtscts:
+            flow_control = FlowControl.RTS_CTS
+        elif port.dsrdtr:
+            flow_control = FlowControl.DTR_DSR
+        elif port.xonxoff:
+            flow_control = FlowControl.XON_XOFF
+        return LineFormat(
+            data_size=port.bytesize,
+            parity=Parity(port.parity),
+            stop_size=port.stopbits,
+            flow_control=flow_control,
+        )
+
+    def set_line_format(self, line_format: LineFormat) -> None:
+        """Set the whole format; where that fails, as much of the old one as can be.
+
+        Raises:
+            CapabilityError: the flow control is one that this system does not have.
+            TransportError: the port does not take it, or failed.
+        """
+        if line_format.flow_control is FlowControl.DTR_DSR and sys.platform != "win32":
+            raise CapabilityError(self._name, "hold bytes back by DSR")
+        before = self.line_format
+        try:
+            self._apply_format(line_format)
+        except TransportClosedError:
+            raise
+        except TransportError:
+            # pyserial remembers what it could not set.
+            with suppress(TransportError):
+                self._apply_format(before)
+            raise
+
+    def set_break(self, *, asserted: bool) -> None:
+        """Hold the line low, or let it go."""
+        with self._errors():
+            self._port.break_condition = asserted
+
+    def input_lines(self) -> InputLines | None:
+        """Return the lines that the other end sets; ``None`` when the port has none."""
+        if not self._capabilities.set_lines:
+            return None
+        with self._errors(), suppress(AttributeError, NotImplementedError):
+            port = self._port
+            return InputLines(cts=port.cts, dsr=port.dsr, ri=port.ri, dcd=port.cd)
+        return None
+
     @override
     def discard_input(self) -> bytes:
         with self._errors():
@@ -256,6 +337,16 @@ class SerialPortTransport(Transport):
                 self._port.close()
             else:
                 self._port.timeout, self._port.write_timeout = self._restored
+
+    def _apply_format(self, line_format: LineFormat) -> None:
+        with self._errors():
+            port, flow_control = self._port, line_format.flow_control
+            port.bytesize = line_format.data_size
+            port.parity = line_format.parity.value
+            port.stopbits = line_format.stop_size
+            port.xonxoff = flow_control is FlowControl.XON_XOFF
+            port.rtscts = flow_control is FlowControl.RTS_CTS
+            port.dsrdtr = flow_control is FlowControl.DTR_DSR
 
     def _read_with_descriptor(self, fileno: int, deadline: float) -> bytes:
         readable = False

@@ -1,0 +1,240 @@
+"""The protocols that clients of a served port speak. Nothing here does I/O.
+
+A peer takes in what a connection brings (:meth:`Peer.feed`) and makes requests of it;
+what is to be sent back collects in :attr:`Peer.output`, from which the driver takes it.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+from typing import Final
+
+from typing_extensions import override
+
+from esploader.errors import ProtocolError
+from esploader.server.request_queue import MAX_QUEUE_SIZE, Malformed, Request
+from esploader.transport import com_port, gates
+from esploader.transport.com_port import Code, ComPortMessage, Setting, Signature
+from esploader.transport.gates import Arm, Delay, Gate, GateCode, ServerMessage
+from esploader.transport.telnet import (
+    Command,
+    Data,
+    Negotiation,
+    Option,
+    OptionNegotiation,
+    Subnegotiation,
+    TelnetDecoder,
+    escape,
+)
+from esploader.version import __version__
+
+MAX_BACKLOG: Final = 256 * 1024
+"""How much may wait for a client that does not read, in bytes, before neither the port nor
+the client is read any longer."""
+
+MAX_EARLY_SIZE: Final = 4096
+"""How much a client may say before its first word of telnet, in bytes."""
+
+_NOP: Final = b"\xff\xf1"
+_ARE_YOU_THERE: Final = 0xF6
+
+_logger = logging.getLogger(__name__)
+
+
+class Peer(abc.ABC):
+    """The server's end of the conversation with one client."""
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        """The client, as logs call it."""
+        self.output = bytearray()
+        """What is to be sent to it. The driver removes what it has sent."""
+        self.suspended = False
+        """The client asked to be sent no bytes of the port for a while."""
+
+    @property
+    def can_take(self) -> bool:
+        """More bytes of the port may be sent."""
+        return not self.suspended and self.can_be_read
+
+    @property
+    def can_be_read(self) -> bool:
+        """Not so much waits for the client that it should say no more."""
+        return len(self.output) < MAX_BACKLOG
+
+    @property
+    def is_introduced(self) -> bool:
+        """It speaks the protocol, as far as can be told."""
+        return True
+
+    def take_output(self) -> bytes:
+        """Return what is to be sent to the client, and forget it."""
+        data = bytes(self.output)
+        self.output.clear()
+        return data
+
+    @abc.abstractmethod
+    def feed(self, data: bytes) -> list[Request]:
+        """Take in what the client sent; return what it wants, in order.
+
+        Raises:
+            ProtocolError: it does not speak the protocol at all.
+        """
+
+    def send(self, data: bytes) -> None:
+        """Send bytes of the port."""
+        self.output += data
+
+    def answer(self, setting: Setting) -> None:  # noqa: B027 - most clients cannot ask
+        """Say how the port is set."""
+
+    def notify(self, message: ServerMessage) -> None:  # noqa: B027 - the same
+        """Tell a client that sends ahead what became of it."""
+
+    def nudge(self) -> None:  # noqa: B027 - the same
+        """Send something that means nothing, to show that the server is there."""
+
+
+class RawPeer(Peer):
+    """A client for the bytes of the port and nothing else."""
+
+    @override
+    def feed(self, data: bytes) -> list[Request]:
+        return [data] if data else []
+
+
+class ComPortPeer(Peer):
+    """A client that speaks telnet with the COM-PORT-OPTION of RFC 2217, and maybe gates.
+
+    Nothing reaches the port before the client has said a word of telnet: what connects to
+    any TCP port it finds is no client.
+    """
+
+    def __init__(self, who: str, port_name: str, usb_ids: tuple[int, int] | None = None) -> None:
+        super().__init__(who)
+        words = [f"esploader {__version__} {port_name}".encode(), gates.token(MAX_QUEUE_SIZE)]
+        if usb_ids is not None:
+            words.append(gates.usb_token(*usb_ids))
+        self._signature = Signature(b" ".join(words))
+        self._decoder = TelnetDecoder()
+        self._options = OptionNegotiation()
+        self._is_introduced = False
+        self._early = bytearray()
+        self._asked_modem_state = False
+        self.ignored_count = 0
+        """How many messages made no sense."""
+        # Offered at once: some clients wait to be asked for BINARY.
+        sides = (self._options.ours, self._options.theirs)
+        for option in Option:
+            for side in sides:
+                self.output += side.request(option)
+
+    @property
+    @override
+    def is_introduced(self) -> bool:
+        return self._is_introduced
+
+    @override
+    def feed(self, data: bytes) -> list[Request]:
+        requests: list[Request] = []
+        for event in self._decoder.feed(data):
+            match event:
+                case Data():
+                    self._take_in_bytes(event.data, requests)
+                case Negotiation():
+                    self._introduce(requests)
+                    self.output += self._options.answer(event)
+                case Subnegotiation(Option.COM_PORT, payload):
+                    self._introduce(requests)
+                    self._ask_modem_state(requests)
+                    requests += self._read(payload)
+                case Command(code) if code == _ARE_YOU_THERE:
+                    self.nudge()
+                case _:
+                    pass
+        return requests
+
+    @override
+    def send(self, data: bytes) -> None:
+        self.output += escape(data)
+
+    @override
+    def answer(self, setting: Setting) -> None:
+        self.output += com_port.encode(setting, from_server=True)
+
+    @override
+    def notify(self, message: ServerMessage) -> None:
+        self.output += gates.encode(message)
+
+    @override
+    def nudge(self) -> None:
+        self.output += _NOP
+
+    def _take_in_bytes(self, data: bytes, requests: list[Request]) -> None:
+        if self._is_introduced:
+            requests.append(data)
+            return
+        self._early += data
+        if len(self._early) > MAX_EARLY_SIZE:
+            raise ProtocolError("the client does not speak telnet")
+
+    def _introduce(self, requests: list[Request]) -> None:
+        self._is_introduced = True
+        if self._early:
+            requests.append(bytes(self._early))
+            self._early.clear()
+
+    def _ask_modem_state(self, requests: list[Request]) -> None:
+        """Have the state of the input lines told once, as RFC 2217 asks for.
+
+        With the first message of the client and not with its agreement: pyserial's may
+        forget to agree when our offer comes before it has said a word.
+        """
+        if not self._asked_modem_state:
+            self._asked_modem_state = True
+            requests.append(Setting(Code.NOTIFY_MODEMSTATE))
+
+    def _read(self, payload: bytes) -> list[Request]:
+        """Return what a message asks of the port, if it does."""
+        if payload and payload[0] in _GATE_CODES:
+            return [_gate_request(payload)]
+        try:
+            message = com_port.decode(payload, from_server=False)
+        except ProtocolError as exc:
+            # Once: a client that talks nonsense could fill any log.
+            if not self.ignored_count:
+                _logger.info("%s: ignored: %s", self.who, exc)
+            self.ignored_count += 1
+            return []
+        return self._take_in(message)
+
+    def _take_in(self, message: ComPortMessage) -> list[Request]:
+        """Deal with what concerns the connection; return what concerns the port."""
+        if isinstance(message, Signature):
+            if not message.text:
+                self.output += com_port.encode(self._signature, from_server=True)
+            return []
+        match message.code:
+            case Code.FLOWCONTROL_SUSPEND:
+                self.suspended = True
+            case Code.FLOWCONTROL_RESUME:
+                self.suspended = False
+            case _:
+                return [message]
+        return []
+
+
+_GATE_CODES: Final = frozenset({GateCode.ARM, GateCode.GATE, GateCode.DELAY})
+_GATE_ID_END: Final = 3
+
+
+def _gate_request(payload: bytes) -> Request:
+    try:
+        message = gates.decode(payload)
+    except ProtocolError:
+        has_id = payload[0] == GateCode.GATE and len(payload) >= _GATE_ID_END
+        return Malformed(int.from_bytes(payload[1:_GATE_ID_END], "big") if has_id else 0)
+    if isinstance(message, (Arm, Gate, Delay)):
+        return message
+    return Malformed()
