@@ -14,7 +14,7 @@ DEFAULT_CONNECT_ATTEMPTS: Final = 7
 
 BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 AFTER: Final = ("hard-reset", "soft-reset", "no-reset")
-STATES: Final = ("app", "download")
+STATES: Final = ("app", "download", "stub")
 
 DEVICE_COMMANDS: Final = {
     "flash-id": "read the JEDEC id of the flash chip",
@@ -114,11 +114,16 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
     write = _add_command(commands, "write-flash", "write files to the flash", options)
     _add_inputs(write)
     write.add_argument("-e", "--erase-all", action="store_true", help="erase the whole flash first")
-    write.add_argument("--no-skip", action="store_true", help="write what is there already, too")
-    write.add_argument(
+    skipping = write.add_mutually_exclusive_group()
+    skipping.add_argument(
+        "-s", "--skip-flashed", action="store_true", help="skip what is there already (default)"
+    )
+    skipping.add_argument("--no-skip", action="store_true", help="write what is there already, too")
+    compression = write.add_mutually_exclusive_group()
+    compression.add_argument(
         "-z", "--compress", action="store_true", default=None, help="compress whatever it is"
     )
-    write.add_argument(
+    compression.add_argument(
         "-u", "--no-compress", dest="compress", action="store_false", help="do not compress"
     )
     write.add_argument("--force", action="store_true", help="whatever speaks against it")

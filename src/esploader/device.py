@@ -15,6 +15,7 @@ from esploader.errors import (
     TransportError,
     UnsupportedError,
 )
+from esploader.flash.erase import erase_everything, erase_sectors
 from esploader.flash.guards import (
     SecurityState,
     check_erase,
@@ -30,21 +31,22 @@ from esploader.flash.inputs import (
     patched,
     read_pieces,
 )
-from esploader.flash.job import compare, write_plan
+from esploader.flash.job import write_plan
 from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
+from esploader.flash.verify import compare
 from esploader.identified_device import After, IdentifiedDevice
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.commands import SpiSetParams
-from esploader.protocol.download_commands import FlashBegin
-from esploader.protocol.flash_commands import EraseFlash, EraseRegion, SpiFlashMd5
+from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from esploader.flash.inputs import Source
-    from esploader.flash.job import Difference, RegionResult
+    from esploader.flash.job import RegionResult
+    from esploader.flash.verify import Difference
 
 __all__ = ["DETECT", "KEEP_PARAMETERS", "After", "Device"]
 
@@ -141,7 +143,7 @@ class Device(IdentifiedDevice):
         plan = self.plan_write(inputs, parameters=parameters, erase_all=erase_all, force=force)
         self.prepare_flash()
         if erase_all:
-            self.session.execute(EraseFlash())
+            erase_everything(self.session, self._flash_size(), on_progress)
         return write_plan(
             self.link, plan, skip=skip and not erase_all, compress=compress, on_progress=on_progress
         )
@@ -160,7 +162,12 @@ class Device(IdentifiedDevice):
         self.prepare_flash()
         return b"".join(RegionReader(self.link, on_progress).read(offset, size))
 
-    def verify_flash(self, inputs: Iterable[tuple[int, Source]]) -> tuple[Difference, ...]:
+    def verify_flash(
+        self,
+        inputs: Iterable[tuple[int, Source]],
+        *,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> tuple[Difference, ...]:
         """Return where the flash differs from ``inputs``; nothing when it does not.
 
         Raises:
@@ -173,7 +180,7 @@ class Device(IdentifiedDevice):
         for piece in pieces:
             self._check_region(piece.offset, len(piece.data))
         self.prepare_flash()
-        return tuple(found for piece in pieces for found in compare(self.link, piece))
+        return tuple(found for piece in pieces for found in compare(self.link, piece, on_progress))
 
     def flash_md5(self, offset: int, size: int) -> bytes:
         """Return the MD5 of a region of flash, computed on the device.
@@ -186,7 +193,9 @@ class Device(IdentifiedDevice):
         self.prepare_flash()
         return self.session.execute(SpiFlashMd5(offset=offset, size=size))
 
-    def erase_flash(self, *, force: bool = False) -> None:
+    def erase_flash(
+        self, *, force: bool = False, on_progress: ProgressCallback = ignore_progress
+    ) -> None:
         """Erase the whole flash.
 
         Raises:
@@ -197,9 +206,16 @@ class Device(IdentifiedDevice):
         if not force:
             check_erase(self._security_state())
         self.prepare_flash()
-        self.session.execute(EraseFlash())
+        erase_everything(self.session, self._flash_size(), on_progress)
 
-    def erase_region(self, offset: int, size: int, *, force: bool = False) -> None:
+    def erase_region(
+        self,
+        offset: int,
+        size: int,
+        *,
+        force: bool = False,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> None:
         """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
 
         Raises:
@@ -215,14 +231,7 @@ class Device(IdentifiedDevice):
         if not force:
             check_erase(self._security_state())
         self.prepare_flash()
-        if Opcode.ERASE_REGION in self.session.dialect.opcodes:
-            self.session.execute(EraseRegion(offset=offset, size=size))
-        else:
-            # A ROM loader erases when a download begins, whether or not it comes.
-            block_size = self.session.dialect.flash_block_size
-            self.session.execute(
-                FlashBegin(size=size, block_count=0, block_size=block_size, offset=offset)
-            )
+        erase_sectors(self.session, offset, size, on_progress)
 
     def prepare_flash(self) -> None:
         """Have the loader ready for the flash: a stub, if one may be used; else the ROM.

@@ -218,7 +218,7 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
-    differences = device.verify_flash(arguments.inputs)
+    differences = device.verify_flash(arguments.inputs, on_progress=printer.progress)
     if not differences:
         printer.line("Verification successful (digest matched).")
         return {"differences": []}
@@ -234,7 +234,7 @@ def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dic
 def _erase_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     clock = device.session.transport.clock
     start = clock.now()
-    device.erase_flash(force=arguments.force)
+    device.erase_flash(force=arguments.force, on_progress=printer.progress)
     seconds = clock.now() - start
     printer.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
     return {"erased": {"seconds": round(seconds, 3)}}
@@ -243,7 +243,9 @@ def _erase_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
 def _erase_region(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     clock = device.session.transport.clock
     start = clock.now()
-    device.erase_region(arguments.offset, arguments.size, force=arguments.force)
+    device.erase_region(
+        arguments.offset, arguments.size, force=arguments.force, on_progress=printer.progress
+    )
     seconds = clock.now() - start
     printer.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
     return {

@@ -18,16 +18,13 @@ from esploader.errors import (
 )
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
-from esploader.flash.plan import SECTOR_SIZE, Piece, WritePlan
-from esploader.flash.read import RegionReader
 from esploader.flash.write import RegionWriter
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from esploader.flash.loader import Loader
+    from esploader.flash.plan import Piece, WritePlan
 
 _log: Final = logging.getLogger(__name__)
 
@@ -49,14 +46,6 @@ class RegionResult:
     restarts: int
     """How often a download had to begin again."""
     seconds: float
-
-
-@attrs.frozen(kw_only=True)
-class Difference:
-    """A range of flash that does not hold what it should; ``end`` is not part of it."""
-
-    start: int = attrs.field(repr=hex)
-    end: int = attrs.field(repr=hex)
 
 
 def write_plan(
@@ -184,46 +173,3 @@ def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
             _log.warning("%s; comparing again", exc)
         loader.revive(slower=False)
     return [region]
-
-
-def compare(loader: Loader, piece: Piece) -> tuple[Difference, ...]:
-    """Return where the flash differs from ``piece``, to the byte.
-
-    Where the MD5 of a part differs, that part is read.
-
-    Raises:
-        EsploaderError: the loader failed.
-    """
-    differences: list[Difference] = []
-    for part in _different_parts(loader, piece):
-        found = b"".join(RegionReader(loader, ignore_progress).read(part.offset, len(part.data)))
-        for start, end in _runs(part.data, found):
-            if differences and differences[-1].end == part.offset + start:
-                start = differences.pop().start - part.offset  # noqa: PLW2901 - one run, two parts
-            differences.append(Difference(start=part.offset + start, end=part.offset + end))
-    return tuple(differences)
-
-
-def _different_parts(loader: Loader, piece: Piece) -> Iterator[Piece]:
-    """Yield parts of about a sector that the flash does not hold, found by halving."""
-    if holds(loader.session, piece):
-        return
-    if len(piece.data) <= SECTOR_SIZE:
-        yield piece
-        return
-    middle = len(piece.data) // 2 // SECTOR_SIZE * SECTOR_SIZE or SECTOR_SIZE
-    yield from _different_parts(loader, Piece(piece.offset, piece.data[:middle]))
-    yield from _different_parts(loader, Piece(piece.offset + middle, piece.data[middle:]))
-
-
-def _runs(expected: bytes, found: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where two byte strings of one size differ."""
-    start: int | None = None
-    for index, (one, other) in enumerate(zip(expected, found, strict=True)):
-        if one != other and start is None:
-            start = index
-        elif one == other and start is not None:
-            yield start, index
-            start = None
-    if start is not None:
-        yield start, len(expected)
