@@ -11,11 +11,12 @@ import attrs
 
 from esploader.errors import PlanError
 from esploader.flash.plan import Piece
+from esploader.image import hexfile
 from esploader.image.patch import patch_header
 from esploader.image.suitability import Suitability, check_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from esploader.chips.identity import Revision
     from esploader.chips.model import Chip
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
-"""Bytes, the path of a file, or an open binary file, which is read to its end."""
+"""Bytes, the path of a file, or an open binary file, which is read to its end.
+
+Of what is to be written or compared, a path that ends in ``.hex`` or ``.ihex`` names an Intel
+HEX file: its bytes belong to the addresses in it, counted from the offset that is given.
+"""
 
 MAX_SOURCE_SIZE: Final = 256 * 1024 * 1024
 """No flash is larger, in bytes: a device file must not be read for ever."""
@@ -71,14 +76,23 @@ def read_pieces(inputs: Iterable[tuple[int, Source]]) -> list[Piece]:
     Raises:
         PlanError: a source cannot be read.
     """
-    pieces = []
+    pieces: list[Piece] = []
     for offset, source in inputs:
-        data = read_source(source)
-        if data:
-            pieces.append(Piece(offset, data))
-        else:
+        found = [Piece(offset + start, data) for start, data in _contents(source) if data]
+        pieces += found
+        if not found:
             _log.warning("there is nothing to write at %#x: the input is empty", offset)
     return pieces
+
+
+def _contents(source: Source) -> Iterator[tuple[int, bytes]]:
+    """Yield the bytes of ``source``, and how far behind its offset they belong."""
+    data = read_source(source)
+    if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in hexfile.SUFFIXES:
+        for segment in hexfile.read_segments(data):
+            yield segment.address, segment.data
+    else:
+        yield 0, data
 
 
 def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
