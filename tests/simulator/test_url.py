@@ -54,6 +54,8 @@ def test_every_option_is_understood() -> None:
         "sim://esp32c3?mac=02:00:00:00:00:0g",
         "sim://esp32c3?revision=3",
         "sim://esp32c3?seed=-1",
+        "sim://esp32c3?crystal=40MHz",
+        "sim://esp32?assumed=-1",
         "sim://esp32c3?color=red",
         "sim://esp32c3?seed=1&seed=2",
         "sim://esp32c3?seed=1&",
@@ -67,7 +69,14 @@ def test_what_makes_no_sense_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["sim://esp32c3?flash=3MB", "sim://esp32c3?revision=9.0", "sim://esp32c3?file=/dev"]
+    "url",
+    [
+        "sim://esp32c3?flash=3MB",
+        "sim://esp32c3?revision=9.0",
+        "sim://esp32c3?file=/dev",
+        "sim://esp32c3?crystal=26",
+        "sim://esp32c3?assumed=40000000",
+    ],
 )
 def test_what_cannot_be_made_is_refused(url: str) -> None:
     with pytest.raises(UrlError):
@@ -78,6 +87,11 @@ def test_what_cannot_be_made_is_refused(url: str) -> None:
 def test_no_text_raises_anything_else(text: str) -> None:
     with contextlib.suppress(UrlError):
         parse(f"sim://esp32c3{text}")
+
+
+def test_a_crystal_and_what_the_rom_takes_it_to_be() -> None:
+    config = parse("sim://esp32?crystal=26&assumed=26500000")
+    assert (config.crystal_mhz, config.assumed_crystal_hz) == (26, 26_500_000)
 
 
 def test_an_opened_url_is_a_port_with_that_name() -> None:

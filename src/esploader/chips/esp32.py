@@ -19,6 +19,9 @@ Sources:
   ``components/esp_hw_support/port/esp32/rtc_init.c``, ``rtc_vddsdio_get_config``;
   ``components/bootloader_support``, ``bootloader_common_vddsdio_configure`` (1.9 V).
 * Layout of the argument of SPI_ATTACH: observed, see ``flash_pads``.
+* What the ROM takes the crystal to be: its own calibration, in RTCCALICFG1 of timer group 0
+  (``timer_group_reg.h``) and the eFuse CK8M_FREQ; how it goes into the baud rate was read
+  off the rates that esptool 5.6.0 asks for.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
 
@@ -30,6 +33,7 @@ from esploader.chips.model import (
     KIB,
     MAJOR,
     Architecture,
+    AssumedCrystal,
     BitField,
     Bits,
     Chip,
@@ -51,6 +55,7 @@ _UART: Final = 0x3FF4_0000
 _GPIO_STRAP: Final = 0x3FF4_4038
 _SDIO_CONF: Final = 0x3FF4_8074
 _SYSCON_DATE: Final = 0x3FF6_607C
+_RTC_CALIBRATION: Final = 0x3FF5_F06C
 
 
 def _block0(word: int, lsb: int, width: int) -> Bits:
@@ -178,6 +183,13 @@ ESP32: Final = Chip(
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),
     uart_date_register=_UART + 0x78,
     crystal=Crystal(choices_mhz=(26, 40, 48), bounds_mhz=(33, 45), uart_clock_ratio=1),
+    assumed_crystal=AssumedCrystal(
+        # How many periods of the crystal go into some of the RC oscillator, and the
+        # frequency of that.
+        factors=(BitField(Bits(_RTC_CALIBRATION, 7, 25)), BitField(_block0(4, 0, 8))),
+        numerator=15625,
+        denominator=40,
+    ),
     memory=(
         Region("drom", 0x3F40_0000, 0x3F80_0000),
         Region("extram", 0x3F80_0000, 0x3FC0_0000),

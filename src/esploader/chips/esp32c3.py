@@ -158,6 +158,7 @@ ESP32_C3: Final = Chip(
     uart_clock_divider=Bits(_UART + 0x14, 0, 12),
     uart_date_register=_UART + 0x7C,
     crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
     memory=(
         Region("drom", 0x3C00_0000, 0x3C80_0000),
         Region("dram", 0x3FC8_0000, 0x3FCE_0000),

@@ -193,6 +193,7 @@ ESP32_S2: Final = Chip(
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),
     uart_date_register=_UART + 0x74,
     crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
     memory=(
         Region("drom", 0x3F00_0000, 0x3F40_0000),
         Region("extram", 0x3F50_0000, 0x3FF8_0000),

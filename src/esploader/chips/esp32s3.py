@@ -190,6 +190,7 @@ ESP32_S3: Final = Chip(
     uart_clock_divider=Bits(_UART + 0x14, 0, 12),
     uart_date_register=_UART + 0x7C,
     crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
     memory=(
         Region("drom", 0x3C00_0000, 0x3D00_0000),
         Region("extram", 0x3D00_0000, 0x3E00_0000),

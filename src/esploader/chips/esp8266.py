@@ -108,6 +108,7 @@ ESP8266: Final = Chip(
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),
     uart_date_register=_UART + 0x78,
     crystal=Crystal(choices_mhz=(26, 40, 48), bounds_mhz=(33, 45), uart_clock_ratio=2),
+    assumed_crystal=None,
     memory=(
         Region("dram", 0x3FFE_8000, 0x4000_0000),
         Region("irom_mask", 0x4000_0000, 0x4001_0000),

@@ -276,6 +276,37 @@ class Crystal:
             raise ValueError(f"{self!r} makes no sense")
 
 
+@attrs.frozen(kw_only=True)
+class AssumedCrystal:
+    """What the ROM takes the crystal to be when it is asked for another baud rate.
+
+    In Hz: ``numerator`` x the product of ``factors`` / ``denominator``. From that it
+    computes the divider of the UART, so a wrong assumption makes a wrong rate.
+    """
+
+    factors: tuple[BitField, ...]
+    """Registers and eFuses that it looks at; empty where it always assumes the same."""
+
+    numerator: int
+    denominator: int = 1
+
+    def __attrs_post_init__(self) -> None:
+        if self.numerator < 1 or self.denominator < 1:
+            raise ValueError(f"{self!r} makes no sense")
+
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        """The registers to read, each once."""
+        return tuple(dict.fromkeys(a for factor in self.factors for a in factor.addresses))
+
+    def frequency(self, words: Mapping[int, int]) -> float:
+        """Return the frequency in Hz, given the words at the addresses; 0 for none."""
+        product = self.numerator
+        for factor in self.factors:
+            product *= factor.extract(words)
+        return product / self.denominator
+
+
 @attrs.frozen
 class EfuseBlock:
     """Words of eFuses that are read at consecutive addresses."""
@@ -358,6 +389,8 @@ class Chip:
     uart_date_register: int
     """A harmless register, to write to when only the delay of WRITE_REG is wanted."""
     crystal: Crystal
+    assumed_crystal: AssumedCrystal | None
+    """``None`` where the ROM sets the baud rate that it is asked for."""
 
     memory: tuple[Region, ...]
     """Address order is not promised, and regions may overlap."""

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from esploader.chips.model import Chip
+    from esploader.simulator.crystal import SimulatedCrystal
     from esploader.simulator.flash_chip import FlashChip
     from esploader.simulator.memory import Memory
     from esploader.simulator.nor import NorFlash
@@ -31,6 +32,10 @@ class Machine(Protocol):
     @property
     def personality(self) -> Personality:
         """What the chip facts do not say about it."""
+
+    @property
+    def crystal(self) -> SimulatedCrystal:
+        """What the UART is clocked with."""
 
     @property
     def memory(self) -> Memory:

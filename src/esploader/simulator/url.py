@@ -9,6 +9,8 @@
 * ``revision``: ``MAJOR.MINOR``
 * ``file``: path of a file that holds the content of the flash
 * ``seed``: a number that makes two devices differ
+* ``crystal``: its frequency in MHz, of those that the chip works with
+* ``assumed``: what the ROM takes it to be, in Hz; 0 for nothing (ESP32)
 """
 
 from __future__ import annotations
@@ -172,6 +174,18 @@ def _set_file(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, flash_file=Path(value))
 
 
+def _set_crystal(config: DeviceConfig, value: str) -> DeviceConfig:
+    if _SEED.fullmatch(value) is None:
+        raise ValueError("a crystal is a number of MHz")
+    return attrs.evolve(config, crystal_mhz=int(value))
+
+
+def _set_assumed(config: DeviceConfig, value: str) -> DeviceConfig:
+    if _SEED.fullmatch(value) is None:
+        raise ValueError("a frequency is a number of Hz")
+    return attrs.evolve(config, assumed_crystal_hz=int(value))
+
+
 def _set_seed(config: DeviceConfig, value: str) -> DeviceConfig:
     if _SEED.fullmatch(value) is None:
         raise ValueError("a seed is a number of up to nine digits")
@@ -185,4 +199,6 @@ _OPTIONS: Final[dict[str, Callable[[DeviceConfig, str], DeviceConfig]]] = {
     "revision": _set_revision,
     "file": _set_file,
     "seed": _set_seed,
+    "crystal": _set_crystal,
+    "assumed": _set_assumed,
 }
