@@ -165,10 +165,23 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
         action="store_true",
         help="for good, not until the power goes",
     )
+    flash_id = commands.choices["flash-id"]
+    for parser in (flash_id, write, verify, read, erase_all, erase, status, set_status, sfdp):
+        _add_spi_connection(parser)
     for parser in (status, set_status):
         parser.add_argument(
             "--bytes", type=int, choices=(1, 2, 3), default=2, help="how many registers (2)"
         )
+
+
+def _add_spi_connection(parser: _Parser) -> None:
+    parser.add_argument(
+        "-sc",
+        "--spi-connection",
+        "--spi_connection",
+        metavar="PINS",
+        help="where the flash is: SPI, HSPI (ESP32) or five pins, CLK,Q,D,HD,CS",
+    )
 
 
 def _add_inputs(parser: _Parser) -> None:

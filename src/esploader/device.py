@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -248,10 +249,22 @@ class Device(IdentifiedDevice):
         else:
             reason = None
         self.link.use_stub(reason_against=reason)
-        if self.session.dialect.flash_must_be_attached:
-            size = self._flash_size()
-            if size is not None and Opcode.SPI_SET_PARAMS in self.session.dialect.opcodes:
-                self.session.execute(SpiSetParams(total_size=size))
+        size = self._flash_size() if self.session.dialect.flash_must_be_attached else None
+        self._attach_flash(size)
+        self.link.after_revival = functools.partial(self._attach_flash, size)
+
+    def _attach_flash(self, size: int | None) -> None:
+        """Tell the loader where the flash is, and its bytes, unless it finds out by itself."""
+        dialect = self.session.dialect
+        if dialect.flash_must_be_attached or self._flash.is_elsewhere:
+            self._flash.forget()
+            self._flash.attach()
+        if (
+            dialect.flash_must_be_attached
+            and size is not None
+            and Opcode.SPI_SET_PARAMS in dialect.opcodes
+        ):
+            self.session.execute(SpiSetParams(total_size=size))
 
     @property
     def _has_secure_boot(self) -> bool:

@@ -12,6 +12,7 @@ from esploader.chips.security import SecurityInfo
 from esploader.errors import (
     UnsupportedError,
 )
+from esploader.flash.connection import attach_word
 from esploader.flash.inputs import (
     read_source,
 )
@@ -144,6 +145,17 @@ class IdentifiedDevice:
             CommandError: the loader failed.
         """
         return SecurityInfo.decode(self.session.execute(GetSecurityInfo()))
+
+    def set_spi_connection(self, connection: str) -> None:
+        """Say to which pins the flash is connected, where these are not the usual ones.
+
+        ``connection`` is ``SPI`` (the usual ones), ``HSPI`` (ESP32) or five GPIOs,
+        ``CLK,Q,D,HD,CS``.
+
+        Raises:
+            UnsupportedError: the chip cannot have its flash there.
+        """
+        self._flash.move_to(attach_word(connection, self.chip))
 
     def flash_id(self) -> FlashId:
         """Return what the flash chip says it is.

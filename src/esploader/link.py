@@ -77,6 +77,9 @@ class Link:
     fingerprint: Mapping[int, int] = attrs.field(factory=dict)
     """Words of registers that tell this device from others of its kind."""
 
+    after_revival: Callable[[], None] | None = attrs.field(default=None, init=False)
+    """Tells a loader that was reset once more what it has to know of the flash."""
+
     reopen: Callable[[], Transport] | None = None
     """Opens the port once more; ``None`` where only the one at hand will do."""
 
@@ -172,6 +175,8 @@ class Link:
         except TransportError:
             self._return()
         self.settle()
+        if self.after_revival is not None:
+            self.after_revival()
 
     def _listen(self) -> None:
         """Have whichever loader is there answer SYNC, after a reset if it does not."""

@@ -40,6 +40,7 @@ from esploader.chips.model import (
     Crystal,
     EfuseBlock,
     Field,
+    FlashPinChoices,
     FlashSupply,
     Label,
     Quirk,
@@ -163,6 +164,12 @@ ESP32: Final = Chip(
         BitField(_block0(5, 10, 5)),
         BitField(_block0(5, 5, 5)),
         BitField(_block0(5, 0, 5)),
+    ),
+    flash_pin_choices=FlashPinChoices(
+        gpios=(*range(30), 32, 33),
+        last_hold_gpio=33,
+        usb_gpios=(),
+        has_hspi=True,
     ),
     octal_flash=None,
     flash_supply=FlashSupply(

@@ -35,6 +35,7 @@ from esploader.chips.model import (
     Crystal,
     EfuseBlock,
     Field,
+    FlashPinChoices,
     FlashSupply,
     Label,
     Quirk,
@@ -179,6 +180,12 @@ ESP32_S2: Final = Chip(
         addr_is_msb_aligned=False,
     ),
     flash_pads=(),
+    flash_pin_choices=FlashPinChoices(
+        gpios=(*range(22), *range(26, 47)),
+        last_hold_gpio=46,
+        usb_gpios=(19, 20),
+        has_hspi=False,
+    ),
     octal_flash=BitField(_block0(4, 9, 1)),
     flash_supply=FlashSupply(
         software=None,

@@ -34,6 +34,7 @@ from esploader.chips.model import (
     Crystal,
     EfuseBlock,
     Field,
+    FlashPinChoices,
     FlashSupply,
     Label,
     Quirk,
@@ -176,6 +177,12 @@ ESP32_S3: Final = Chip(
         addr_is_msb_aligned=False,
     ),
     flash_pads=(),
+    flash_pin_choices=FlashPinChoices(
+        gpios=(*range(22), *range(26, 49)),
+        last_hold_gpio=46,
+        usb_gpios=(19, 20),
+        has_hspi=False,
+    ),
     octal_flash=BitField(_block0(4, 9, 1)),
     flash_supply=FlashSupply(
         software=None,

@@ -103,6 +103,7 @@ ESP8266: Final = Chip(
         addr_is_msb_aligned=True,
     ),
     flash_pads=(),
+    flash_pin_choices=None,
     octal_flash=None,
     flash_supply=None,
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),

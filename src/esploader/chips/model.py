@@ -227,6 +227,23 @@ class SpiRegisters:
 
 
 @attrs.frozen(kw_only=True)
+class FlashPinChoices:
+    """Where else than at its usual pins the loaders can find the flash, when they are told.
+
+    esptool documentation, "Flasher options", SPI connection; the numbers are those that
+    esptool 5.6.0 accepts.
+    """
+
+    gpios: tuple[int, ...]
+    last_hold_gpio: int
+    """The highest one for HD: its field in SPI_ATTACH may have no room for more."""
+    usb_gpios: tuple[int, ...]
+    """Those of them that are also the chip's own USB port."""
+    has_hspi: bool
+    """The pins of the second SPI peripheral have a name of their own, HSPI."""
+
+
+@attrs.frozen(kw_only=True)
 class SupplyControl:
     """Bits with which software or eFuses decide on the voltage of the flash."""
 
@@ -381,6 +398,8 @@ class Chip:
     flash_pads: tuple[BitField, ...]
     """The GPIOs of the flash as SPI_ATTACH takes them, most significant first: HD, CS, D,
     Q, CLK, each in 6 bits. Empty where the ROM looks them up by itself."""
+    flash_pin_choices: FlashPinChoices | None
+    """``None`` where the flash can only be at its usual pins."""
     octal_flash: BitField | None
     """Set for a flash with 8 data lines; ``None`` where there is no such choice."""
     flash_supply: FlashSupply | None

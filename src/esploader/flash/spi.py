@@ -88,6 +88,8 @@ class FlashPort:
     _chip: Chip
     _pads: int
     """The GPIOs of the flash, as SPI_ATTACH takes them; 0 for the usual ones."""
+    is_elsewhere: bool = attrs.field(default=False, init=False)
+    """The flash is where the loaders do not look for it by themselves."""
     _is_attached: bool = attrs.field(default=False, init=False)
 
     def transact(self, transaction: SpiTransaction) -> bytes:
@@ -130,6 +132,12 @@ class FlashPort:
         if not self._is_attached:
             self._session.execute(self._attach_command())
             self._is_attached = True
+
+    def move_to(self, pads: int) -> None:
+        """Expect the flash at other pins, as SPI_ATTACH takes them."""
+        self._pads = pads
+        self.is_elsewhere = True
+        self._is_attached = False
 
     def forget(self) -> None:
         """Attach the flash again before the next transaction: the device was reset."""

@@ -60,6 +60,8 @@ class SimulatedDevice:
     """How often it has booted since it was made."""
     moment: float = attrs.field(default=0.0, init=False)
     """The time at which the program does what it is doing."""
+    flash_pins: int | None = attrs.field(default=None, init=False)
+    """Where it was last told that the flash is, as SPI_ATTACH has it."""
 
     _program: Program = attrs.field(init=False)
     _transmitter: Transmitter = attrs.field(init=False)
@@ -219,6 +221,7 @@ class SimulatedDevice:
 
     def execute(self, entry: int, at: float) -> None:
         """Stop the program, and run what is in RAM from ``at`` on: the stub, or nothing."""
+        self.flash_pins = None
         has_code = self.memory.was_written(entry)
         self._program = StubLoader(self, starts_at=at) if has_code else Deaf()
 
@@ -323,6 +326,7 @@ class SimulatedDevice:
     def _boot(self) -> None:
         """Read the strap, and start what it says."""
         at, self._boot_at = self._boot_at + self.timings.boot, NEVER
+        self.flash_pins = None
         self.boot_count += 1
         self._downloads = download = self._strap_is_low
         self.baudrate = self.personality.boot_baudrate or DEFAULT_BAUDRATE

@@ -25,6 +25,9 @@ class Machine(Protocol):
     moment: float
     """The time at which the program does what it is doing."""
 
+    flash_pins: int | None
+    """Where it was last told that the flash is, as SPI_ATTACH has it."""
+
     @property
     def chip(self) -> Chip:
         """The model."""

@@ -36,9 +36,9 @@ _SET_PARAMS_WORDS: Final = 6
 _BEGIN_SIZES: Final = (16, 20)
 
 
-def spi_attach(_: StubState, request: Request) -> Outcome:
+def spi_attach(state: StubState, request: Request) -> Outcome:
     """Accept any connection: the flash is always there."""
-    request.words(_ATTACH_WORDS)
+    (state.machine.flash_pins,) = request.words(_ATTACH_WORDS)
     return Outcome()
 
 
