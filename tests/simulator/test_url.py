@@ -22,7 +22,7 @@ def test_a_chip_alone_is_enough() -> None:
 def test_every_option_is_understood() -> None:
     url = (
         "sim://ESP32-C3?flash=8MB&state=download&mac=02:00:00:00:00:0A&revision=0.3"
-        "&file=/tmp/my%20flash&seed=7"
+        "&file=/tmp/my%20flash&seed=7&efuses=flash_crypt_count:1,key0:0x0123456789abcdef"
     )
 
     assert parse(url) == DeviceConfig(
@@ -33,6 +33,7 @@ def test_every_option_is_understood() -> None:
         mac=b"\x02\x00\x00\x00\x00\x0a",
         revision=(0, 3),
         seed=7,
+        efuses={"flash_crypt_count": 1, "key0": 0x0123_4567_89AB_CDEF},
     )
 
 
@@ -54,6 +55,10 @@ def test_every_option_is_understood() -> None:
         "sim://esp32c3?mac=02:00:00:00:00:0g",
         "sim://esp32c3?revision=3",
         "sim://esp32c3?seed=-1",
+        "sim://esp32c3?efuses=flash_key:1",
+        "sim://esp32c3?efuses=flash_crypt_count",
+        "sim://esp32c3?efuses=flash_crypt_count:0b1",
+        "sim://esp32c3?efuses=flash_crypt_count:1,flash_crypt_count:1",
         "sim://esp32c3?crystal=40MHz",
         "sim://esp32?assumed=-1",
         "sim://esp32c3?color=red",

@@ -19,6 +19,9 @@ Sources:
   ``components/esp_hw_support/port/esp32/rtc_init.c``, ``rtc_vddsdio_get_config``;
   ``components/bootloader_support``, ``bootloader_common_vddsdio_configure`` (1.9 V).
 * Layout of the argument of SPI_ATTACH: observed, see ``flash_pads``.
+* Flash encryption: Technical Reference Manual 5.2, "eFuse Controller" (BLOCK1 holds the
+  key, ``flash_crypt_config``); ESP-IDF, "Flash Encryption" for the ESP32, and the table of
+  eFuses above (``RD_DIS.BLOCK1``).
 * What the ROM takes the crystal to be: its own calibration, in RTCCALICFG1 of timer group 0
   (``timer_group_reg.h``) and the eFuse CK8M_FREQ; how it goes into the baud rate was read
   off the rates that esptool 5.6.0 asks for.
@@ -40,6 +43,7 @@ from esploader.chips.model import (
     Crystal,
     EfuseBlock,
     Field,
+    FixedFlashKey,
     FlashPinChoices,
     FlashSupply,
     Label,
@@ -67,6 +71,7 @@ def _package(number: int) -> When:
     return When("package", (number,))
 
 
+_BLOCK1: Final = EfuseBlock("BLOCK1", _EFUSE + 0x38, 8)
 _SINGLE_CORE: Final = When("app_cpu_disabled", (1,))
 _V3: Final = When(MAJOR, (3,))
 
@@ -134,7 +139,7 @@ ESP32: Final = Chip(
     ),
     efuse_blocks=(
         EfuseBlock("BLOCK0", _EFUSE, 7),
-        EfuseBlock("BLOCK1", _EFUSE + 0x38, 8),
+        _BLOCK1,
         EfuseBlock("BLOCK2", _EFUSE + 0x58, 8),
         EfuseBlock("BLOCK3", _EFUSE + 0x78, 8),
     ),
@@ -143,6 +148,9 @@ ESP32: Final = Chip(
     secure_boot_v2=BitField(_block0(6, 5, 1)),
     secure_download=None,
     manual_encrypt_disabled=BitField(_block0(6, 7, 1)),
+    flash_crypt_config=BitField(_block0(5, 28, 4)),
+    fixed_flash_key=FixedFlashKey(block=_BLOCK1, read_protected=BitField(_block0(0, 16, 1))),
+    flash_key_purposes=(),
     key_purposes=(),
     key_purpose_names=(),
     spi=SpiRegisters(

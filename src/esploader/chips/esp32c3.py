@@ -121,6 +121,9 @@ ESP32_C3: Final = Chip(
     secure_boot_v2=BitField(_block0(3, 20, 1)),
     secure_download=BitField(_block0(4, 5, 1)),
     manual_encrypt_disabled=BitField(_block0(1, 20, 1)),
+    flash_crypt_config=None,
+    fixed_flash_key=None,
+    flash_key_purposes=(frozenset({4}),),
     key_purposes=(
         BitField(_block0(2, 24, 4)),
         BitField(_block0(2, 28, 4)),

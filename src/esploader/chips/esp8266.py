@@ -27,6 +27,7 @@ from esploader.chips.model import (
     EfuseBlock,
     Field,
     Label,
+    Quirk,
     Region,
     SpiRegisters,
     When,
@@ -88,6 +89,9 @@ ESP8266: Final = Chip(
     secure_boot_v2=None,
     secure_download=None,
     manual_encrypt_disabled=None,
+    flash_crypt_config=None,
+    fixed_flash_key=None,
+    flash_key_purposes=(),
     key_purposes=(),
     key_purpose_names=(),
     spi=SpiRegisters(
@@ -139,5 +143,5 @@ ESP8266: Final = Chip(
     boot_strap_gpio=0,
     has_usb_serial_jtag=False,
     usb_otg_pid=None,
-    quirks=frozenset(),
+    quirks=frozenset({Quirk.BEGIN_ERASES_HEAD_TWICE}),
 )

@@ -56,6 +56,14 @@ class Quirk(enum.Enum):
     ESP-IDF, components/bootloader_support/include/esp_app_format.h, ``min_chip_rev``.
     """
 
+    BEGIN_ERASES_HEAD_TWICE = enum.auto()
+    """FLASH_BEGIN of the ROM loader erases more sectors than it is told.
+
+    Those in front of the first boundary of 64 KiB are counted once more: it erases them one
+    by one, and then as many sectors as if it had not. esptool documentation, "Serial
+    Protocol", "Erase Size Bug".
+    """
+
     STUB_RESTARTS_UART = enum.auto()
     """The stub listens at 115200 baud at first, whatever rate the ROM was changed to.
 
@@ -338,6 +346,17 @@ class EfuseBlock:
             raise ValueError(f"{self!r} is not a range of registers")
 
 
+@attrs.frozen(kw_only=True)
+class FixedFlashKey:
+    """The key of flash encryption where it has a block of its own, and no stated purpose.
+
+    There is a key when the block cannot be read, or holds more than zeros.
+    """
+
+    block: EfuseBlock
+    read_protected: BitField
+
+
 @attrs.frozen(kw_only=True, repr=False)
 class Chip:
     """One chip model. Two devices of the same model share one ``Chip``."""
@@ -390,6 +409,13 @@ class Chip:
     """Restricts the loader to Secure Download Mode."""
     manual_encrypt_disabled: BitField | None
     """The loader cannot encrypt what it writes."""
+    flash_crypt_config: BitField | None
+    """How the key depends on the offset; flash can be encrypted when all bits are set.
+    ``None`` where there is no such choice."""
+    fixed_flash_key: FixedFlashKey | None
+    """``None`` where key blocks have purposes."""
+    flash_key_purposes: tuple[frozenset[int], ...]
+    """Purposes of key blocks; those of any one entry together are a flash encryption key."""
     key_purposes: tuple[BitField, ...]
     """What each of the key blocks is for."""
     key_purpose_names: tuple[tuple[int, str], ...]

@@ -70,7 +70,7 @@ def read_source(source: Source) -> bytes:
     return data
 
 
-def read_pieces(inputs: Iterable[tuple[int, Source]]) -> list[Piece]:
+def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False) -> list[Piece]:
     """Return what is to be written; an input without bytes is left out, with a warning.
 
     Raises:
@@ -78,7 +78,11 @@ def read_pieces(inputs: Iterable[tuple[int, Source]]) -> list[Piece]:
     """
     pieces: list[Piece] = []
     for offset, source in inputs:
-        found = [Piece(offset + start, data) for start, data in _contents(source) if data]
+        found = [
+            Piece(offset + start, data, encrypted=encrypted)
+            for start, data in _contents(source)
+            if data
+        ]
         pieces += found
         if not found:
             _log.warning("there is nothing to write at %#x: the input is empty", offset)
@@ -112,7 +116,7 @@ def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
     )
     if result.reason is not None:
         _log.warning("the flash parameters were not changed: %s", result.reason)
-    return Piece(piece.offset, result.data)
+    return attrs.evolve(piece, data=result.data)
 
 
 def _named(value: str) -> str | None:

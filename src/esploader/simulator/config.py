@@ -60,7 +60,8 @@ class DeviceConfig:
 
     efuses: Mapping[str, int] = MappingProxyType({})
     """Values by name: the chip's :attr:`~esploader.chips.model.Chip.fields`, its security
-    fields (``secure_download``, ``flash_crypt_count``, …) and ``key_purpose_0`` to ``_5``."""
+    fields (``secure_download``, ``flash_crypt_count``, …), ``key_purpose_0`` to ``_5`` and the
+    keys themselves, ``key0`` to ``key5``; ``flash_key`` of the ESP32."""
 
     seed: int = 0
     """Makes two devices of one model differ."""
