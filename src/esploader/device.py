@@ -28,17 +28,20 @@ from esploader.flash.guards import (
 from esploader.flash.inputs import (
     KEEP,
     FlashParameters,
+    check_parameters,
     check_suitability,
     patched,
     read_pieces,
 )
 from esploader.flash.job import write_plan
+from esploader.flash.limits import check_reach, usable_size
 from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
 from esploader.flash.verify import compare
 from esploader.identified_device import After, IdentifiedDevice
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.commands import SpiSetParams
+from esploader.protocol.dialect import STUB
 from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.opcodes import Opcode
 
@@ -113,6 +116,10 @@ class Device(IdentifiedDevice):
         if parameters.size == DETECT:
             name = KEEP if size is None else _name_of_size(self.chip, size)
             parameters = attrs.evolve(parameters, size=name)
+        check_parameters(parameters, self.chip)
+        for piece in pieces:
+            check_reach(piece.end, self.chip, through_stub=self._has_or_gets_stub)
+        size = usable_size(size, parameters.size)
         return plan_write([patched(piece, self.chip, parameters) for piece in pieces], size)
 
     def write_flash(
@@ -143,6 +150,8 @@ class Device(IdentifiedDevice):
             )
         plan = self.plan_write(inputs, parameters=parameters, erase_all=erase_all, force=force)
         self.prepare_flash()
+        for region in plan.regions:
+            check_reach(region.end, self.chip, through_stub=self._has_stub)
         if erase_all:
             erase_everything(self.session, self._flash_size(), on_progress)
         return write_plan(
@@ -160,7 +169,7 @@ class Device(IdentifiedDevice):
             EsploaderError: the loader refused, or could not be reached again.
         """
         self._check_region(offset, size)
-        self.prepare_flash()
+        self._prepare_reach(offset + size)
         return b"".join(RegionReader(self.link, on_progress).read(offset, size))
 
     def verify_flash(
@@ -180,7 +189,7 @@ class Device(IdentifiedDevice):
             raise PlanError("there is nothing to compare with")
         for piece in pieces:
             self._check_region(piece.offset, len(piece.data))
-        self.prepare_flash()
+        self._prepare_reach(max(piece.end for piece in pieces))
         return tuple(found for piece in pieces for found in compare(self.link, piece, on_progress))
 
     def flash_md5(self, offset: int, size: int) -> bytes:
@@ -191,7 +200,7 @@ class Device(IdentifiedDevice):
             CommandError: the loader failed.
         """
         self._check_region(offset, size)
-        self.prepare_flash()
+        self._prepare_reach(offset + size)
         return self.session.execute(SpiFlashMd5(offset=offset, size=size))
 
     def erase_flash(
@@ -231,7 +240,7 @@ class Device(IdentifiedDevice):
         self._check_region(offset, size)
         if not force:
             check_erase(self._security_state())
-        self.prepare_flash()
+        self._prepare_reach(offset + size)
         erase_sectors(self.session, offset, size, on_progress)
 
     def prepare_flash(self) -> None:
@@ -252,6 +261,21 @@ class Device(IdentifiedDevice):
         size = self._flash_size() if self.session.dialect.flash_must_be_attached else None
         self._attach_flash(size)
         self.link.after_revival = functools.partial(self._attach_flash, size)
+
+    def _prepare_reach(self, end: int) -> None:
+        """Have the loader ready for flash up to ``end``, or refuse what it cannot reach."""
+        check_reach(end, self.chip, through_stub=self._has_or_gets_stub)
+        self.prepare_flash()
+        # It may have turned out that no stub can be had.
+        check_reach(end, self.chip, through_stub=self._has_stub)
+
+    @property
+    def _has_stub(self) -> bool:
+        return self.session.dialect is STUB
+
+    @property
+    def _has_or_gets_stub(self) -> bool:
+        return self._has_stub or self.link.stub_source is not False
 
     def _attach_flash(self, size: int | None) -> None:
         """Tell the loader where the flash is, and its bytes, unless it finds out by itself."""

@@ -11,8 +11,7 @@ import attrs
 
 from esploader.errors import PlanError
 from esploader.flash.plan import Piece
-from esploader.image import hexfile
-from esploader.image.patch import patch_header
+from esploader.image import hexfile, patch
 from esploader.image.suitability import Suitability, check_image
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
     """
     if piece.offset != chip.bootloader_offset or parameters == FlashParameters():
         return piece
-    result = patch_header(
+    result = patch.patch_header(
         piece.data,
         chip,
         mode=_named(parameters.mode),
@@ -117,6 +116,20 @@ def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
     if result.reason is not None:
         _log.warning("the flash parameters were not changed: %s", result.reason)
     return attrs.evolve(piece, data=result.data)
+
+
+def check_parameters(parameters: FlashParameters, chip: Chip) -> None:
+    """Refuse parameters that ``chip`` does not know, whether or not they will be used.
+
+    Raises:
+        UnsupportedError: it does not know one of them.
+    """
+    patch.check_parameters(
+        chip,
+        mode=_named(parameters.mode),
+        frequency=_named(parameters.frequency),
+        size=_named(parameters.size),
+    )
 
 
 def _named(value: str) -> str | None:
