@@ -131,7 +131,11 @@ def test_files_of_settings_and_variables_are_no_reason_not_to_be_imported(tmp_pa
         [sys.executable, "-c", "import esploader.cli, esploader.device, esploader.connector"],
         check=False,
         cwd=tmp_path,
-        env={"ESPTOOL_BAUD": "fast", "ESPTOOL_CHIP": "none", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            "ESPTOOL_BAUD": "fast",
+            "ESPTOOL_CHIP": "none",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
         capture_output=True,
         text=True,
         timeout=60,

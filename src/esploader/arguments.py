@@ -71,15 +71,16 @@ def _add_command(
     text: str,
     options: _Parser,
 ) -> _Parser:
-    spellings = [name.replace("-", "_")] if "-" in name else []
-    command = commands.add_parser(
-        name, aliases=spellings, help=text, description=text, parents=[options]
-    )
+    description = f"{text[0].upper()}{text[1:]}."
+    command = commands.add_parser(name, help=text, description=description, parents=[options])
     command.set_defaults(command=name)
+    # As an alias it would be in the help, too.
+    commands.choices[name.replace("-", "_")] = command
     return command
 
 
-def _add_global_options(parser: argparse.ArgumentParser) -> None:
+def _add_global_options(command: argparse.ArgumentParser) -> None:
+    parser = command.add_argument_group("options of every command")
     parser.add_argument(
         "-p",
         "--port",
@@ -126,34 +127,42 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
     compression.add_argument(
         "-u", "--no-compress", dest="compress", action="store_false", help="do not compress"
     )
-    write.add_argument("--force", action="store_true", help="whatever speaks against it")
+    write.add_argument(
+        "--force", action="store_true", help="do not check the bootloader and the security state"
+    )
     write.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
-    for short, name in (("-fm", "mode"), ("-ff", "freq"), ("-fs", "size")):
+    for short, name, text in (
+        ("-fm", "mode", "flash mode"),
+        ("-ff", "freq", "flash frequency"),
+        ("-fs", "size", "flash size, or 'detect',"),
+    ):
         write.add_argument(
             short,
             f"--flash-{name}",
             f"--flash_{name}",
             default="keep",
             metavar=name.upper(),
-            help=f"flash {name} to put into the bootloader's header (default: keep)",
+            help=f"{text} to put into the bootloader's header (default: keep)",
         )
     verify = _add_command(commands, "verify-flash", "compare the flash with files", options)
     _add_inputs(verify)
     read = _add_command(commands, "read-flash", "read flash into a file", options)
-    read.add_argument("offset", type=_number, metavar="OFFSET")
+    read.add_argument("offset", type=_number, metavar="OFFSET", help="where to begin")
     read.add_argument("size", type=_size, metavar="SIZE", help="bytes, 64k, 4M, or all")
-    read.add_argument("output", metavar="FILE")
+    read.add_argument("output", metavar="FILE", help="replaced when all has been read")
     erase_all = _add_command(commands, "erase-flash", "erase the whole flash", options)
     erase = _add_command(commands, "erase-region", "erase sectors of the flash", options)
-    erase.add_argument("offset", type=_number, metavar="OFFSET")
-    erase.add_argument("size", type=_number, metavar="SIZE")
+    erase.add_argument("offset", type=_number, metavar="OFFSET", help="where to begin")
+    erase.add_argument("size", type=_number, metavar="SIZE", help="both multiples of 4096 bytes")
     for parser in (erase_all, erase):
-        parser.add_argument("--force", action="store_true", help="whatever speaks against it")
+        parser.add_argument(
+            "--force", action="store_true", help="although the device may never boot again"
+        )
     status = _add_command(
         commands, "read-flash-status", "read the flash chip's status registers", options
     )
     sfdp = _add_command(commands, "read-flash-sfdp", "read the flash chip's SFDP tables", options)
-    sfdp.add_argument("offset", type=_number, metavar="OFFSET")
+    sfdp.add_argument("offset", type=_number, metavar="OFFSET", help="where in the tables")
     sfdp.add_argument("size", type=_number, metavar="SIZE", help="1 to 64 bytes")
     set_status = _add_command(
         commands, "write-flash-status", "set the flash chip's status registers", options
@@ -217,15 +226,22 @@ class _PairsAction(argparse.Action):
 
 def _add_memory_commands(commands: argparse._SubParsersAction[_Parser], options: _Parser) -> None:
     read = _add_command(commands, "read-mem", "read a word of memory", options)
-    read.add_argument("address", type=_number, metavar="ADDRESS")
+    read.add_argument("address", type=_number, metavar="ADDRESS", help="a multiple of 4")
     write = _add_command(commands, "write-mem", "write a word of memory", options)
-    write.add_argument("address", type=_number, metavar="ADDRESS")
-    write.add_argument("value", type=_number, metavar="VALUE")
-    write.add_argument("mask", type=_number, metavar="MASK", nargs="?", default=0xFFFF_FFFF)
+    write.add_argument("address", type=_number, metavar="ADDRESS", help="a multiple of 4")
+    write.add_argument("value", type=_number, metavar="VALUE", help="what to write")
+    write.add_argument(
+        "mask",
+        type=_number,
+        metavar="MASK",
+        nargs="?",
+        default=0xFFFF_FFFF,
+        help="which bits to change (default: all)",
+    )
     dump = _add_command(commands, "dump-mem", "read memory into a file", options)
-    dump.add_argument("address", type=_number, metavar="ADDRESS")
+    dump.add_argument("address", type=_number, metavar="ADDRESS", help="where to begin")
     dump.add_argument("size", type=_number, metavar="SIZE", help="bytes, 64k, 1M")
-    dump.add_argument("output", metavar="FILE")
+    dump.add_argument("output", metavar="FILE", help="replaced when all has been read")
     load = _add_command(commands, "load-ram", "run a program from RAM", options)
     load.add_argument("file", metavar="FILE", help="a firmware image that needs no flash")
     _add_command(commands, "run", "have the ROM loader start the application", options)
