@@ -25,6 +25,7 @@ from esploader.flash.guards import (
     security_state_addresses,
     security_state_from_info,
 )
+from esploader.flash.hashing import md5_of_flash
 from esploader.flash.inputs import (
     KEEP,
     FlashParameters,
@@ -37,12 +38,12 @@ from esploader.flash.job import write_plan
 from esploader.flash.limits import check_reach, usable_size
 from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
+from esploader.flash.read_back import warn_if_blind
 from esploader.flash.verify import compare
 from esploader.identified_device import After, IdentifiedDevice
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.commands import SpiSetParams
 from esploader.protocol.dialect import STUB
-from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Device(IdentifiedDevice):
             check_reach(region.end, self.chip, through_stub=self._has_stub)
         if erase_all:
             erase_everything(self.session, self._flash_size(), on_progress)
+        warn_if_blind(self.link, plan.size)
         return write_plan(
             self.link, plan, skip=skip and not erase_all, compress=compress, on_progress=on_progress
         )
@@ -163,6 +165,8 @@ class Device(IdentifiedDevice):
     ) -> bytes:
         """Return ``size`` bytes of flash from ``offset`` on, each piece checked by MD5.
 
+        The ROM loader of the ESP8266 has none; there each piece is read until it comes twice.
+
         Raises:
             PlanError: the region lies outside the flash.
             FlashError: it could not be read after every effort.
@@ -170,6 +174,7 @@ class Device(IdentifiedDevice):
         """
         self._check_region(offset, size)
         self._prepare_reach(offset + size)
+        warn_if_blind(self.link, 2 * size)
         return b"".join(RegionReader(self.link, on_progress).read(offset, size))
 
     def verify_flash(
@@ -190,10 +195,13 @@ class Device(IdentifiedDevice):
         for piece in pieces:
             self._check_region(piece.offset, len(piece.data))
         self._prepare_reach(max(piece.end for piece in pieces))
+        warn_if_blind(self.link, sum(len(piece.data) for piece in pieces))
         return tuple(found for piece in pieces for found in compare(self.link, piece, on_progress))
 
     def flash_md5(self, offset: int, size: int) -> bytes:
         """Return the MD5 of a region of flash, computed on the device.
+
+        The ROM loader of the ESP8266 cannot do that; there the region is read.
 
         Raises:
             PlanError: the region lies outside the flash.
@@ -201,7 +209,8 @@ class Device(IdentifiedDevice):
         """
         self._check_region(offset, size)
         self._prepare_reach(offset + size)
-        return self.session.execute(SpiFlashMd5(offset=offset, size=size))
+        warn_if_blind(self.link, 2 * size)
+        return md5_of_flash(self.link, offset, size)
 
     def erase_flash(
         self, *, force: bool = False, on_progress: ProgressCallback = ignore_progress
@@ -241,7 +250,7 @@ class Device(IdentifiedDevice):
         if not force:
             check_erase(self._security_state())
         self._prepare_reach(offset + size)
-        erase_sectors(self.session, offset, size, on_progress)
+        erase_sectors(self.link, offset, size, on_progress)
 
     def prepare_flash(self) -> None:
         """Have the loader ready for the flash: a stub, if one may be used; else the ROM.

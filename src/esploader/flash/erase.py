@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from esploader.chips.model import Quirk
+from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE
+from esploader.flash.spi import FlashPort
 from esploader.progress import Phase, Progress, ProgressCallback
+from esploader.protocol import dialect
 from esploader.protocol.download_commands import FlashBegin
 from esploader.protocol.flash_commands import EraseFlash, EraseRegion
 from esploader.protocol.opcodes import Opcode
@@ -13,6 +17,7 @@ from esploader.protocol.opcodes import Opcode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from esploader.flash.loader import Loader
     from esploader.session import Session
 
 
@@ -32,21 +37,59 @@ def erase_everything(
         session.execute(EraseFlash())
 
 
-def erase_sectors(session: Session, offset: int, size: int, on_progress: ProgressCallback) -> None:
+def erase_sectors(loader: Loader, offset: int, size: int, on_progress: ProgressCallback) -> None:
     """Erase a region of whole sectors.
 
     Raises:
         CommandError: the loader failed.
     """
+    session = loader.session
     with _reported(offset, size, on_progress):
         if Opcode.ERASE_REGION in session.dialect.opcodes:
             session.execute(EraseRegion(offset=offset, size=size))
+        elif _erases_head_twice(loader):
+            for start in range(offset, offset + size, ERASE_BLOCK_SIZE):
+                _begin(loader, start, min(ERASE_BLOCK_SIZE, offset + size - start))
         else:
-            # A ROM loader erases when a download begins, whether or not it comes.
-            block_size = session.dialect.flash_block_size
-            session.execute(
-                FlashBegin(size=size, block_count=0, block_size=block_size, offset=offset)
-            )
+            _begin(loader, offset, size)
+
+
+def _begin(loader: Loader, offset: int, size: int) -> None:
+    """Have a ROM loader erase, as it does when a download begins, whether or not it comes."""
+    begin = FlashBegin(
+        size=size_to_announce(loader, offset, size),
+        block_count=0,
+        block_size=loader.session.dialect.flash_block_size,
+        offset=offset,
+    )
+    loader.session.execute(begin)
+
+
+def size_to_announce(loader: Loader, offset: int, size: int) -> int:
+    """Return what FLASH_BEGIN has to be told, so that it erases ``size`` bytes, no more.
+
+    Of an odd number of sectors some ROM loaders cannot erase the last one without its
+    neighbour (:attr:`Quirk.BEGIN_ERASES_HEAD_TWICE`): then it is erased here.
+
+    Raises:
+        CommandError: the loader failed.
+    """
+    if not _erases_head_twice(loader):
+        return size
+    count = -(-size // SECTOR_SIZE)
+    sectors_per_block = ERASE_BLOCK_SIZE // SECTOR_SIZE
+    head = sectors_per_block - offset // SECTOR_SIZE % sectors_per_block
+    if count >= 2 * head:
+        return (count - head) * SECTOR_SIZE
+    if count % 2:
+        port = FlashPort(loader.session, loader.chip, pads=0)
+        port.erase_sector(offset + (count - 1) * SECTOR_SIZE)
+    return count // 2 * SECTOR_SIZE
+
+
+def _erases_head_twice(loader: Loader) -> bool:
+    is_rom = loader.session.dialect is not dialect.STUB
+    return is_rom and Quirk.BEGIN_ERASES_HEAD_TWICE in loader.chip.quirks
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from esploader.errors import (
 )
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
+from esploader.flash.read_back import is_blind
 from esploader.flash.write import RegionWriter
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
@@ -109,7 +110,7 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     start = clock.now()
     size = len(region.data)
     pieces = [region]
-    if job.skip:
+    if job.skip and not is_blind(job.loader):
         pieces = _pieces_to_write(job.loader, region)
         _report(job, Phase.COMPARE, region, job.sent_before)
     written = sum(len(piece.data) for piece in pieces)
@@ -145,7 +146,7 @@ def _holds_stubbornly(loader: Loader, region: Piece) -> bool:
     """Tell whether the flash holds ``region``; a wrong answer must come twice."""
     for _ in range(_COMPARE_ATTEMPTS):
         try:
-            if holds(loader.session, region):
+            if holds(loader, region):
                 return True
         except (CommandError, ProtocolError, TransportError) as exc:
             _log.warning("%s; comparing again", exc)
@@ -164,7 +165,7 @@ def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
     )
     for _ in range(_COMPARE_ATTEMPTS):
         try:
-            return changed_pieces(session, region, costs)
+            return changed_pieces(loader, region, costs)
         except (NoResponseError, ProtocolError, TransportError) as exc:
             _log.warning("%s; comparing again", exc)
         except CommandFailedError as exc:

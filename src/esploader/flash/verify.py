@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.flash.hashing import holds
-from esploader.flash.plan import SECTOR_SIZE, Piece
+from esploader.flash.plan import SECTOR_SIZE, Piece, divided
 from esploader.flash.read import RegionReader
+from esploader.flash.read_back import is_blind
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def _append(differences: list[Difference], start: int, end: int) -> None:
 
 def _different_parts(loader: Loader, piece: Piece) -> Iterator[Piece]:
     """Yield parts of about a sector that the flash does not hold, found by halving."""
-    if holds(loader.session, piece):
+    if is_blind(loader):
+        # Halving would read the same bytes again and again.
+        yield from (part for part in divided(piece, SECTOR_SIZE) if not holds(loader, part))
+        return
+    if holds(loader, piece):
         return
     if len(piece.data) <= SECTOR_SIZE:
         yield piece

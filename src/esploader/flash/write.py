@@ -29,8 +29,10 @@ from esploader.flash.compress import (
     max_compressed_size,
     plain_blocks,
 )
+from esploader.flash.erase import size_to_announce
 from esploader.flash.hashing import count_right_sectors, holds
 from esploader.flash.plan import SECTOR_SIZE, Piece
+from esploader.flash.read_back import is_blind
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
 from esploader.protocol.download_commands import (
@@ -60,6 +62,10 @@ FAILURES_BEFORE_SLOWING: Final = 2
 
 MAX_PIECE_SIZE: Final = 1 << 32
 """No limit: a trouble-free write is one BEGIN and one check."""
+
+MAX_BLIND_PIECE_SIZE: Final = 0x4000
+"""Between two looks at the flash, where those take longer than writing: after trouble all
+since the last one is written again, and progress is worth reporting meanwhile."""
 
 WRITE_SECONDS_PER_MIB: Final = 40.0
 """How long a loader may take to erase and write, in seconds per MiB: slow parts when cold."""
@@ -101,7 +107,8 @@ class RegionWriter:
                 change.
             EsploaderError: the loader could not be reached again.
         """
-        attempt = _Attempt(piece)
+        most = MAX_BLIND_PIECE_SIZE if is_blind(self._loader) else MAX_PIECE_SIZE
+        attempt = _Attempt(piece, most)
         while True:
             try:
                 if attempt.failures:
@@ -126,7 +133,7 @@ class RegionWriter:
                 work_time = still_to_do
                 attempt.reached = max(attempt.reached, attempt.in_place + done)
                 self._report(attempt.reached)
-            if not holds(self._loader.session, piece, work_time):
+            if not holds(self._loader, piece, work_time):
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
 
@@ -175,7 +182,7 @@ class RegionWriter:
         size = len(piece.data)
         if not compress:
             return FlashBegin(
-                size=size,
+                size=size_to_announce(self._loader, piece.offset, size),
                 block_count=-(-size // block_size),
                 block_size=block_size,
                 offset=piece.offset,
@@ -211,7 +218,7 @@ class RegionWriter:
             self._loader.revive(slower=slower)
         except TransportError as exc:
             raise self._given_up(attempt, str(exc)) from exc
-        found = count_right_sectors(self._loader.session, attempt.rest) * SECTOR_SIZE
+        found = count_right_sectors(self._loader, attempt.rest) * SECTOR_SIZE
         if found:
             attempt.succeed(found)
         self._on_progress(Restarted(offset=attempt.rest.offset, reason=attempt.reason))
@@ -233,6 +240,8 @@ class _Attempt:
     """How far the writing of one piece has come."""
 
     piece: Piece
+    most: int
+    """Bytes of the longest download."""
     in_place: int = 0
     """Bytes at the beginning that the device was seen to hold."""
     reached: int = 0
@@ -240,8 +249,11 @@ class _Attempt:
     failures: int = 0
     failures_in_place: int = 0
     reason: str = ""
-    limit: int = MAX_PIECE_SIZE
+    limit: int = attrs.field(init=False)
     """Bytes of one download: on a bad line less is lost when less is risked."""
+
+    def __attrs_post_init__(self) -> None:
+        self.limit = self.most
 
     @property
     def rest(self) -> Piece:
@@ -257,7 +269,7 @@ class _Attempt:
         """Note that ``size`` bytes more are in place."""
         self.in_place += size
         self.failures_in_place = 0
-        self.limit = min(2 * self.limit, MAX_PIECE_SIZE)
+        self.limit = min(2 * self.limit, self.most)
 
     def fail(self, reason: str) -> None:
         """Note that a download failed."""
