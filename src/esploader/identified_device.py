@@ -59,7 +59,7 @@ class After(enum.Enum):
     """Reset by the EN pin: the device runs its application."""
 
     SOFT_RESET = "soft-reset"
-    """The loader itself starts the application; no line needed."""
+    """The ROM loader itself starts the application; no line needed. A stub cannot."""
 
     NO_RESET = "no-reset"
     """The loader stays."""
@@ -283,7 +283,11 @@ class IdentifiedDevice:
                 self._flash.forget()
             case After.SOFT_RESET:
                 if self.session.dialect is dialect.STUB:
-                    raise UnsupportedError("a soft reset", "a stub cannot start the application")
+                    # Espressif's stub takes RUN_USER_CODE and the flag of FLASH_END, and does
+                    # nothing about them (esp-flasher-stub, src/command_handler.c).
+                    raise UnsupportedError(
+                        "a soft reset", "a stub runs, which cannot start the application"
+                    )
                 self._flash.attach()
                 self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
                 self.session.execute(FlashEnd(reboot=False))
