@@ -113,7 +113,8 @@ def _add_global_options(command: argparse.ArgumentParser) -> None:
 
 def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: _Parser) -> None:
     write = _add_command(commands, "write-flash", "write files to the flash", options)
-    _add_inputs(write)
+    _add_inputs(write, nargs="*")
+    _add_encryption(write)
     write.add_argument("-e", "--erase-all", action="store_true", help="erase the whole flash first")
     skipping = write.add_mutually_exclusive_group()
     skipping.add_argument(
@@ -183,6 +184,26 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
         )
 
 
+def _add_encryption(parser: _Parser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--encrypt", action="store_true", help="have the device encrypt what it writes"
+    )
+    which.add_argument(
+        "--encrypt-files",
+        nargs="+",
+        action=_PairsAction,
+        default=[],
+        metavar="OFFSET FILE",
+        help="files to write, too, and to have encrypted",
+    )
+    parser.add_argument(
+        "--ignore-flash-enc-efuse",
+        action="store_true",
+        help="encrypt whatever the eFuses say of the key",
+    )
+
+
 def _add_spi_connection(parser: _Parser) -> None:
     parser.add_argument(
         "-sc",
@@ -193,10 +214,10 @@ def _add_spi_connection(parser: _Parser) -> None:
     )
 
 
-def _add_inputs(parser: _Parser) -> None:
+def _add_inputs(parser: _Parser, *, nargs: str = "+") -> None:
     parser.add_argument(
         "inputs",
-        nargs="+",
+        nargs=nargs,
         action=_PairsAction,
         metavar="OFFSET FILE",
         help="where to, and what; as often as wanted",
@@ -215,6 +236,9 @@ class _PairsAction(argparse.Action):
         option_string: str | None = None,  # noqa: ARG002 - argparse passes it
     ) -> None:
         words = [str(value) for value in values or ()]
+        # None at all will do where there are files to be encrypted.
+        if not words and not namespace.encrypt_files:
+            parser.error("the following arguments are required: OFFSET FILE")
         if len(words) % 2:
             parser.error("offsets and files come in pairs")
         try:

@@ -19,8 +19,11 @@ from esploader.errors import (
 from esploader.flash.erase import erase_everything, erase_sectors
 from esploader.flash.guards import (
     SecurityState,
+    check_encrypted_pieces,
+    check_encryption,
     check_erase,
     check_write,
+    encryption_addresses,
     security_state,
     security_state_addresses,
     security_state_from_info,
@@ -80,15 +83,18 @@ class Device(IdentifiedDevice):
 
     def plan_write(
         self,
-        inputs: Iterable[tuple[int, Source]],
+        inputs: Iterable[tuple[int, Source]] = (),
         *,
+        encrypted_inputs: Iterable[tuple[int, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
         erase_all: bool = False,
         force: bool = False,
+        ignore_encryption_efuses: bool = False,
     ) -> WritePlan:
         """Return what :meth:`write_flash` would do, after all checks, and do nothing.
 
-        ``inputs`` are offsets and what goes there. ``parameters`` go into the header of
+        ``inputs`` are offsets and what goes there; ``encrypted_inputs``, too, and the
+        device encrypts them as it writes them. ``parameters`` go into the header of
         the bootloader, if that is among them; ``detect`` as a size stands for the size of
         the flash that is there. ``erase_all`` says that the whole flash is erased first.
 
@@ -97,18 +103,31 @@ class Device(IdentifiedDevice):
         with what is written. With secure boot on, the header of the bootloader is never
         changed: that would break its signature.
 
+        ``ignore_encryption_efuses`` leaves out the checks that there is a key, and that the
+        device decrypts as its loader encrypts. In Secure Download Mode nobody can make them.
+
         Raises:
             PlanError: it cannot be done.
-            UnsupportedError: the chip does not know one of the parameters.
+            UnsupportedError: the chip does not know one of the parameters, or it cannot
+                encrypt, or its loader cannot.
         """
-        pieces = read_pieces(inputs)
+        pieces = [*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)]
         security = self._security_state()
         if not force:
             check_suitability(pieces, self.chip, None if self.identity is None else self.revision)
             check_write(pieces, security)
             if erase_all:
                 check_erase(security)
-        if security.flash_encryption:
+        if any(piece.encrypted for piece in pieces):
+            check_encrypted_pieces(pieces, self.chip)
+            self._check_loader_encrypts(stub_may_come=self.link.stub_source is not False)
+            if not self.is_in_secure_download_mode:
+                check_encryption(
+                    self.chip,
+                    self._read_words(encryption_addresses(self.chip)),
+                    ignore_configuration=ignore_encryption_efuses,
+                )
+        if security.flash_encryption and not all(piece.encrypted for piece in pieces):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
         if security.secure_boot and parameters != KEEP_PARAMETERS:
             _log.warning("the flash parameters were not changed: secure boot is on")
@@ -121,20 +140,29 @@ class Device(IdentifiedDevice):
         for piece in pieces:
             check_reach(piece.end, self.chip, through_stub=self._has_or_gets_stub)
         size = usable_size(size, parameters.size)
-        return plan_write([patched(piece, self.chip, parameters) for piece in pieces], size)
+        return plan_write(
+            [patched(piece, self.chip, parameters) for piece in pieces],
+            size,
+            encryption_unit=self.chip.encrypted_write_alignment or 1,
+        )
 
-    def write_flash(
+    def write_flash(  # noqa: PLR0913 - options, all by keyword
         self,
-        inputs: Iterable[tuple[int, Source]],
+        inputs: Iterable[tuple[int, Source]] = (),
         *,
+        encrypted_inputs: Iterable[tuple[int, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
         erase_all: bool = False,
         skip: bool = True,
         compress: bool | None = None,
         force: bool = False,
+        ignore_encryption_efuses: bool = False,
         on_progress: ProgressCallback = ignore_progress,
     ) -> tuple[RegionResult, ...]:
         """Write ``inputs`` to the flash and see that they are there.
+
+        ``encrypted_inputs`` are written, too, but nobody can see whether they are there:
+        only the device knows the key.
 
         What the flash holds already is not written again, unless ``skip`` is false.
         ``compress`` forces or forbids compression. The other arguments are those of
@@ -149,8 +177,17 @@ class Device(IdentifiedDevice):
             raise UnsupportedError(
                 "writing flash", "in Secure Download Mode what was written cannot be checked"
             )
-        plan = self.plan_write(inputs, parameters=parameters, erase_all=erase_all, force=force)
+        plan = self.plan_write(
+            inputs,
+            encrypted_inputs=encrypted_inputs,
+            parameters=parameters,
+            erase_all=erase_all,
+            force=force,
+            ignore_encryption_efuses=ignore_encryption_efuses,
+        )
         self.prepare_flash()
+        if any(region.encrypted for region in plan.regions):
+            self._check_loader_encrypts(stub_may_come=False)
         for region in plan.regions:
             check_reach(region.end, self.chip, through_stub=self._has_stub)
         if erase_all:
@@ -307,10 +344,17 @@ class Device(IdentifiedDevice):
         info = self.security_info
         if info is not None and info.secure_download_mode:
             return security_state_from_info(info)
-        addresses = security_state_addresses(self.chip)
-        # To read nothing would still send the writes that nobody waits for.
-        words = self._steadily(lambda: self.session.read_words(addresses)) if addresses else {}
+        words = self._read_words(security_state_addresses(self.chip))
         return security_state(self.chip, words, self.revision)
+
+    def _check_loader_encrypts(self, *, stub_may_come: bool) -> None:
+        dialect = self.session.dialect
+        if not dialect.begin_has_encrypt_word and not stub_may_come:
+            raise UnsupportedError("encrypting", f"the {dialect.name} loader cannot; a stub can")
+
+    def _read_words(self, addresses: tuple[int, ...]) -> dict[int, int]:
+        # To read nothing would still send the writes that nobody waits for.
+        return self._steadily(lambda: self.session.read_words(addresses)) if addresses else {}
 
     def _flash_size(self) -> int | None:
         """Return the bytes of flash, if that can be known."""

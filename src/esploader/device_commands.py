@@ -133,27 +133,34 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
     parameters = FlashParameters(
         mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size
     )
-    inputs = arguments.inputs
+    inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
+    if arguments.encrypt:
+        inputs, encrypted_inputs = [], inputs
     if arguments.dry_run:
         plan = device.plan_write(
             inputs,
+            encrypted_inputs=encrypted_inputs,
             parameters=parameters,
             erase_all=arguments.erase_all,
             force=arguments.force,
+            ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         )
-        printer.line("Would write, in whole sectors:")
+        printer.line("Would write:")
         printer.line(str(plan))
         regions: list[Json] = [
-            {"offset": region.offset, "size": len(region.data)} for region in plan.regions
+            {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
+            for region in plan.regions
         ]
         return {"plan": regions}
     results = device.write_flash(
         inputs,
+        encrypted_inputs=encrypted_inputs,
         parameters=parameters,
         erase_all=arguments.erase_all,
         skip=not arguments.no_skip,
         compress=arguments.compress,
         force=arguments.force,
+        ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         on_progress=printer.progress,
     )
     for result in results:
@@ -166,7 +173,11 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
                 f"Wrote {result.size} bytes ({result.sent} sent) {where} in "
                 f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
             )
-        printer.line("Hash of data verified.")
+        printer.line(
+            "Hash of data verified."
+            if result.verified
+            else "Not verified: only the device can read what it encrypted."
+        )
     return {
         "written": [
             {
@@ -175,6 +186,7 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
                 "written": result.written,
                 "sent": result.sent,
                 "restarts": result.restarts,
+                "verified": result.verified,
                 "seconds": round(result.seconds, 3),
             }
             for result in results

@@ -21,7 +21,7 @@ Sources:
 * Layout of the argument of SPI_ATTACH: observed, see ``flash_pads``.
 * Flash encryption: Technical Reference Manual 5.2, "eFuse Controller" (BLOCK1 holds the
   key, ``flash_crypt_config``); ESP-IDF, "Flash Encryption" for the ESP32, and the table of
-  eFuses above (``RD_DIS.BLOCK1``).
+  eFuses above (``RD_DIS.BLOCK1``, and bit 19 for ``FLASH_CRYPT_CONFIG``).
 * What the ROM takes the crystal to be: its own calibration, in RTCCALICFG1 of timer group 0
   (``timer_group_reg.h``) and the eFuse CK8M_FREQ; how it goes into the baud rate was read
   off the rates that esptool 5.6.0 asks for.
@@ -149,6 +149,7 @@ ESP32: Final = Chip(
     secure_download=None,
     manual_encrypt_disabled=BitField(_block0(6, 7, 1)),
     flash_crypt_config=BitField(_block0(5, 28, 4)),
+    flash_crypt_config_hidden=BitField(_block0(0, 19, 1)),
     fixed_flash_key=FixedFlashKey(block=_BLOCK1, read_protected=BitField(_block0(0, 16, 1))),
     flash_key_purposes=(),
     key_purposes=(),

@@ -122,6 +122,7 @@ ESP32_C3: Final = Chip(
     secure_download=BitField(_block0(4, 5, 1)),
     manual_encrypt_disabled=BitField(_block0(1, 20, 1)),
     flash_crypt_config=None,
+    flash_crypt_config_hidden=None,
     fixed_flash_key=None,
     flash_key_purposes=(frozenset({4}),),
     key_purposes=(

@@ -90,6 +90,7 @@ ESP8266: Final = Chip(
     secure_download=None,
     manual_encrypt_disabled=None,
     flash_crypt_config=None,
+    flash_crypt_config_hidden=None,
     fixed_flash_key=None,
     flash_key_purposes=(),
     key_purposes=(),

@@ -412,6 +412,8 @@ class Chip:
     flash_crypt_config: BitField | None
     """How the key depends on the offset; flash can be encrypted when all bits are set.
     ``None`` where there is no such choice."""
+    flash_crypt_config_hidden: BitField | None
+    """Set where ``flash_crypt_config`` reads as 0, whatever it is."""
     fixed_flash_key: FixedFlashKey | None
     """``None`` where key blocks have purposes."""
     flash_key_purposes: tuple[frozenset[int], ...]

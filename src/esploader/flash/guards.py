@@ -123,7 +123,12 @@ def check_write(pieces: Iterable[Piece], state: SecurityState) -> None:
 
 def encryption_addresses(chip: Chip) -> tuple[int, ...]:
     """Return the registers that :func:`check_encryption` needs, each once; maybe none."""
-    fields = (chip.manual_encrypt_disabled, chip.flash_crypt_config, *chip.key_purposes)
+    fields = (
+        chip.manual_encrypt_disabled,
+        chip.flash_crypt_config,
+        chip.flash_crypt_config_hidden,
+        *chip.key_purposes,
+    )
     words = {word for bits in fields if bits is not None for word in bits.addresses}
     if chip.fixed_flash_key is not None:
         words |= {*chip.fixed_flash_key.read_protected.addresses}
@@ -131,10 +136,13 @@ def encryption_addresses(chip: Chip) -> tuple[int, ...]:
     return tuple(sorted(words))
 
 
-def check_encryption(chip: Chip, words: Mapping[int, int]) -> None:
+def check_encryption(
+    chip: Chip, words: Mapping[int, int], *, ignore_configuration: bool = False
+) -> None:
     """Refuse to let the loader encrypt what the device could not decrypt.
 
     ``words`` holds at least the registers of :func:`encryption_addresses`.
+    ``ignore_configuration`` leaves it at the question whether the loader encrypts at all.
 
     Raises:
         PlanError: the loader is kept from encrypting, the configuration of the encryption
@@ -142,12 +150,16 @@ def check_encryption(chip: Chip, words: Mapping[int, int]) -> None:
     """
     if _value(chip.manual_encrypt_disabled, words):
         raise PlanError(f"an eFuse of this {chip.name} keeps its loader from encrypting")
-    config = chip.flash_crypt_config
-    if config is not None and config.extract(words) != (1 << config.width) - 1:
-        raise PlanError(
-            f"FLASH_CRYPT_CONFIG is {config.extract(words):#x}, and has to be "
-            f"{(1 << config.width) - 1:#x}: the device could not decrypt what the loader encrypts"
-        )
+    if ignore_configuration:
+        return
+    if chip.flash_crypt_config is not None and not _value(chip.flash_crypt_config_hidden, words):
+        config = chip.flash_crypt_config.extract(words)
+        expected = (1 << chip.flash_crypt_config.width) - 1
+        if config != expected:
+            raise PlanError(
+                f"FLASH_CRYPT_CONFIG is {config:#x}, and has to be {expected:#x}: the device "
+                "could not decrypt what the loader encrypts"
+            )
     if not _has_flash_key(chip, words):
         raise PlanError("no flash encryption key has been burnt: there is nothing to encrypt with")
 

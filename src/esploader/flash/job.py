@@ -35,7 +35,7 @@ _COMPARE_ATTEMPTS: Final = 3
 
 @attrs.frozen(kw_only=True)
 class RegionResult:
-    """What became of one region of a plan. All of it was seen to be in place."""
+    """What became of one region of a plan."""
 
     offset: int = attrs.field(repr=hex)
     size: int
@@ -46,6 +46,9 @@ class RegionResult:
     """Bytes of blocks on the wire, compressed or not."""
     restarts: int
     """How often a download had to begin again."""
+    verified: bool
+    """All of it was seen to be in place, by MD5. What the device encrypted cannot be: the
+    loader reported no failure, and that is all that is known."""
     seconds: float
 
 
@@ -57,10 +60,10 @@ def write_plan(
     compress: bool | None = None,
     on_progress: ProgressCallback = ignore_progress,
 ) -> tuple[RegionResult, ...]:
-    """Write every region of ``plan`` and see that it is there.
+    """Write every region of ``plan`` and see that it is there, unless it is encrypted.
 
-    ``skip`` leaves alone what is right already. ``compress`` forces or forbids
-    compression.
+    ``skip`` leaves alone what is right already, as far as that can be seen. ``compress``
+    forces or forbids compression.
 
     Raises:
         FlashError: a region is not in place after every effort.
@@ -77,7 +80,8 @@ def write_plan(
         return tuple(results)
     # Nothing protects the offset in a request that begins a download: on a line bad enough
     # to need restarts one may have gone to what was in place already.
-    wrong = [region for region in plan.regions if not _holds_stubbornly(loader, region)]
+    comparable = [region for region in plan.regions if not region.encrypted]
+    wrong = [region for region in comparable if not _holds_stubbornly(loader, region)]
     if not wrong:
         return tuple(results)
     sent = sum(result.sent for result in results)
@@ -86,7 +90,7 @@ def write_plan(
     )
     again = [_write_region(job, region) for region in wrong]
     if any(result.restarts for result in again) or not all(
-        _holds_stubbornly(loader, region) for region in plan.regions
+        _holds_stubbornly(loader, region) for region in comparable
     ):
         region = plan.regions[0]
         raise FlashError(region.offset, 0, plan.size, "the line is too bad to be sure of it")
@@ -110,7 +114,7 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     start = clock.now()
     size = len(region.data)
     pieces = [region]
-    if job.skip and not is_blind(job.loader):
+    if job.skip and not region.encrypted and not is_blind(job.loader):
         pieces = _pieces_to_write(job.loader, region)
         _report(job, Phase.COMPARE, region, job.sent_before)
     written = sum(len(piece.data) for piece in pieces)
@@ -124,13 +128,15 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     )
     for piece in pieces:
         writer.write(piece)
-    _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
+    if not region.encrypted:
+        _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
     return RegionResult(
         offset=region.offset,
         size=size,
         written=written,
         sent=writer.sent,
         restarts=writer.restarts,
+        verified=not region.encrypted,
         seconds=clock.now() - start,
     )
 

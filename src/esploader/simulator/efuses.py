@@ -47,6 +47,7 @@ def named_fields(chip: Chip) -> dict[str, BitField]:
         "secure_download": chip.secure_download,
         "manual_encrypt_disabled": chip.manual_encrypt_disabled,
         "flash_crypt_config": chip.flash_crypt_config,
+        "flash_crypt_config_hidden": chip.flash_crypt_config_hidden,
     }
     keys = {
         block.name.removeprefix("BLOCK_").lower(): _whole(block)
