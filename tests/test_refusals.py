@@ -116,7 +116,13 @@ def test_inputs_that_overlap_are_refused(image: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [["-z", "-u"], ["--no-compress", "--compress"], ["--skip-flashed", "--no-skip"]]
+    "options",
+    [
+        ["-z", "-u"],
+        ["--no-compress", "--compress"],
+        ["--skip-flashed", "--no-skip"],
+        ["--encrypt", "--encrypt-files", "0x1000", "other.bin", "--no-skip"],
+    ],
 )
 def test_options_that_contradict_each_other_are_refused(
     options: list[str], image: str, capsys: pytest.CaptureFixture[str]
