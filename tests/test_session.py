@@ -273,7 +273,7 @@ def test_random_flash_commands_agree_with_a_model(
         elif kind == "attach":
             session.execute(SpiAttach())
         else:
-            session.change_baudrate(ChangeBaudrate(new=where))
+            session.change_baudrate(ChangeBaudrate(new=where), where)
             session.confirm_baudrate(where)
             assert transport.baudrate == where
 

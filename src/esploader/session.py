@@ -426,8 +426,10 @@ class Session:
         self._wire.fail()
         return self.sync(timeout + self._wire.allowance)
 
-    def change_baudrate(self, command: ChangeBaudrate) -> None:
+    def change_baudrate(self, command: ChangeBaudrate, baudrate: int) -> None:
         """Have the loader change its baud rate; :meth:`confirm_baudrate` has to follow.
+
+        ``baudrate`` is the rate that comes of it, which the port follows.
 
         Raises:
             CommandError: it did not agree.
@@ -438,7 +440,7 @@ class Session:
             self.execute(command)
             return
         confirmation = Burst(
-            commands=[Sync()], items_before=[SetBaudrate(command.new), Delay(_RATE_CHANGE_TIME)]
+            commands=[Sync()], items_before=[SetBaudrate(baudrate), Delay(_RATE_CHANGE_TIME)]
         )
         bursts = iter([Burst(commands=[command]), confirmation])
         self._rate_confirmation = self._after_deferred(gated, bursts)

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.flash.hashing import holds
-from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE, SECTOR_SIZE, Piece
+from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE, SECTOR_SIZE, Piece, divided
+from esploader.flash.read_back import is_blind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from esploader.session import Session
+    from esploader.flash.loader import Loader
 
 HASH_BYTES_PER_SECOND: Final = 4 * 1024 * 1024
 SECTOR_ERASE_SECONDS: Final = 0.045
@@ -70,33 +69,35 @@ def _erasing(offset: int, size: int) -> float:
     return block_count * BLOCK_ERASE_SECONDS + sector_count * SECTOR_ERASE_SECONDS
 
 
-def changed_pieces(session: Session, region: Piece, costs: CostModel) -> list[Piece]:
+def changed_pieces(loader: Loader, region: Piece, costs: CostModel) -> list[Piece]:
     """Return the parts of ``region`` that have to be written, in order.
+
+    All of it where the loader cannot hash: reading flash is slower there than writing it.
 
     Raises:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    if costs.hashing(len(region.data)) > WORTHWHILE_SHARE * costs.writing(
+    if is_blind(loader) or costs.hashing(len(region.data)) > WORTHWHILE_SHARE * costs.writing(
         region.offset, len(region.data)
     ):
         return [region]
-    if holds(session, region):
+    if holds(loader, region):
         return []
     changed: list[Piece] = []
-    for block in _divided(region, ERASE_BLOCK_SIZE):
+    for block in divided(region, ERASE_BLOCK_SIZE):
         if not _is_worth_hashing([block], costs):
             changed.append(block)
-        elif not holds(session, block):
-            changed += _changed_sectors(session, block, costs)
+        elif not holds(loader, block):
+            changed += _changed_sectors(loader, block, costs)
     return _joined(changed)
 
 
-def _changed_sectors(session: Session, block: Piece, costs: CostModel) -> list[Piece]:
-    sectors = list(_divided(block, SECTOR_SIZE))
+def _changed_sectors(loader: Loader, block: Piece, costs: CostModel) -> list[Piece]:
+    sectors = list(divided(block, SECTOR_SIZE))
     if not _is_worth_hashing(sectors, costs):
         return [block]
-    changed = [sector for sector in sectors if not holds(session, sector)]
+    changed = [sector for sector in sectors if not holds(loader, sector)]
     pieces = _joined(changed)
     apart = sum(costs.writing(piece.offset, len(piece.data)) + costs.overhead() for piece in pieces)
     if apart >= costs.writing(block.offset, len(block.data)) + costs.overhead():
@@ -108,15 +109,6 @@ def _is_worth_hashing(parts: list[Piece], costs: CostModel) -> bool:
     size = sum(len(part.data) for part in parts)
     hashing = sum(costs.hashing(len(part.data)) for part in parts)
     return hashing <= WORTHWHILE_SHARE * costs.writing(parts[0].offset, size)
-
-
-def _divided(piece: Piece, unit: int) -> Iterator[Piece]:
-    """Yield the parts of ``piece`` between multiples of ``unit``."""
-    start = piece.offset
-    while start < piece.end:
-        end = min(start - start % unit + unit, piece.end)
-        yield Piece(start, piece.data[start - piece.offset : end - piece.offset])
-        start = end
 
 
 def _joined(pieces: list[Piece]) -> list[Piece]:

@@ -1,4 +1,7 @@
-"""Reading flash, piece by piece, each piece checked by the device's own MD5."""
+"""Reading flash, piece by piece, each piece checked by the device's own MD5.
+
+Where the device has none, each piece is read until it comes twice.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from esploader.errors import (
 )
 from esploader.flash.hashing import holds, md5_of
 from esploader.flash.plan import Piece
+from esploader.flash.read_back import is_blind, read_until_agreed
 from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.flash_commands import (
@@ -69,9 +73,10 @@ class RegionReader:
         while region.done < size:
             try:
                 piece = self._read_piece(region)
-            except UnsupportedCommandError:
-                raise
             except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
+                # No loader lacks the commands that reading through registers takes.
+                if isinstance(exc, UnsupportedCommandError) and not is_blind(self._loader):
+                    raise
                 # The region is known to be there: every other refusal comes of a request
                 # or a response that was garbled.
                 failures += 1
@@ -90,6 +95,9 @@ class RegionReader:
         size = min(limit, region.size - region.done)
         if can_stream:
             self._stream(region, size)
+        elif is_blind(self._loader):
+            region.received += read_until_agreed(self._loader, region.next_offset, size)
+            self._report(region)
         else:
             self._read_slowly(region, size)
         return bytes(region.received)
@@ -109,7 +117,7 @@ class RegionReader:
         try:
             self._loader.revive(slower=slower)
             received = Piece(region.next_offset, bytes(region.received))
-            if received.data and holds(self._loader.session, received):
+            if received.data and holds(self._loader, received):
                 prefix = received.data
         except TransportError as exc:
             raise FlashError(region.next_offset, region.done, region.size, str(exc)) from exc
@@ -128,7 +136,7 @@ class RegionReader:
             for part in range(0, size, READ_FLASH_SLOW_SIZE)
         ]
         region.received += b"".join(session.execute_all(commands))
-        if not holds(session, Piece(offset, bytes(region.received))):
+        if not holds(self._loader, Piece(offset, bytes(region.received))):
             raise ProtocolError("what was read is not what the flash holds")
         self._report(region)
 

@@ -5,6 +5,12 @@ appends whatever comes next. So a block is never sent again after trouble: the d
 asked by MD5 which sectors it holds, and the download begins anew at the first that
 differs. The same covers a response that was lost, late or garbled, a refusal that line
 noise explains, a block that failed to be written, and a device that was reset.
+
+What the device encrypts cannot be compared, since only the device knows the key. A download
+of that kind is taken to be right when the loader ends it without complaint and the flash then
+holds neither the plain data nor nothing. After trouble it begins anew where it began, not in
+its middle, and is believed once two downloads in a row have left the same bytes: encrypting
+is a function of key, offset and data.
 """
 
 from __future__ import annotations
@@ -29,8 +35,10 @@ from esploader.flash.compress import (
     max_compressed_size,
     plain_blocks,
 )
-from esploader.flash.hashing import count_right_sectors, holds
-from esploader.flash.plan import SECTOR_SIZE, Piece
+from esploader.flash.erase import size_to_announce
+from esploader.flash.hashing import count_right_sectors, holds, md5_of
+from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
+from esploader.flash.read_back import is_blind
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
 from esploader.protocol.download_commands import (
@@ -38,7 +46,9 @@ from esploader.protocol.download_commands import (
     FlashData,
     FlashDeflBegin,
     FlashDeflData,
+    FlashEnd,
 )
+from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
 
@@ -60,6 +70,10 @@ FAILURES_BEFORE_SLOWING: Final = 2
 
 MAX_PIECE_SIZE: Final = 1 << 32
 """No limit: a trouble-free write is one BEGIN and one check."""
+
+MAX_BLIND_PIECE_SIZE: Final = 0x4000
+"""Between two looks at the flash, where those take longer than writing: after trouble all
+since the last one is written again, and progress is worth reporting meanwhile."""
 
 WRITE_SECONDS_PER_MIB: Final = 40.0
 """How long a loader may take to erase and write, in seconds per MiB: slow parts when cold."""
@@ -93,7 +107,7 @@ class RegionWriter:
     """How often a download had to begin again."""
 
     def write(self, piece: Piece) -> None:
-        """Write ``piece`` and see by MD5 that it is there.
+        """Write ``piece`` and see by MD5 that it is there, unless it is encrypted.
 
         Raises:
             FlashError: it is not there after every effort.
@@ -101,7 +115,8 @@ class RegionWriter:
                 change.
             EsploaderError: the loader could not be reached again.
         """
-        attempt = _Attempt(piece)
+        most = MAX_BLIND_PIECE_SIZE if is_blind(self._loader) else MAX_PIECE_SIZE
+        attempt = _Attempt(piece, most)
         while True:
             try:
                 if attempt.failures:
@@ -126,9 +141,48 @@ class RegionWriter:
                 work_time = still_to_do
                 attempt.reached = max(attempt.reached, attempt.in_place + done)
                 self._report(attempt.reached)
-            if not holds(self._loader.session, piece, work_time):
+            if piece.encrypted:
+                if not self._is_believable(attempt, piece, work_time):
+                    continue
+            elif not holds(self._loader, piece, work_time):
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
+
+    def _is_believable(self, attempt: _Attempt, piece: Piece, work_time: float) -> bool:
+        """Tell whether an encrypted download needs no repetition to be believed.
+
+        Raises:
+            ProtocolError: what is in flash is not ``piece``, encrypted.
+        """
+        session = self._loader.session
+        if session.dialect.answers_before_writing:
+            end = FlashEnd(reboot=False, work_time=work_time)
+            self._execute_after_block(end, "the last block")
+        size = len(piece.data)
+        digest = session.execute(SpiFlashMd5(offset=piece.offset, size=size))
+        if digest == md5_of(piece.data):
+            raise ProtocolError("the flash holds the plain data, not encrypted")
+        if digest == md5_of(ERASED * size):
+            raise ProtocolError("the flash is blank where it was written to")
+        earlier = attempt.encrypted_digests.get(size)
+        if not self.restarts or earlier == digest:
+            return True
+        attempt.encrypted_digests = {size: digest}
+        if earlier is not None:
+            raise ProtocolError("two downloads of the same data were encrypted differently")
+        return False
+
+    def _execute_after_block(self, command: Command[None], block: str) -> None:
+        """Carry out ``command``; say so if it is refused for what became of ``block``."""
+        session = self._loader.session
+        try:
+            session.execute(command)
+        except CommandFailedError as exc:
+            if session.dialect.answers_before_writing and exc.code in _DEFERRED_CODES:
+                raise ProtocolError(
+                    f"{block} failed after it had been answered: {exc.meaning}"
+                ) from exc
+            raise
 
     def _send(self, piece: Piece) -> Iterator[tuple[int, float]]:
         """Download ``piece``; yield the bytes done and what the loader still has to do."""
@@ -153,14 +207,7 @@ class RegionWriter:
                 data=block.data,
                 work_time=pending_work if is_deferred else own_work,
             )
-            try:
-                session.execute(command)
-            except CommandFailedError as exc:
-                if is_deferred and exc.code in _DEFERRED_CODES:
-                    raise ProtocolError(
-                        f"block {sequence - 1} failed after it had been answered: {exc.meaning}"
-                    ) from exc
-                raise
+            self._execute_after_block(command, f"block {sequence - 1}")
             pending_work = own_work if is_deferred else 0.0
             covered = block.covered
             self.sent += len(block.data)
@@ -173,12 +220,17 @@ class RegionWriter:
         dialect = self._loader.session.dialect
         block_size = dialect.flash_block_size
         size = len(piece.data)
+        # A stub counts the bytes, a ROM erases so many; it may not round up by itself.
+        announced = (
+            size if dialect.answers_before_writing else -(-size // SECTOR_SIZE) * SECTOR_SIZE
+        )
         if not compress:
             return FlashBegin(
-                size=size,
+                size=size_to_announce(self._loader, piece.offset, announced),
                 block_count=-(-size // block_size),
                 block_size=block_size,
                 offset=piece.offset,
+                encrypt=piece.encrypted,
             ), plain_blocks(piece.data, block_size)
         blocks: Iterable[WireBlock] = compressed_blocks(piece.data, block_size)
         if dialect.answers_before_writing:
@@ -187,7 +239,11 @@ class RegionWriter:
             blocks = list(blocks)
             block_count = len(blocks)
         return FlashDeflBegin(
-            size=size, block_count=block_count, block_size=block_size, offset=piece.offset
+            size=announced,
+            block_count=block_count,
+            block_size=block_size,
+            offset=piece.offset,
+            encrypt=piece.encrypted,
         ), blocks
 
     def _fail(self, attempt: _Attempt, exc: Exception) -> None:
@@ -211,9 +267,10 @@ class RegionWriter:
             self._loader.revive(slower=slower)
         except TransportError as exc:
             raise self._given_up(attempt, str(exc)) from exc
-        found = count_right_sectors(self._loader.session, attempt.rest) * SECTOR_SIZE
-        if found:
-            attempt.succeed(found)
+        if not attempt.piece.encrypted:
+            found = count_right_sectors(self._loader, attempt.rest) * SECTOR_SIZE
+            if found:
+                attempt.succeed(found)
         self._on_progress(Restarted(offset=attempt.rest.offset, reason=attempt.reason))
 
     def _report(self, reached: int) -> None:
@@ -233,6 +290,8 @@ class _Attempt:
     """How far the writing of one piece has come."""
 
     piece: Piece
+    most: int
+    """Bytes of the longest download."""
     in_place: int = 0
     """Bytes at the beginning that the device was seen to hold."""
     reached: int = 0
@@ -240,24 +299,34 @@ class _Attempt:
     failures: int = 0
     failures_in_place: int = 0
     reason: str = ""
-    limit: int = MAX_PIECE_SIZE
+    limit: int = attrs.field(init=False)
     """Bytes of one download: on a bad line less is lost when less is risked."""
+    encrypted_digests: dict[int, bytes] = attrs.field(factory=dict)
+    """The MD5 of what the last download that ended left encrypted, by its size."""
+
+    def __attrs_post_init__(self) -> None:
+        self.limit = self.most
 
     @property
     def rest(self) -> Piece:
         """What is not known to be in place."""
-        return Piece(self.piece.offset + self.in_place, self.piece.data[self.in_place :])
+        return attrs.evolve(
+            self.piece,
+            offset=self.piece.offset + self.in_place,
+            data=self.piece.data[self.in_place :],
+        )
 
     @property
     def next_download(self) -> Piece:
         """What to send next, between one BEGIN and one check."""
-        return Piece(self.rest.offset, self.rest.data[: self.limit])
+        return attrs.evolve(self.rest, data=self.rest.data[: self.limit])
 
     def succeed(self, size: int) -> None:
         """Note that ``size`` bytes more are in place."""
         self.in_place += size
         self.failures_in_place = 0
-        self.limit = min(2 * self.limit, MAX_PIECE_SIZE)
+        self.encrypted_digests.clear()
+        self.limit = min(2 * self.limit, self.most)
 
     def fail(self, reason: str) -> None:
         """Note that a download failed."""
