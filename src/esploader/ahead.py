@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import NoResponseError, ProtocolError, TransportClosedError, TransportError
+from esploader.exchange import require
 from esploader.protocol import slip
 from esploader.protocol.connection import Completed, Refused, State, StreamFrame
 from esploader.transport.base import BITS_PER_BYTE
@@ -119,6 +120,8 @@ class CommandsAhead:
 
     def _send(self, burst: Burst) -> None:
         dialect = self._wire.connection.dialect
+        for command in burst.commands:
+            require(command, dialect)
         frames = [self._wire.encode(command) for command in burst.commands]
         gates: list[Item] = []
         for command in burst.commands:

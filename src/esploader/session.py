@@ -37,7 +37,7 @@ from esploader.transport.gates import Delay
 from esploader.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from esploader.protocol.dialect import Dialect
     from esploader.transport.base import Transport
@@ -193,7 +193,7 @@ class Session:
         """Do as :meth:`execute_all`, with a refusal in the place of a result."""
         return self._attempt_all(commands, may_be_refused=True)
 
-    def execute_ahead(self, commands: Iterable[Command[object]]) -> Iterator[object]:
+    def execute_ahead(self, commands: Iterable[Command[object]]) -> Generator[object]:
         """Carry out commands in order, and yield their results as they come.
 
         With gates, commands are taken and sent ahead of the results as far as there is
@@ -212,7 +212,9 @@ class Session:
                 else:
                     yield self.execute(command)
             return
-        yield from self._after_deferred(gated, self._bursts(commands, may_be_refused=False))
+        # Not in bursts: what is behind a refusal must not have reached the loader.
+        bursts = (Burst(commands=[command]) for command in commands)
+        yield from self._after_deferred(gated, bursts)
 
     def _attempt_all(
         self, commands: Sequence[Command[ResultT]], *, may_be_refused: bool
@@ -363,7 +365,7 @@ class Session:
                     case _:
                         pass
 
-    def read_stream(self, command: Command[None], packets: Sequence[Packet]) -> Iterator[bytes]:
+    def read_stream(self, command: Command[None], packets: Sequence[Packet]) -> Generator[bytes]:
         """Carry out ``command`` and yield the frames that follow, replying to each.
 
         With gates the replies are sent ahead.

@@ -10,6 +10,8 @@ from esploader.flash.read_back import is_blind, is_read_back, read_until_agreed
 from esploader.protocol.flash_commands import SpiFlashMd5
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from esploader.flash.loader import Loader
     from esploader.flash.plan import Piece
 
@@ -48,6 +50,21 @@ def holds(loader: Loader, piece: Piece, work_time: float = 0.0) -> bool:
         return is_read_back(loader, piece)
     command = SpiFlashMd5(offset=piece.offset, size=len(piece.data), work_time=work_time)
     return loader.session.execute(command) == md5_of(piece.data)
+
+
+def which_hold(loader: Loader, pieces: Sequence[Piece]) -> list[bool]:
+    """Tell for each of ``pieces`` whether the flash holds it; ask for all at once.
+
+    Raises:
+        CommandError: the loader failed.
+        TransportError: the port failed.
+    """
+    if is_blind(loader):
+        return [is_read_back(loader, piece) for piece in pieces]
+    digests = loader.session.execute_all(
+        [SpiFlashMd5(offset=piece.offset, size=len(piece.data)) for piece in pieces]
+    )
+    return [digest == md5_of(piece.data) for piece, digest in zip(pieces, digests, strict=True)]
 
 
 def count_right_sectors(loader: Loader, piece: Piece) -> int:

@@ -167,6 +167,7 @@ def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
     costs = CostModel(
         baudrate=session.transport.baudrate,
         round_trip=session.transport.round_trip,
+        turnaround=session.transport.turnaround,
         compression=min(len(zlib.compress(sample, 1)) / len(sample), 1.0),
     )
     for _ in range(_COMPARE_ATTEMPTS):

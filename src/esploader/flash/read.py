@@ -5,6 +5,7 @@ Where the device has none, each piece is read until it comes twice.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import struct
 from typing import TYPE_CHECKING, Final
@@ -31,6 +32,7 @@ from esploader.protocol.flash_commands import (
     READ_PACKET_SIZE,
     ReadFlash,
     ReadFlashSlow,
+    SpiFlashMd5,
 )
 from esploader.protocol.opcodes import Opcode
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from esploader.flash.loader import Loader
+    from esploader.protocol.commands import Command
 
 _log: Final = logging.getLogger(__name__)
 
@@ -46,6 +49,10 @@ STREAM_PIECE_SIZE: Final = 0x4_0000
 
 SLOW_PIECE_SIZE: Final = 0x1000
 """How much is read through the ROM loader between two checks, in bytes."""
+
+AHEAD_PIECE_SIZE: Final = 0x40_0000
+AHEAD_SLOW_PIECE_SIZE: Final = 0x2_0000
+"""The same where everything is sent ahead: each piece costs a round trip there."""
 
 # total received so far u32
 _ACKNOWLEDGEMENT: Final = struct.Struct("<I")
@@ -57,7 +64,7 @@ class RegionReader:
 
     _loader: Loader
     _on_progress: ProgressCallback
-    _limit: int = attrs.field(default=STREAM_PIECE_SIZE, init=False)
+    _limit: int = attrs.field(default=AHEAD_PIECE_SIZE, init=False)
     """Bytes of the next piece: on a bad line less is lost when less is risked."""
 
     def read(self, offset: int, size: int) -> Iterator[bytes]:
@@ -84,15 +91,15 @@ class RegionReader:
             if piece:
                 failures = 0
                 region.done += len(piece)
-                self._limit = min(2 * self._limit, STREAM_PIECE_SIZE)
+                self._limit = min(2 * self._limit, AHEAD_PIECE_SIZE)
                 yield piece
 
     def _read_piece(self, region: _Region) -> bytes:
         """Read the next piece and check it; what came is in ``region`` if that fails."""
         region.received.clear()
         can_stream = Opcode.READ_FLASH in self._loader.session.dialect.opcodes
-        limit = self._limit if can_stream else min(self._limit, SLOW_PIECE_SIZE)
-        size = min(limit, region.size - region.done)
+        self._limit = min(self._limit, self._most)
+        size = min(self._limit, region.size - region.done)
         if can_stream:
             self._stream(region, size)
         elif is_blind(self._loader):
@@ -101,6 +108,15 @@ class RegionReader:
         else:
             self._read_slowly(region, size)
         return bytes(region.received)
+
+    @property
+    def _most(self) -> int:
+        """Bytes of the largest piece."""
+        session = self._loader.session
+        is_gated = session.transport.capabilities.gated
+        if Opcode.READ_FLASH in session.dialect.opcodes:
+            return AHEAD_PIECE_SIZE if is_gated else STREAM_PIECE_SIZE
+        return AHEAD_SLOW_PIECE_SIZE if is_gated else SLOW_PIECE_SIZE
 
     def _recover(self, region: _Region, error: Exception, failures: int) -> bytes:
         """Have the loader listen again; return what had come already, if it is right.
@@ -131,12 +147,14 @@ class RegionReader:
         """Read through a ROM loader, 64 bytes at a time, many at once."""
         session = self._loader.session
         offset = region.next_offset
-        commands = [
+        commands: list[Command[bytes]] = [
             ReadFlashSlow(offset=offset + part, size=min(READ_FLASH_SLOW_SIZE, size - part))
             for part in range(0, size, READ_FLASH_SLOW_SIZE)
         ]
-        region.received += b"".join(session.execute_all(commands))
-        if not holds(self._loader, Piece(offset, bytes(region.received))):
+        commands.append(SpiFlashMd5(offset=offset, size=size))
+        *parts, digest = session.execute_all(commands)
+        region.received += b"".join(parts)
+        if digest != md5_of(region.received):
             raise ProtocolError("what was read is not what the flash holds")
         self._report(region)
 
@@ -150,16 +168,17 @@ class RegionReader:
             )
             for start in range(0, size, READ_PACKET_SIZE)
         ]
-        frames = session.read_stream(
-            ReadFlash(offset=region.next_offset, size=size), [*packets, Packet(MD5_SIZE)]
-        )
+        command = ReadFlash(offset=region.next_offset, size=size)
         digest = b""
-        for frame in frames:
-            if len(region.received) == size:
-                digest = frame
-            else:
-                region.received += frame
-                self._report(region)
+        with contextlib.closing(
+            session.read_stream(command, [*packets, Packet(MD5_SIZE)])
+        ) as frames:
+            for frame in frames:
+                if len(region.received) == size:
+                    digest = frame
+                else:
+                    region.received += frame
+                    self._report(region)
         if digest != md5_of(region.received):
             raise ProtocolError("what was read is not what the flash holds")
 

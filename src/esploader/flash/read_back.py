@@ -43,7 +43,7 @@ def reading_seconds(loader: Loader, size: int) -> float:
     """Return how long it takes to read ``size`` bytes once, in seconds."""
     transport = loader.session.transport
     wire = _WIRE_SIZE * _BITS_PER_BYTE / transport.baudrate
-    return size / MAX_READ_SIZE * (wire + _COMMAND_COUNT * transport.round_trip)
+    return size / MAX_READ_SIZE * (wire + _COMMAND_COUNT * transport.turnaround)
 
 
 def warn_if_blind(loader: Loader, size: int) -> None:

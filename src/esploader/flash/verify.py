@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.flash.hashing import holds
+from esploader.flash.hashing import holds, which_hold
 from esploader.flash.plan import SECTOR_SIZE, Piece, divided
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import is_blind
@@ -73,7 +73,10 @@ def _append(differences: list[Difference], start: int, end: int) -> None:
 
 
 def _different_parts(loader: Loader, piece: Piece) -> Iterator[Piece]:
-    """Yield parts of about a sector that the flash does not hold, found by halving."""
+    """Yield parts of about a sector that the flash does not hold.
+
+    Found by halving, or by asking for all at once where that costs no more.
+    """
     if is_blind(loader):
         # Halving would read the same bytes again and again.
         yield from (part for part in divided(piece, SECTOR_SIZE) if not holds(loader, part))
@@ -82,6 +85,11 @@ def _different_parts(loader: Loader, piece: Piece) -> Iterator[Piece]:
         return
     if len(piece.data) <= SECTOR_SIZE:
         yield piece
+        return
+    if loader.session.transport.capabilities.gated:
+        sectors = list(divided(piece, SECTOR_SIZE))
+        answers = which_hold(loader, sectors)
+        yield from (part for part, right in zip(sectors, answers, strict=True) if not right)
         return
     middle = len(piece.data) // 2 // SECTOR_SIZE * SECTOR_SIZE or SECTOR_SIZE
     yield from _different_parts(loader, Piece(piece.offset, piece.data[:middle]))

@@ -15,7 +15,9 @@ is a function of key, offset and data.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -136,30 +138,61 @@ class RegionWriter:
         """Send what is not in place, and compare."""
         while attempt.rest.data:
             piece = attempt.next_download
-            work_time = 0.0
-            for done, still_to_do in self._send(piece):
-                work_time = still_to_do
-                attempt.reached = max(attempt.reached, attempt.in_place + done)
-                self._report(attempt.reached)
+            digest = self._carry_out(attempt, self._steps(piece))
             if piece.encrypted:
-                if not self._is_believable(attempt, piece, work_time):
+                if not self._is_believable(attempt, piece, digest):
                     continue
-            elif not holds(self._loader, piece, work_time):
+            elif digest != md5_of(piece.data) and not (
+                is_blind(self._loader) and holds(self._loader, piece)
+            ):
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
 
-    def _is_believable(self, attempt: _Attempt, piece: Piece, work_time: float) -> bool:
+    def _carry_out(self, attempt: _Attempt, steps: Iterable[_Step]) -> bytes:
+        """Carry out the steps of one download; return what the last one, if any, brings.
+
+        As many are on the way as the link takes. Leaving early, as by an exception in
+        whoever is told of the progress, takes back what has not reached the loader.
+        """
+        waiting: deque[_Step] = deque()
+
+        def commands() -> Iterator[Command[object]]:
+            for step in steps:
+                waiting.append(step)
+                yield step.command
+
+        session = self._loader.session
+        last: object = None
+        try:
+            with contextlib.closing(session.execute_ahead(commands())) as results:
+                for result in results:
+                    self._note(attempt, waiting.popleft())
+                    last = result
+        except CommandFailedError as exc:
+            block = waiting[0].block_before if waiting else None
+            if block and session.dialect.answers_before_writing and exc.code in _DEFERRED_CODES:
+                raise ProtocolError(
+                    f"{block} failed after it had been answered: {exc.meaning}"
+                ) from exc
+            raise
+        return last if isinstance(last, bytes) else b""
+
+    def _note(self, attempt: _Attempt, step: _Step) -> None:
+        """Note that a step has been carried out."""
+        if step.size:
+            self.sent += step.size
+            attempt.reached = max(attempt.reached, attempt.in_place + step.covered)
+            self._report(attempt.reached)
+
+    def _is_believable(self, attempt: _Attempt, piece: Piece, digest: bytes) -> bool:
         """Tell whether an encrypted download needs no repetition to be believed.
+
+        ``digest`` is the MD5 of what is there now.
 
         Raises:
             ProtocolError: what is in flash is not ``piece``, encrypted.
         """
-        session = self._loader.session
-        if session.dialect.answers_before_writing:
-            end = FlashEnd(reboot=False, work_time=work_time)
-            self._execute_after_block(end, "the last block")
         size = len(piece.data)
-        digest = session.execute(SpiFlashMd5(offset=piece.offset, size=size))
         if digest == md5_of(piece.data):
             raise ProtocolError("the flash holds the plain data, not encrypted")
         if digest == md5_of(ERASED * size):
@@ -172,46 +205,51 @@ class RegionWriter:
             raise ProtocolError("two downloads of the same data were encrypted differently")
         return False
 
-    def _execute_after_block(self, command: Command[None], block: str) -> None:
-        """Carry out ``command``; say so if it is refused for what became of ``block``."""
-        session = self._loader.session
-        try:
-            session.execute(command)
-        except CommandFailedError as exc:
-            if session.dialect.answers_before_writing and exc.code in _DEFERRED_CODES:
-                raise ProtocolError(
-                    f"{block} failed after it had been answered: {exc.meaning}"
-                ) from exc
-            raise
-
-    def _send(self, piece: Piece) -> Iterator[tuple[int, float]]:
-        """Download ``piece``; yield the bytes done and what the loader still has to do."""
-        session = self._loader.session
+    def _steps(self, piece: Piece) -> Iterator[_Step]:
+        """Return the commands that download ``piece``, with the MD5 of it at the end."""
         compress = self._compress
         if compress is None:
             compress = is_worth_compressing(piece.data)
-        if Opcode.FLASH_DEFL_BEGIN not in session.dialect.opcodes:
+        if Opcode.FLASH_DEFL_BEGIN not in self._loader.session.dialect.opcodes:
             compress = False
+        # Not when the first step is taken: preparing may take commands of its own.
         begin, blocks = self._prepare(piece, compress=compress)
-        session.execute(begin)
+        return self._steps_of(piece, begin, blocks, FlashDeflData if compress else FlashData)
+
+    def _steps_of(
+        self,
+        piece: Piece,
+        begin: Command[None],
+        blocks: Iterable[WireBlock],
+        block_class: type[FlashData | FlashDeflData],
+    ) -> Iterator[_Step]:
+        is_deferred = self._loader.session.dialect.answers_before_writing
+        yield _Step(begin)
         covered = 0
         pending_work = 0.0
         for sequence, block in enumerate(blocks):
             # A stub responds when it has done the block before, a ROM when it has done
             # this one.
             own_work = _work_time(block.covered - covered)
-            is_deferred = session.dialect.answers_before_writing
-            block_class = FlashDeflData if compress else FlashData
             command = block_class(
                 sequence=sequence,
                 data=block.data,
                 work_time=pending_work if is_deferred else own_work,
             )
-            self._execute_after_block(command, f"block {sequence - 1}")
+            yield _Step(
+                command,
+                f"block {sequence - 1}" if sequence else "",
+                size=len(block.data),
+                covered=block.covered,
+            )
             pending_work = own_work if is_deferred else 0.0
             covered = block.covered
-            self.sent += len(block.data)
-            yield covered, pending_work
+        if piece.encrypted and is_deferred:
+            yield _Step(FlashEnd(reboot=False, work_time=pending_work), "the last block")
+        if not is_blind(self._loader):
+            size = len(piece.data)
+            check = SpiFlashMd5(offset=piece.offset, size=size, work_time=pending_work)
+            yield _Step(check, "the last block")
 
     def _prepare(
         self, piece: Piece, *, compress: bool
@@ -283,6 +321,19 @@ class RegionWriter:
                 wire_bytes=self.sent_before + self.sent,
             )
         )
+
+
+@attrs.frozen
+class _Step:
+    """One command of a download."""
+
+    command: Command[object]
+    block_before: str = ""
+    """The block, if any, whose failure a stub would report in answer to this command."""
+    size: int = 0
+    """Bytes of the block that the command carries."""
+    covered: int = 0
+    """Bytes of the piece that are done with it."""
 
 
 @attrs.define
