@@ -60,8 +60,8 @@ class FakePeer(Peer):
         return [each for each in self.heard if each is not None and not isinstance(each, bytes)]
 
 
-class TimedTransport(Transport):
-    """A port in virtual time that knows its wire, and keeps what happens to it and when.
+class VirtualTransport(Transport):
+    """A port in virtual time that keeps what happens to it and when.
 
     What the device says comes from ``respond``: called with the bytes once they have
     arrived, it returns what it answers and after how long. A port that is not ``paced``
@@ -120,10 +120,6 @@ class TimedTransport(Transport):
     def baudrate(self) -> int:
         return self._baudrate
 
-    @property
-    def drained_at(self) -> float:
-        return self._drained_at
-
     def next_event(self) -> float | None:
         return self._arriving[0][0] if self._arriving else None
 
@@ -169,6 +165,14 @@ class TimedTransport(Transport):
     def _check(self) -> None:
         if self.is_gone:
             raise TransportClosedError(self.name, "unplugged")
+
+
+class TimedTransport(VirtualTransport):
+    """A port that knows its wire."""
+
+    @property
+    def drained_at(self) -> float:
+        return self._drained_at
 
 
 MAX_PUMPS = 100_000
