@@ -248,7 +248,9 @@ def test_a_dry_run_changes_nothing(
     image.write_bytes(b"x" * 5000)
     arguments = ["--port", url, "--json", "write_flash", "--dry-run", "0x1000", str(image)]
     assert main(arguments) == 0
-    assert json.loads(capsys.readouterr().out)["plan"] == [{"offset": 0x1000, "size": 0x2000}]
+    assert json.loads(capsys.readouterr().out)["plan"] == [
+        {"offset": 0x1000, "size": 0x2000, "encrypted": False}
+    ]
     assert set(flash.read_bytes()) == {0xFF}
 
 
@@ -272,6 +274,75 @@ def test_what_cannot_be_written(
     words = [str(tmp_path / word) if word.endswith(".bin") else word for word in inputs]
     assert main([*C3, "--no-stub", "write_flash", *words]) == 2
     assert complaint in capsys.readouterr().err
+
+
+READY_TO_ENCRYPT = "sim://esp32c3?efuses=key_purpose_0:4,key0:0x1234"
+
+
+@pytest.mark.parametrize("options", [["--encrypt", "0x8000"], ["--encrypt-files", "0x8000"]])
+def test_files_are_encrypted_by_the_device(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"some bytes")
+    arguments = ["--port", READY_TO_ENCRYPT, "--no-stub", "write-flash"]
+    assert main([*arguments, "--dry-run", *options, str(image)]) == 0
+    plan = "0x00008000 to 0x00008010: 16 bytes, encrypted by the device"
+    assert plan in capsys.readouterr().out
+    assert main([*arguments, *options, str(image)]) == 0
+    output = capsys.readouterr().out
+    assert "Wrote 16 bytes (" in output
+    assert "Not verified: only the device can read what it encrypted." in output
+    assert "verified." not in output
+
+
+def test_plain_and_encrypted_files_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"some bytes")
+    files = ["0x8000", str(image), "--encrypt-files", "0x9000", str(image), "0xa000", str(image)]
+    arguments = ["--port", READY_TO_ENCRYPT, "--no-stub", "--json", "write_flash", *files]
+    assert main(arguments) == 0
+    written = json.loads(capsys.readouterr().out)["written"]
+    assert [(each["offset"], each["verified"]) for each in written] == [
+        (0x8000, True),
+        (0x9000, False),
+        (0xA000, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--encrypt", "0", "FILE", "--encrypt-files", "0x1000", "FILE"], "not allowed with"),
+        (["--encrypt-files", "0x1000"], "come in pairs"),
+        (["--encrypt"], "the following arguments are required: OFFSET FILE"),
+        ([], "the following arguments are required: OFFSET FILE"),
+        (["--encrypt", "8", "FILE"], "has to begin at a multiple of 16 bytes"),
+        (["0", "FILE", "--encrypt-files", "0x800", "FILE"], "plain and encrypted"),
+    ],
+)
+def test_what_cannot_be_encrypted(
+    words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"some bytes")
+    words = [str(image) if word == "FILE" else word for word in words]
+    assert main(["--port", READY_TO_ENCRYPT, "--no-stub", "write-flash", *words]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_device_without_a_key_encrypts_only_if_told_to_ignore_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"some bytes")
+    arguments = [*C3, "--no-stub", "write-flash", "--encrypt", "0", str(image)]
+    assert main([*arguments, "--force"]) == 2
+    assert "no flash encryption key has been burnt" in capsys.readouterr().err
+    # At the offset of the bootloader this is none: that is another check.
+    assert main([*arguments, "--ignore-flash-enc-efuse", "--force"]) == 0
 
 
 def test_a_read_that_fails_leaves_an_older_file_alone(tmp_path: Path) -> None:

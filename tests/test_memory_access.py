@@ -320,11 +320,16 @@ def test_a_soft_reset_starts_the_application_even_before_any_other_command(chip:
         assert not answers(device)
 
 
-def test_a_stub_cannot_start_the_application(tmp_path: Path) -> None:
-    with connect("sim://esp32c3", stub=stub_directory(tmp_path)) as device:
+@every_chip
+def test_a_soft_reset_is_refused_while_a_stub_runs_and_changes_nothing(
+    chip: Chip, tmp_path: Path
+) -> None:
+    with connect(f"sim://{chip.key}", stub=stub_directory(tmp_path)) as device:
         device.prepare_flash()
-        with pytest.raises(UnsupportedError, match="soft reset"):
+        with pytest.raises(UnsupportedError, match="soft reset: a stub runs"):
             device.reset(After.SOFT_RESET)
+        assert answers(device)
+        assert len(device.flash_md5(0, 0x1000)) == 16
 
 
 def test_memory_is_out_of_reach_in_secure_download_mode() -> None:

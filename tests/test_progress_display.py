@@ -136,6 +136,20 @@ def test_restarts_and_regions_have_bars_of_their_own(between: ProgressEvent) -> 
     assert "kB/s" not in lines[-1]
 
 
+def test_erasing_and_verifying_are_shown_too() -> None:
+    lines: list[str] = []
+    display = Lines(lines.append)
+    for phase in (Phase.ERASE, Phase.VERIFY):
+        display.show(step(0, phase))
+        display.show(step(TOTAL, phase))
+    assert lines == [
+        "Erasing at 0x00010000... (0 %)",
+        "Erasing at 0x00029000... (100 %)",
+        "Verifying at 0x00010000... (0 %)",
+        "Verifying at 0x00029000... (100 %)",
+    ]
+
+
 @pytest.mark.parametrize("phase", [Phase.COMPARE, Phase.VERIFY])
 def test_what_moves_no_data_has_no_bar_and_no_line(phase: Phase) -> None:
     bar, terminal = bar_and_terminal(Clock())

@@ -273,8 +273,8 @@ def test_random_flash_commands_agree_with_a_model(
         elif kind == "attach":
             session.execute(SpiAttach())
         else:
-            session.execute(ChangeBaudrate(new=where))
-            session.set_baudrate(where)
+            session.change_baudrate(ChangeBaudrate(new=where), where)
+            session.confirm_baudrate(where)
             assert transport.baudrate == where
 
 

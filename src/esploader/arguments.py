@@ -16,7 +16,7 @@ DEFAULT_CONNECT_ATTEMPTS: Final = 7
 
 BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 AFTER: Final = ("hard-reset", "soft-reset", "no-reset")
-STATES: Final = ("app", "download")
+STATES: Final = ("app", "download", "stub")
 
 DEVICE_COMMANDS: Final = {
     "flash-id": "read the JEDEC id of the flash chip",
@@ -78,15 +78,16 @@ def _add_command(
     text: str,
     options: _Parser,
 ) -> _Parser:
-    spellings = [name.replace("-", "_")] if "-" in name else []
-    command = commands.add_parser(
-        name, aliases=spellings, help=text, description=text, parents=[options]
-    )
+    description = f"{text[0].upper()}{text[1:]}."
+    command = commands.add_parser(name, help=text, description=description, parents=[options])
     command.set_defaults(command=name)
+    # As an alias it would be in the help, too.
+    commands.choices[name.replace("-", "_")] = command
     return command
 
 
-def _add_global_options(parser: argparse.ArgumentParser) -> None:
+def _add_global_options(command: argparse.ArgumentParser) -> None:
+    parser = command.add_argument_group("options of every command")
     parser.add_argument(
         "-p",
         "--port",
@@ -119,43 +120,57 @@ def _add_global_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: _Parser) -> None:
     write = _add_command(commands, "write-flash", "write files to the flash", options)
-    _add_inputs(write)
+    _add_inputs(write, nargs="*")
+    _add_encryption(write)
     write.add_argument("-e", "--erase-all", action="store_true", help="erase the whole flash first")
-    write.add_argument("--no-skip", action="store_true", help="write what is there already, too")
-    write.add_argument(
+    skipping = write.add_mutually_exclusive_group()
+    skipping.add_argument(
+        "-s", "--skip-flashed", action="store_true", help="skip what is there already (default)"
+    )
+    skipping.add_argument("--no-skip", action="store_true", help="write what is there already, too")
+    compression = write.add_mutually_exclusive_group()
+    compression.add_argument(
         "-z", "--compress", action="store_true", default=None, help="compress whatever it is"
     )
-    write.add_argument(
+    compression.add_argument(
         "-u", "--no-compress", dest="compress", action="store_false", help="do not compress"
     )
-    write.add_argument("--force", action="store_true", help="whatever speaks against it")
+    write.add_argument(
+        "--force", action="store_true", help="do not check the bootloader and the security state"
+    )
     write.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
-    for short, name in (("-fm", "mode"), ("-ff", "freq"), ("-fs", "size")):
+    for short, name, text in (
+        ("-fm", "mode", "flash mode"),
+        ("-ff", "freq", "flash frequency"),
+        ("-fs", "size", "flash size, or 'detect',"),
+    ):
         write.add_argument(
             short,
             f"--flash-{name}",
             f"--flash_{name}",
             default="keep",
             metavar=name.upper(),
-            help=f"flash {name} to put into the bootloader's header (default: keep)",
+            help=f"{text} to put into the bootloader's header (default: keep)",
         )
     verify = _add_command(commands, "verify-flash", "compare the flash with files", options)
     _add_inputs(verify)
     read = _add_command(commands, "read-flash", "read flash into a file", options)
-    read.add_argument("offset", type=_number, metavar="OFFSET")
+    read.add_argument("offset", type=_number, metavar="OFFSET", help="where to begin")
     read.add_argument("size", type=_size, metavar="SIZE", help="bytes, 64k, 4M, or all")
-    read.add_argument("output", metavar="FILE")
+    read.add_argument("output", metavar="FILE", help="replaced when all has been read")
     erase_all = _add_command(commands, "erase-flash", "erase the whole flash", options)
     erase = _add_command(commands, "erase-region", "erase sectors of the flash", options)
-    erase.add_argument("offset", type=_number, metavar="OFFSET")
-    erase.add_argument("size", type=_number, metavar="SIZE")
+    erase.add_argument("offset", type=_number, metavar="OFFSET", help="where to begin")
+    erase.add_argument("size", type=_number, metavar="SIZE", help="both multiples of 4096 bytes")
     for parser in (erase_all, erase):
-        parser.add_argument("--force", action="store_true", help="whatever speaks against it")
+        parser.add_argument(
+            "--force", action="store_true", help="although the device may never boot again"
+        )
     status = _add_command(
         commands, "read-flash-status", "read the flash chip's status registers", options
     )
     sfdp = _add_command(commands, "read-flash-sfdp", "read the flash chip's SFDP tables", options)
-    sfdp.add_argument("offset", type=_number, metavar="OFFSET")
+    sfdp.add_argument("offset", type=_number, metavar="OFFSET", help="where in the tables")
     sfdp.add_argument("size", type=_number, metavar="SIZE", help="1 to 64 bytes")
     set_status = _add_command(
         commands, "write-flash-status", "set the flash chip's status registers", options
@@ -167,16 +182,49 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
         action="store_true",
         help="for good, not until the power goes",
     )
+    flash_id = commands.choices["flash-id"]
+    for parser in (flash_id, write, verify, read, erase_all, erase, status, set_status, sfdp):
+        _add_spi_connection(parser)
     for parser in (status, set_status):
         parser.add_argument(
             "--bytes", type=int, choices=(1, 2, 3), default=2, help="how many registers (2)"
         )
 
 
-def _add_inputs(parser: _Parser) -> None:
+def _add_encryption(parser: _Parser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--encrypt", action="store_true", help="have the device encrypt what it writes"
+    )
+    which.add_argument(
+        "--encrypt-files",
+        nargs="+",
+        action=_PairsAction,
+        default=[],
+        metavar="OFFSET FILE",
+        help="files to write, too, and to have encrypted",
+    )
+    parser.add_argument(
+        "--ignore-flash-enc-efuse",
+        action="store_true",
+        help="encrypt whatever the eFuses say of the key",
+    )
+
+
+def _add_spi_connection(parser: _Parser) -> None:
+    parser.add_argument(
+        "-sc",
+        "--spi-connection",
+        "--spi_connection",
+        metavar="PINS",
+        help="where the flash is: SPI, HSPI (ESP32) or five pins, CLK,Q,D,HD,CS",
+    )
+
+
+def _add_inputs(parser: _Parser, *, nargs: str = "+") -> None:
     parser.add_argument(
         "inputs",
-        nargs="+",
+        nargs=nargs,
         action=_PairsAction,
         metavar="OFFSET FILE",
         help="where to, and what; as often as wanted",
@@ -195,6 +243,9 @@ class _PairsAction(argparse.Action):
         option_string: str | None = None,  # noqa: ARG002 - argparse passes it
     ) -> None:
         words = [str(value) for value in values or ()]
+        # None at all will do where there are files to be encrypted.
+        if not words and not namespace.encrypt_files:
+            parser.error("the following arguments are required: OFFSET FILE")
         if len(words) % 2:
             parser.error("offsets and files come in pairs")
         try:
@@ -206,15 +257,22 @@ class _PairsAction(argparse.Action):
 
 def _add_memory_commands(commands: argparse._SubParsersAction[_Parser], options: _Parser) -> None:
     read = _add_command(commands, "read-mem", "read a word of memory", options)
-    read.add_argument("address", type=_number, metavar="ADDRESS")
+    read.add_argument("address", type=_number, metavar="ADDRESS", help="a multiple of 4")
     write = _add_command(commands, "write-mem", "write a word of memory", options)
-    write.add_argument("address", type=_number, metavar="ADDRESS")
-    write.add_argument("value", type=_number, metavar="VALUE")
-    write.add_argument("mask", type=_number, metavar="MASK", nargs="?", default=0xFFFF_FFFF)
+    write.add_argument("address", type=_number, metavar="ADDRESS", help="a multiple of 4")
+    write.add_argument("value", type=_number, metavar="VALUE", help="what to write")
+    write.add_argument(
+        "mask",
+        type=_number,
+        metavar="MASK",
+        nargs="?",
+        default=0xFFFF_FFFF,
+        help="which bits to change (default: all)",
+    )
     dump = _add_command(commands, "dump-mem", "read memory into a file", options)
-    dump.add_argument("address", type=_number, metavar="ADDRESS")
+    dump.add_argument("address", type=_number, metavar="ADDRESS", help="where to begin")
     dump.add_argument("size", type=_number, metavar="SIZE", help="bytes, 64k, 1M")
-    dump.add_argument("output", metavar="FILE")
+    dump.add_argument("output", metavar="FILE", help="replaced when all has been read")
     load = _add_command(commands, "load-ram", "run a program from RAM", options)
     load.add_argument("file", metavar="FILE", help="a firmware image that needs no flash")
     _add_command(commands, "run", "have the ROM loader start the application", options)

@@ -224,6 +224,8 @@ def _on_device(arguments: argparse.Namespace, output: Output) -> None:
     with _connect(arguments, output) as device:
         try:
             document = _print_device(device, output)
+            if getattr(arguments, "spi_connection", None) is not None:
+                device.set_spi_connection(arguments.spi_connection)
             document |= COMMANDS[arguments.command](device, arguments, output)
         except BaseException:
             # What went wrong is what counts, whatever becomes of the reset.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -15,36 +16,45 @@ from esploader.errors import (
     TransportError,
     UnsupportedError,
 )
+from esploader.flash.erase import erase_everything, erase_sectors
 from esploader.flash.guards import (
     SecurityState,
+    check_encrypted_pieces,
+    check_encryption,
     check_erase,
     check_write,
+    encryption_addresses,
     security_state,
     security_state_addresses,
     security_state_from_info,
 )
+from esploader.flash.hashing import md5_of_flash
 from esploader.flash.inputs import (
     KEEP,
     FlashParameters,
+    check_parameters,
     check_suitability,
     patched,
     read_pieces,
 )
-from esploader.flash.job import compare, write_plan
+from esploader.flash.job import write_plan
+from esploader.flash.limits import check_reach, usable_size
 from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
+from esploader.flash.read_back import warn_if_blind
+from esploader.flash.verify import compare
 from esploader.identified_device import After, IdentifiedDevice
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.commands import SpiSetParams
-from esploader.protocol.download_commands import FlashBegin
-from esploader.protocol.flash_commands import EraseFlash, EraseRegion, SpiFlashMd5
+from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from esploader.flash.inputs import Source
-    from esploader.flash.job import Difference, RegionResult
+    from esploader.flash.job import RegionResult
+    from esploader.flash.verify import Difference
 
 __all__ = ["DETECT", "KEEP_PARAMETERS", "After", "Device"]
 
@@ -73,15 +83,18 @@ class Device(IdentifiedDevice):
 
     def plan_write(
         self,
-        inputs: Iterable[tuple[int, Source]],
+        inputs: Iterable[tuple[int, Source]] = (),
         *,
+        encrypted_inputs: Iterable[tuple[int, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
         erase_all: bool = False,
         force: bool = False,
+        ignore_encryption_efuses: bool = False,
     ) -> WritePlan:
         """Return what :meth:`write_flash` would do, after all checks, and do nothing.
 
-        ``inputs`` are offsets and what goes there. ``parameters`` go into the header of
+        ``inputs`` are offsets and what goes there; ``encrypted_inputs``, too, and the
+        device encrypts them as it writes them. ``parameters`` go into the header of
         the bootloader, if that is among them; ``detect`` as a size stands for the size of
         the flash that is there. ``erase_all`` says that the whole flash is erased first.
 
@@ -90,18 +103,31 @@ class Device(IdentifiedDevice):
         with what is written. With secure boot on, the header of the bootloader is never
         changed: that would break its signature.
 
+        ``ignore_encryption_efuses`` leaves out the checks that there is a key, and that the
+        device decrypts as its loader encrypts. In Secure Download Mode nobody can make them.
+
         Raises:
             PlanError: it cannot be done.
-            UnsupportedError: the chip does not know one of the parameters.
+            UnsupportedError: the chip does not know one of the parameters, or it cannot
+                encrypt, or its loader cannot.
         """
-        pieces = read_pieces(inputs)
+        pieces = [*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)]
         security = self._security_state()
         if not force:
             check_suitability(pieces, self.chip, None if self.identity is None else self.revision)
             check_write(pieces, security)
             if erase_all:
                 check_erase(security)
-        if security.flash_encryption:
+        if any(piece.encrypted for piece in pieces):
+            check_encrypted_pieces(pieces, self.chip)
+            self._check_loader_encrypts(stub_may_come=self.link.stub_source is not False)
+            if not self.is_in_secure_download_mode:
+                check_encryption(
+                    self.chip,
+                    self._read_words(encryption_addresses(self.chip)),
+                    ignore_configuration=ignore_encryption_efuses,
+                )
+        if security.flash_encryption and not all(piece.encrypted for piece in pieces):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
         if security.secure_boot and parameters != KEEP_PARAMETERS:
             _log.warning("the flash parameters were not changed: secure boot is on")
@@ -110,20 +136,33 @@ class Device(IdentifiedDevice):
         if parameters.size == DETECT:
             name = KEEP if size is None else _name_of_size(self.chip, size)
             parameters = attrs.evolve(parameters, size=name)
-        return plan_write([patched(piece, self.chip, parameters) for piece in pieces], size)
+        check_parameters(parameters, self.chip)
+        for piece in pieces:
+            check_reach(piece.end, self.chip, through_stub=self._has_or_gets_stub)
+        size = usable_size(size, parameters.size)
+        return plan_write(
+            [patched(piece, self.chip, parameters) for piece in pieces],
+            size,
+            encryption_unit=self.chip.encrypted_write_alignment or 1,
+        )
 
-    def write_flash(
+    def write_flash(  # noqa: PLR0913 - options, all by keyword
         self,
-        inputs: Iterable[tuple[int, Source]],
+        inputs: Iterable[tuple[int, Source]] = (),
         *,
+        encrypted_inputs: Iterable[tuple[int, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
         erase_all: bool = False,
         skip: bool = True,
         compress: bool | None = None,
         force: bool = False,
+        ignore_encryption_efuses: bool = False,
         on_progress: ProgressCallback = ignore_progress,
     ) -> tuple[RegionResult, ...]:
         """Write ``inputs`` to the flash and see that they are there.
+
+        ``encrypted_inputs`` are written, too, but nobody can see whether they are there:
+        only the device knows the key.
 
         What the flash holds already is not written again, unless ``skip`` is false.
         ``compress`` forces or forbids compression. The other arguments are those of
@@ -138,10 +177,22 @@ class Device(IdentifiedDevice):
             raise UnsupportedError(
                 "writing flash", "in Secure Download Mode what was written cannot be checked"
             )
-        plan = self.plan_write(inputs, parameters=parameters, erase_all=erase_all, force=force)
+        plan = self.plan_write(
+            inputs,
+            encrypted_inputs=encrypted_inputs,
+            parameters=parameters,
+            erase_all=erase_all,
+            force=force,
+            ignore_encryption_efuses=ignore_encryption_efuses,
+        )
         self.prepare_flash()
+        if any(region.encrypted for region in plan.regions):
+            self._check_loader_encrypts(stub_may_come=False)
+        for region in plan.regions:
+            check_reach(region.end, self.chip, through_stub=self._has_stub)
         if erase_all:
-            self.session.execute(EraseFlash())
+            erase_everything(self.session, self._flash_size(), on_progress)
+        warn_if_blind(self.link, plan.size)
         return write_plan(
             self.link, plan, skip=skip and not erase_all, compress=compress, on_progress=on_progress
         )
@@ -151,16 +202,24 @@ class Device(IdentifiedDevice):
     ) -> bytes:
         """Return ``size`` bytes of flash from ``offset`` on, each piece checked by MD5.
 
+        The ROM loader of the ESP8266 has none; there each piece is read until it comes twice.
+
         Raises:
             PlanError: the region lies outside the flash.
             FlashError: it could not be read after every effort.
             EsploaderError: the loader refused, or could not be reached again.
         """
         self._check_region(offset, size)
-        self.prepare_flash()
+        self._prepare_reach(offset + size)
+        warn_if_blind(self.link, 2 * size)
         return b"".join(RegionReader(self.link, on_progress).read(offset, size))
 
-    def verify_flash(self, inputs: Iterable[tuple[int, Source]]) -> tuple[Difference, ...]:
+    def verify_flash(
+        self,
+        inputs: Iterable[tuple[int, Source]],
+        *,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> tuple[Difference, ...]:
         """Return where the flash differs from ``inputs``; nothing when it does not.
 
         Raises:
@@ -172,21 +231,27 @@ class Device(IdentifiedDevice):
             raise PlanError("there is nothing to compare with")
         for piece in pieces:
             self._check_region(piece.offset, len(piece.data))
-        self.prepare_flash()
-        return tuple(found for piece in pieces for found in compare(self.link, piece))
+        self._prepare_reach(max(piece.end for piece in pieces))
+        warn_if_blind(self.link, sum(len(piece.data) for piece in pieces))
+        return tuple(found for piece in pieces for found in compare(self.link, piece, on_progress))
 
     def flash_md5(self, offset: int, size: int) -> bytes:
         """Return the MD5 of a region of flash, computed on the device.
+
+        The ROM loader of the ESP8266 cannot do that; there the region is read.
 
         Raises:
             PlanError: the region lies outside the flash.
             CommandError: the loader failed.
         """
         self._check_region(offset, size)
-        self.prepare_flash()
-        return self.session.execute(SpiFlashMd5(offset=offset, size=size))
+        self._prepare_reach(offset + size)
+        warn_if_blind(self.link, 2 * size)
+        return md5_of_flash(self.link, offset, size)
 
-    def erase_flash(self, *, force: bool = False) -> None:
+    def erase_flash(
+        self, *, force: bool = False, on_progress: ProgressCallback = ignore_progress
+    ) -> None:
         """Erase the whole flash.
 
         Raises:
@@ -197,9 +262,16 @@ class Device(IdentifiedDevice):
         if not force:
             check_erase(self._security_state())
         self.prepare_flash()
-        self.session.execute(EraseFlash())
+        erase_everything(self.session, self._flash_size(), on_progress)
 
-    def erase_region(self, offset: int, size: int, *, force: bool = False) -> None:
+    def erase_region(
+        self,
+        offset: int,
+        size: int,
+        *,
+        force: bool = False,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> None:
         """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
 
         Raises:
@@ -214,15 +286,8 @@ class Device(IdentifiedDevice):
         self._check_region(offset, size)
         if not force:
             check_erase(self._security_state())
-        self.prepare_flash()
-        if Opcode.ERASE_REGION in self.session.dialect.opcodes:
-            self.session.execute(EraseRegion(offset=offset, size=size))
-        else:
-            # A ROM loader erases when a download begins, whether or not it comes.
-            block_size = self.session.dialect.flash_block_size
-            self.session.execute(
-                FlashBegin(size=size, block_count=0, block_size=block_size, offset=offset)
-            )
+        self._prepare_reach(offset + size)
+        erase_sectors(self.link, offset, size, on_progress)
 
     def prepare_flash(self) -> None:
         """Have the loader ready for the flash: a stub, if one may be used; else the ROM.
@@ -239,10 +304,37 @@ class Device(IdentifiedDevice):
         else:
             reason = None
         self.link.use_stub(reason_against=reason)
-        if self.session.dialect.flash_must_be_attached:
-            size = self._flash_size()
-            if size is not None and Opcode.SPI_SET_PARAMS in self.session.dialect.opcodes:
-                self.session.execute(SpiSetParams(total_size=size))
+        size = self._flash_size() if self.session.dialect.flash_must_be_attached else None
+        self._attach_flash(size)
+        self.link.after_revival = functools.partial(self._attach_flash, size)
+
+    def _prepare_reach(self, end: int) -> None:
+        """Have the loader ready for flash up to ``end``, or refuse what it cannot reach."""
+        check_reach(end, self.chip, through_stub=self._has_or_gets_stub)
+        self.prepare_flash()
+        # It may have turned out that no stub can be had.
+        check_reach(end, self.chip, through_stub=self._has_stub)
+
+    @property
+    def _has_stub(self) -> bool:
+        return self.session.dialect is STUB
+
+    @property
+    def _has_or_gets_stub(self) -> bool:
+        return self._has_stub or self.link.stub_source is not False
+
+    def _attach_flash(self, size: int | None) -> None:
+        """Tell the loader where the flash is, and its bytes, unless it finds out by itself."""
+        dialect = self.session.dialect
+        if dialect.flash_must_be_attached or self._flash.is_elsewhere:
+            self._flash.forget()
+            self._flash.attach()
+        if (
+            dialect.flash_must_be_attached
+            and size is not None
+            and Opcode.SPI_SET_PARAMS in dialect.opcodes
+        ):
+            self.session.execute(SpiSetParams(total_size=size))
 
     @property
     def _has_secure_boot(self) -> bool:
@@ -252,10 +344,17 @@ class Device(IdentifiedDevice):
         info = self.security_info
         if info is not None and info.secure_download_mode:
             return security_state_from_info(info)
-        addresses = security_state_addresses(self.chip)
-        # To read nothing would still send the writes that nobody waits for.
-        words = self._steadily(lambda: self.session.read_words(addresses)) if addresses else {}
+        words = self._read_words(security_state_addresses(self.chip))
         return security_state(self.chip, words, self.revision)
+
+    def _check_loader_encrypts(self, *, stub_may_come: bool) -> None:
+        dialect = self.session.dialect
+        if not dialect.begin_has_encrypt_word and not stub_may_come:
+            raise UnsupportedError("encrypting", f"the {dialect.name} loader cannot; a stub can")
+
+    def _read_words(self, addresses: tuple[int, ...]) -> dict[int, int]:
+        # To read nothing would still send the writes that nobody waits for.
+        return self._steadily(lambda: self.session.read_words(addresses)) if addresses else {}
 
     def _flash_size(self) -> int | None:
         """Return the bytes of flash, if that can be known."""

@@ -133,27 +133,34 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
     parameters = FlashParameters(
         mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size
     )
-    inputs = arguments.inputs
+    inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
+    if arguments.encrypt:
+        inputs, encrypted_inputs = [], inputs
     if arguments.dry_run:
         plan = device.plan_write(
             inputs,
+            encrypted_inputs=encrypted_inputs,
             parameters=parameters,
             erase_all=arguments.erase_all,
             force=arguments.force,
+            ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         )
-        printer.line("Would write, in whole sectors:")
+        printer.line("Would write:")
         printer.line(str(plan))
         regions: list[Json] = [
-            {"offset": region.offset, "size": len(region.data)} for region in plan.regions
+            {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
+            for region in plan.regions
         ]
         return {"plan": regions}
     results = device.write_flash(
         inputs,
+        encrypted_inputs=encrypted_inputs,
         parameters=parameters,
         erase_all=arguments.erase_all,
         skip=not arguments.no_skip,
         compress=arguments.compress,
         force=arguments.force,
+        ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         on_progress=printer.progress,
     )
     for result in results:
@@ -166,7 +173,11 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
                 f"Wrote {result.size} bytes ({result.sent} sent) {where} in "
                 f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
             )
-        printer.line("Hash of data verified.")
+        printer.line(
+            "Hash of data verified."
+            if result.verified
+            else "Not verified: only the device can read what it encrypted."
+        )
     return {
         "written": [
             {
@@ -175,6 +186,7 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
                 "written": result.written,
                 "sent": result.sent,
                 "restarts": result.restarts,
+                "verified": result.verified,
                 "seconds": round(result.seconds, 3),
             }
             for result in results
@@ -218,7 +230,7 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
-    differences = device.verify_flash(arguments.inputs)
+    differences = device.verify_flash(arguments.inputs, on_progress=printer.progress)
     if not differences:
         printer.line("Verification successful (digest matched).")
         return {"differences": []}
@@ -234,7 +246,7 @@ def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dic
 def _erase_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     clock = device.session.transport.clock
     start = clock.now()
-    device.erase_flash(force=arguments.force)
+    device.erase_flash(force=arguments.force, on_progress=printer.progress)
     seconds = clock.now() - start
     printer.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
     return {"erased": {"seconds": round(seconds, 3)}}
@@ -243,7 +255,9 @@ def _erase_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
 def _erase_region(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     clock = device.session.transport.clock
     start = clock.now()
-    device.erase_region(arguments.offset, arguments.size, force=arguments.force)
+    device.erase_region(
+        arguments.offset, arguments.size, force=arguments.force, on_progress=printer.progress
+    )
     seconds = clock.now() - start
     printer.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
     return {

@@ -14,12 +14,14 @@ from esploader.errors import (
     SilentDeviceError,
     WrongBootModeError,
 )
-from esploader.session import BITS_PER_BYTE, REMOTE_ALLOWANCE, Session
 from esploader.transport import reset
+from esploader.transport.base import BITS_PER_BYTE
+from esploader.wire import REMOTE_ALLOWANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from esploader.session import Session
     from esploader.transport.base import Transport
 
 Before: TypeAlias = Literal["default-reset", "usb-reset", "no-reset", "no-reset-no-sync"]
@@ -72,10 +74,10 @@ def reach_loader(
         if on_attempt is not None:
             on_attempt(attempt)
         # What was said before the reset must not be taken for an answer to it.
-        transport.discard_input()
-        reset.play(next(sequences), transport)
+        session.forget_input()
+        busy = reset.begin(next(sequences), transport)
         try:
-            return session.sync(timeout)
+            return session.sync(timeout, busy=busy)
         except NoResponseError:
             if attempt == attempts:
                 raise diagnose(transport.name, attempts, session.noise) from None

@@ -12,6 +12,7 @@ from esploader.chips.security import SecurityInfo
 from esploader.errors import (
     UnsupportedError,
 )
+from esploader.flash.connection import attach_word
 from esploader.flash.inputs import (
     read_source,
 )
@@ -58,7 +59,7 @@ class After(enum.Enum):
     """Reset by the EN pin: the device runs its application."""
 
     SOFT_RESET = "soft-reset"
-    """The loader itself starts the application; no line needed."""
+    """The ROM loader itself starts the application; no line needed. A stub cannot."""
 
     NO_RESET = "no-reset"
     """The loader stays."""
@@ -144,6 +145,17 @@ class IdentifiedDevice:
             CommandError: the loader failed.
         """
         return SecurityInfo.decode(self.session.execute(GetSecurityInfo()))
+
+    def set_spi_connection(self, connection: str) -> None:
+        """Say to which pins the flash is connected, where these are not the usual ones.
+
+        ``connection`` is ``SPI`` (the usual ones), ``HSPI`` (ESP32) or five GPIOs,
+        ``CLK,Q,D,HD,CS``.
+
+        Raises:
+            UnsupportedError: the chip cannot have its flash there.
+        """
+        self._flash.move_to(attach_word(connection, self.chip))
 
     def flash_id(self) -> FlashId:
         """Return what the flash chip says it is.
@@ -271,7 +283,11 @@ class IdentifiedDevice:
                 self._flash.forget()
             case After.SOFT_RESET:
                 if self.session.dialect is dialect.STUB:
-                    raise UnsupportedError("a soft reset", "a stub cannot start the application")
+                    # Espressif's stub takes RUN_USER_CODE and the flag of FLASH_END, and does
+                    # nothing about them (esp-flasher-stub, src/command_handler.c).
+                    raise UnsupportedError(
+                        "a soft reset", "a stub runs, which cannot start the application"
+                    )
                 self._flash.attach()
                 self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
                 self.session.execute(FlashEnd(reboot=False))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.chips.identity import crystal_mhz
 from esploader.chips.model import Quirk
 from esploader.download_mode import SYNC_VALUE_OF_STUB, reach_loader
 from esploader.errors import (
@@ -45,6 +46,11 @@ REVIVE_TIMEOUT: Final = 4.0
 """How long a loader may be busy with what it was given before, in seconds: an erase of
 64 KiB takes up to two."""
 
+MAX_RATE_CORRECTION: Final = 2.0
+"""By how much the rate that a ROM loader is asked for may differ from the one that is
+wanted, as a factor: no pair of crystals is further apart."""
+
+_HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
@@ -70,6 +76,9 @@ class Link:
     attempts: int = 7
     fingerprint: Mapping[int, int] = attrs.field(factory=dict)
     """Words of registers that tell this device from others of its kind."""
+
+    after_revival: Callable[[], None] | None = attrs.field(default=None, init=False)
+    """Tells a loader that was reset once more what it has to know of the flash."""
 
     reopen: Callable[[], Transport] | None = None
     """Opens the port once more; ``None`` where only the one at hand will do."""
@@ -166,6 +175,8 @@ class Link:
         except TransportError:
             self._return()
         self.settle()
+        if self.after_revival is not None:
+            self.after_revival()
 
     def _listen(self) -> None:
         """Have whichever loader is there answer SYNC, after a reset if it does not."""
@@ -219,13 +230,32 @@ class Link:
         is_stub = self.session.dialect is dialect.STUB
         # A ROM loader knows its rate; a stub is told the one that is to change.
         old = transport.baudrate if is_stub else 0
-        self.session.execute(ChangeBaudrate(new=self.baudrate, old=old))
+        new = self.baudrate if is_stub else self._rate_to_ask_for()
+        self.session.change_baudrate(ChangeBaudrate(new=new, old=old), self.baudrate)
         try:
-            self.session.set_baudrate(self.baudrate)
+            self.session.confirm_baudrate(self.baudrate)
         except (NoResponseError, ProtocolError):
             _log.warning("%d baud does not work", self.baudrate)
             self.baudrate = self._lower_rate()
             raise
+
+    def _rate_to_ask_for(self) -> int:
+        """Return what a ROM loader has to be asked for, so that it sets the rate wanted.
+
+        It computes its divider for the crystal that it assumes, which may not be the one
+        that is there.
+        """
+        assumed = self.chip.assumed_crystal
+        if assumed is None:
+            return self.baudrate
+        divider = self.chip.uart_clock_divider.address
+        words = self.session.read_words([divider, *assumed.addresses])
+        actual = crystal_mhz(self.chip, words, self.session.transport.baudrate) * _HZ_PER_MHZ
+        factor = assumed.frequency(words) / actual
+        if not 1 / MAX_RATE_CORRECTION <= factor <= MAX_RATE_CORRECTION:
+            _log.debug("the calibration of the crystal makes no sense: factor %g", factor)
+            return self.baudrate
+        return round(self.baudrate * factor)
 
     def restore_rate(self) -> None:
         """Have the loader talk as after a reset, so that the next one to come finds it."""

@@ -11,10 +11,12 @@ import attrs
 
 @enum.unique
 class Phase(enum.Enum):
-    """What is being done to the flash."""
+    """What is being done with the flash, or with memory."""
 
     COMPARE = "compare"
     """Finding out by hashing on the device what it holds already."""
+    ERASE = "erase"
+    """Erasing on request: reported at the beginning and at the end."""
     WRITE = "write"
     READ = "read"
     VERIFY = "verify"

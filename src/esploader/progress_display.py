@@ -27,7 +27,12 @@ FRAME_TIME: Final = 0.1
 STEPS: Final = 10
 """How many lines a region is worth."""
 
-_VERBS: Final = {Phase.WRITE: "Writing", Phase.READ: "Reading"}
+_VERBS: Final = {
+    Phase.ERASE: "Erasing",
+    Phase.WRITE: "Writing",
+    Phase.READ: "Reading",
+    Phase.VERIFY: "Verifying",
+}
 
 
 class Display(Protocol):
@@ -53,7 +58,8 @@ class Lines:
             self._step = None
             return
         step = (event.phase, event.offset, STEPS * event.done // event.total)
-        if step != self._step and event.phase in _VERBS:
+        is_new = self._step is None or self._step[:2] != step[:2]
+        if step != self._step and not _is_nothing_to_draw(event, is_new=is_new):
             self._step = step
             self._line(f"{_position(event)}... ({100 * event.done // event.total} %)")
 
@@ -111,10 +117,11 @@ class Bar:
         if isinstance(event, Restarted):
             self.end()
             return
-        if event.phase not in _VERBS:
-            return
         task = self._task
-        if task is None or (task.phase, task.offset) != (event.phase, event.offset):
+        is_new = task is None or (task.phase, task.offset) != (event.phase, event.offset)
+        if _is_nothing_to_draw(event, is_new=is_new):
+            return
+        if task is None or is_new:
             self.end()
             # Known before anything is drawn: Ctrl-C may come meanwhile.
             task = self._task = self._new_task(event)
@@ -164,6 +171,12 @@ def bar_on(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Bar | N
         return None
     console = Console(file=stream)
     return None if console.is_dumb_terminal else Bar(console, now)
+
+
+def _is_nothing_to_draw(event: Progress, *, is_new: bool) -> bool:
+    """Tell whether nobody had to wait for this: the check of what was just written."""
+    is_at_once = event.phase is Phase.VERIFY and is_new and event.done == event.total
+    return event.phase not in _VERBS or is_at_once
 
 
 def _position(event: Progress) -> str:

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import attrs
-from typing_extensions import override
 
+from esploader.ahead import (
+    Burst,
+    CommandsAhead,
+    Packet,
+    check_size,
+    packet_timeout,
+    read_packets,
+)
 from esploader.errors import (
     CommandFailedError,
     NoResponseError,
     ProtocolError,
     TransportError,
-    UnsupportedError,
 )
+from esploader.exchange import bursts_of, exchange, require
 from esploader.protocol import slip
-from esploader.protocol.commands import Command, ReadReg, Sync
+from esploader.protocol.commands import ChangeBaudrate, Command, ReadReg, Sync
 from esploader.protocol.connection import (
     Completed,
     Connection,
-    ConnectionEvent,
     Refused,
     State,
-    StreamFrame,
-    Unsolicited,
 )
-from esploader.protocol.slip import Noise
+from esploader.transport.base import BITS_PER_BYTE
+from esploader.transport.gated import GatedTransport, SetBaudrate
+from esploader.transport.gates import Delay
+from esploader.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from esploader.protocol.dialect import Dialect
     from esploader.transport.base import Transport
@@ -43,27 +49,20 @@ logging.getLogger("esploader").addHandler(logging.NullHandler())
 
 ResultT = TypeVar("ResultT")
 
-MAX_NOISE_SIZE: Final = 4096
-"""How much noise is kept, in bytes: more than a whole boot log."""
-
 SYNC_INTERVAL: Final = 0.1
 """Between two SYNCs while none has been answered, in seconds."""
 
 RESYNC_TIMEOUT: Final = 1.0
 """How long an idle loader may take to answer SYNC, in seconds."""
 
-REMOTE_ALLOWANCE: Final = 1.0
-"""Added to every timeout when a network lies between, in seconds."""
-
-_ERROR_NOISE_SIZE: Final = 1024
 _ATTEMPTS: Final = 3
 _SYNC_FRAME_SIZE: Final = 46
-_MAX_LOGGED_SIZE: Final = 64
-BITS_PER_BYTE: Final = 10
-"""On the wire: a start bit, eight data bits, a stop bit."""
+_SYNC_EXCHANGE_SIZE: Final = 160
+"""Bytes of a SYNC and of what is said to it."""
 
-# A burst must fit the ring with what the loader holds of a half-processed frame.
-_RING_MARGIN: Final = 32
+# Espressif's stub waits 5 ms before the change and 5 ms after it.
+_RATE_CHANGE_TIME: Final = 0.05
+_BUSY_TIMEOUT: Final = 4.0
 
 
 @attrs.define
@@ -76,62 +75,81 @@ class Session:
     after a new SYNC; with others that is left to the caller, who knows what they change.
     """
 
-    transport: Transport
-    _connection: Connection
-    _noise: bytearray = attrs.field(factory=bytearray, init=False)
-    _noise_meanwhile: bytearray = attrs.field(factory=bytearray, init=False)
-    """What of it came since the last command was sent."""
-
+    _wire: Wire
     _deferred: list[Command[object]] = attrs.field(factory=list, init=False)
-    _frames: deque[bytes] = attrs.field(factory=deque, init=False)
     _bursts_work: bool = attrs.field(default=True, init=False)
+    _stray_syncs: bool = attrs.field(default=False, init=False)
+    """There may be a SYNC on the way that nobody waits for any more."""
+
+    _rate_confirmation: Iterator[object] | None = attrs.field(default=None, init=False)
 
     @classmethod
     def start(cls, transport: Transport, dialect: Dialect) -> Session:
         """Return a session with a loader of ``dialect``; nothing is sent yet."""
-        return cls(transport, Connection(dialect))
+        return cls(Wire(transport, Connection(dialect)))
+
+    @property
+    def transport(self) -> Transport:
+        """The way to the loader."""
+        return self._wire.transport
+
+    @transport.setter
+    def transport(self, transport: Transport) -> None:
+        self._wire.transport = transport
 
     @property
     def dialect(self) -> Dialect:
         """What the loader speaks."""
-        return self._connection.dialect
+        return self._wire.connection.dialect
 
     @dialect.setter
     def dialect(self, dialect: Dialect) -> None:
-        self._connection.dialect = dialect
+        self._wire.connection.dialect = dialect
 
     @property
     def noise(self) -> bytes:
-        """The last :data:`MAX_NOISE_SIZE` bytes that arrived and were no response."""
-        return bytes(self._noise)
+        """The last :data:`~esploader.wire.MAX_NOISE_SIZE` bytes that were no response."""
+        return bytes(self._wire.noise)
 
-    def sync(self, timeout: float) -> int:
+    def forget_input(self) -> None:
+        """Throw away what has been said so far; costs no round trip where there are gates."""
+        gated = self._wire.gated
+        if gated is not None:
+            gated.arm()
+        else:
+            self.transport.discard_input()
+
+    def sync(self, timeout: float, *, busy: float = 0.0) -> int:
         """Send SYNC until it is answered, and return the value word of the response.
 
         The loader may be starting up, and the link may be slower than one interval: so
         SYNC is sent again every :data:`SYNC_INTERVAL` whatever has come back. Where a stray
         END may have inverted the framing, every other SYNC comes with one more.
 
+        ``busy`` is for how long the far end has still to do with what was sent ahead, in
+        seconds.
+
         Raises:
-            NoResponseError: not within ``timeout`` seconds.
+            NoResponseError: not within ``timeout`` seconds after that.
             TransportError: the port failed.
         """
         clock = self.transport.clock
-        start = clock.now()
+        end = clock.now() + busy + timeout
         command = Sync()
-        self._noise_meanwhile.clear()
+        self._wire.noise_meanwhile.clear()
         interval = SYNC_INTERVAL + _SYNC_FRAME_SIZE * BITS_PER_BYTE / self.transport.baudrate
         for attempt in itertools.count():
             now = clock.now()
-            if now >= start + timeout:
+            if now >= end:
                 break
             if attempt % 2 and self.dialect.stray_end_inverts_framing:
-                self._write(slip.END)
-            self._write(self._connection.send(command))
-            next_sync = min(now + interval, start + timeout)
+                self._wire.write(slip.END)
+            self._wire.write(self._wire.connection.send(command))
+            self._stray_syncs = attempt > 0
+            next_sync = min(now + interval + (0.0 if attempt else busy), end)
             while clock.now() < next_sync:
                 try:
-                    events = self._receive(next_sync)
+                    events = self._wire.receive(next_sync)
                 except ProtocolError:
                     break
                 for event in events:
@@ -140,8 +158,8 @@ class Session:
                         return cast("int", event.result)
                 if any(isinstance(event, Refused) for event in events):
                     break
-        self._fail()
-        raise self._no_response(command, timeout)
+        self._wire.fail()
+        raise self._wire.no_response(command.opcode.name, timeout)
 
     def execute(self, command: Command[ResultT]) -> ResultT:
         """Carry out one command and return its result.
@@ -158,11 +176,12 @@ class Session:
     def execute_all(self, commands: Sequence[Command[ResultT]]) -> list[ResultT]:
         """Carry out commands in order and return their results.
 
-        As many are outstanding as the loader can take, which on a remote link makes many
-        commands as quick as one. Raises as :meth:`execute`, after all have been answered.
+        As many are outstanding as the loader can take, or the server in front of it, which
+        on a remote link makes many commands as quick as one. Raises as :meth:`execute`;
+        what was behind the refused command may have been carried out.
         """
         results: list[ResultT] = []
-        for outcome in self.attempt_all(commands):
+        for outcome in self._attempt_all(commands, may_be_refused=False):
             if isinstance(outcome, CommandFailedError):
                 raise outcome
             results.append(outcome)
@@ -172,23 +191,117 @@ class Session:
         self, commands: Sequence[Command[ResultT]]
     ) -> list[ResultT | CommandFailedError]:
         """Do as :meth:`execute_all`, with a refusal in the place of a result."""
+        return self._attempt_all(commands, may_be_refused=True)
+
+    def execute_ahead(self, commands: Iterable[Command[object]]) -> Generator[object]:
+        """Carry out commands in order, and yield their results as they come.
+
+        With gates, commands are taken and sent ahead of the results as far as there is
+        room for them; on other links one is taken at a time. Nothing is tried again. The
+        last command may start a stream. Whoever stops listening has everything taken back
+        that the loader has not got. Raises as :meth:`execute`; nothing behind the command
+        that failed has reached the loader.
+        """
+        gated = self._wire.gated
+        if gated is None:
+            for command in commands:
+                require(command, self.dialect)
+                if command.starts_stream:
+                    self.start_stream(command)
+                    yield None
+                else:
+                    yield self.execute(command)
+            return
+        # Not in bursts: what is behind a refusal must not have reached the loader.
+        bursts = (Burst(commands=[command]) for command in commands)
+        yield from self._after_deferred(gated, bursts)
+
+    def _attempt_all(
+        self, commands: Sequence[Command[ResultT]], *, may_be_refused: bool
+    ) -> list[ResultT | CommandFailedError]:
         for command in commands:
-            if command.opcode not in self.dialect.opcodes:
-                raise UnsupportedError(
-                    command.opcode.name, f"the {self.dialect.name} loader does not know it"
-                )
+            require(command, self.dialect)
         deferred, self._deferred = self._deferred, []
+        gated = self._wire.gated
+        if gated is None:
+            outcomes = self._attempt_all_at_once([*deferred, *commands])
+        else:
+            outcomes = self._attempt_all_ahead(gated, deferred, commands, may_be_refused)
+        return cast("list[ResultT | CommandFailedError]", outcomes[len(deferred) :])
+
+    def _attempt_all_at_once(self, commands: Sequence[Command[object]]) -> list[object]:
         outcomes: list[object] = []
-        for window in self._windows([*deferred, *commands]):
+        for window in self._windows(commands):
             try:
-                outcomes += self._exchange(window)
+                outcomes += exchange(self._wire, window)
             except (NoResponseError, ProtocolError) as exc:
                 if not all(command.is_repeatable for command in window):
                     raise
                 _log.warning("%s; carrying on one command at a time", exc)
                 self._bursts_work = False
                 outcomes += [self._exchange_stubbornly(command) for command in window]
-        return cast("list[ResultT | CommandFailedError]", outcomes[len(deferred) :])
+        return outcomes
+
+    def _attempt_all_ahead(
+        self,
+        gated: GatedTransport,
+        deferred: Sequence[Command[object]],
+        commands: Sequence[Command[object]],
+        may_be_refused: bool,  # noqa: FBT001 - private
+    ) -> list[object]:
+        outcomes: list[object] = []
+        failures = 0
+        while True:
+            done = len(outcomes)
+            rest = commands[max(done - len(deferred), 0) :]
+            bursts = itertools.chain(
+                self._bursts(deferred[done:], may_be_refused=True),
+                self._bursts(rest, may_be_refused=may_be_refused),
+            )
+            try:
+                for outcome in self._carry_out_ahead(gated, bursts):
+                    outcomes.append(outcome)  # noqa: PERF402 - these stay when the next fails
+            except (NoResponseError, ProtocolError) as exc:
+                failures = 1 if len(outcomes) > done else failures + 1
+                if failures > _ATTEMPTS or not all(command.is_repeatable for command in rest):
+                    raise
+                _log.warning("%s; carrying on one command at a time", exc)
+                self._bursts_work = False
+                self.resynchronise()
+            else:
+                return outcomes
+
+    def _bursts(
+        self, commands: Iterable[Command[object]], *, may_be_refused: bool
+    ) -> Iterator[Burst]:
+        for window in self._windows(commands):
+            yield Burst(commands=window, may_be_refused=may_be_refused)
+
+    def _after_deferred(self, gated: GatedTransport, bursts: Iterator[Burst]) -> Iterator[object]:
+        """Return the outcomes of ``bursts``, with what was deferred in front of them."""
+        deferred, self._deferred = self._deferred, []
+        outcomes = self._carry_out_ahead(
+            gated, itertools.chain(self._bursts(deferred, may_be_refused=True), bursts)
+        )
+        for _ in itertools.islice(outcomes, len(deferred)):
+            pass
+        return outcomes
+
+    def _carry_out_ahead(self, gated: GatedTransport, bursts: Iterator[Burst]) -> Iterator[object]:
+        self._prepare_ahead(gated)
+        yield from CommandsAhead(self._wire, gated, bursts).outcomes()
+
+    def _prepare_ahead(self, gated: GatedTransport) -> None:
+        if self._wire.connection.state is State.FAILED:
+            # Something was given up half-way, and the loader may still be at it.
+            self.resynchronise(_BUSY_TIMEOUT)
+        self._wire.noise_meanwhile.clear()
+        self._wire.frames.clear()
+        if self._stray_syncs and self.dialect.receive_ring_size is None:
+            # It must be over before anything else comes: a stub has no ring.
+            exchange = _SYNC_EXCHANGE_SIZE * BITS_PER_BYTE / self.transport.baudrate
+            gated.send_ahead([Delay(0.01 + exchange)])
+        self._stray_syncs = False
 
     def read_words(self, addresses: Iterable[int]) -> dict[int, int]:
         """Read registers whose values do not change, and make sure of them.
@@ -220,7 +333,7 @@ class Session:
                 }
         raise ProtocolError("the same registers read differently every time")
 
-    def start_stream(self, command: Command[None]) -> None:
+    def start_stream(self, command: Command[object]) -> None:
         """Carry out a command that is followed by frames of its own.
 
         Returns at its response, or at the first of those frames when that was lost.
@@ -230,17 +343,20 @@ class Session:
             NoResponseError: neither came.
             TransportError: the port failed.
         """
-        self._frames.clear()
-        self._noise_meanwhile.clear()
-        _log.debug("> %r", command)
-        self._write(self._connection.send(command))
-        timeout = command.timeout + self._allowance
+        if self._wire.gated is not None:
+            for _ in self.execute_ahead([command]):
+                pass
+            return
+        self._wire.frames.clear()
+        self._wire.noise_meanwhile.clear()
+        self._wire.write(self._wire.encode(command))
+        timeout = command.timeout + self._wire.allowance
         deadline = self.transport.clock.now() + timeout
-        while not self._frames:
+        while not self._wire.frames:
             if self.transport.clock.now() >= deadline:
-                self._fail()
-                raise self._no_response(command, timeout)
-            for event in self._receive(deadline):
+                self._wire.fail()
+                raise self._wire.no_response(command.opcode.name, timeout)
+            for event in self._wire.receive(deadline):
                 match event:
                     case Refused(_, error):
                         raise error
@@ -249,6 +365,31 @@ class Session:
                     case _:
                         pass
 
+    def read_stream(self, command: Command[None], packets: Sequence[Packet]) -> Generator[bytes]:
+        """Carry out ``command`` and yield the frames that follow, replying to each.
+
+        With gates the replies are sent ahead.
+
+        Raises:
+            CommandFailedError: the loader refused it.
+            NoResponseError: a frame did not come in time.
+            ProtocolError: a frame has not the size it should have.
+            TransportError: the port failed.
+        """
+        gated = self._wire.gated
+        if gated is None:
+            self.start_stream(command)
+            for packet in packets:
+                frame = self.read_frame(packet_timeout(command, packet, self.transport.baudrate))
+                check_size(frame, packet)
+                if packet.reply:
+                    self._wire.write(slip.encode(packet.reply))
+                yield frame
+            self.end_stream()
+        else:
+            self._prepare_ahead(gated)
+            yield from read_packets(self._wire, gated, command, packets)
+
     def read_frame(self, timeout: float) -> bytes:
         """Return the next frame of a stream.
 
@@ -256,22 +397,18 @@ class Session:
             NoResponseError: none came within ``timeout`` seconds and what the link takes.
             TransportError: the port failed.
         """
-        timeout += self._allowance
+        timeout += self._wire.allowance
         deadline = self.transport.clock.now() + timeout
-        while not self._frames:
+        while not self._wire.frames:
             if self.transport.clock.now() >= deadline:
-                self._fail()
-                raise NoResponseError("stream", timeout, bytes(self._noise_meanwhile))
-            self._receive(deadline)
-        return self._frames.popleft()
-
-    def write_frame(self, payload: bytes) -> None:
-        """Send a frame within a stream: an acknowledgement."""
-        self._write(slip.encode(payload))
+                self._wire.fail()
+                raise self._wire.no_response("stream", timeout)
+            self._wire.receive(deadline)
+        return self._wire.frames.popleft()
 
     def end_stream(self) -> None:
         """Go back to commands: the last frame of the stream has been read."""
-        self._connection.end_stream()
+        self._wire.connection.end_stream()
 
     def defer(self, command: Command[object]) -> None:
         """Have ``command`` carried out in front of the next ones; nobody needs its result."""
@@ -288,27 +425,54 @@ class Session:
             NoResponseError: it does not.
             TransportError: the port failed.
         """
-        self._fail()
-        return self.sync(timeout + self._allowance)
+        self._wire.fail()
+        return self.sync(timeout + self._wire.allowance)
 
-    def set_baudrate(self, baudrate: int) -> None:
-        """Follow the loader to another baud rate, and make sure that it is there.
+    def change_baudrate(self, command: ChangeBaudrate, baudrate: int) -> None:
+        """Have the loader change its baud rate; :meth:`confirm_baudrate` has to follow.
+
+        ``baudrate`` is the rate that comes of it, which the port follows.
+
+        Raises:
+            CommandError: it did not agree.
+            TransportError: the port failed.
+        """
+        gated = self._wire.gated
+        if gated is None:
+            self.execute(command)
+            return
+        confirmation = Burst(
+            commands=[Sync()], items_before=[SetBaudrate(baudrate), Delay(_RATE_CHANGE_TIME)]
+        )
+        bursts = iter([Burst(commands=[command]), confirmation])
+        self._rate_confirmation = self._after_deferred(gated, bursts)
+        next(self._rate_confirmation)
+
+    def confirm_baudrate(self, baudrate: int) -> None:
+        """Follow the loader to its new baud rate, and make sure that it is there.
 
         Raises:
             NoResponseError: the loader cannot be heard at this rate.
             TransportError: the port failed.
             CapabilityError: the port has no baud rate.
         """
+        confirmation, self._rate_confirmation = self._rate_confirmation, None
+        if confirmation is not None:
+            try:
+                next(confirmation)
+            except (NoResponseError, ProtocolError):
+                # A single SYNC is soon lost, and a repetition decides.
+                self.resynchronise()
+            return
         self.transport.set_baudrate(baudrate)
-        # Espressif's stub waits 5 ms before the change and 5 ms after it.
-        self.transport.clock.sleep(0.05)
-        self._keep_noise(self.transport.discard_input())
+        self.transport.clock.sleep(_RATE_CHANGE_TIME)
+        self._wire.keep_noise(self.transport.discard_input())
         self.resynchronise()
 
     def close(self) -> None:
         """Carry out what was deferred, as far as possible, and release the port."""
         try:
-            if self._deferred and self._connection.state is not State.FAILED:
+            if self._deferred and self._wire.connection.state is not State.FAILED:
                 self.attempt_all([])
         except (CommandFailedError, NoResponseError, ProtocolError, TransportError) as exc:
             _log.warning("%s; closing all the same", exc)
@@ -319,124 +483,15 @@ class Session:
         """Drop what was deferred: a reset makes it pointless."""
         self._deferred.clear()
 
-    @property
-    def _allowance(self) -> float:
-        return REMOTE_ALLOWANCE if self.transport.capabilities.remote else 0.0
-
-    def _windows(self, commands: Sequence[Command[object]]) -> Iterator[list[Command[object]]]:
-        """Divide commands into bursts that the loader's receive ring can hold."""
-        ring = self.dialect.receive_ring_size
-        window: list[Command[object]] = []
-        window_size = 0
-        for command in commands:
-            # Both END and the header, and room for a few escapes.
-            size = len(command.encode_body(self.dialect)) + 10
-            room = 0 if ring is None or not self._bursts_work else ring - _RING_MARGIN
-            if window and window_size + size > room:
-                yield window
-                window, window_size = [], 0
-            window.append(command)
-            window_size += size
-        if window:
-            yield window
+    def _windows(self, commands: Iterable[Command[object]]) -> Iterator[list[Command[object]]]:
+        return bursts_of(commands, self.dialect, one_by_one=not self._bursts_work)
 
     def _exchange_stubbornly(self, command: Command[object]) -> object:
         for _ in range(_ATTEMPTS - 1):
             try:
                 self.resynchronise()
-                return self._exchange([command])[0]
+                return exchange(self._wire, [command])[0]
             except (NoResponseError, ProtocolError) as exc:
                 _log.warning("%s; trying again", exc)
         self.resynchronise()
-        return self._exchange([command])[0]
-
-    def _exchange(self, commands: Sequence[Command[object]]) -> list[object]:
-        """Send all commands at once and return what came of each, in order."""
-        self._noise_meanwhile.clear()
-        frames = [self._connection.send(command) for command in commands]
-        for command in commands:
-            _log.debug("> %r", command)
-        self._write(b"".join(frames))
-        wire_time = sum(map(len, frames)) * BITS_PER_BYTE / self.transport.baudrate
-        outcomes: list[object] = []
-        clock = self.transport.clock
-        while len(outcomes) < len(commands):
-            # Each command has its own time: it starts when the one before is done.
-            awaited = commands[len(outcomes)]
-            timeout = awaited.timeout + wire_time + self._allowance
-            outcomes += self._await_outcomes(awaited, clock.now() + timeout, timeout)
-        return outcomes
-
-    def _await_outcomes(
-        self, awaited: Command[object], deadline: float, timeout: float
-    ) -> list[object]:
-        """Return the outcomes that arrive next, at least one."""
-        outcomes: list[object] = []
-        while not outcomes:
-            if self.transport.clock.now() >= deadline:
-                self._fail()
-                raise self._no_response(awaited, timeout)
-            for event in self._receive(deadline):
-                match event:
-                    case Completed(_, result):
-                        outcomes.append(result)
-                    case Refused(_, error):
-                        outcomes.append(error)
-                    case _:
-                        pass
-        return outcomes
-
-    def _write(self, data: bytes) -> None:
-        _log.debug("> %d bytes: %s", len(data), _Hex(data))
-        self.transport.write(data)
-
-    def _receive(self, deadline: float) -> list[ConnectionEvent]:
-        data = self.transport.read(deadline)
-        if not data:
-            return []
-        _log.debug("< %d bytes: %s", len(data), _Hex(data))
-        events = self._connection.receive(data)
-        for event in events:
-            self._note(event)
-        return events
-
-    def _note(self, event: ConnectionEvent) -> None:
-        match event:
-            case Noise(data):
-                self._keep_noise(data)
-            case Unsolicited(response):
-                _log.debug("< unsolicited: %r", response)
-            case Completed(command, result):
-                _log.debug("< %s: %r", command.opcode.name, result)
-            case Refused(_, error):
-                _log.debug("< %s", error)
-            case StreamFrame(payload):
-                _log.debug("< frame of %d bytes", len(payload))
-                self._frames.append(payload)
-
-    def _fail(self) -> None:
-        for event in self._connection.fail():
-            self._note(event)
-
-    def _keep_noise(self, data: bytes) -> None:
-        if data:
-            _log.debug("< noise: %r", data)
-        self._noise += data
-        del self._noise[:-MAX_NOISE_SIZE]
-        self._noise_meanwhile += data
-        del self._noise_meanwhile[:-_ERROR_NOISE_SIZE]
-
-    def _no_response(self, command: Command[object], timeout: float) -> NoResponseError:
-        return NoResponseError(command.opcode.name, timeout, bytes(self._noise_meanwhile))
-
-
-@attrs.frozen
-class _Hex:
-    """Bytes that become text only when a log line is really written."""
-
-    data: bytes
-
-    @override
-    def __str__(self) -> str:
-        text = self.data[:_MAX_LOGGED_SIZE].hex(" ")
-        return text if len(self.data) <= _MAX_LOGGED_SIZE else f"{text} ..."
+        return exchange(self._wire, [command])[0]

@@ -146,9 +146,7 @@ def start_stub(session: Session, stub: StubImage) -> None:
         TransportError: the port failed.
     """
     try:
-        for segment in stub.segments:
-            upload(session, segment)
-        session.start_stream(MemEnd(entry=stub.entry))
+        _start(session, stub)
         greeting = session.read_frame(_GREETING_TIMEOUT)
     except (CommandError, ProtocolError) as exc:
         raise StubError("stub", str(exc)) from exc
@@ -156,6 +154,26 @@ def start_stub(session: Session, stub: StubImage) -> None:
         raise StubError("stub", f"it greeted with {greeting[:16]!r}")
     session.end_stream()
     session.dialect = dialect.STUB
+
+
+def _start(session: Session, stub: StubImage) -> None:
+    """Upload and start ``stub`` in one go; on a bad line in small parts."""
+    commands: list[Command[None]] = []
+    for segment in stub.segments:
+        commands += _download_commands(segment, session.dialect.ram_block_size)
+    start = MemEnd(entry=stub.entry)
+    done = 0
+    try:
+        for _ in session.execute_ahead([*commands, start]):
+            done += 1
+    except (CommandError, ProtocolError) as exc:
+        if done == len(commands):
+            # It may run, whatever was heard of it.
+            raise
+        _log.warning("%s; uploading in small parts", exc)
+        for segment in stub.segments:
+            _upload_in_small_parts(session, segment)
+        session.start_stream(start)
 
 
 def upload(session: Session, segment: MemorySegment) -> None:
@@ -169,9 +187,13 @@ def upload(session: Session, segment: MemorySegment) -> None:
         _download(session, segment, session.dialect.ram_block_size)
     except (CommandError, ProtocolError) as exc:
         _log.warning("%s; uploading in small parts", exc)
-        for start in range(0, len(segment.data), _SMALL_PART_SIZE):
-            part = segment.data[start : start + _SMALL_PART_SIZE]
-            _upload_stubbornly(session, MemorySegment(segment.address + start, part))
+        _upload_in_small_parts(session, segment)
+
+
+def _upload_in_small_parts(session: Session, segment: MemorySegment) -> None:
+    for start in range(0, len(segment.data), _SMALL_PART_SIZE):
+        part = segment.data[start : start + _SMALL_PART_SIZE]
+        _upload_stubbornly(session, MemorySegment(segment.address + start, part))
 
 
 def _upload_stubbornly(session: Session, part: MemorySegment) -> None:
@@ -189,16 +211,19 @@ def _upload_stubbornly(session: Session, part: MemorySegment) -> None:
 
 
 def _download(session: Session, segment: MemorySegment, block_size: int) -> None:
+    for _ in session.execute_ahead(_download_commands(segment, block_size)):
+        pass
+
+
+def _download_commands(segment: MemorySegment, block_size: int) -> list[Command[None]]:
     blocks = [
         segment.data[start : start + block_size]
         for start in range(0, len(segment.data), block_size)
     ]
-    begin: Command[None] = MemBegin(
+    begin = MemBegin(
         size=len(segment.data),
         block_count=len(blocks),
         block_size=block_size,
         address=segment.address,
     )
-    session.execute(begin)
-    for sequence, block in enumerate(blocks):
-        session.execute(MemData(sequence=sequence, data=block))
+    return [begin, *(MemData(sequence=index, data=block) for index, block in enumerate(blocks))]

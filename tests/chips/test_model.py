@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.model import (
+    AssumedCrystal,
     BitField,
     Bits,
     Chip,
@@ -125,6 +126,22 @@ def test_a_crystal_makes_sense(
 ) -> None:
     with pytest.raises(ValueError, match="Crystal"):
         Crystal(choices_mhz=choices, bounds_mhz=bounds, uart_clock_ratio=ratio)
+
+
+def test_a_rom_may_measure_its_crystal_or_always_assume_the_same() -> None:
+    ratio = BitField(Bits(0x100, 4, 8))
+    measured = AssumedCrystal(factors=(ratio, ratio), numerator=10_000, denominator=2)
+    assert measured.addresses == (0x100,)
+    assert measured.frequency({0x100: 90 << 4}) == 40_500_000
+    assert measured.frequency({0x100: 0}) == 0
+    constant = AssumedCrystal(factors=(), numerator=40_000_000)
+    assert (constant.addresses, constant.frequency({})) == ((), 40_000_000)
+
+
+@pytest.mark.parametrize(("numerator", "denominator"), [(0, 1), (1, 0)])
+def test_an_assumed_crystal_makes_sense(numerator: int, denominator: int) -> None:
+    with pytest.raises(ValueError, match="AssumedCrystal"):
+        AssumedCrystal(factors=(), numerator=numerator, denominator=denominator)
 
 
 def test_spi_registers_have_addresses_of_their_own() -> None:

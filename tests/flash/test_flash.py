@@ -155,6 +155,33 @@ def test_verifying_says_where_it_differs(device: Device) -> None:
     ]
 
 
+@pytest.mark.parametrize("is_right", [True, False])
+def test_progress_of_verifying_ends_at_the_total(device: Device, *, is_right: bool) -> None:
+    image = firmware(0x10_8000)
+    other = bytearray(image)
+    for position in () if is_right else (0, 0x8_0000, 0x10_7FFF):
+        other[position] ^= 1
+    device.write_flash([(0x1000, image)])
+    events: list[ProgressEvent] = []
+    device.verify_flash([(0x1000, bytes(other))], on_progress=events.append)
+    steps = [event for event in events if isinstance(event, Progress)]
+    assert len(steps) == len(events) == (3 if is_right else 5)
+    assert all(event.phase is Phase.VERIFY and event.total == len(image) for event in steps)
+    done = [event.done for event in steps]
+    assert done == sorted(set(done))
+    assert (done[0], done[-1]) == (0, len(image))
+
+
+def test_erasing_is_reported_at_its_beginning_and_end(device: Device) -> None:
+    events: list[ProgressEvent] = []
+    device.erase_region(0x1000, 0x3000, on_progress=events.append)
+    assert [
+        (event.phase, event.offset, event.done, event.total)
+        for event in events
+        if isinstance(event, Progress)
+    ] == [(Phase.ERASE, 0x1000, 0, 0x3000), (Phase.ERASE, 0x1000, 0x3000, 0x3000)]
+
+
 def test_erasing_a_region(device: Device) -> None:
     image = firmware(0x4000)
     device.write_flash([(0, image)])

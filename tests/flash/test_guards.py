@@ -22,6 +22,7 @@ from esploader.flash.guards import SecurityState, security_state, security_state
 from esploader.flash.inputs import FlashParameters
 from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
 from images import small_image
+from silence import Silent
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from esploader.chips.model import Chip
     from esploader.device import Device
-    from esploader.progress import ProgressEvent
 
 Connect: TypeAlias = "Callable[..., Device]"
 
@@ -295,22 +295,6 @@ def test_an_esp8266_has_nothing_to_ask_for() -> None:
         flash_encryption=False,
         encrypts_downloads=False,
     )
-
-
-class Silent:
-    """Prints nothing."""
-
-    def line(self, text: str = "") -> None:
-        """Print nothing."""
-
-    def labelled(self, label: str, text: str) -> None:
-        """Print nothing."""
-
-    def note(self, text: str) -> None:
-        """Print nothing."""
-
-    def progress(self, event: ProgressEvent) -> None:
-        """Draw nothing."""
 
 
 @pytest.mark.parametrize(

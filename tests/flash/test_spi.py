@@ -17,6 +17,7 @@ from esploader.flash.spi import (
     FlashPort,
     SpiTransaction,
 )
+from esploader.simulator import SimulatedTransport
 
 if TYPE_CHECKING:
     from esploader.device import Device
@@ -65,6 +66,38 @@ def test_a_command_without_data_has_its_effect(chip: str) -> None:
         assert port.transact(read_status)[0] & WRITE_ENABLED
         port.transact(SpiTransaction(opcode=WRITE_DISABLE))
         assert port.transact(read_status)[0] & WRITE_ENABLED == 0
+
+
+@every_chip
+@pytest.mark.parametrize(("offset", "size"), [(0, 4), (0x1234, 200), (0x3F_FFC0, 64)])
+def test_flash_is_read_through_registers(chip: str, offset: int, size: int) -> None:
+    content = bytes(range(256))
+    with connect(f"sim://{chip}", stub=False) as device:
+        transport = device.session.transport
+        assert isinstance(transport, SimulatedTransport)
+        transport.device.nor.program(offset, content[:size])
+        port = flash_port(device)
+        assert port.read(offset, size) == content[:size]
+        assert device.flash_id().size == 4 << 20
+
+
+@every_chip
+def test_one_sector_is_erased_by_the_flash_itself(chip: str) -> None:
+    with connect(f"sim://{chip}", stub=False) as device:
+        transport = device.session.transport
+        assert isinstance(transport, SimulatedTransport)
+        flash = transport.device.nor
+        flash.program(0, bytes(0x3000))
+        flash_port(device).erase_sector(0x1000)
+        assert flash.read(0, 0x3000) == bytes(0x1000) + b"\xff" * 0x1000 + bytes(0x1000)
+
+
+def test_24_bits_of_address_have_an_end() -> None:
+    with connect("sim://esp32s3?flash=32MB", stub=False) as device:
+        with pytest.raises(UnsupportedError, match="16 MiB"):
+            flash_port(device).read(0xFF_FFC0, 65)
+        with pytest.raises(UnsupportedError, match="16 MiB"):
+            flash_port(device).erase_sector(0x100_0000)
 
 
 @every_chip

@@ -147,3 +147,26 @@ def test_each_reads_what_the_other_wrote_through_the_rom_loader(
 
     check(result)
     assert result.left[THEIRS_AT : THEIRS_AT + SIZE] == result.files["from them"]
+
+
+def test_esptool_reads_what_we_wrote_through_the_rom_loader_of_the_esp8266(tmp_path: Path) -> None:
+    image = firmware(3)[: 5 * SECTOR]
+    written, read = tmp_path / "written", tmp_path / "read"
+    written.write_bytes(image)
+    beyond = hex(OURS_AT + 5 * SECTOR)
+    with served_chip("esp8266", "--tcp", "0", "--flash", str(tmp_path / "flash")) as urls:
+        port = ("--port", urls["tcp"])
+        steps = [
+            # Their stub would be found running, and would stay: so they come last.
+            run(*OURS, *port, NO_STUB, "write-flash", beyond, str(written)),
+            run(*OURS, *port, NO_STUB, "write-flash", hex(OURS_AT), str(written)),
+            run(*OURS, *port, NO_STUB, "verify-flash", hex(OURS_AT), str(written)),
+            run(*OURS, *port, NO_STUB, "erase-region", hex(OURS_AT + SECTOR), hex(SECTOR)),
+            run(*THEIRS, *port, "read-flash", hex(OURS_AT), hex(10 * SECTOR), str(read)),
+        ]
+    for step in steps:
+        assert step.exit_code == 0, step.stdout + step.stderr
+    assert "Verification successful (digest matched)." in steps[2].stdout
+    assert "cannot tell what the flash holds" in steps[0].stderr
+    expected = image[:SECTOR] + b"\xff" * SECTOR + image[2 * SECTOR :] + image
+    assert read.read_bytes() == expected

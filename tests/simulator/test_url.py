@@ -22,7 +22,7 @@ def test_a_chip_alone_is_enough() -> None:
 def test_every_option_is_understood() -> None:
     url = (
         "sim://ESP32-C3?flash=8MB&state=download&mac=02:00:00:00:00:0A&revision=0.3"
-        "&file=/tmp/my%20flash&seed=7"
+        "&file=/tmp/my%20flash&seed=7&efuses=flash_crypt_count:1,key0:0x0123456789abcdef"
     )
 
     assert parse(url) == DeviceConfig(
@@ -33,6 +33,7 @@ def test_every_option_is_understood() -> None:
         mac=b"\x02\x00\x00\x00\x00\x0a",
         revision=(0, 3),
         seed=7,
+        efuses={"flash_crypt_count": 1, "key0": 0x0123_4567_89AB_CDEF},
     )
 
 
@@ -54,6 +55,12 @@ def test_every_option_is_understood() -> None:
         "sim://esp32c3?mac=02:00:00:00:00:0g",
         "sim://esp32c3?revision=3",
         "sim://esp32c3?seed=-1",
+        "sim://esp32c3?efuses=flash_key:1",
+        "sim://esp32c3?efuses=flash_crypt_count",
+        "sim://esp32c3?efuses=flash_crypt_count:0b1",
+        "sim://esp32c3?efuses=flash_crypt_count:1,flash_crypt_count:1",
+        "sim://esp32c3?crystal=40MHz",
+        "sim://esp32?assumed=-1",
         "sim://esp32c3?color=red",
         "sim://esp32c3?seed=1&seed=2",
         "sim://esp32c3?seed=1&",
@@ -67,7 +74,14 @@ def test_what_makes_no_sense_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["sim://esp32c3?flash=3MB", "sim://esp32c3?revision=9.0", "sim://esp32c3?file=/dev"]
+    "url",
+    [
+        "sim://esp32c3?flash=3MB",
+        "sim://esp32c3?revision=9.0",
+        "sim://esp32c3?file=/dev",
+        "sim://esp32c3?crystal=26",
+        "sim://esp32c3?assumed=40000000",
+    ],
 )
 def test_what_cannot_be_made_is_refused(url: str) -> None:
     with pytest.raises(UrlError):
@@ -78,6 +92,11 @@ def test_what_cannot_be_made_is_refused(url: str) -> None:
 def test_no_text_raises_anything_else(text: str) -> None:
     with contextlib.suppress(UrlError):
         parse(f"sim://esp32c3{text}")
+
+
+def test_a_crystal_and_what_the_rom_takes_it_to_be() -> None:
+    config = parse("sim://esp32?crystal=26&assumed=26500000")
+    assert (config.crystal_mhz, config.assumed_crystal_hz) == (26, 26_500_000)
 
 
 def test_an_opened_url_is_a_port_with_that_name() -> None:

@@ -19,6 +19,12 @@ Sources:
   ``components/esp_hw_support/port/esp32/rtc_init.c``, ``rtc_vddsdio_get_config``;
   ``components/bootloader_support``, ``bootloader_common_vddsdio_configure`` (1.9 V).
 * Layout of the argument of SPI_ATTACH: observed, see ``flash_pads``.
+* Flash encryption: Technical Reference Manual 5.2, "eFuse Controller" (BLOCK1 holds the
+  key, ``flash_crypt_config``); ESP-IDF, "Flash Encryption" for the ESP32, and the table of
+  eFuses above (``RD_DIS.BLOCK1``, and bit 19 for ``FLASH_CRYPT_CONFIG``).
+* What the ROM takes the crystal to be: its own calibration, in RTCCALICFG1 of timer group 0
+  (``timer_group_reg.h``) and the eFuse CK8M_FREQ; how it goes into the baud rate was read
+  off the rates that esptool 5.6.0 asks for.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
 
@@ -30,12 +36,15 @@ from esploader.chips.model import (
     KIB,
     MAJOR,
     Architecture,
+    AssumedCrystal,
     BitField,
     Bits,
     Chip,
     Crystal,
     EfuseBlock,
     Field,
+    FixedFlashKey,
+    FlashPinChoices,
     FlashSupply,
     Label,
     Quirk,
@@ -51,6 +60,7 @@ _UART: Final = 0x3FF4_0000
 _GPIO_STRAP: Final = 0x3FF4_4038
 _SDIO_CONF: Final = 0x3FF4_8074
 _SYSCON_DATE: Final = 0x3FF6_607C
+_RTC_CALIBRATION: Final = 0x3FF5_F06C
 
 
 def _block0(word: int, lsb: int, width: int) -> Bits:
@@ -61,6 +71,7 @@ def _package(number: int) -> When:
     return When("package", (number,))
 
 
+_BLOCK1: Final = EfuseBlock("BLOCK1", _EFUSE + 0x38, 8)
 _SINGLE_CORE: Final = When("app_cpu_disabled", (1,))
 _V3: Final = When(MAJOR, (3,))
 
@@ -128,7 +139,7 @@ ESP32: Final = Chip(
     ),
     efuse_blocks=(
         EfuseBlock("BLOCK0", _EFUSE, 7),
-        EfuseBlock("BLOCK1", _EFUSE + 0x38, 8),
+        _BLOCK1,
         EfuseBlock("BLOCK2", _EFUSE + 0x58, 8),
         EfuseBlock("BLOCK3", _EFUSE + 0x78, 8),
     ),
@@ -137,6 +148,10 @@ ESP32: Final = Chip(
     secure_boot_v2=BitField(_block0(6, 5, 1)),
     secure_download=None,
     manual_encrypt_disabled=BitField(_block0(6, 7, 1)),
+    flash_crypt_config=BitField(_block0(5, 28, 4)),
+    flash_crypt_config_hidden=BitField(_block0(0, 19, 1)),
+    fixed_flash_key=FixedFlashKey(block=_BLOCK1, read_protected=BitField(_block0(0, 16, 1))),
+    flash_key_purposes=(),
     key_purposes=(),
     key_purpose_names=(),
     spi=SpiRegisters(
@@ -159,6 +174,12 @@ ESP32: Final = Chip(
         BitField(_block0(5, 5, 5)),
         BitField(_block0(5, 0, 5)),
     ),
+    flash_pin_choices=FlashPinChoices(
+        gpios=(*range(30), 32, 33),
+        last_hold_gpio=33,
+        usb_gpios=(),
+        has_hspi=True,
+    ),
     octal_flash=None,
     flash_supply=FlashSupply(
         software=SupplyControl(
@@ -178,6 +199,13 @@ ESP32: Final = Chip(
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),
     uart_date_register=_UART + 0x78,
     crystal=Crystal(choices_mhz=(26, 40, 48), bounds_mhz=(33, 45), uart_clock_ratio=1),
+    assumed_crystal=AssumedCrystal(
+        # How many periods of the crystal go into some of the RC oscillator, and the
+        # frequency of that.
+        factors=(BitField(Bits(_RTC_CALIBRATION, 7, 25)), BitField(_block0(4, 0, 8))),
+        numerator=15625,
+        denominator=40,
+    ),
     memory=(
         Region("drom", 0x3F40_0000, 0x3F80_0000),
         Region("extram", 0x3F80_0000, 0x3FC0_0000),

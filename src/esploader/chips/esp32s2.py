@@ -35,6 +35,7 @@ from esploader.chips.model import (
     Crystal,
     EfuseBlock,
     Field,
+    FlashPinChoices,
     FlashSupply,
     Label,
     Quirk,
@@ -144,6 +145,10 @@ ESP32_S2: Final = Chip(
     secure_boot_v2=BitField(_block0(3, 20, 1)),
     secure_download=BitField(_block0(4, 5, 1)),
     manual_encrypt_disabled=BitField(_block0(1, 19, 1)),
+    flash_crypt_config=None,
+    flash_crypt_config_hidden=None,
+    fixed_flash_key=None,
+    flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
     key_purposes=(
         BitField(_block0(2, 24, 4)),
         BitField(_block0(2, 28, 4)),
@@ -179,6 +184,12 @@ ESP32_S2: Final = Chip(
         addr_is_msb_aligned=False,
     ),
     flash_pads=(),
+    flash_pin_choices=FlashPinChoices(
+        gpios=(*range(22), *range(26, 47)),
+        last_hold_gpio=46,
+        usb_gpios=(19, 20),
+        has_hspi=False,
+    ),
     octal_flash=BitField(_block0(4, 9, 1)),
     flash_supply=FlashSupply(
         software=None,
@@ -193,6 +204,7 @@ ESP32_S2: Final = Chip(
     uart_clock_divider=Bits(_UART + 0x14, 0, 20),
     uart_date_register=_UART + 0x74,
     crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
     memory=(
         Region("drom", 0x3F00_0000, 0x3F40_0000),
         Region("extram", 0x3F50_0000, 0x3FF8_0000),

@@ -34,6 +34,7 @@ from esploader.chips.model import (
     Crystal,
     EfuseBlock,
     Field,
+    FlashPinChoices,
     FlashSupply,
     Label,
     Quirk,
@@ -141,6 +142,10 @@ ESP32_S3: Final = Chip(
     secure_boot_v2=BitField(_block0(3, 20, 1)),
     secure_download=BitField(_block0(4, 5, 1)),
     manual_encrypt_disabled=BitField(_block0(1, 20, 1)),
+    flash_crypt_config=None,
+    flash_crypt_config_hidden=None,
+    fixed_flash_key=None,
+    flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
     key_purposes=(
         BitField(_block0(2, 24, 4)),
         BitField(_block0(2, 28, 4)),
@@ -176,6 +181,12 @@ ESP32_S3: Final = Chip(
         addr_is_msb_aligned=False,
     ),
     flash_pads=(),
+    flash_pin_choices=FlashPinChoices(
+        gpios=(*range(22), *range(26, 49)),
+        last_hold_gpio=46,
+        usb_gpios=(19, 20),
+        has_hspi=False,
+    ),
     octal_flash=BitField(_block0(4, 9, 1)),
     flash_supply=FlashSupply(
         software=None,
@@ -190,6 +201,7 @@ ESP32_S3: Final = Chip(
     uart_clock_divider=Bits(_UART + 0x14, 0, 12),
     uart_date_register=_UART + 0x7C,
     crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
     memory=(
         Region("drom", 0x3C00_0000, 0x3D00_0000),
         Region("extram", 0x3D00_0000, 0x3E00_0000),

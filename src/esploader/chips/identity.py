@@ -101,7 +101,7 @@ def identify(chip: Chip, words: Mapping[int, int], baudrate: int) -> Identity:
         description=description,
         revision=revision,
         features=tuple(_texts(chip.features, values, names)),
-        crystal_mhz=_crystal_mhz(chip, words, baudrate),
+        crystal_mhz=crystal_mhz(chip, words, baudrate),
         mac_bytes=_mac(chip, words),
         unique_id=None if chip.unique_id is None else chip.unique_id.extract(words),
         flash_pads=_flash_pads(chip, words),
@@ -174,7 +174,12 @@ def _has_choice_of_crystal(chip: Chip) -> bool:
     return len(chip.crystal.choices_mhz) > 1
 
 
-def _crystal_mhz(chip: Chip, words: Mapping[int, int], baudrate: int) -> int:
+def crystal_mhz(chip: Chip, words: Mapping[int, int], baudrate: int) -> int:
+    """Return the nominal frequency of the crystal in MHz.
+
+    ``words`` has that of :attr:`Chip.uart_clock_divider`; ``baudrate`` is the rate in baud
+    at which the loader listens.
+    """
     crystal = chip.crystal
     if not _has_choice_of_crystal(chip):
         return crystal.choices_mhz[0]

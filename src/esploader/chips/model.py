@@ -56,6 +56,14 @@ class Quirk(enum.Enum):
     ESP-IDF, components/bootloader_support/include/esp_app_format.h, ``min_chip_rev``.
     """
 
+    BEGIN_ERASES_HEAD_TWICE = enum.auto()
+    """FLASH_BEGIN of the ROM loader erases more sectors than it is told.
+
+    Those in front of the first boundary of 64 KiB are counted once more: it erases them one
+    by one, and then as many sectors as if it had not. esptool documentation, "Serial
+    Protocol", "Erase Size Bug".
+    """
+
     STUB_RESTARTS_UART = enum.auto()
     """The stub listens at 115200 baud at first, whatever rate the ROM was changed to.
 
@@ -227,6 +235,23 @@ class SpiRegisters:
 
 
 @attrs.frozen(kw_only=True)
+class FlashPinChoices:
+    """Where else than at its usual pins the loaders can find the flash, when they are told.
+
+    esptool documentation, "Flasher options", SPI connection; the numbers are those that
+    esptool 5.6.0 accepts.
+    """
+
+    gpios: tuple[int, ...]
+    last_hold_gpio: int
+    """The highest one for HD: its field in SPI_ATTACH may have no room for more."""
+    usb_gpios: tuple[int, ...]
+    """Those of them that are also the chip's own USB port."""
+    has_hspi: bool
+    """The pins of the second SPI peripheral have a name of their own, HSPI."""
+
+
+@attrs.frozen(kw_only=True)
 class SupplyControl:
     """Bits with which software or eFuses decide on the voltage of the flash."""
 
@@ -276,6 +301,37 @@ class Crystal:
             raise ValueError(f"{self!r} makes no sense")
 
 
+@attrs.frozen(kw_only=True)
+class AssumedCrystal:
+    """What the ROM takes the crystal to be when it is asked for another baud rate.
+
+    In Hz: ``numerator`` x the product of ``factors`` / ``denominator``. From that it
+    computes the divider of the UART, so a wrong assumption makes a wrong rate.
+    """
+
+    factors: tuple[BitField, ...]
+    """Registers and eFuses that it looks at; empty where it always assumes the same."""
+
+    numerator: int
+    denominator: int = 1
+
+    def __attrs_post_init__(self) -> None:
+        if self.numerator < 1 or self.denominator < 1:
+            raise ValueError(f"{self!r} makes no sense")
+
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        """The registers to read, each once."""
+        return tuple(dict.fromkeys(a for factor in self.factors for a in factor.addresses))
+
+    def frequency(self, words: Mapping[int, int]) -> float:
+        """Return the frequency in Hz, given the words at the addresses; 0 for none."""
+        product = self.numerator
+        for factor in self.factors:
+            product *= factor.extract(words)
+        return product / self.denominator
+
+
 @attrs.frozen
 class EfuseBlock:
     """Words of eFuses that are read at consecutive addresses."""
@@ -288,6 +344,17 @@ class EfuseBlock:
         last = self.address + WORD_SIZE * (self.word_count - 1)
         if self.word_count < 1 or not (_is_register(self.address) and _is_register(last)):
             raise ValueError(f"{self!r} is not a range of registers")
+
+
+@attrs.frozen(kw_only=True)
+class FixedFlashKey:
+    """The key of flash encryption where it has a block of its own, and no stated purpose.
+
+    There is a key when the block cannot be read, or holds more than zeros.
+    """
+
+    block: EfuseBlock
+    read_protected: BitField
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -342,6 +409,15 @@ class Chip:
     """Restricts the loader to Secure Download Mode."""
     manual_encrypt_disabled: BitField | None
     """The loader cannot encrypt what it writes."""
+    flash_crypt_config: BitField | None
+    """How the key depends on the offset; flash can be encrypted when all bits are set.
+    ``None`` where there is no such choice."""
+    flash_crypt_config_hidden: BitField | None
+    """Set where ``flash_crypt_config`` reads as 0, whatever it is."""
+    fixed_flash_key: FixedFlashKey | None
+    """``None`` where key blocks have purposes."""
+    flash_key_purposes: tuple[frozenset[int], ...]
+    """Purposes of key blocks; those of any one entry together are a flash encryption key."""
     key_purposes: tuple[BitField, ...]
     """What each of the key blocks is for."""
     key_purpose_names: tuple[tuple[int, str], ...]
@@ -350,6 +426,8 @@ class Chip:
     flash_pads: tuple[BitField, ...]
     """The GPIOs of the flash as SPI_ATTACH takes them, most significant first: HD, CS, D,
     Q, CLK, each in 6 bits. Empty where the ROM looks them up by itself."""
+    flash_pin_choices: FlashPinChoices | None
+    """``None`` where the flash can only be at its usual pins."""
     octal_flash: BitField | None
     """Set for a flash with 8 data lines; ``None`` where there is no such choice."""
     flash_supply: FlashSupply | None
@@ -358,6 +436,8 @@ class Chip:
     uart_date_register: int
     """A harmless register, to write to when only the delay of WRITE_REG is wanted."""
     crystal: Crystal
+    assumed_crystal: AssumedCrystal | None
+    """``None`` where the ROM sets the baud rate that it is asked for."""
 
     memory: tuple[Region, ...]
     """Address order is not promised, and regions may overlap."""

@@ -5,7 +5,7 @@ is asked coarse to fine: the region, its blocks of 64 KiB, their sectors; each s
 where the hashing costs less than the writing it can save. The costs come from the line's
 rate and round trip and from typical parts:
 
-* hashing: one round trip, some 60 bytes of wire, and the reading at 4 MiB/s, which is
+* hashing: one turnaround, some 60 bytes of wire, and the reading at 4 MiB/s, which is
   what the stub does at 40 MHz on two data lines, give or take a factor of two;
 * writing: the data on the wire, or erasing and programming if that is slower: 45 ms a
   sector or 150 ms a block of 64 KiB, and 0.4 ms a page (data sheets of the W25Q series).
@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.flash.hashing import holds
-from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE, SECTOR_SIZE, Piece
+from esploader.flash.hashing import holds, which_hold
+from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE, SECTOR_SIZE, Piece, divided
+from esploader.flash.read_back import is_blind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from esploader.session import Session
+    from esploader.flash.loader import Loader
 
 HASH_BYTES_PER_SECOND: Final = 4 * 1024 * 1024
 SECTOR_ERASE_SECONDS: Final = 0.045
@@ -44,13 +43,16 @@ class CostModel:
     baudrate: int
     round_trip: float
     """In seconds."""
+    turnaround: float
+    """What one more exchange costs among several on the way, in seconds: with gates much
+    less than a round trip."""
     compression: float = 1.0
     """Bytes on the wire for each byte of flash."""
 
     def hashing(self, size: int) -> float:
         """Return what asking for the MD5 of ``size`` bytes costs."""
         wire = _HASH_WIRE_SIZE * _BITS_PER_BYTE / self.baudrate
-        return self.round_trip + wire + size / HASH_BYTES_PER_SECOND
+        return self.turnaround + wire + size / HASH_BYTES_PER_SECOND
 
     def writing(self, offset: int, size: int) -> float:
         """Return what erasing and writing ``size`` bytes at ``offset`` costs."""
@@ -59,7 +61,8 @@ class CostModel:
 
     def overhead(self) -> float:
         """Return what it costs to begin one more download and to check it."""
-        return 2 * self.round_trip + 4 * _HASH_WIRE_SIZE * _BITS_PER_BYTE / self.baudrate
+        exchanges = self.round_trip + self.turnaround
+        return exchanges + 4 * _HASH_WIRE_SIZE * _BITS_PER_BYTE / self.baudrate
 
 
 def _erasing(offset: int, size: int) -> float:
@@ -70,53 +73,68 @@ def _erasing(offset: int, size: int) -> float:
     return block_count * BLOCK_ERASE_SECONDS + sector_count * SECTOR_ERASE_SECONDS
 
 
-def changed_pieces(session: Session, region: Piece, costs: CostModel) -> list[Piece]:
+def changed_pieces(loader: Loader, region: Piece, costs: CostModel) -> list[Piece]:
     """Return the parts of ``region`` that have to be written, in order.
+
+    All of it where the loader cannot hash: reading flash is slower there than writing it.
 
     Raises:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    if costs.hashing(len(region.data)) > WORTHWHILE_SHARE * costs.writing(
+    if is_blind(loader) or costs.hashing(len(region.data)) > WORTHWHILE_SHARE * costs.writing(
         region.offset, len(region.data)
     ):
         return [region]
-    if holds(session, region):
+    blocks = list(divided(region, ERASE_BLOCK_SIZE))
+    # Where all blocks can be asked for at once, asking for the whole first saves nothing.
+    is_gated = loader.session.transport.capabilities.gated
+    if not (is_gated and _is_worth_hashing(blocks, costs)) and holds(loader, region):
         return []
+    worth_asking = [block for block in blocks if _is_worth_hashing([block], costs)]
+    right = _held(loader, worth_asking)
+    wrong = [block for block in worth_asking if block.offset not in right]
+    rewritten = _without_right_sectors(loader, wrong, costs)
     changed: list[Piece] = []
-    for block in _divided(region, ERASE_BLOCK_SIZE):
-        if not _is_worth_hashing([block], costs):
-            changed.append(block)
-        elif not holds(session, block):
-            changed += _changed_sectors(session, block, costs)
+    for block in blocks:
+        if block.offset not in right:
+            changed += rewritten.get(block.offset, [block])
     return _joined(changed)
 
 
-def _changed_sectors(session: Session, block: Piece, costs: CostModel) -> list[Piece]:
-    sectors = list(_divided(block, SECTOR_SIZE))
-    if not _is_worth_hashing(sectors, costs):
-        return [block]
-    changed = [sector for sector in sectors if not holds(session, sector)]
-    pieces = _joined(changed)
-    apart = sum(costs.writing(piece.offset, len(piece.data)) + costs.overhead() for piece in pieces)
-    if apart >= costs.writing(block.offset, len(block.data)) + costs.overhead():
-        return [block]
-    return pieces
+def _held(loader: Loader, parts: list[Piece]) -> set[int]:
+    """Return the offsets of those parts that the flash holds."""
+    answers = which_hold(loader, parts)
+    return {part.offset for part, is_held in zip(parts, answers, strict=True) if is_held}
+
+
+def _without_right_sectors(
+    loader: Loader, blocks: list[Piece], costs: CostModel
+) -> dict[int, list[Piece]]:
+    """Return what has to be written of each block where that is less, by its offset."""
+    sectors_of = {block.offset: list(divided(block, SECTOR_SIZE)) for block in blocks}
+    asked = {
+        offset: sectors
+        for offset, sectors in sectors_of.items()
+        if _is_worth_hashing(sectors, costs)
+    }
+    right = _held(loader, [sector for sectors in asked.values() for sector in sectors])
+    rewritten: dict[int, list[Piece]] = {}
+    for block in blocks:
+        sectors = asked.get(block.offset, [])
+        pieces = _joined([sector for sector in sectors if sector.offset not in right])
+        apart = sum(
+            costs.writing(piece.offset, len(piece.data)) + costs.overhead() for piece in pieces
+        )
+        if sectors and apart < costs.writing(block.offset, len(block.data)) + costs.overhead():
+            rewritten[block.offset] = pieces
+    return rewritten
 
 
 def _is_worth_hashing(parts: list[Piece], costs: CostModel) -> bool:
     size = sum(len(part.data) for part in parts)
     hashing = sum(costs.hashing(len(part.data)) for part in parts)
     return hashing <= WORTHWHILE_SHARE * costs.writing(parts[0].offset, size)
-
-
-def _divided(piece: Piece, unit: int) -> Iterator[Piece]:
-    """Yield the parts of ``piece`` between multiples of ``unit``."""
-    start = piece.offset
-    while start < piece.end:
-        end = min(start - start % unit + unit, piece.end)
-        yield Piece(start, piece.data[start - piece.offset : end - piece.offset])
-        start = end
 
 
 def _joined(pieces: list[Piece]) -> list[Piece]:

@@ -4,7 +4,8 @@ Pure functions. The layer above reads the registers that :func:`security_state_a
 lists, all in one burst, and hands their words to :func:`security_state`.
 
 Sources: ESP-IDF, "Secure Boot", "Secure Boot V2" and "Flash Encryption" for each chip, and
-``components/efuse/*/esp_efuse_table.csv``. From which offset on the ESP32 lets its
+``components/efuse/*/esp_efuse_table.csv``; what the loader needs to encrypt: the chapters
+on flash encryption of the technical reference manuals. From which offset on the ESP32 lets its
 bootloader alone, and what is refused in which state, was read off what esptool 5.6.0 does.
 """
 
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.identity import Revision
-from esploader.errors import PlanError
+from esploader.chips.model import WORD_SIZE
+from esploader.errors import PlanError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from esploader.chips.model import BitField, Chip
+    from esploader.chips.model import BitField, Chip, EfuseBlock
     from esploader.chips.security import SecurityInfo
     from esploader.flash.plan import Piece
 
@@ -101,10 +103,12 @@ def check_write(pieces: Iterable[Piece], state: SecurityState) -> None:
     """Refuse to write ``pieces``, as they are, where the device could not boot after that.
 
     Raises:
-        PlanError: a piece reaches into a bootloader under Secure Boot V1, or flash is
-            encrypted and the loader does not encrypt.
+        PlanError: a piece reaches into a bootloader under Secure Boot V1, or it is plain
+            where flash is encrypted and the loader does not encrypt.
     """
-    if state.flash_encryption and not state.encrypts_downloads:
+    pieces = list(pieces)
+    is_plain = any(not piece.encrypted for piece in pieces)
+    if is_plain and state.flash_encryption and not state.encrypts_downloads:
         raise PlanError(
             "flash encryption is on and the loader may not encrypt: the device would decrypt, "
             "and so destroy, whatever is not encrypted already"
@@ -114,6 +118,69 @@ def check_write(pieces: Iterable[Piece], state: SecurityState) -> None:
             raise PlanError(
                 f"Secure Boot V1 is on: writing at {piece.offset:#x} would touch what is in front "
                 f"of {SECURE_BOOT_V1_END:#x}, the only bootloader that the device accepts"
+            )
+
+
+def encryption_addresses(chip: Chip) -> tuple[int, ...]:
+    """Return the registers that :func:`check_encryption` needs, each once; maybe none."""
+    fields = (
+        chip.manual_encrypt_disabled,
+        chip.flash_crypt_config,
+        chip.flash_crypt_config_hidden,
+        *chip.key_purposes,
+    )
+    words = {word for bits in fields if bits is not None for word in bits.addresses}
+    if chip.fixed_flash_key is not None:
+        words |= {*chip.fixed_flash_key.read_protected.addresses}
+        words |= {*_block_addresses(chip.fixed_flash_key.block)}
+    return tuple(sorted(words))
+
+
+def check_encryption(
+    chip: Chip, words: Mapping[int, int], *, ignore_configuration: bool = False
+) -> None:
+    """Refuse to let the loader encrypt what the device could not decrypt.
+
+    ``words`` holds at least the registers of :func:`encryption_addresses`.
+    ``ignore_configuration`` leaves it at the question whether the loader encrypts at all.
+
+    Raises:
+        PlanError: the loader is kept from encrypting, the configuration of the encryption
+            is not the one that it uses, or there is no key.
+    """
+    if _value(chip.manual_encrypt_disabled, words):
+        raise PlanError(f"an eFuse of this {chip.name} keeps its loader from encrypting")
+    if ignore_configuration:
+        return
+    if chip.flash_crypt_config is not None and not _value(chip.flash_crypt_config_hidden, words):
+        config = chip.flash_crypt_config.extract(words)
+        expected = (1 << chip.flash_crypt_config.width) - 1
+        if config != expected:
+            raise PlanError(
+                f"FLASH_CRYPT_CONFIG is {config:#x}, and has to be {expected:#x}: the device "
+                "could not decrypt what the loader encrypts"
+            )
+    if not _has_flash_key(chip, words):
+        raise PlanError("no flash encryption key has been burnt: there is nothing to encrypt with")
+
+
+def check_encrypted_pieces(pieces: Iterable[Piece], chip: Chip) -> None:
+    """Refuse to have those of ``pieces`` encrypted that the chip cannot encrypt.
+
+    Raises:
+        PlanError: an offset is not at the beginning of a unit of encryption.
+        UnsupportedError: the chip has no flash encryption.
+    """
+    unit = chip.encrypted_write_alignment
+    for piece in pieces:
+        if not piece.encrypted:
+            continue
+        if unit is None:
+            raise UnsupportedError("encrypting", f"{chip.name} has no flash encryption")
+        if piece.offset % unit:
+            raise PlanError(
+                f"what is to be encrypted at {piece.offset:#x} has to begin at a multiple of "
+                f"{unit} bytes"
             )
 
 
@@ -131,6 +198,20 @@ def check_erase(state: SecurityState) -> None:
             f"{' and '.join(active)} {verb} on: with its flash erased, the device may never "
             "boot again"
         )
+
+
+def _has_flash_key(chip: Chip, words: Mapping[int, int]) -> bool:
+    fixed = chip.fixed_flash_key
+    if fixed is not None:
+        return fixed.read_protected.extract(words) != 0 or any(
+            words[address] for address in _block_addresses(fixed.block)
+        )
+    purposes = {bits.extract(words) for bits in chip.key_purposes}
+    return any(needed <= purposes for needed in chip.flash_key_purposes)
+
+
+def _block_addresses(block: EfuseBlock) -> range:
+    return range(block.address, block.address + WORD_SIZE * block.word_count, WORD_SIZE)
 
 
 def _value(bits: BitField | None, words: Mapping[int, int]) -> int:

@@ -1,4 +1,4 @@
-"""What the flash holds, as the device's own MD5 tells."""
+"""What the flash holds, as the device's own MD5 tells; where it has none, by reading."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from esploader.flash.plan import SECTOR_SIZE
+from esploader.flash.read_back import is_blind, is_read_back, read_until_agreed
 from esploader.protocol.flash_commands import SpiFlashMd5
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esploader.flash.loader import Loader
     from esploader.flash.plan import Piece
-    from esploader.session import Session
 
 
 def md5_of(data: bytes | bytearray | memoryview) -> bytes:
@@ -18,7 +21,23 @@ def md5_of(data: bytes | bytearray | memoryview) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-def holds(session: Session, piece: Piece, work_time: float = 0.0) -> bool:
+def md5_of_flash(loader: Loader, offset: int, size: int) -> bytes:
+    """Return the MD5 of ``size`` bytes of flash from ``offset`` on.
+
+    Raises:
+        CommandError: the loader failed.
+        TransportError: the port failed.
+    """
+    if not is_blind(loader):
+        return loader.session.execute(SpiFlashMd5(offset=offset, size=size))
+    digest = hashlib.md5(usedforsecurity=False)
+    for start in range(0, size, SECTOR_SIZE):
+        part = min(SECTOR_SIZE, size - start)
+        digest.update(read_until_agreed(loader, offset + start, part))
+    return digest.digest()
+
+
+def holds(loader: Loader, piece: Piece, work_time: float = 0.0) -> bool:
     """Tell whether the flash holds ``piece``.
 
     ``work_time`` is for how long the loader may still be writing, in seconds.
@@ -27,26 +46,46 @@ def holds(session: Session, piece: Piece, work_time: float = 0.0) -> bool:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
+    if is_blind(loader):
+        return is_read_back(loader, piece)
     command = SpiFlashMd5(offset=piece.offset, size=len(piece.data), work_time=work_time)
-    return session.execute(command) == md5_of(piece.data)
+    return loader.session.execute(command) == md5_of(piece.data)
 
 
-def count_right_sectors(session: Session, piece: Piece) -> int:
-    """Return how many sectors at the beginning of ``piece`` the flash holds.
-
-    Found by halving: the MD5 of a beginning is right up to the first sector that differs.
+def which_hold(loader: Loader, pieces: Sequence[Piece]) -> list[bool]:
+    """Tell for each of ``pieces`` whether the flash holds it; ask for all at once.
 
     Raises:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
+    if is_blind(loader):
+        return [is_read_back(loader, piece) for piece in pieces]
+    digests = loader.session.execute_all(
+        [SpiFlashMd5(offset=piece.offset, size=len(piece.data)) for piece in pieces]
+    )
+    return [digest == md5_of(piece.data) for piece, digest in zip(pieces, digests, strict=True)]
+
+
+def count_right_sectors(loader: Loader, piece: Piece) -> int:
+    """Return how many sectors at the beginning of ``piece`` the flash holds.
+
+    Found by halving: the MD5 of a beginning is right up to the first sector that differs.
+    A loader that cannot hash is not asked: writing again is quicker than reading.
+
+    Raises:
+        CommandError: the loader failed.
+        TransportError: the port failed.
+    """
+    if is_blind(loader):
+        return 0
     data = memoryview(piece.data)
     known_right, known_wrong = 0, len(data) // SECTOR_SIZE + 1
     while known_wrong - known_right > 1:
         middle = (known_right + known_wrong) // 2
         size = (middle - known_right) * SECTOR_SIZE
         start = known_right * SECTOR_SIZE
-        digest = session.execute(SpiFlashMd5(offset=piece.offset + start, size=size))
+        digest = loader.session.execute(SpiFlashMd5(offset=piece.offset + start, size=size))
         if digest == md5_of(data[start : start + size]):
             known_right = middle
         else:

@@ -11,11 +11,11 @@ import attrs
 
 from esploader.errors import PlanError
 from esploader.flash.plan import Piece
-from esploader.image.patch import patch_header
+from esploader.image import hexfile, patch
 from esploader.image.suitability import Suitability, check_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from esploader.chips.identity import Revision
     from esploader.chips.model import Chip
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
-"""Bytes, the path of a file, or an open binary file, which is read to its end."""
+"""Bytes, the path of a file, or an open binary file, which is read to its end.
+
+Of what is to be written or compared, a path that ends in ``.hex`` or ``.ihex`` names an Intel
+HEX file: its bytes belong to the addresses in it, counted from the offset that is given.
+"""
 
 MAX_SOURCE_SIZE: Final = 256 * 1024 * 1024
 """No flash is larger, in bytes: a device file must not be read for ever."""
@@ -65,20 +69,33 @@ def read_source(source: Source) -> bytes:
     return data
 
 
-def read_pieces(inputs: Iterable[tuple[int, Source]]) -> list[Piece]:
+def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False) -> list[Piece]:
     """Return what is to be written; an input without bytes is left out, with a warning.
 
     Raises:
         PlanError: a source cannot be read.
     """
-    pieces = []
+    pieces: list[Piece] = []
     for offset, source in inputs:
-        data = read_source(source)
-        if data:
-            pieces.append(Piece(offset, data))
-        else:
+        found = [
+            Piece(offset + start, data, encrypted=encrypted)
+            for start, data in _contents(source)
+            if data
+        ]
+        pieces += found
+        if not found:
             _log.warning("there is nothing to write at %#x: the input is empty", offset)
     return pieces
+
+
+def _contents(source: Source) -> Iterator[tuple[int, bytes]]:
+    """Yield the bytes of ``source``, and how far behind its offset they belong."""
+    data = read_source(source)
+    if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in hexfile.SUFFIXES:
+        for segment in hexfile.read_segments(data):
+            yield segment.address, segment.data
+    else:
+        yield 0, data
 
 
 def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
@@ -89,7 +106,7 @@ def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
     """
     if piece.offset != chip.bootloader_offset or parameters == FlashParameters():
         return piece
-    result = patch_header(
+    result = patch.patch_header(
         piece.data,
         chip,
         mode=_named(parameters.mode),
@@ -98,7 +115,21 @@ def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
     )
     if result.reason is not None:
         _log.warning("the flash parameters were not changed: %s", result.reason)
-    return Piece(piece.offset, result.data)
+    return attrs.evolve(piece, data=result.data)
+
+
+def check_parameters(parameters: FlashParameters, chip: Chip) -> None:
+    """Refuse parameters that ``chip`` does not know, whether or not they will be used.
+
+    Raises:
+        UnsupportedError: it does not know one of them.
+    """
+    patch.check_parameters(
+        chip,
+        mode=_named(parameters.mode),
+        frequency=_named(parameters.frequency),
+        size=_named(parameters.size),
+    )
 
 
 def _named(value: str) -> str | None:

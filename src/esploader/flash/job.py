@@ -18,16 +18,14 @@ from esploader.errors import (
 )
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
-from esploader.flash.plan import SECTOR_SIZE, Piece, WritePlan
-from esploader.flash.read import RegionReader
+from esploader.flash.read_back import is_blind
 from esploader.flash.write import RegionWriter
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from esploader.flash.loader import Loader
+    from esploader.flash.plan import Piece, WritePlan
 
 _log: Final = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ _COMPARE_ATTEMPTS: Final = 3
 
 @attrs.frozen(kw_only=True)
 class RegionResult:
-    """What became of one region of a plan. All of it was seen to be in place."""
+    """What became of one region of a plan."""
 
     offset: int = attrs.field(repr=hex)
     size: int
@@ -48,15 +46,10 @@ class RegionResult:
     """Bytes of blocks on the wire, compressed or not."""
     restarts: int
     """How often a download had to begin again."""
+    verified: bool
+    """All of it was seen to be in place, by MD5. What the device encrypted cannot be: the
+    loader reported no failure, and that is all that is known."""
     seconds: float
-
-
-@attrs.frozen(kw_only=True)
-class Difference:
-    """A range of flash that does not hold what it should; ``end`` is not part of it."""
-
-    start: int = attrs.field(repr=hex)
-    end: int = attrs.field(repr=hex)
 
 
 def write_plan(
@@ -67,10 +60,10 @@ def write_plan(
     compress: bool | None = None,
     on_progress: ProgressCallback = ignore_progress,
 ) -> tuple[RegionResult, ...]:
-    """Write every region of ``plan`` and see that it is there.
+    """Write every region of ``plan`` and see that it is there, unless it is encrypted.
 
-    ``skip`` leaves alone what is right already. ``compress`` forces or forbids
-    compression.
+    ``skip`` leaves alone what is right already, as far as that can be seen. ``compress``
+    forces or forbids compression.
 
     Raises:
         FlashError: a region is not in place after every effort.
@@ -87,7 +80,8 @@ def write_plan(
         return tuple(results)
     # Nothing protects the offset in a request that begins a download: on a line bad enough
     # to need restarts one may have gone to what was in place already.
-    wrong = [region for region in plan.regions if not _holds_stubbornly(loader, region)]
+    comparable = [region for region in plan.regions if not region.encrypted]
+    wrong = [region for region in comparable if not _holds_stubbornly(loader, region)]
     if not wrong:
         return tuple(results)
     sent = sum(result.sent for result in results)
@@ -96,7 +90,7 @@ def write_plan(
     )
     again = [_write_region(job, region) for region in wrong]
     if any(result.restarts for result in again) or not all(
-        _holds_stubbornly(loader, region) for region in plan.regions
+        _holds_stubbornly(loader, region) for region in comparable
     ):
         region = plan.regions[0]
         raise FlashError(region.offset, 0, plan.size, "the line is too bad to be sure of it")
@@ -120,7 +114,7 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     start = clock.now()
     size = len(region.data)
     pieces = [region]
-    if job.skip:
+    if job.skip and not region.encrypted and not is_blind(job.loader):
         pieces = _pieces_to_write(job.loader, region)
         _report(job, Phase.COMPARE, region, job.sent_before)
     written = sum(len(piece.data) for piece in pieces)
@@ -134,13 +128,15 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     )
     for piece in pieces:
         writer.write(piece)
-    _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
+    if not region.encrypted:
+        _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
     return RegionResult(
         offset=region.offset,
         size=size,
         written=written,
         sent=writer.sent,
         restarts=writer.restarts,
+        verified=not region.encrypted,
         seconds=clock.now() - start,
     )
 
@@ -156,7 +152,7 @@ def _holds_stubbornly(loader: Loader, region: Piece) -> bool:
     """Tell whether the flash holds ``region``; a wrong answer must come twice."""
     for _ in range(_COMPARE_ATTEMPTS):
         try:
-            if holds(loader.session, region):
+            if holds(loader, region):
                 return True
         except (CommandError, ProtocolError, TransportError) as exc:
             _log.warning("%s; comparing again", exc)
@@ -171,11 +167,12 @@ def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
     costs = CostModel(
         baudrate=session.transport.baudrate,
         round_trip=session.transport.round_trip,
+        turnaround=session.transport.turnaround,
         compression=min(len(zlib.compress(sample, 1)) / len(sample), 1.0),
     )
     for _ in range(_COMPARE_ATTEMPTS):
         try:
-            return changed_pieces(session, region, costs)
+            return changed_pieces(loader, region, costs)
         except (NoResponseError, ProtocolError, TransportError) as exc:
             _log.warning("%s; comparing again", exc)
         except CommandFailedError as exc:
@@ -184,46 +181,3 @@ def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
             _log.warning("%s; comparing again", exc)
         loader.revive(slower=False)
     return [region]
-
-
-def compare(loader: Loader, piece: Piece) -> tuple[Difference, ...]:
-    """Return where the flash differs from ``piece``, to the byte.
-
-    Where the MD5 of a part differs, that part is read.
-
-    Raises:
-        EsploaderError: the loader failed.
-    """
-    differences: list[Difference] = []
-    for part in _different_parts(loader, piece):
-        found = b"".join(RegionReader(loader, ignore_progress).read(part.offset, len(part.data)))
-        for start, end in _runs(part.data, found):
-            if differences and differences[-1].end == part.offset + start:
-                start = differences.pop().start - part.offset  # noqa: PLW2901 - one run, two parts
-            differences.append(Difference(start=part.offset + start, end=part.offset + end))
-    return tuple(differences)
-
-
-def _different_parts(loader: Loader, piece: Piece) -> Iterator[Piece]:
-    """Yield parts of about a sector that the flash does not hold, found by halving."""
-    if holds(loader.session, piece):
-        return
-    if len(piece.data) <= SECTOR_SIZE:
-        yield piece
-        return
-    middle = len(piece.data) // 2 // SECTOR_SIZE * SECTOR_SIZE or SECTOR_SIZE
-    yield from _different_parts(loader, Piece(piece.offset, piece.data[:middle]))
-    yield from _different_parts(loader, Piece(piece.offset + middle, piece.data[middle:]))
-
-
-def _runs(expected: bytes, found: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where two byte strings of one size differ."""
-    start: int | None = None
-    for index, (one, other) in enumerate(zip(expected, found, strict=True)):
-        if one != other and start is None:
-            start = index
-        elif one == other and start is not None:
-            yield start, index
-            start = None
-    if start is not None:
-        yield start, len(expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from esploader.chips.model import Chip
     from esploader.session import Session
 
 
@@ -14,6 +15,10 @@ class Loader(Protocol):
     @property
     def session(self) -> Session:
         """The conversation with it. Another one may take its place in :meth:`revive`."""
+
+    @property
+    def chip(self) -> Chip:
+        """What it runs on."""
 
     def revive(self, *, slower: bool) -> None:
         """Have the loader listen again, whatever it takes: SYNC, a reset, a new port.

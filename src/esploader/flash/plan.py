@@ -3,6 +3,10 @@
 Flash is erased by the sector of 4 KiB, and programming only clears bits. So the unit of
 a plan is a run of whole sectors. Inputs that share a sector become one region; bytes of a
 sector that no input covers are erased with it, as every tool for these chips does.
+
+What the device encrypts as it writes ends where its input ends, filled up to a unit of
+encryption: behind that the sector stays erased. A sector has no room for both kinds, because
+each kind is a download of its own, which begins by erasing the sectors it goes to.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing_extensions import override
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 SECTOR_SIZE: Final = 0x1000
 """The smallest unit of erasing, in bytes."""
@@ -36,6 +40,8 @@ class Piece:
 
     offset: int = attrs.field(repr=hex)
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    encrypted: bool = attrs.field(default=False, kw_only=True)
+    """The device encrypts the bytes as it writes them."""
 
     @property
     def end(self) -> int:
@@ -45,40 +51,53 @@ class Piece:
 
 @attrs.frozen
 class WritePlan:
-    """Regions of whole sectors, in order of their offsets, that do not touch."""
+    """Regions that begin with a sector, in order of their offsets, and share no sector."""
 
     regions: tuple[Piece, ...]
 
     @property
     def size(self) -> int:
-        """Bytes that will be erased, unless they are found to be right already."""
+        """Bytes that will be written, unless they are found to be right already."""
         return sum(len(region.data) for region in self.regions)
 
     @override
     def __str__(self) -> str:
         lines = [
             f"0x{region.offset:08x} to 0x{region.end:08x}: {len(region.data)} bytes"
+            + (", encrypted by the device" if region.encrypted else "")
             for region in self.regions
         ]
         return "\n".join(lines) or "nothing to write"
 
 
-def plan_write(inputs: Iterable[Piece], flash_size: int | None) -> WritePlan:
+def plan_write(
+    inputs: Iterable[Piece], flash_size: int | None, *, encryption_unit: int = 1
+) -> WritePlan:
     """Return the regions that ``inputs`` fill; ``flash_size`` is in bytes, if known.
 
+    What is encrypted is filled up to a multiple of ``encryption_unit`` bytes.
+
     Raises:
-        PlanError: an input has no bytes, lies outside the flash, or shares bytes with
-            another.
+        PlanError: an input has no bytes, lies outside the flash, shares bytes with
+            another, or a sector with one that is encrypted where it is not.
     """
     pieces = sorted(inputs, key=lambda piece: piece.offset)
     _check(pieces, flash_size)
     groups: list[list[Piece]] = []
     for piece in pieces:
-        if groups and _round_down(piece.offset) <= _round_up(groups[-1][-1].end):
+        if groups and _belong_together(groups[-1][-1], piece):
             groups[-1].append(piece)
         else:
             groups.append([piece])
-    return WritePlan(tuple(_join(group) for group in groups))
+    return WritePlan(tuple(_join(group, encryption_unit) for group in groups))
+
+
+def _belong_together(first: Piece, second: Piece) -> bool:
+    """Tell whether two neighbours share a sector, or can be written in one go."""
+    start, end = _round_down(second.offset), _round_up(first.end)
+    if second.encrypted:
+        return first.encrypted and start < end
+    return not first.encrypted and start <= end
 
 
 def _check(pieces: Sequence[Piece], flash_size: int | None) -> None:
@@ -98,22 +117,38 @@ def _check(pieces: Sequence[Piece], flash_size: int | None) -> None:
                 f"what goes to {first.offset:#x} ends at {first.end:#x} and overlaps "
                 f"what goes to {second.offset:#x}"
             )
+        if first.encrypted != second.encrypted and second.offset < _round_up(first.end):
+            kinds = "encrypted and plain" if first.encrypted else "plain and encrypted"
+            raise PlanError(
+                f"what goes to {first.offset:#x} and {second.offset:#x}, {kinds}, shares the "
+                f"sector at {_round_down(second.offset):#x}: writing one would erase the other"
+            )
 
 
-def _join(group: Sequence[Piece]) -> Piece:
+def _join(group: Sequence[Piece], encryption_unit: int) -> Piece:
+    is_encrypted = group[0].encrypted
     start = _round_down(group[0].offset)
-    end = _round_up(group[-1].end)
+    end = _round_up(group[-1].end, encryption_unit if is_encrypted else SECTOR_SIZE)
     if len(group) == 1 and (start, end) == (group[0].offset, group[0].end):
         return group[0]  # It may be many megabytes.
     data = bytearray(ERASED * (end - start))
     for piece in group:
         data[piece.offset - start : piece.end - start] = piece.data
-    return Piece(start, bytes(data))
+    return Piece(start, bytes(data), encrypted=is_encrypted)
+
+
+def divided(piece: Piece, unit: int) -> Iterator[Piece]:
+    """Yield the parts of ``piece`` between multiples of ``unit``."""
+    start = piece.offset
+    while start < piece.end:
+        end = min(start - start % unit + unit, piece.end)
+        yield Piece(start, piece.data[start - piece.offset : end - piece.offset])
+        start = end
 
 
 def _round_down(offset: int) -> int:
     return offset - offset % SECTOR_SIZE
 
 
-def _round_up(offset: int) -> int:
-    return -(-offset // SECTOR_SIZE) * SECTOR_SIZE
+def _round_up(offset: int, unit: int = SECTOR_SIZE) -> int:
+    return -(-offset // unit) * unit

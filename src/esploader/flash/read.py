@@ -1,13 +1,18 @@
-"""Reading flash, piece by piece, each piece checked by the device's own MD5."""
+"""Reading flash, piece by piece, each piece checked by the device's own MD5.
+
+Where the device has none, each piece is read until it comes twice.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import struct
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.ahead import Packet
 from esploader.errors import (
     CommandError,
     ConnectError,
@@ -18,15 +23,16 @@ from esploader.errors import (
 )
 from esploader.flash.hashing import holds, md5_of
 from esploader.flash.plan import Piece
+from esploader.flash.read_back import is_blind, read_until_agreed
 from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
-from esploader.protocol.commands import DEFAULT_TIMEOUT
 from esploader.protocol.flash_commands import (
     MD5_SIZE,
     READ_FLASH_SLOW_SIZE,
     READ_PACKET_SIZE,
     ReadFlash,
     ReadFlashSlow,
+    SpiFlashMd5,
 )
 from esploader.protocol.opcodes import Opcode
 
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from esploader.flash.loader import Loader
+    from esploader.protocol.commands import Command
 
 _log: Final = logging.getLogger(__name__)
 
@@ -42,6 +49,10 @@ STREAM_PIECE_SIZE: Final = 0x4_0000
 
 SLOW_PIECE_SIZE: Final = 0x1000
 """How much is read through the ROM loader between two checks, in bytes."""
+
+AHEAD_PIECE_SIZE: Final = 0x40_0000
+AHEAD_SLOW_PIECE_SIZE: Final = 0x2_0000
+"""The same where everything is sent ahead: each piece costs a round trip there."""
 
 # total received so far u32
 _ACKNOWLEDGEMENT: Final = struct.Struct("<I")
@@ -53,7 +64,7 @@ class RegionReader:
 
     _loader: Loader
     _on_progress: ProgressCallback
-    _limit: int = attrs.field(default=STREAM_PIECE_SIZE, init=False)
+    _limit: int = attrs.field(default=AHEAD_PIECE_SIZE, init=False)
     """Bytes of the next piece: on a bad line less is lost when less is risked."""
 
     def read(self, offset: int, size: int) -> Iterator[bytes]:
@@ -69,9 +80,10 @@ class RegionReader:
         while region.done < size:
             try:
                 piece = self._read_piece(region)
-            except UnsupportedCommandError:
-                raise
             except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
+                # No loader lacks the commands that reading through registers takes.
+                if isinstance(exc, UnsupportedCommandError) and not is_blind(self._loader):
+                    raise
                 # The region is known to be there: every other refusal comes of a request
                 # or a response that was garbled.
                 failures += 1
@@ -79,20 +91,32 @@ class RegionReader:
             if piece:
                 failures = 0
                 region.done += len(piece)
-                self._limit = min(2 * self._limit, STREAM_PIECE_SIZE)
+                self._limit = min(2 * self._limit, AHEAD_PIECE_SIZE)
                 yield piece
 
     def _read_piece(self, region: _Region) -> bytes:
         """Read the next piece and check it; what came is in ``region`` if that fails."""
         region.received.clear()
         can_stream = Opcode.READ_FLASH in self._loader.session.dialect.opcodes
-        limit = self._limit if can_stream else min(self._limit, SLOW_PIECE_SIZE)
-        size = min(limit, region.size - region.done)
+        self._limit = min(self._limit, self._most)
+        size = min(self._limit, region.size - region.done)
         if can_stream:
             self._stream(region, size)
+        elif is_blind(self._loader):
+            region.received += read_until_agreed(self._loader, region.next_offset, size)
+            self._report(region)
         else:
             self._read_slowly(region, size)
         return bytes(region.received)
+
+    @property
+    def _most(self) -> int:
+        """Bytes of the largest piece."""
+        session = self._loader.session
+        is_gated = session.transport.capabilities.gated
+        if Opcode.READ_FLASH in session.dialect.opcodes:
+            return AHEAD_PIECE_SIZE if is_gated else STREAM_PIECE_SIZE
+        return AHEAD_SLOW_PIECE_SIZE if is_gated else SLOW_PIECE_SIZE
 
     def _recover(self, region: _Region, error: Exception, failures: int) -> bytes:
         """Have the loader listen again; return what had come already, if it is right.
@@ -109,7 +133,7 @@ class RegionReader:
         try:
             self._loader.revive(slower=slower)
             received = Piece(region.next_offset, bytes(region.received))
-            if received.data and holds(self._loader.session, received):
+            if received.data and holds(self._loader, received):
                 prefix = received.data
         except TransportError as exc:
             raise FlashError(region.next_offset, region.done, region.size, str(exc)) from exc
@@ -123,29 +147,39 @@ class RegionReader:
         """Read through a ROM loader, 64 bytes at a time, many at once."""
         session = self._loader.session
         offset = region.next_offset
-        commands = [
+        commands: list[Command[bytes]] = [
             ReadFlashSlow(offset=offset + part, size=min(READ_FLASH_SLOW_SIZE, size - part))
             for part in range(0, size, READ_FLASH_SLOW_SIZE)
         ]
-        region.received += b"".join(session.execute_all(commands))
-        if not holds(session, Piece(offset, bytes(region.received))):
+        commands.append(SpiFlashMd5(offset=offset, size=size))
+        *parts, digest = session.execute_all(commands)
+        region.received += b"".join(parts)
+        if digest != md5_of(region.received):
             raise ProtocolError("what was read is not what the flash holds")
         self._report(region)
 
     def _stream(self, region: _Region, size: int) -> None:
         """Have a stub send ``size`` bytes, and see that their digest is right."""
         session = self._loader.session
-        session.start_stream(ReadFlash(offset=region.next_offset, size=size))
-        while len(region.received) < size:
-            packet = session.read_frame(DEFAULT_TIMEOUT)
-            if len(packet) != min(READ_PACKET_SIZE, size - len(region.received)):
-                raise ProtocolError(f"a packet of {len(packet)} bytes came out of turn")
-            region.received += packet
-            session.write_frame(_ACKNOWLEDGEMENT.pack(len(region.received)))
-            self._report(region)
-        digest = session.read_frame(DEFAULT_TIMEOUT)
-        session.end_stream()
-        if len(digest) != MD5_SIZE or digest != md5_of(region.received):
+        packets = [
+            Packet(
+                min(READ_PACKET_SIZE, size - start),
+                _ACKNOWLEDGEMENT.pack(min(start + READ_PACKET_SIZE, size)),
+            )
+            for start in range(0, size, READ_PACKET_SIZE)
+        ]
+        command = ReadFlash(offset=region.next_offset, size=size)
+        digest = b""
+        with contextlib.closing(
+            session.read_stream(command, [*packets, Packet(MD5_SIZE)])
+        ) as frames:
+            for frame in frames:
+                if len(region.received) == size:
+                    digest = frame
+                else:
+                    region.received += frame
+                    self._report(region)
+        if digest != md5_of(region.received):
             raise ProtocolError("what was read is not what the flash holds")
 
     def _report(self, region: _Region) -> None:

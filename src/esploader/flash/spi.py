@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.errors import UnsupportedError
+from esploader.errors import CommandFailedError, ProtocolError, UnsupportedError
 from esploader.protocol.commands import (
     Command,
     ReadReg,
@@ -26,7 +26,7 @@ from esploader.protocol.download_commands import FlashBegin
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from esploader.chips.model import Chip
     from esploader.session import Session
@@ -35,6 +35,12 @@ READ_ID: Final = 0x9F
 READ_STATUS: Final = (0x05, 0x35, 0x15)
 """Read status register 1, 2, 3."""
 READ_SFDP: Final = 0x5A
+_READ_DATA: Final = 0x03
+_WRITE_ENABLE: Final = 0x06
+_ERASE_SECTOR: Final = 0x20
+
+ADDRESS_BITS: Final = 24
+"""Of the commands above that have an address: 16 MiB are within reach."""
 
 MAX_READ_SIZE: Final = 64
 MAX_WRITE_SIZE: Final = 64
@@ -56,6 +62,13 @@ _COMMAND_IS_8_BITS: Final = 7 << 28  # in SPI_USER2
 # A 64-byte transaction takes under 30 us at 20 MHz; the response takes longer than that.
 _TRANSACTION_US: Final = 50
 _MAX_POLLS: Final = 10
+
+_ATTEMPTS: Final = 3
+
+_BUSY: Final = 0x01
+# A sector takes up to 0.4 s (data sheets, at the end of its life).
+_ERASE_POLL_INTERVAL: Final = 0.02
+_MAX_ERASE_POLLS: Final = 150
 
 _WORD: Final = struct.Struct("<I")
 
@@ -88,6 +101,8 @@ class FlashPort:
     _chip: Chip
     _pads: int
     """The GPIOs of the flash, as SPI_ATTACH takes them; 0 for the usual ones."""
+    is_elsewhere: bool = attrs.field(default=False, init=False)
+    """The flash is where the loaders do not look for it by themselves."""
     _is_attached: bool = attrs.field(default=False, init=False)
 
     def transact(self, transaction: SpiTransaction) -> bytes:
@@ -111,10 +126,7 @@ class FlashPort:
         self._is_attached = True
 
         held = results[position_of_saved : position_of_saved + len(saved)]
-        for write in self._writes(
-            RegisterWrite(address, _word(value)) for address, value in zip(saved, held, strict=True)
-        ):
-            self._session.defer(write)
+        self._restore(dict(zip(saved, map(_word, held), strict=True)))
         words = [_word(result) for result in results[-len(reads) :]]
         for _ in range(_MAX_POLLS):
             if not words[0] & _START:
@@ -125,11 +137,77 @@ class FlashPort:
             f"flash opcode {transaction.opcode:#04x}", "the SPI peripheral does not finish"
         )
 
+    def read(self, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes of flash from ``offset`` on, 64 with each transaction.
+
+        Nothing protects registers on the wire, so a bit that flips there is another byte
+        here: compare with a second reading, or with what should be there.
+
+        Raises:
+            ProtocolError: the last transaction did not end.
+            UnsupportedError: the region is out of reach of 24-bit addresses.
+            EsploaderError: as :meth:`Session.execute`.
+        """
+        _check_reach(offset, size)
+        self.attach()
+        spi = self._chip.spi
+        transaction = SpiTransaction(
+            opcode=_READ_DATA, address_bits=ADDRESS_BITS, input_size=MAX_READ_SIZE
+        )
+        held = self._session.read_words(self._changed_registers(transaction))
+        data = bytearray()
+        try:
+            *settings, start = self._setup_registers(transaction)
+            self._access(self._writes(settings))
+            while len(data) < size:
+                address = self._address_register(offset + len(data), ADDRESS_BITS)
+                reads = self._data_reads(min(MAX_READ_SIZE, size - len(data)))
+                commands = [*self._writes(self._waited([address, start])), *reads]
+                words = self._access(commands)[-len(reads) :]
+                data += b"".join(_WORD.pack(_word(word)) for word in words)
+            (command,) = self._access([ReadReg(spi.base + spi.cmd)])
+            if _word(command) & _START:
+                raise ProtocolError("the SPI peripheral does not finish")
+        finally:
+            self._restore(held)
+        return bytes(data[:size])
+
+    def erase_sector(self, offset: int) -> None:
+        """Erase the sector of 4 KiB at ``offset``, by the command of the flash chip itself.
+
+        Raises:
+            ProtocolError: the loader refused, which it does when a request was garbled.
+            UnsupportedError: it does not end, or is out of reach of 24-bit addresses.
+            EsploaderError: as :meth:`Session.execute`.
+        """
+        _check_reach(offset, 1)
+        erase = SpiTransaction(opcode=_ERASE_SECTOR, address=offset, address_bits=ADDRESS_BITS)
+        try:
+            self.transact(SpiTransaction(opcode=_WRITE_ENABLE))
+            self.transact(erase)
+            self._wait_for_erase(offset)
+        except CommandFailedError as exc:
+            raise ProtocolError(f"registers cannot be used: {exc}") from exc
+
+    def _wait_for_erase(self, offset: int) -> None:
+        status = SpiTransaction(opcode=READ_STATUS[0], input_size=1)
+        for _ in range(_MAX_ERASE_POLLS):
+            if not self.transact(status)[0] & _BUSY:
+                return
+            self._session.transport.clock.sleep(_ERASE_POLL_INTERVAL)
+        raise UnsupportedError(f"erasing the sector at {offset:#x}", "the flash stays busy")
+
     def attach(self) -> None:
         """Connect the peripheral to the flash, unless that has been done."""
         if not self._is_attached:
             self._session.execute(self._attach_command())
             self._is_attached = True
+
+    def move_to(self, pads: int) -> None:
+        """Expect the flash at other pins, as SPI_ATTACH takes them."""
+        self._pads = pads
+        self.is_elsewhere = True
+        self._is_attached = False
 
     def forget(self) -> None:
         """Attach the flash again before the next transaction: the device was reset."""
@@ -148,8 +226,31 @@ class FlashPort:
             changed.append(spi.usr1)
         return [spi.base + offset for offset in changed]
 
+    def _access(self, commands: list[Command[object]]) -> list[object]:
+        """Read and write registers; what is refused was garbled, and is tried again.
+
+        Raises:
+            ProtocolError: it is refused every time.
+        """
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            try:
+                return self._session.execute_all(commands)
+            except CommandFailedError as exc:
+                if not attempts_left:
+                    raise ProtocolError(f"registers cannot be used: {exc}") from exc
+        raise AssertionError
+
+    def _restore(self, held: Mapping[int, int]) -> None:
+        """Have registers get back what they held, in front of the next command."""
+        for write in self._writes(RegisterWrite(*item) for item in held.items()):
+            self._session.defer(write)
+
     def _setup(self, transaction: SpiTransaction) -> list[RegisterWrite]:
         """Return the register writes that start the transaction and wait for its end."""
+        return self._waited(self._setup_registers(transaction))
+
+    def _setup_registers(self, transaction: SpiTransaction) -> list[RegisterWrite]:
+        """Return the register writes of a transaction; the last one starts it."""
         spi = self._chip.spi
         writes: list[tuple[int, int]] = []
         if spi.mosi_dlen is not None and transaction.output:
@@ -161,19 +262,26 @@ class FlashPort:
         if user1 is not None:
             writes.append((spi.usr1, user1))
         writes.append((spi.usr2, _COMMAND_IS_8_BITS | transaction.opcode))
-        if transaction.address_bits:
-            shift = 32 - transaction.address_bits if spi.addr_is_msb_aligned else 0
-            writes.append((spi.addr, transaction.address << shift))
         output = transaction.output + bytes(-len(transaction.output) % 4)
         for index, (word,) in enumerate(_WORD.iter_unpack(output)):
             writes.append((spi.w0 + 4 * index, word))
-        writes.append((spi.cmd, _START))
         entries = [RegisterWrite(spi.base + offset, value) for offset, value in writes]
+        if transaction.address_bits:
+            address = self._address_register(transaction.address, transaction.address_bits)
+            entries.append(address)
+        return [*entries, RegisterWrite(spi.base + spi.cmd, _START)]
+
+    def _address_register(self, address: int, bits: int) -> RegisterWrite:
+        spi = self._chip.spi
+        shift = 32 - bits if spi.addr_is_msb_aligned else 0
+        return RegisterWrite(spi.base + spi.addr, address << shift)
+
+    def _waited(self, entries: list[RegisterWrite]) -> list[RegisterWrite]:
+        """Return the entries, with a wait for the end of the transaction that they start."""
         if self._session.dialect.max_write_reg_entries > 1:
             # What follows would otherwise arrive before the transaction is over.
-            entries.append(
-                RegisterWrite(self._chip.uart_date_register, 0, mask=0, delay_us=_TRANSACTION_US)
-            )
+            wait = RegisterWrite(self._chip.uart_date_register, 0, mask=0, delay_us=_TRANSACTION_US)
+            return [*entries, wait]
         return entries
 
     def _user1(self, transaction: SpiTransaction) -> int | None:
@@ -193,9 +301,11 @@ class FlashPort:
 
     def _result_reads(self, transaction: SpiTransaction) -> list[ReadReg]:
         spi = self._chip.spi
-        word_count = -(-transaction.input_size // 4)
-        offsets = [spi.cmd, *(spi.w0 + 4 * index for index in range(word_count))]
-        return [ReadReg(spi.base + offset) for offset in offsets]
+        return [ReadReg(spi.base + spi.cmd), *self._data_reads(transaction.input_size)]
+
+    def _data_reads(self, size: int) -> list[ReadReg]:
+        first = self._chip.spi.base + self._chip.spi.w0
+        return [ReadReg(first + start) for start in range(0, size, _WORD.size)]
 
     def _writes(self, entries: Iterable[RegisterWrite]) -> list[Command[object]]:
         """Return the entries in as few WRITE_REG as the loader takes."""
@@ -215,6 +325,13 @@ def _user(transaction: SpiTransaction) -> int:
     if transaction.output:
         flags |= _USE_OUTPUT
     return flags
+
+
+def _check_reach(offset: int, size: int) -> None:
+    if not 0 <= offset <= offset + size <= 1 << ADDRESS_BITS:
+        raise UnsupportedError(
+            f"{size:#x} bytes of flash at {offset:#x}", "24 bits of address reach 16 MiB"
+        )
 
 
 def _word(result: object) -> int:

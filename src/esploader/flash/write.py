@@ -5,11 +5,19 @@ appends whatever comes next. So a block is never sent again after trouble: the d
 asked by MD5 which sectors it holds, and the download begins anew at the first that
 differs. The same covers a response that was lost, late or garbled, a refusal that line
 noise explains, a block that failed to be written, and a device that was reset.
+
+What the device encrypts cannot be compared, since only the device knows the key. A download
+of that kind is taken to be right when the loader ends it without complaint and the flash then
+holds neither the plain data nor nothing. After trouble it begins anew where it began, not in
+its middle, and is believed once two downloads in a row have left the same bytes: encrypting
+is a function of key, offset and data.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -29,8 +37,10 @@ from esploader.flash.compress import (
     max_compressed_size,
     plain_blocks,
 )
-from esploader.flash.hashing import count_right_sectors, holds
-from esploader.flash.plan import SECTOR_SIZE, Piece
+from esploader.flash.erase import size_to_announce
+from esploader.flash.hashing import count_right_sectors, holds, md5_of
+from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
+from esploader.flash.read_back import is_blind
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
 from esploader.protocol.download_commands import (
@@ -38,7 +48,9 @@ from esploader.protocol.download_commands import (
     FlashData,
     FlashDeflBegin,
     FlashDeflData,
+    FlashEnd,
 )
+from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
 
@@ -60,6 +72,10 @@ FAILURES_BEFORE_SLOWING: Final = 2
 
 MAX_PIECE_SIZE: Final = 1 << 32
 """No limit: a trouble-free write is one BEGIN and one check."""
+
+MAX_BLIND_PIECE_SIZE: Final = 0x4000
+"""Between two looks at the flash, where those take longer than writing: after trouble all
+since the last one is written again, and progress is worth reporting meanwhile."""
 
 WRITE_SECONDS_PER_MIB: Final = 40.0
 """How long a loader may take to erase and write, in seconds per MiB: slow parts when cold."""
@@ -93,7 +109,7 @@ class RegionWriter:
     """How often a download had to begin again."""
 
     def write(self, piece: Piece) -> None:
-        """Write ``piece`` and see by MD5 that it is there.
+        """Write ``piece`` and see by MD5 that it is there, unless it is encrypted.
 
         Raises:
             FlashError: it is not there after every effort.
@@ -101,7 +117,8 @@ class RegionWriter:
                 change.
             EsploaderError: the loader could not be reached again.
         """
-        attempt = _Attempt(piece)
+        most = MAX_BLIND_PIECE_SIZE if is_blind(self._loader) else MAX_PIECE_SIZE
+        attempt = _Attempt(piece, most)
         while True:
             try:
                 if attempt.failures:
@@ -121,50 +138,118 @@ class RegionWriter:
         """Send what is not in place, and compare."""
         while attempt.rest.data:
             piece = attempt.next_download
-            work_time = 0.0
-            for done, still_to_do in self._send(piece):
-                work_time = still_to_do
-                attempt.reached = max(attempt.reached, attempt.in_place + done)
-                self._report(attempt.reached)
-            if not holds(self._loader.session, piece, work_time):
+            digest = self._carry_out(attempt, self._steps(piece))
+            if piece.encrypted:
+                if not self._is_believable(attempt, piece, digest):
+                    continue
+            elif digest != md5_of(piece.data) and not (
+                is_blind(self._loader) and holds(self._loader, piece)
+            ):
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
 
-    def _send(self, piece: Piece) -> Iterator[tuple[int, float]]:
-        """Download ``piece``; yield the bytes done and what the loader still has to do."""
+    def _carry_out(self, attempt: _Attempt, steps: Iterable[_Step]) -> bytes:
+        """Carry out the steps of one download; return what the last one, if any, brings.
+
+        As many are on the way as the link takes. Leaving early, as by an exception in
+        whoever is told of the progress, takes back what has not reached the loader.
+        """
+        waiting: deque[_Step] = deque()
+
+        def commands() -> Iterator[Command[object]]:
+            for step in steps:
+                waiting.append(step)
+                yield step.command
+
         session = self._loader.session
+        last: object = None
+        try:
+            with contextlib.closing(session.execute_ahead(commands())) as results:
+                for result in results:
+                    self._note(attempt, waiting.popleft())
+                    last = result
+        except CommandFailedError as exc:
+            block = waiting[0].block_before if waiting else None
+            if block and session.dialect.answers_before_writing and exc.code in _DEFERRED_CODES:
+                raise ProtocolError(
+                    f"{block} failed after it had been answered: {exc.meaning}"
+                ) from exc
+            raise
+        return last if isinstance(last, bytes) else b""
+
+    def _note(self, attempt: _Attempt, step: _Step) -> None:
+        """Note that a step has been carried out."""
+        if step.size:
+            self.sent += step.size
+            attempt.reached = max(attempt.reached, attempt.in_place + step.covered)
+            self._report(attempt.reached)
+
+    def _is_believable(self, attempt: _Attempt, piece: Piece, digest: bytes) -> bool:
+        """Tell whether an encrypted download needs no repetition to be believed.
+
+        ``digest`` is the MD5 of what is there now.
+
+        Raises:
+            ProtocolError: what is in flash is not ``piece``, encrypted.
+        """
+        size = len(piece.data)
+        if digest == md5_of(piece.data):
+            raise ProtocolError("the flash holds the plain data, not encrypted")
+        if digest == md5_of(ERASED * size):
+            raise ProtocolError("the flash is blank where it was written to")
+        earlier = attempt.encrypted_digests.get(size)
+        if not self.restarts or earlier == digest:
+            return True
+        attempt.encrypted_digests = {size: digest}
+        if earlier is not None:
+            raise ProtocolError("two downloads of the same data were encrypted differently")
+        return False
+
+    def _steps(self, piece: Piece) -> Iterator[_Step]:
+        """Return the commands that download ``piece``, with the MD5 of it at the end."""
         compress = self._compress
         if compress is None:
             compress = is_worth_compressing(piece.data)
-        if Opcode.FLASH_DEFL_BEGIN not in session.dialect.opcodes:
+        if Opcode.FLASH_DEFL_BEGIN not in self._loader.session.dialect.opcodes:
             compress = False
+        # Not when the first step is taken: preparing may take commands of its own.
         begin, blocks = self._prepare(piece, compress=compress)
-        session.execute(begin)
+        return self._steps_of(piece, begin, blocks, FlashDeflData if compress else FlashData)
+
+    def _steps_of(
+        self,
+        piece: Piece,
+        begin: Command[None],
+        blocks: Iterable[WireBlock],
+        block_class: type[FlashData | FlashDeflData],
+    ) -> Iterator[_Step]:
+        is_deferred = self._loader.session.dialect.answers_before_writing
+        yield _Step(begin)
         covered = 0
         pending_work = 0.0
         for sequence, block in enumerate(blocks):
             # A stub responds when it has done the block before, a ROM when it has done
             # this one.
             own_work = _work_time(block.covered - covered)
-            is_deferred = session.dialect.answers_before_writing
-            block_class = FlashDeflData if compress else FlashData
             command = block_class(
                 sequence=sequence,
                 data=block.data,
                 work_time=pending_work if is_deferred else own_work,
             )
-            try:
-                session.execute(command)
-            except CommandFailedError as exc:
-                if is_deferred and exc.code in _DEFERRED_CODES:
-                    raise ProtocolError(
-                        f"block {sequence - 1} failed after it had been answered: {exc.meaning}"
-                    ) from exc
-                raise
+            yield _Step(
+                command,
+                f"block {sequence - 1}" if sequence else "",
+                size=len(block.data),
+                covered=block.covered,
+            )
             pending_work = own_work if is_deferred else 0.0
             covered = block.covered
-            self.sent += len(block.data)
-            yield covered, pending_work
+        if piece.encrypted and is_deferred:
+            yield _Step(FlashEnd(reboot=False, work_time=pending_work), "the last block")
+        if not is_blind(self._loader):
+            size = len(piece.data)
+            check = SpiFlashMd5(offset=piece.offset, size=size, work_time=pending_work)
+            yield _Step(check, "the last block")
 
     def _prepare(
         self, piece: Piece, *, compress: bool
@@ -173,12 +258,17 @@ class RegionWriter:
         dialect = self._loader.session.dialect
         block_size = dialect.flash_block_size
         size = len(piece.data)
+        # A stub counts the bytes, a ROM erases so many; it may not round up by itself.
+        announced = (
+            size if dialect.answers_before_writing else -(-size // SECTOR_SIZE) * SECTOR_SIZE
+        )
         if not compress:
             return FlashBegin(
-                size=size,
+                size=size_to_announce(self._loader, piece.offset, announced),
                 block_count=-(-size // block_size),
                 block_size=block_size,
                 offset=piece.offset,
+                encrypt=piece.encrypted,
             ), plain_blocks(piece.data, block_size)
         blocks: Iterable[WireBlock] = compressed_blocks(piece.data, block_size)
         if dialect.answers_before_writing:
@@ -187,7 +277,11 @@ class RegionWriter:
             blocks = list(blocks)
             block_count = len(blocks)
         return FlashDeflBegin(
-            size=size, block_count=block_count, block_size=block_size, offset=piece.offset
+            size=announced,
+            block_count=block_count,
+            block_size=block_size,
+            offset=piece.offset,
+            encrypt=piece.encrypted,
         ), blocks
 
     def _fail(self, attempt: _Attempt, exc: Exception) -> None:
@@ -211,9 +305,10 @@ class RegionWriter:
             self._loader.revive(slower=slower)
         except TransportError as exc:
             raise self._given_up(attempt, str(exc)) from exc
-        found = count_right_sectors(self._loader.session, attempt.rest) * SECTOR_SIZE
-        if found:
-            attempt.succeed(found)
+        if not attempt.piece.encrypted:
+            found = count_right_sectors(self._loader, attempt.rest) * SECTOR_SIZE
+            if found:
+                attempt.succeed(found)
         self._on_progress(Restarted(offset=attempt.rest.offset, reason=attempt.reason))
 
     def _report(self, reached: int) -> None:
@@ -228,11 +323,26 @@ class RegionWriter:
         )
 
 
+@attrs.frozen
+class _Step:
+    """One command of a download."""
+
+    command: Command[object]
+    block_before: str = ""
+    """The block, if any, whose failure a stub would report in answer to this command."""
+    size: int = 0
+    """Bytes of the block that the command carries."""
+    covered: int = 0
+    """Bytes of the piece that are done with it."""
+
+
 @attrs.define
 class _Attempt:
     """How far the writing of one piece has come."""
 
     piece: Piece
+    most: int
+    """Bytes of the longest download."""
     in_place: int = 0
     """Bytes at the beginning that the device was seen to hold."""
     reached: int = 0
@@ -240,24 +350,34 @@ class _Attempt:
     failures: int = 0
     failures_in_place: int = 0
     reason: str = ""
-    limit: int = MAX_PIECE_SIZE
+    limit: int = attrs.field(init=False)
     """Bytes of one download: on a bad line less is lost when less is risked."""
+    encrypted_digests: dict[int, bytes] = attrs.field(factory=dict)
+    """The MD5 of what the last download that ended left encrypted, by its size."""
+
+    def __attrs_post_init__(self) -> None:
+        self.limit = self.most
 
     @property
     def rest(self) -> Piece:
         """What is not known to be in place."""
-        return Piece(self.piece.offset + self.in_place, self.piece.data[self.in_place :])
+        return attrs.evolve(
+            self.piece,
+            offset=self.piece.offset + self.in_place,
+            data=self.piece.data[self.in_place :],
+        )
 
     @property
     def next_download(self) -> Piece:
         """What to send next, between one BEGIN and one check."""
-        return Piece(self.rest.offset, self.rest.data[: self.limit])
+        return attrs.evolve(self.rest, data=self.rest.data[: self.limit])
 
     def succeed(self, size: int) -> None:
         """Note that ``size`` bytes more are in place."""
         self.in_place += size
         self.failures_in_place = 0
-        self.limit = min(2 * self.limit, MAX_PIECE_SIZE)
+        self.encrypted_digests.clear()
+        self.limit = min(2 * self.limit, self.most)
 
     def fail(self, reason: str) -> None:
         """Note that a download failed."""

@@ -77,6 +77,18 @@ def patch_header(
     return _replaced(image, layout, parameters)
 
 
+def check_parameters(
+    chip: Chip, *, mode: str | None = None, frequency: str | None = None, size: str | None = None
+) -> None:
+    """Refuse names that are not in the tables of ``chip``; ``None`` is always right.
+
+    Raises :exc:`~esploader.errors.UnsupportedError`, which lists the choices.
+    """
+    _code("mode", mode, chip.flash_modes, chip)
+    _code("frequency", frequency, chip.flash_frequencies, chip)
+    _code("size", size, chip.flash_sizes, chip)
+
+
 def _code(
     what: str, name: str | None, table: tuple[tuple[str, int], ...], chip: Chip
 ) -> int | None:

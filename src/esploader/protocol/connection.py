@@ -48,6 +48,7 @@ class Trigger(enum.Enum):
     STREAM_BEGINS = "response to a command that starts a stream, or the stream itself"
     STREAM_ENDS = "stream complete"
     RESPONSE = "response to an outstanding command, more to come"
+    WITHDRAWN = "commands taken back that never reached the device"
     RULE_BROKEN = "rule broken by the device, or no response in time"
 
 
@@ -55,6 +56,7 @@ TRANSITIONS: Final[dict[State, dict[Trigger, State]]] = {
     State.IDLE: {
         Trigger.COMMAND_SENT: State.AWAITING_RESPONSE,
         Trigger.SYNC_SENT: State.AWAITING_RESPONSE,
+        Trigger.WITHDRAWN: State.IDLE,
         Trigger.RULE_BROKEN: State.FAILED,
     },
     State.AWAITING_RESPONSE: {
@@ -63,6 +65,7 @@ TRANSITIONS: Final[dict[State, dict[Trigger, State]]] = {
         Trigger.RESPONSE: State.AWAITING_RESPONSE,
         Trigger.LAST_RESPONSE: State.IDLE,
         Trigger.STREAM_BEGINS: State.STREAMING,
+        Trigger.WITHDRAWN: State.IDLE,
         Trigger.RULE_BROKEN: State.FAILED,
     },
     State.STREAMING: {
@@ -166,6 +169,15 @@ class Connection:
             ProtocolError: there is no stream.
         """
         self._move(Trigger.STREAM_ENDS)
+
+    def withdraw(self) -> None:
+        """Forget the outstanding commands: none of them has reached the device.
+
+        Raises:
+            ProtocolError: the connection has failed, or there is a stream.
+        """
+        self._move(Trigger.WITHDRAWN)
+        self._outstanding.clear()
 
     def fail(self) -> list[slip.Noise]:
         """Give up all outstanding commands, and return an unfinished frame as noise."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import attrs
 from typing_extensions import override
 
+from esploader.errors import UnsupportedError
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Acknowledged
 from esploader.protocol.flash_commands import ERASE_SECONDS_PER_MIB
 from esploader.protocol.opcodes import Opcode
@@ -43,7 +44,7 @@ class FlashBegin(Acknowledged):
     block_size: int = attrs.field(repr=hex)
     offset: int = attrs.field(repr=hex)
     encrypt: bool = False
-    """The device encrypts what it writes."""
+    """The device encrypts what it writes. Only for a dialect with a word for that."""
 
     @property
     @override
@@ -52,6 +53,8 @@ class FlashBegin(Acknowledged):
 
     @override
     def encode_body(self, dialect: Dialect) -> bytes:
+        if self.encrypt and not dialect.begin_has_encrypt_word:
+            raise UnsupportedError("encrypting", f"the {dialect.name} loader does not know it")
         body = _FLASH_BEGIN.pack(
             self.size, self.block_count, self.block_size, self.offset, self.encrypt
         )
@@ -125,6 +128,13 @@ class FlashEnd(Acknowledged):
     is_repeatable: ClassVar = False
 
     reboot: bool
+    work_time: float = 0.0
+    """For how long a stub may still be busy with the last block, in seconds."""
+
+    @property
+    @override
+    def timeout(self) -> float:
+        return DEFAULT_TIMEOUT + self.work_time
 
     @override
     def encode_body(self, dialect: Dialect) -> bytes:

@@ -51,9 +51,17 @@ class DeviceConfig:
     revision: tuple[int, int] | None = None
     """Major and minor; by default a usual one of the chip."""
 
+    crystal_mhz: int | None = None
+    """In MHz, one of those that the chip works with; by default a usual one."""
+
+    assumed_crystal_hz: int | None = None
+    """What the ROM takes the crystal to be, where it measures that, in Hz; 0: it did not
+    measure, and sets the rate that it is asked for. By default a little wrong."""
+
     efuses: Mapping[str, int] = MappingProxyType({})
     """Values by name: the chip's :attr:`~esploader.chips.model.Chip.fields`, its security
-    fields (``secure_download``, ``flash_crypt_count``, …) and ``key_purpose_0`` to ``_5``."""
+    fields (``secure_download``, ``flash_crypt_count``, …), ``key_purpose_0`` to ``_5`` and the
+    keys themselves, ``key0`` to ``key5``; ``flash_key`` of the ESP32."""
 
     seed: int = 0
     """Makes two devices of one model differ."""

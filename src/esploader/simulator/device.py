@@ -13,6 +13,7 @@ import attrs
 
 from esploader.simulator.boot import application_output, flash_log, rom_log
 from esploader.simulator.config import InitialState
+from esploader.simulator.crystal import SimulatedCrystal
 from esploader.simulator.efuses import build_efuses
 from esploader.simulator.flash_chip import FlashChip
 from esploader.simulator.memory import Memory
@@ -33,7 +34,6 @@ DEFAULT_BAUDRATE: Final = 115200
 
 _ROM_WORD_ADDRESS: Final = 0x4000_1000
 
-_MHZ: Final = 1_000_000
 _END: Final = 0xC0
 
 
@@ -53,12 +53,15 @@ class SimulatedDevice:
     nor: NorFlash = attrs.field(init=False)
     flash_chip: FlashChip = attrs.field(init=False)
     personality: Personality = attrs.field(init=False)
+    crystal: SimulatedCrystal = attrs.field(init=False)
     baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
     """The device's own rate in baud."""
     boot_count: int = attrs.field(default=0, init=False)
     """How often it has booted since it was made."""
     moment: float = attrs.field(default=0.0, init=False)
     """The time at which the program does what it is doing."""
+    flash_pins: int | None = attrs.field(default=None, init=False)
+    """Where it was last told that the flash is, as SPI_ATTACH has it."""
 
     _program: Program = attrs.field(init=False)
     _transmitter: Transmitter = attrs.field(init=False)
@@ -80,6 +83,7 @@ class SimulatedDevice:
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
         self.memory.fix({_ROM_WORD_ADDRESS: self.personality.rom_word})
         self.memory.fix(build_efuses(self.config, self.personality))
+        self.crystal = SimulatedCrystal.put_into(self.config, self.personality, self.memory)
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
@@ -217,6 +221,7 @@ class SimulatedDevice:
 
     def execute(self, entry: int, at: float) -> None:
         """Stop the program, and run what is in RAM from ``at`` on: the stub, or nothing."""
+        self.flash_pins = None
         has_code = self.memory.was_written(entry)
         self._program = StubLoader(self, starts_at=at) if has_code else Deaf()
 
@@ -245,7 +250,7 @@ class SimulatedDevice:
     def _read_clock_divider(self) -> int:
         """Return the divider that the ROM has set for the rate in use."""
         chip = self.chip
-        clock = self.personality.crystal_mhz * _MHZ * chip.crystal.uart_clock_ratio
+        clock = self.crystal.frequency * chip.crystal.uart_clock_ratio
         return round(clock / self.baudrate) << chip.uart_clock_divider.lsb
 
     def _next_byte_time(self) -> float:
@@ -321,6 +326,7 @@ class SimulatedDevice:
     def _boot(self) -> None:
         """Read the strap, and start what it says."""
         at, self._boot_at = self._boot_at + self.timings.boot, NEVER
+        self.flash_pins = None
         self.boot_count += 1
         self._downloads = download = self._strap_is_low
         self.baudrate = self.personality.boot_baudrate or DEFAULT_BAUDRATE

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from esploader.chips.model import BitField, Bits
+
 if TYPE_CHECKING:
-    from esploader.chips.model import BitField, Chip
+    from esploader.chips.model import Chip, EfuseBlock
     from esploader.simulator.config import DeviceConfig
     from esploader.simulator.personality import Personality
 
@@ -37,17 +39,33 @@ def build_efuses(config: DeviceConfig, personality: Personality) -> dict[int, in
 
 
 def named_fields(chip: Chip) -> dict[str, BitField]:
-    """Return the fields of a chip that can be set, by name: identity and security."""
+    """Return the fields of a chip that can be set, by name: identity, security and keys."""
     security = {
         "flash_crypt_count": chip.flash_crypt_count,
         "secure_boot_v1": chip.secure_boot_v1,
         "secure_boot_v2": chip.secure_boot_v2,
         "secure_download": chip.secure_download,
         "manual_encrypt_disabled": chip.manual_encrypt_disabled,
+        "flash_crypt_config": chip.flash_crypt_config,
+        "flash_crypt_config_hidden": chip.flash_crypt_config_hidden,
     }
+    keys = {
+        block.name.removeprefix("BLOCK_").lower(): _whole(block)
+        for block in chip.efuse_blocks
+        if block.name.startswith("BLOCK_KEY")
+    }
+    if chip.fixed_flash_key is not None:
+        keys["flash_key"] = _whole(chip.fixed_flash_key.block)
+        keys["flash_key_read_protected"] = chip.fixed_flash_key.read_protected
     fields = {field.name: field.bits for field in chip.fields}
     fields |= {f"key_purpose_{index}": bits for index, bits in enumerate(chip.key_purposes)}
-    return fields | {name: bits for name, bits in security.items() if bits is not None}
+    return fields | keys | {name: bits for name, bits in security.items() if bits is not None}
+
+
+def _whole(block: EfuseBlock) -> BitField:
+    """Return a block as one number, the first word lowest."""
+    words = (Bits(block.address + 4 * index, 0, 32) for index in range(block.word_count))
+    return BitField(*reversed(tuple(words)))
 
 
 def _insert(field: BitField, value: int, name: str, words: dict[int, int]) -> None:

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from esploader.chips.model import Chip
+    from esploader.simulator.crystal import SimulatedCrystal
     from esploader.simulator.flash_chip import FlashChip
     from esploader.simulator.memory import Memory
     from esploader.simulator.nor import NorFlash
@@ -24,6 +25,9 @@ class Machine(Protocol):
     moment: float
     """The time at which the program does what it is doing."""
 
+    flash_pins: int | None
+    """Where it was last told that the flash is, as SPI_ATTACH has it."""
+
     @property
     def chip(self) -> Chip:
         """The model."""
@@ -31,6 +35,10 @@ class Machine(Protocol):
     @property
     def personality(self) -> Personality:
         """What the chip facts do not say about it."""
+
+    @property
+    def crystal(self) -> SimulatedCrystal:
+        """What the UART is clocked with."""
 
     @property
     def memory(self) -> Memory:

@@ -85,6 +85,8 @@ class Download:
     position: int = attrs.field(repr=hex)
     """The offset or address at which the next block goes."""
     block_size: int
+    is_encrypted: bool = False
+    """What goes to flash is encrypted."""
     next_sequence: int = 0
 
     def take_block(self, request: Request) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.protocol.opcodes import Opcode
+from esploader.simulator.flash_encryption import can_encrypt, encrypt
 from esploader.simulator.inflater import AdlerError, InflateError, Inflater
 from esploader.simulator.nor import MAX_FLASH_SIZE, SECTOR_SIZE
 from esploader.simulator.personality import ResetCause
@@ -53,8 +54,9 @@ class CompressedDownload(Download):
     failed: bool = False
 
 
-def spi_attach(_: RomState, __: Request) -> Outcome:
+def spi_attach(state: RomState, request: Request) -> Outcome:
     """Accept whatever it says: the flash is always connected."""
+    (state.machine.flash_pins,) = request.words(1)
     return Outcome()
 
 
@@ -69,20 +71,24 @@ def spi_set_params(state: RomState, request: Request) -> Outcome:
 
 def flash_begin(state: RomState, request: Request) -> Outcome:
     """Erase, and expect blocks."""
-    block_size, offset = _begin(state, request)
-    state.flash_download = Download(position=offset, block_size=block_size)
+    block_size, offset, is_encrypted = _begin(state, request)
+    state.flash_download = Download(
+        position=offset, block_size=block_size, is_encrypted=is_encrypted
+    )
     return Outcome(keeps_error=True)
 
 
 def flash_defl_begin(state: RomState, request: Request) -> Outcome:
     """Erase, and expect compressed blocks."""
-    block_size, offset = _begin(state, request)
-    state.flash_download = CompressedDownload(position=offset, block_size=block_size)
+    block_size, offset, is_encrypted = _begin(state, request)
+    state.flash_download = CompressedDownload(
+        position=offset, block_size=block_size, is_encrypted=is_encrypted
+    )
     return Outcome(keeps_error=True)
 
 
-def _begin(state: RomState, request: Request) -> tuple[int, int]:
-    """Check and erase; return block size and offset."""
+def _begin(state: RomState, request: Request) -> tuple[int, int, bool]:
+    """Check and erase; return block size and offset, and whether to encrypt."""
     has_encrypt_word = state.machine.chip.rom.begin_has_encrypt_word
     if request.size != (_BEGIN_ENCRYPT_SIZE if has_encrypt_word else _BEGIN_SIZE):
         raise RefusedError(INVALID_MESSAGE)
@@ -91,10 +97,13 @@ def _begin(state: RomState, request: Request) -> tuple[int, int]:
         raise RefusedError(INVALID_MESSAGE)
     if offset % SECTOR_SIZE or offset + size > state.flash_size:
         raise RefusedError(OPERATION_FAILED)
+    is_encrypted = has_encrypt_word and request.words(_BEGIN_ENCRYPT_SIZE // _WORD_SIZE)[-1] != 0
+    if is_encrypted and not can_encrypt(state.machine, offset):
+        raise RefusedError(OPERATION_FAILED)
     if state.machine.personality.erases_head_twice:
         size = _size_erased_in_error(offset, size)
     state.work(state.machine.nor.erase(offset, size))
-    return block_size, offset
+    return block_size, offset, is_encrypted
 
 
 def _size_erased_in_error(offset: int, size: int) -> int:
@@ -154,6 +163,10 @@ def _program(state: RomState, download: Download, data: bytes) -> None:
     nor = state.machine.nor
     if download.position + len(data) > state.flash_size:
         raise RefusedError(FLASH_WRITE_FAILED)
+    if download.is_encrypted:
+        if not can_encrypt(state.machine, download.position, len(data)):
+            raise RefusedError(FLASH_WRITE_FAILED)
+        data = encrypt(state.machine, download.position, data)
     state.work(nor.program(download.position, data))
     state.work(len(data) * state.machine.timings.read_byte)
     if xor_checksum(nor.read(download.position, len(data))) != xor_checksum(data):

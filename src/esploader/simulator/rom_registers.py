@@ -63,9 +63,11 @@ def write_reg(state: RomState, request: Request) -> Outcome:
 def change_baudrate(state: RomState, request: Request) -> Outcome:
     """Change the rate once the response is out, and send an empty frame at the new one.
 
-    A rate that no divider gives is answered all the same, and nothing changes.
+    It is as wrong as what the ROM takes the crystal to be. A rate that no divider gives is
+    answered all the same, and nothing changes.
     """
-    (baudrate,) = request.words(1)
+    (requested,) = request.words(1)
+    baudrate = state.machine.crystal.rate_for(requested)
     if not MIN_BAUDRATE <= baudrate <= MAX_BAUDRATE:
         return Outcome()
     return Outcome(then=partial(_switch_baudrate, state.machine, baudrate))

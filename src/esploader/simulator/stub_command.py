@@ -95,6 +95,7 @@ class FlashDownload:
     """The offset at which the erasing goes on."""
     erase_remaining: int
     """Bytes still to be erased."""
+    is_encrypted: bool = False
     saw_data: bool = False
     """A sector was not blank. From then on all are erased without a look at them."""
 

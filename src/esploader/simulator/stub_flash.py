@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from esploader.protocol.opcodes import Opcode
+from esploader.simulator.flash_encryption import can_encrypt, encrypt
 from esploader.simulator.inflater import InflateError
 from esploader.simulator.nor import MAX_FLASH_SIZE, PAGE_SIZE, SECTOR_SIZE
 from esploader.simulator.rom_command import DATA_HEADER_SIZE, RefusedError, xor_checksum
@@ -36,9 +37,9 @@ _SET_PARAMS_WORDS: Final = 6
 _BEGIN_SIZES: Final = (16, 20)
 
 
-def spi_attach(_: StubState, request: Request) -> Outcome:
+def spi_attach(state: StubState, request: Request) -> Outcome:
     """Accept any connection: the flash is always there."""
-    request.words(_ATTACH_WORDS)
+    (state.machine.flash_pins,) = request.words(_ATTACH_WORDS)
     return Outcome()
 
 
@@ -68,6 +69,9 @@ def _begin(state: StubState, request: Request) -> None:
     if len(request.body) not in _BEGIN_SIZES:
         raise RefusedError(WRONG_SIZE)
     size, _, _, offset = request.leading_words(4)
+    is_encrypted = len(request.body) == _BEGIN_SIZES[1] and request.leading_words(5)[-1] != 0
+    if is_encrypted and not can_encrypt(state.machine, offset):
+        raise RefusedError(FLASH_FAILED)
     start = offset - offset % SECTOR_SIZE
     end = -(-(offset + size) // SECTOR_SIZE) * SECTOR_SIZE
     state.flash_download = FlashDownload(
@@ -75,6 +79,7 @@ def _begin(state: StubState, request: Request) -> None:
         remaining=size,
         erase_position=start,
         erase_remaining=(end - start) & WORD_MASK,
+        is_encrypted=is_encrypted,
     )
     erase_next(state, state.flash_download)
 
@@ -127,6 +132,10 @@ def _program(state: StubState, download: FlashDownload, data: bytes) -> Task:
     yield from erase_ahead(state, download, end & WORD_MASK)
     if end > state.flash_size:
         raise RefusedError(FLASH_FAILED)
+    if download.is_encrypted:
+        if not can_encrypt(state.machine, download.position, len(data)):
+            raise RefusedError(FLASH_FAILED)
+        data = encrypt(state.machine, download.position, data)
     yield state.until_flash_is_idle()
     nor, offset, written = state.machine.nor, download.position, 0
     while written < len(data):

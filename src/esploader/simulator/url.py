@@ -8,7 +8,10 @@
 * ``mac``: ``24:0a:c4:00:00:01``
 * ``revision``: ``MAJOR.MINOR``
 * ``file``: path of a file that holds the content of the flash
+* ``efuses``: ``NAME:VALUE``, several with commas between
 * ``seed``: a number that makes two devices differ
+* ``crystal``: its frequency in MHz, of those that the chip works with
+* ``assumed``: what the ROM takes it to be, in Hz; 0 for nothing (ESP32)
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from esploader.chips.registry import chip_by_name
 from esploader.errors import UnsupportedError, UrlError
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.efuses import MAC_SIZE
+from esploader.simulator.efuses import MAC_SIZE, named_fields
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -41,6 +44,7 @@ _SIZE: Final = re.compile(r"([0-9]{1,4})(KB|MB)")
 _MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _REVISION: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})")
 _SEED: Final = re.compile(r"[0-9]{1,9}")
+_EFUSE: Final = re.compile(r"([a-z0-9_]+):(0|[1-9][0-9]{0,9}|0x[0-9A-Fa-f]{1,64})")
 _UNITS: Final = {"KB": KIB, "MB": MIB}
 
 
@@ -172,6 +176,30 @@ def _set_file(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, flash_file=Path(value))
 
 
+def _set_crystal(config: DeviceConfig, value: str) -> DeviceConfig:
+    if _SEED.fullmatch(value) is None:
+        raise ValueError("a crystal is a number of MHz")
+    return attrs.evolve(config, crystal_mhz=int(value))
+
+
+def _set_assumed(config: DeviceConfig, value: str) -> DeviceConfig:
+    if _SEED.fullmatch(value) is None:
+        raise ValueError("a frequency is a number of Hz")
+    return attrs.evolve(config, assumed_crystal_hz=int(value))
+
+
+def _set_efuses(config: DeviceConfig, value: str) -> DeviceConfig:
+    efuses: dict[str, int] = {}
+    for part in value.split(","):
+        match = _EFUSE.fullmatch(part)
+        if match is None or match[1] in efuses:
+            raise ValueError("eFuses are NAME:VALUE, each once, with commas between")
+        if match[1] not in named_fields(config.chip):
+            raise ValueError(f"{config.chip.name} has no field {match[1]!r}")
+        efuses[match[1]] = int(match[2], 0)
+    return attrs.evolve(config, efuses=efuses)
+
+
 def _set_seed(config: DeviceConfig, value: str) -> DeviceConfig:
     if _SEED.fullmatch(value) is None:
         raise ValueError("a seed is a number of up to nine digits")
@@ -184,5 +212,8 @@ _OPTIONS: Final[dict[str, Callable[[DeviceConfig, str], DeviceConfig]]] = {
     "mac": _set_mac,
     "revision": _set_revision,
     "file": _set_file,
+    "efuses": _set_efuses,
     "seed": _set_seed,
+    "crystal": _set_crystal,
+    "assumed": _set_assumed,
 }

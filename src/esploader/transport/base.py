@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DEFAULT_BAUDRATE = 115200
 """The rate at which every ROM loader listens after a reset, in baud."""
 
+BITS_PER_BYTE = 10
+"""On the wire: a start bit, eight data bits, a stop bit."""
+
 
 @attrs.frozen(kw_only=True)
 class Capabilities:

@@ -1,0 +1,104 @@
+"""Erasing, by whichever command the loader has for it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from esploader.chips.model import Quirk
+from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE
+from esploader.flash.spi import FlashPort
+from esploader.progress import Phase, Progress, ProgressCallback
+from esploader.protocol import dialect
+from esploader.protocol.download_commands import FlashBegin
+from esploader.protocol.flash_commands import EraseFlash, EraseRegion
+from esploader.protocol.opcodes import Opcode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from esploader.flash.loader import Loader
+    from esploader.session import Session
+
+
+def erase_everything(
+    session: Session, flash_size: int | None, on_progress: ProgressCallback
+) -> None:
+    """Erase the whole flash of ``flash_size`` bytes; nothing is reported where that is unknown.
+
+    Raises:
+        UnsupportedCommandError: the loader cannot do this.
+        CommandError: the loader failed.
+    """
+    if flash_size is None:
+        session.execute(EraseFlash())
+        return
+    with _reported(0, flash_size, on_progress):
+        session.execute(EraseFlash())
+
+
+def erase_sectors(loader: Loader, offset: int, size: int, on_progress: ProgressCallback) -> None:
+    """Erase a region of whole sectors.
+
+    Raises:
+        CommandError: the loader failed.
+    """
+    session = loader.session
+    with _reported(offset, size, on_progress):
+        if Opcode.ERASE_REGION in session.dialect.opcodes:
+            session.execute(EraseRegion(offset=offset, size=size))
+        elif _erases_head_twice(loader):
+            for start in range(offset, offset + size, ERASE_BLOCK_SIZE):
+                _begin(loader, start, min(ERASE_BLOCK_SIZE, offset + size - start))
+        else:
+            _begin(loader, offset, size)
+
+
+def _begin(loader: Loader, offset: int, size: int) -> None:
+    """Have a ROM loader erase, as it does when a download begins, whether or not it comes."""
+    begin = FlashBegin(
+        size=size_to_announce(loader, offset, size),
+        block_count=0,
+        block_size=loader.session.dialect.flash_block_size,
+        offset=offset,
+    )
+    loader.session.execute(begin)
+
+
+def size_to_announce(loader: Loader, offset: int, size: int) -> int:
+    """Return what FLASH_BEGIN has to be told, so that it erases ``size`` bytes, no more.
+
+    Of an odd number of sectors some ROM loaders cannot erase the last one without its
+    neighbour (:attr:`Quirk.BEGIN_ERASES_HEAD_TWICE`): then it is erased here.
+
+    Raises:
+        CommandError: the loader failed.
+    """
+    if not _erases_head_twice(loader):
+        return size
+    count = -(-size // SECTOR_SIZE)
+    sectors_per_block = ERASE_BLOCK_SIZE // SECTOR_SIZE
+    head = sectors_per_block - offset // SECTOR_SIZE % sectors_per_block
+    if count >= 2 * head:
+        return (count - head) * SECTOR_SIZE
+    if count % 2:
+        port = FlashPort(loader.session, loader.chip, pads=0)
+        port.erase_sector(offset + (count - 1) * SECTOR_SIZE)
+    return count // 2 * SECTOR_SIZE
+
+
+def _erases_head_twice(loader: Loader) -> bool:
+    is_rom = loader.session.dialect is not dialect.STUB
+    return is_rom and Quirk.BEGIN_ERASES_HEAD_TWICE in loader.chip.quirks
+
+
+@contextlib.contextmanager
+def _reported(offset: int, size: int, on_progress: ProgressCallback) -> Iterator[None]:
+    """Report the beginning and the end: in between a loader says nothing."""
+    on_progress(_erased(offset, 0, size))
+    yield
+    on_progress(_erased(offset, size, size))
+
+
+def _erased(offset: int, done: int, total: int) -> Progress:
+    return Progress(phase=Phase.ERASE, offset=offset, done=done, total=total, wire_bytes=0)

@@ -1,0 +1,145 @@
+"""One connection to a loader on one transport: frames out, events in, noise kept."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import attrs
+from typing_extensions import override
+
+from esploader.errors import NoResponseError
+from esploader.protocol.connection import (
+    Completed,
+    Connection,
+    ConnectionEvent,
+    Refused,
+    StreamFrame,
+    Unsolicited,
+)
+from esploader.protocol.slip import Noise
+from esploader.transport.gated import GatedTransport, as_gated
+
+if TYPE_CHECKING:
+    from esploader.protocol.commands import Command
+    from esploader.transport.base import Transport
+
+_log: Final = logging.getLogger(__name__)
+
+MAX_NOISE_SIZE: Final = 4096
+"""How much noise is kept, in bytes: more than a whole boot log."""
+
+REMOTE_ALLOWANCE: Final = 1.0
+"""Added to every timeout when a network lies between, in seconds."""
+
+_ERROR_NOISE_SIZE: Final = 1024
+_MAX_LOGGED_SIZE: Final = 64
+
+
+@attrs.define
+class Wire:
+    """What is sent to a loader, and what comes back."""
+
+    transport: Transport
+    connection: Connection
+    noise: bytearray = attrs.field(factory=bytearray, init=False)
+    """The last :data:`MAX_NOISE_SIZE` bytes that arrived and were no response."""
+
+    noise_meanwhile: bytearray = attrs.field(factory=bytearray, init=False)
+    """What of it came since the last command was sent."""
+
+    frames: deque[bytes] = attrs.field(factory=deque, init=False)
+    """Frames of a stream that nobody has read yet."""
+
+    @property
+    def gated(self) -> GatedTransport | None:
+        """The transport, if everything can be sent ahead."""
+        return as_gated(self.transport)
+
+    @property
+    def allowance(self) -> float:
+        """What to add to every timeout on this side of the network, in seconds."""
+        return REMOTE_ALLOWANCE if self.transport.capabilities.remote else 0.0
+
+    def encode(self, command: Command[object]) -> bytes:
+        """Return the frame that asks for ``command``, which is outstanding from now on.
+
+        Raises:
+            ProtocolError: the connection has failed, and this is no SYNC.
+        """
+        _log.debug("> %r", command)
+        return self.connection.send(command)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes now."""
+        _log.debug("> %d bytes: %s", len(data), _Hex(data))
+        self.transport.write(data)
+
+    def receive(self, deadline: float) -> list[ConnectionEvent]:
+        """Return what has arrived, at once; wait for it until ``deadline``."""
+        return self._judge(self.transport.read(deadline))
+
+    def receive_ahead(self, gated: GatedTransport) -> list[ConnectionEvent]:
+        """Return what arrives next, while the far end shows that it is there."""
+        return self._judge(gated.receive_ahead())
+
+    def _judge(self, data: bytes) -> list[ConnectionEvent]:
+        if not data:
+            return []
+        _log.debug("< %d bytes: %s", len(data), _Hex(data))
+        events = self.connection.receive(data)
+        for event in events:
+            self._note(event)
+        return events
+
+    def _note(self, event: ConnectionEvent) -> None:
+        match event:
+            case Noise(data):
+                self.keep_noise(data)
+            case Unsolicited(response):
+                _log.debug("< unsolicited: %r", response)
+            case Completed(command, result):
+                _log.debug("< %s: %r", command.opcode.name, result)
+            case Refused(_, error):
+                _log.debug("< %s", error)
+            case StreamFrame(payload):
+                _log.debug("< frame of %d bytes", len(payload))
+                self.frames.append(payload)
+
+    def fail(self) -> None:
+        """Give up what is outstanding, at the far end, too."""
+        for event in self.connection.fail():
+            self._note(event)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Have the far end, if it obeys gates, drop what was sent ahead."""
+        gated = self.gated
+        if gated is not None:
+            self.keep_noise(gated.arm())
+
+    def keep_noise(self, data: bytes) -> None:
+        """Keep bytes that were no response."""
+        if data:
+            _log.debug("< noise: %r", data)
+        self.noise += data
+        del self.noise[:-MAX_NOISE_SIZE]
+        self.noise_meanwhile += data
+        del self.noise_meanwhile[:-_ERROR_NOISE_SIZE]
+
+    def no_response(self, what: str, timeout: float) -> NoResponseError:
+        """Return the error for a loader that stayed silent."""
+        return NoResponseError(what, timeout, bytes(self.noise_meanwhile))
+
+
+@attrs.frozen
+class _Hex:
+    """Bytes that become text only when a log line is really written."""
+
+    data: bytes
+
+    @override
+    def __str__(self) -> str:
+        text = self.data[:_MAX_LOGGED_SIZE].hex(" ")
+        return text if len(self.data) <= _MAX_LOGGED_SIZE else f"{text} ..."

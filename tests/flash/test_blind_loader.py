@@ -1,0 +1,228 @@
+"""The ROM loader of the ESP8266 neither hashes nor reads flash, and erases too much."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esploader import connect
+from esploader.chips.esp8266 import ESP8266
+from esploader.errors import EsploaderError, FlashError, PlanError, UnsupportedError
+from esploader.flash.plan import SECTOR_SIZE
+from esploader.flash.read_back import reading_seconds
+from esploader.progress import Phase, Progress, ProgressEvent, Restarted
+from esploader.simulator import (
+    Corrupt,
+    DeviceConfig,
+    Drop,
+    FaultyTransport,
+    SimulatedDevice,
+    SimulatedTransport,
+)
+from esploader.transport.clock import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from esploader.device import Device
+    from esploader.simulator.nor import NorFlash
+
+USED = 0x4_0000
+"""How much of the flash holds something else beforehand."""
+
+BLOCK = 0x1_0000
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    return random.Random(seed).randbytes(size)  # noqa: S311 - data, not a secret
+
+
+def flash_of(device: Device) -> NorFlash:
+    """Return the simulated flash, past all protocols."""
+    transport = device.session.transport
+    assert isinstance(transport, SimulatedTransport)
+    return transport.device.nor
+
+
+@pytest.fixture(name="device")
+def _device() -> Iterator[Device]:
+    with connect("sim://esp8266", stub=False) as device:
+        flash_of(device).program(0, bytes(USED))
+        yield device
+
+
+@pytest.mark.parametrize("offset", [0x5000, 0xF000, 0xE000])
+@pytest.mark.parametrize("sectors", [1, 2, 3, 4, 5, 7])
+def test_what_was_written_is_there_and_so_are_its_neighbours(
+    device: Device, offset: int, sectors: int
+) -> None:
+    image = noise(sectors * SECTOR_SIZE - 100)
+    (result,) = device.write_flash([(offset, image)])
+    assert result.restarts == 0
+    flash = flash_of(device)
+    assert flash.read(offset, len(image)) == image
+    assert flash.read(offset + len(image), 100) == b"\xff" * 100
+    assert flash.read(0, offset) == bytes(offset)
+    end = offset + sectors * SECTOR_SIZE
+    assert flash.read(end, USED - end) == bytes(USED - end)
+
+
+def test_nothing_is_compressed_or_skipped(device: Device) -> None:
+    image = bytes(5 * SECTOR_SIZE)
+    phases: list[Phase] = []
+
+    def note(event: ProgressEvent) -> None:
+        if isinstance(event, Progress):
+            phases.append(event.phase)
+
+    for _ in range(2):
+        (result,) = device.write_flash([(0x1_0000, image)], on_progress=note)
+        assert result.sent == result.written == len(image)
+    assert Phase.COMPARE not in phases
+
+
+@pytest.mark.parametrize(("offset", "size"), [(0, 1), (5, 100), (0xFFF, 2), (0x3F_F000, 0x1000)])
+def test_reading(device: Device, offset: int, size: int) -> None:
+    flash = flash_of(device)
+    flash.erase(0, 0x2000)
+    flash.program(0, noise(0x2000))
+    flash.program(0x3F_F000, noise(0x1000, seed=1))
+    assert device.read_flash(offset, size) == flash.read(offset, size)
+
+
+def test_hashing(device: Device) -> None:
+    content = flash_of(device).read(0x3_F000, 0x2000)
+    assert device.flash_md5(0x3_F000, 0x1800) == hashlib.md5(content[:0x1800]).digest()  # noqa: S324
+
+
+def test_verifying_says_where_it_differs(device: Device) -> None:
+    expected = bytearray(3 * SECTOR_SIZE)
+    assert device.verify_flash([(0x1000, expected)]) == ()
+    expected[100:103] = b"abc"
+    expected[2 * SECTOR_SIZE + 7] = 1
+    differences = device.verify_flash([(0x1000, expected)])
+    assert [(found.start, found.end) for found in differences] == [
+        (0x1000 + 100, 0x1000 + 103),
+        (0x3000 + 7, 0x3000 + 8),
+    ]
+
+
+@given(first=st.integers(0, 40), count=st.integers(1, 23))
+@settings(max_examples=60, deadline=None)
+def test_exactly_the_wanted_sectors_are_erased(first: int, count: int) -> None:
+    with connect("sim://esp8266", stub=False) as device:
+        flash = flash_of(device)
+        flash.program(0, bytes(USED))
+        device.erase_region(first * SECTOR_SIZE, count * SECTOR_SIZE)
+        erased = [n for n in range(USED // SECTOR_SIZE) if flash.is_blank(n * SECTOR_SIZE, 1)]
+    assert erased == list(range(first, first + count))
+
+
+def test_the_last_sector_of_the_flash_is_erased_alone(device: Device) -> None:
+    device.erase_region(0x3F_F000, SECTOR_SIZE)
+    assert flash_of(device).erase_counts == {0x3FF: 1}
+
+
+def test_what_is_no_region_of_sectors_is_refused(device: Device) -> None:
+    with pytest.raises(PlanError):
+        device.erase_region(0x800, SECTOR_SIZE)
+
+
+def test_it_cannot_erase_everything_at_once(device: Device) -> None:
+    with pytest.raises(UnsupportedError):
+        device.erase_flash()
+    with pytest.raises(UnsupportedError):
+        device.write_flash([(0, b"image")], erase_all=True)
+
+
+def test_a_flash_that_does_not_hold_what_was_sent_is_written_again(device: Device) -> None:
+    image = noise(3 * SECTOR_SIZE)
+    flash = flash_of(device)
+    events: list[ProgressEvent] = []
+
+    def damage_once(event: ProgressEvent) -> None:
+        if not events:
+            flash.program(0x1_0000 + 17, bytes(4))
+        events.append(event)
+
+    (result,) = device.write_flash([(0x1_0000, image)], on_progress=damage_once)
+    assert flash.read(0x1_0000, len(image)) == image
+    assert result.restarts == 1
+    assert any(isinstance(event, Restarted) for event in events)
+
+
+def test_a_flash_that_never_holds_it_is_no_success(device: Device) -> None:
+    flash = flash_of(device)
+
+    def damage(_: ProgressEvent) -> None:
+        flash.program(0x1_0000 + 17, bytes(4))
+
+    with pytest.raises(FlashError):
+        device.write_flash([(0x1_0000, noise(SECTOR_SIZE))], on_progress=damage)
+
+
+def test_it_says_how_long_it_will_take(device: Device, caplog: pytest.LogCaptureFixture) -> None:
+    clock = device.session.transport.clock
+    start = clock.now()
+    device.read_flash(0, 0x2000)
+    seconds = clock.now() - start
+    assert reading_seconds(device.link, 2 * 0x2000) == pytest.approx(seconds, rel=0.1)
+    (warning,) = caplog.messages
+    assert warning.endswith(f"16 KiB in about {reading_seconds(device.link, 2 * 0x2000):.0f} s")
+
+
+def test_nobody_is_warned_where_the_loader_can_hash(caplog: pytest.LogCaptureFixture) -> None:
+    with connect("sim://esp32", stub=False) as device:
+        device.flash_md5(0, 0x1000)
+    assert not caplog.messages
+
+
+def on_line(fault: Drop | Corrupt, seed: int) -> tuple[SimulatedDevice, FaultyTransport]:
+    device = SimulatedDevice(DeviceConfig(chip=ESP8266))
+    return device, FaultyTransport(SimulatedTransport(device), (fault,), seed=seed)
+
+
+FAULTS = [Drop(rate=2e-5), Corrupt(rate=2e-5), Corrupt(rate=1e-4)]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["drops", "corrupts", "corrupts a lot"])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_bad_line_cannot_lie(fault: Drop | Corrupt, seed: int) -> None:
+    image = noise(3 * SECTOR_SIZE)
+    simulated, line = on_line(fault, seed)
+    simulated.nor.program(0, bytes(USED))
+    outcomes: list[bool] = []
+    try:
+        with connect(line, stub=False) as device:
+            device.link.reopen = line.reopen
+            device.write_flash([(BLOCK - SECTOR_SIZE, image)])
+            outcomes.append(simulated.nor.read(BLOCK - SECTOR_SIZE, len(image)) == image)
+            outcomes.append(device.read_flash(BLOCK, 64) == image[SECTOR_SIZE:][:64])
+    except EsploaderError:
+        # It may give up on such a line, and must not say that it succeeded.
+        assert fault.rate > 5e-5
+    assert all(outcomes)
+
+
+@pytest.mark.parametrize("operation", [1, 2, 3, 4, 20, 50])
+def test_a_second_run_repairs_what_a_power_cut_left(operation: int) -> None:
+    image = noise(3 * SECTOR_SIZE)
+    simulated = SimulatedDevice(DeviceConfig(chip=ESP8266))
+    simulated.nor.program(0, bytes(USED))
+    line = SimulatedTransport(simulated)
+    simulated.cut_power_at(operation)
+    with connect(line, stub=False) as device, pytest.raises(EsploaderError):
+        device.write_flash([(BLOCK, image)])
+    simulated.power_on(line.clock.now())
+    again = SimulatedTransport(simulated, clock=VirtualClock(line.clock.now()))
+    with connect(again, stub=False) as device:
+        device.write_flash([(BLOCK, image)])
+    assert simulated.nor.read(BLOCK, len(image)) == image
+    assert simulated.nor.read(0, BLOCK) == bytes(BLOCK)
+    end = BLOCK + len(image)
+    assert simulated.nor.read(end, USED - end) == bytes(USED - end)

@@ -1,0 +1,75 @@
+"""Intel HEX files as inputs of write_flash and verify_flash."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+from intelhex import IntelHex
+
+from esploader import connect
+from esploader.cli import main
+from esploader.errors import PlanError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(name="path", params=["firmware.hex", "FIRMWARE.IHEX"])
+def _path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    content = IntelHex()
+    content.puts(0x0, b"the first piece")
+    content.puts(0x2_0000, b"the second one")
+    path: Path = tmp_path / request.param
+    content.write_hex_file(str(path))
+    return path
+
+
+def test_pieces_go_to_their_addresses_counted_from_the_offset(path: Path) -> None:
+    with connect("sim://esp32c3", stub=False) as device:
+        results = device.write_flash([(0x1_0000, path), (0x9000, b"other")])
+        assert [result.offset for result in results] == [0x9000, 0x1_0000, 0x3_0000]
+        assert device.read_flash(0x1_0000, 16) == b"the first piece\xff"
+        assert device.read_flash(0x3_0000, 15) == b"the second one\xff"
+        assert device.verify_flash([(0x1_0000, str(path))]) == ()
+        assert len(device.verify_flash([(0x1_1000, path)])) == 2
+
+
+def test_bytes_and_open_files_are_taken_as_they_are(path: Path) -> None:
+    with connect("sim://esp32c3", stub=False) as device, path.open("rb") as file:
+        device.write_flash([(0, path.read_bytes()), (0x1_0000, file)])
+        assert device.read_flash(0, 8) == device.read_flash(0x1_0000, 8) == path.read_bytes()[:8]
+
+
+def test_a_piece_beyond_the_flash_is_refused(path: Path) -> None:
+    with (
+        connect("sim://esp32c3", stub=False) as device,
+        pytest.raises(PlanError, match="beyond the flash"),
+    ):
+        device.plan_write([(0x3F_0000, path)])
+
+
+def test_the_commands_take_hex_files_and_leave_no_temporary_ones(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    temporary = path.parent / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    flash = path.parent / "flash.bin"
+    port = ("--port", f"sim://esp32c3?file={flash}", "--no-stub")
+    assert main([*port, "write_flash", "0x1000", str(path)]) == 0
+    assert main([*port, "verify_flash", "0x1000", str(path)]) == 0
+    assert flash.read_bytes()[0x2_1000:][:14] == b"the second one"
+    assert main([*port, "verify_flash", "0", str(path)]) == 2
+    assert list(temporary.iterdir()) == []
+    assert "Verification successful" in capsys.readouterr().out
+
+
+def test_without_intelhex_nothing_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "intelhex", None)
+    assert main(["--port", "sim://esp32c3", "write_flash", "0", str(path)]) == 2
+    assert "pip install 'esploader[hex]'" in capsys.readouterr().err

@@ -1,0 +1,66 @@
+"""What a ROM takes its crystal to be decides on the baud rate that it really sets."""
+
+from __future__ import annotations
+
+import pytest
+
+from esploader.chips.esp32 import ESP32
+from esploader.chips.esp32c3 import ESP32_C3
+from esploader.protocol.opcodes import Opcode
+from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.device import SimulatedDevice
+from esploader.simulator.transport import SimulatedTransport
+from simulated import Bench, make_bench, request, words
+
+
+def bench_with(*, mhz: int, assumed: int | None) -> Bench:
+    config = DeviceConfig(
+        chip=ESP32,
+        state=InitialState.DOWNLOAD,
+        crystal_mhz=mhz,
+        assumed_crystal_hz=assumed,
+    )
+    return Bench(SimulatedTransport(SimulatedDevice(config), baudrate=115200))
+
+
+def change_rate(bench: Bench) -> None:
+    bench.exchange(request(Opcode.CHANGE_BAUDRATE, words(460800, 0)))
+
+
+@pytest.mark.parametrize("mhz", [26, 40])
+@pytest.mark.parametrize("error", [0.95, 1.0, 1.06])
+def test_a_rate_is_as_wrong_as_the_measurement(mhz: int, error: float) -> None:
+    bench = bench_with(mhz=mhz, assumed=round(mhz * 1e6 * error))
+    change_rate(bench)
+    assert bench.device.baudrate == pytest.approx(460800 / error, rel=0.003)
+
+
+def test_by_default_it_is_a_little_wrong() -> None:
+    bench = bench_with(mhz=40, assumed=None)
+    change_rate(bench)
+    assert 0.005 < abs(bench.device.baudrate / 460800 - 1) < 0.02
+
+
+def test_what_was_not_measured_changes_nothing() -> None:
+    bench = bench_with(mhz=40, assumed=0)
+    change_rate(bench)
+    assert bench.device.baudrate == 460800
+
+
+def test_other_chips_set_what_they_are_asked_for() -> None:
+    bench = make_bench(ESP32_C3)
+    change_rate(bench)
+    assert bench.device.baudrate == 460800
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (DeviceConfig(chip=ESP32, crystal_mhz=27), "no crystal of 27 MHz"),
+        (DeviceConfig(chip=ESP32_C3, assumed_crystal_hz=40_000_000), "does not measure"),
+    ],
+    ids=["crystal", "measurement"],
+)
+def test_what_the_chip_cannot_have_is_refused(config: DeviceConfig, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SimulatedDevice(config)

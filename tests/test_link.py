@@ -1,0 +1,61 @@
+"""The rate that a ROM loader is asked for, where it is wrong about its crystal."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from esploader import connect
+from esploader.device import After, Device
+from esploader.simulator import SimulatedDevice, SimulatedTransport
+from stub_files import stub_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def simulated(device: Device) -> SimulatedDevice:
+    """Return the simulated device, past all protocols."""
+    transport = device.session.transport
+    assert isinstance(transport, SimulatedTransport)
+    return transport.device
+
+
+WRONG = ["26&assumed=24700000", "26&assumed=28200000", "40&assumed=37500000", "40&assumed=43000000"]
+"""Crystals, and what the ROM takes them to be: further off than a UART tolerates."""
+
+
+@pytest.mark.parametrize("crystal", WRONG)
+@pytest.mark.parametrize("baudrate", [230400, 460800, 921600])
+def test_the_rate_is_right_although_the_rom_is_wrong(crystal: str, baudrate: int) -> None:
+    url = f"sim://esp32?crystal={crystal}"
+    with connect(url, baudrate=baudrate, stub=False) as device:
+        assert simulated(device).baudrate == pytest.approx(baudrate, rel=0.005)
+        assert device.session.transport.baudrate == baudrate
+        assert device.read_register(0x4000_1000) == device.chip.magic
+
+
+@pytest.mark.parametrize("crystal", WRONG)
+def test_the_next_one_to_come_finds_the_usual_rate(crystal: str) -> None:
+    with connect(f"sim://esp32?crystal={crystal}", baudrate=921600, stub=False) as device:
+        device.reset(After.NO_RESET)
+        assert simulated(device).baudrate == pytest.approx(115200, rel=0.005)
+
+
+@pytest.mark.parametrize("assumed", [0, 5_000_000, 200_000_000])
+def test_a_calibration_that_makes_no_sense_is_not_followed(
+    assumed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "esploader.session")
+    with connect(f"sim://esp32?assumed={assumed}", baudrate=460800, stub=False) as device:
+        assert device.read_register(0x4000_1000) == device.chip.magic
+    assert "ChangeBaudrate(new=460800, old=0)" in caplog.text
+
+
+def test_a_stub_knows_the_crystal_and_is_asked_for_what_is_wanted(tmp_path: Path) -> None:
+    stub = stub_directory(tmp_path)
+    with connect(f"sim://esp32?crystal={WRONG[0]}", baudrate=921600, stub=stub) as device:
+        device.prepare_flash()
+        assert simulated(device).baudrate == 921600
