@@ -261,9 +261,6 @@ def _connect(arguments: argparse.Namespace, output: Output) -> Device:
         )
     finally:
         output.line()
-    resets = arguments.before in ("default-reset", "usb-reset")
-    if resets and not device.session.transport.capabilities.set_lines:
-        output.note("this port has no DTR and RTS: the device was not reset before connecting")
     return device
 
 
