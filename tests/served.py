@@ -8,7 +8,10 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from esploader.errors import TransportClosedError, TransportError
 from esploader.server.port_server import Place, PortServer
+from esploader.transport.tcp import SocketTransport
+from eventually import eventually
 from programs import esploader, read_line, running
 
 if TYPE_CHECKING:
@@ -100,3 +103,17 @@ def receive_all(client: socket.socket) -> bytes:
         while piece := client.recv(65536):
             data += piece
     return data
+
+
+def attached(url: str) -> SocketTransport:
+    """Connect, again and again until the port is really there."""
+
+    def attempt() -> SocketTransport:
+        client = SocketTransport.open(url)
+        # Whoever is sent away is told so at once.
+        if client.read(client.clock.now() + 0.2):
+            client.close()
+            raise TransportClosedError(url, "sent away")
+        return client
+
+    return eventually(attempt, TransportError)

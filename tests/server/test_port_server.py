@@ -21,11 +21,19 @@ from esploader.server.discovery import UsbIdentity
 from esploader.server.door import listen, listen_on_all
 from esploader.server.port_server import PortServer, is_exposed
 from esploader.transport.ports import PortInfo
-from esploader.transport.tcp import SocketTransport
 from eventually import eventually
 from programs import free_port
 from pseudo_terminal import PseudoTerminal
-from served import PATIENCE, Plugs, connected, receive_all, server_process, serving, tcp_port
+from served import (
+    PATIENCE,
+    Plugs,
+    attached,
+    connected,
+    receive_all,
+    server_process,
+    serving,
+    tcp_port,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,20 +58,6 @@ def plugged_in(plugs: Plugs, serial_number: str = "0001") -> Iterator[PseudoTerm
 
 def raw_port(source: str | UsbIdentity, tcp_port: int | None = None) -> PortConfig:
     return PortConfig(source=source, protocol=Protocol.RAW, tcp_port=tcp_port)
-
-
-def attached(url: str) -> SocketTransport:
-    """Connect, again and again until the port is really there."""
-
-    def attempt() -> SocketTransport:
-        client = SocketTransport.open(url)
-        # Whoever is sent away is told so at once.
-        if client.read(client.clock.now() + 0.2):
-            client.close()
-            raise TransportClosedError(url, "sent away")
-        return client
-
-    return eventually(attempt, TransportError)
 
 
 def test_a_port_that_is_plugged_in_later_is_served_then() -> None:
