@@ -80,7 +80,8 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         self._is_reading = True
         self._written = 0
         self._unread = 0
-        self._buffer = bytearray(READ_SIZE)
+        # No bare bytearray: TLS in asyncio fills slices of this, which must not be copies.
+        self._buffer = memoryview(bytearray(READ_SIZE))
         self._is_settled = False
         self.when_settled: Callable[[], None] = _nothing
         """Is called once, when the connection has a port or is gone."""
@@ -121,12 +122,12 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             self._get_port()
 
     @override
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
 
     @override
     def buffer_updated(self, nbytes: int) -> None:
-        self._receive(bytes(memoryview(self._buffer)[:nbytes]))
+        self._receive(bytes(self._buffer[:nbytes]))
 
     def _receive(self, data: bytes) -> None:
         if self._state is _State.ARRIVING:
