@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import attrs
 
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from esploader.flash.loader import Loader
+    from esploader.protocol.dialect import Dialect
 
 _log: Final = logging.getLogger(__name__)
 
@@ -168,12 +169,13 @@ class RegionWriter:
                 for result in results:
                     self._note(attempt, waiting.popleft())
                     last = result
-        except CommandFailedError as exc:
-            block = waiting[0].block_before if waiting else None
-            if block and session.dialect.answers_before_writing and exc.code in _DEFERRED_CODES:
-                raise ProtocolError(
-                    f"{block} failed after it had been answered: {exc.meaning}"
-                ) from exc
+        except (CommandFailedError, NoResponseError) as exc:
+            step = waiting[0]
+            if step.is_early and session.abilities.use_small_blocks(session.dialect):
+                raise ProtocolError(f"{exc}; trying smaller blocks") from exc
+            if _is_deferred(exc, step, session.dialect):
+                reason = f"{step.block_before} failed after it had been answered: {exc.meaning}"
+                raise ProtocolError(reason) from exc
             raise
         return last if isinstance(last, bytes) else b""
 
@@ -224,7 +226,7 @@ class RegionWriter:
         block_class: type[FlashData | FlashDeflData],
     ) -> Iterator[_Step]:
         is_deferred = self._loader.session.dialect.answers_before_writing
-        yield _Step(begin)
+        yield _Step(begin, is_early=True)
         covered = 0
         pending_work = 0.0
         for sequence, block in enumerate(blocks):
@@ -241,6 +243,7 @@ class RegionWriter:
                 f"block {sequence - 1}" if sequence else "",
                 size=len(block.data),
                 covered=block.covered,
+                is_early=not sequence,
             )
             pending_work = own_work if is_deferred else 0.0
             covered = block.covered
@@ -256,7 +259,7 @@ class RegionWriter:
     ) -> tuple[Command[None], Iterable[WireBlock]]:
         """Return the command that announces ``piece``, and its blocks."""
         dialect = self._loader.session.dialect
-        block_size = dialect.flash_block_size
+        block_size = self._loader.session.flash_block_size
         size = len(piece.data)
         # A stub counts the bytes, a ROM erases so many; it may not round up by itself.
         announced = (
@@ -334,6 +337,8 @@ class _Step:
     """Bytes of the block that the command carries."""
     covered: int = 0
     """Bytes of the piece that are done with it."""
+    is_early: bool = False
+    """A loader that does not take blocks of this size would show it here."""
 
 
 @attrs.define
@@ -387,6 +392,18 @@ class _Attempt:
         if self.failures_in_place > 1:
             smaller = min(self.limit, len(self.rest.data)) // 4
             self.limit = max(smaller - smaller % SECTOR_SIZE, SECTOR_SIZE)
+
+
+def _is_deferred(
+    error: CommandFailedError | NoResponseError, step: _Step, dialect: Dialect
+) -> TypeGuard[CommandFailedError]:
+    """Tell whether the answer to ``step`` is about the block before it."""
+    return (
+        isinstance(error, CommandFailedError)
+        and bool(step.block_before)
+        and dialect.answers_before_writing
+        and error.code in _DEFERRED_CODES
+    )
 
 
 def _work_time(size: int) -> float:
