@@ -9,13 +9,14 @@ from typing_extensions import override
 from esploader.errors import TransportClosedError
 from esploader.server.peers import Peer
 from esploader.transport.base import Capabilities, Transport
-from esploader.transport.clock import Clock, VirtualClock
+from virtual_link import LinkClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esploader.server.relay import Relay
     from esploader.server.request_queue import Request
+    from esploader.transport.clock import Clock, VirtualClock
     from esploader.transport.com_port import Setting
     from esploader.transport.gates import ServerMessage
 
@@ -59,11 +60,12 @@ class FakePeer(Peer):
         return [each for each in self.heard if each is not None and not isinstance(each, bytes)]
 
 
-class TimedTransport(Transport):
-    """A port in virtual time that knows its wire, and keeps what happens to it and when.
+class VirtualTransport(Transport):
+    """A port in virtual time that keeps what happens to it and when.
 
     What the device says comes from ``respond``: called with the bytes once they have
-    arrived, it returns what it answers and after how long.
+    arrived, it returns what it answers and after how long. A port that is not ``paced``
+    has every byte on the wire at once.
     """
 
     def __init__(
@@ -71,16 +73,19 @@ class TimedTransport(Transport):
         respond: Callable[[bytes], list[tuple[float, bytes]]] = lambda _: [],
         *,
         at_once: bool = True,
+        set_lines: bool = True,
+        paced: bool = True,
     ) -> None:
-        self.virtual_clock = VirtualClock()
+        self.virtual_clock = LinkClock()
         self.happened: list[tuple[float, str, object]] = []
         self.is_gone = False
         self._respond = respond
         self._baudrate = 115200
+        self._is_paced = paced
         self._drained_at = 0.0
         self._arriving: list[tuple[float, bytes]] = []
         self._capabilities = Capabilities(
-            set_lines=True, set_lines_at_once=at_once, set_baudrate=True
+            set_lines=set_lines, set_lines_at_once=at_once, set_baudrate=True
         )
 
     @property
@@ -115,10 +120,6 @@ class TimedTransport(Transport):
     def baudrate(self) -> int:
         return self._baudrate
 
-    @property
-    def drained_at(self) -> float:
-        return self._drained_at
-
     def next_event(self) -> float | None:
         return self._arriving[0][0] if self._arriving else None
 
@@ -134,7 +135,7 @@ class TimedTransport(Transport):
     def write(self, data: bytes) -> None:
         self._note("written", data)
         start = max(self.virtual_clock.now(), self._drained_at)
-        self._drained_at = start + len(data) * 10 / self._baudrate
+        self._drained_at = start + self._is_paced * len(data) * 10 / self._baudrate
         for delay, answer in self._respond(data):
             self.say(answer, self._drained_at + delay)
 
@@ -164,6 +165,14 @@ class TimedTransport(Transport):
     def _check(self) -> None:
         if self.is_gone:
             raise TransportClosedError(self.name, "unplugged")
+
+
+class TimedTransport(VirtualTransport):
+    """A port that knows its wire."""
+
+    @property
+    def drained_at(self) -> float:
+        return self._drained_at
 
 
 MAX_PUMPS = 100_000

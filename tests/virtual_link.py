@@ -96,12 +96,12 @@ class Direction:
     link: Link
     size: int = 0
     _flights: deque[tuple[float, bytes]] = attrs.field(factory=deque)
-    _last: float = 0.0
+    last: float = 0.0
 
     def send(self, data: bytes, now: float) -> None:
         """Put bytes on the way."""
-        self._last = max(self._last, self.link.arrival(now))
-        self._flights.append((self._last, data))
+        self.last = max(self.last, self.link.arrival(now))
+        self._flights.append((self.last, data))
         self.size += len(data)
 
     @property
@@ -136,6 +136,9 @@ class VirtualPipe:
     is_closed: bool = False
     """The client has closed it."""
 
+    closed_at: float = NEVER
+    """When the server learns of that."""
+
     is_open: bool = True
     """The server has it."""
 
@@ -160,8 +163,6 @@ class VirtualPipe:
             self.server.run_until(self.clock.now())
             data = self.down.take(self.clock.now(), 64 * 1024)
             if data:
-                # There is room again for what the server has to say.
-                self.server.run_until(self.clock.now())
                 return data
             if not self.is_open and self.down.next_arrival == NEVER:
                 raise TransportClosedError(self.name, "the other end closed the connection")
@@ -188,6 +189,7 @@ class VirtualPipe:
         """Let the server know that the client leaves, once it has read everything."""
         if not self.is_closed:
             self.is_closed = True
+            self.closed_at = max(self.up.last, self.link.arrival(self.clock.now()))
             self.server.run_until(self.clock.now())
 
     def _check(self) -> None:
@@ -243,12 +245,13 @@ class VirtualServer:
         if pipe is not None:
             moment = min(moment, pipe.link.cut_at)
             if self.relay.wants_client:
-                moment = min(moment, pipe.up.next_arrival)
+                moment = min(moment, pipe.up.next_arrival, pipe.closed_at)
+            if pipe.peer.output and pipe.down.size < WINDOW:
+                moment = self.clock.now()
         return max(moment, self.clock.now())
 
     def run_until(self, moment: float) -> None:
         """Do what is due up to a moment, at its time."""
-        self._step()
         at_once = 0
         while (next_moment := self.next_moment) <= moment:
             at_once = at_once + 1 if next_moment == self.clock.now() else 0
@@ -274,7 +277,7 @@ class VirtualServer:
         if pipe.peer.output and room > 0:
             pipe.down.send(bytes(pipe.peer.output[:room]), now)
             del pipe.peer.output[:room]
-        if pipe.is_closed and pipe.up.next_arrival == NEVER:
+        if now >= pipe.closed_at and pipe.up.next_arrival == NEVER:
             self._hang_up()
 
     def _hang_up(self) -> None:

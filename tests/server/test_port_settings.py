@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader.server.port_settings import MODEM_STATE, PortSettings
+from esploader.errors import CapabilityError, TransportError
+from esploader.server.port_settings import MODEM_PERIOD, MODEM_STATE, PortSettings
 from esploader.server.served_port import ServedPort
 from esploader.transport.com_port import Code, Control, Purge, Setting
+from esploader.transport.line_format import FlowControl, InputLines, LineFormat, Parity
 from fake_transport import IMPOSSIBLE_RATE, FakeTransport
 
 if TYPE_CHECKING:
@@ -94,3 +96,137 @@ def test_only_a_rate_that_a_client_set_is_taken_back(fake: FakeTransport) -> Non
     settings.apply(Setting(Code.SET_BAUDRATE, 921600))
     settings.restore()
     assert fake.baudrate == 230400
+
+
+class AbleTransport(FakeTransport):
+    """A port that can be set beyond 8N1, but for five bits, and has input lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line_format = LineFormat()
+        self.lines = InputLines(cts=False, dsr=False, ri=False, dcd=False)
+
+    def set_line_format(self, line_format: LineFormat) -> None:
+        if line_format.data_size == 5:
+            raise TransportError(self.name, "no five bits")
+        if line_format.flow_control is FlowControl.DTR_DSR:
+            raise CapabilityError(self.name, "hold bytes back by DSR")
+        self.line_format = line_format
+
+    def set_break(self, *, asserted: bool) -> None:
+        self.happenings.put(("break", asserted))
+
+    def input_lines(self) -> InputLines:
+        return self.lines
+
+
+@pytest.fixture
+def able() -> Iterator[AbleTransport]:
+    with AbleTransport() as transport:
+        yield transport
+
+
+def test_everything_is_set_on_a_port_that_can_and_taken_back_in_the_end(
+    able: AbleTransport,
+) -> None:
+    settings = PortSettings(ServedPort(able))
+    for request in (
+        Setting(Code.SET_DATASIZE, 7),
+        Setting(Code.SET_PARITY, 3),
+        Setting(Code.SET_STOPSIZE, 2),
+        Setting(Code.SET_CONTROL, Control.XON_XOFF),
+        Setting(Code.SET_CONTROL, Control.BREAK_ON),
+    ):
+        assert settings.apply(request) == request
+    assert able.line_format == LineFormat(
+        data_size=7, parity=Parity.EVEN, stop_size=2.0, flow_control=FlowControl.XON_XOFF
+    )
+    for code, value in ((Code.SET_DATASIZE, 7), (Code.SET_PARITY, 3), (Code.SET_STOPSIZE, 2)):
+        assert settings.apply(Setting(code)) == Setting(code, value)
+    for ask, told in (
+        (Control.ASK_FLOW_CONTROL, Control.XON_XOFF),
+        (Control.ASK_INBOUND_FLOW_CONTROL, Control.INBOUND_XON_XOFF),
+        (Control.ASK_BREAK, Control.BREAK_ON),
+    ):
+        assert settings.apply(Setting(Code.SET_CONTROL, ask)).value == told
+
+    settings.restore()
+    assert able.line_format == LineFormat()
+    assert able.happened(2) == [("break", True), ("break", False)]
+    assert able.happenings.empty()
+
+
+@pytest.mark.parametrize("value", range(256))
+def test_every_value_of_flow_control_has_an_answer_that_is_true(
+    able: AbleTransport, value: int
+) -> None:
+    settings = PortSettings(ServedPort(able))
+    for first in (Control.NO_FLOW_CONTROL, Control.XON_XOFF, Control.RTS_CTS):
+        settings.apply(Setting(Code.SET_CONTROL, first))
+        answer = settings.apply(Setting(Code.SET_CONTROL, value)).value
+        told = {
+            **dict.fromkeys((1, 14), FlowControl.NONE),
+            **dict.fromkeys((2, 15), FlowControl.XON_XOFF),
+            **dict.fromkeys((3, 16), FlowControl.RTS_CTS),
+        }
+        if answer in told:
+            assert able.line_format.flow_control is told[answer]
+        else:
+            assert answer in {5, 6, 8, 9, 11, 12}
+
+
+def test_a_format_that_the_port_refuses_is_answered_with_the_old_one(able: AbleTransport) -> None:
+    settings = PortSettings(ServedPort(able))
+    assert settings.apply(Setting(Code.SET_DATASIZE, 5)).value == 8
+    assert settings.apply(Setting(Code.SET_CONTROL, Control.DSR)).value == 1
+
+
+def test_the_state_of_the_input_lines_is_told_when_asked(able: AbleTransport) -> None:
+    able.lines = InputLines(cts=True, dsr=False, ri=False, dcd=True)
+    settings = PortSettings(ServedPort(able))
+    assert settings.apply(Setting(Code.NOTIFY_MODEMSTATE)).value == 0x90
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "mask", "told"),
+    [
+        ({}, {"cts": True}, 0xFF, [0x11]),
+        ({"cts": True}, {}, 0xFF, [0x01]),
+        ({}, {"dsr": True, "dcd": True}, 0xFF, [0xAA]),
+        ({}, {"ri": True}, 0xFF, [0x40]),
+        ({"ri": True}, {}, 0xFF, [0x04]),
+        ({}, {"cts": True}, 0x10, [0x10]),
+        ({}, {"cts": True}, 0x01, [0x01]),
+        ({}, {"cts": True}, 0xEE, []),
+        ({"cts": True}, {"cts": True}, 0xFF, []),
+        ({}, {"cts": True}, 0x00, []),
+    ],
+)
+def test_changes_of_the_input_lines_are_told_under_the_mask(
+    able: AbleTransport, before: dict[str, bool], after: dict[str, bool], mask: int, told: list[int]
+) -> None:
+    nothing = {"cts": False, "dsr": False, "ri": False, "dcd": False}
+    settings = PortSettings(ServedPort(able))
+    able.lines = InputLines(**(nothing | before))
+    settings.watch(0.0)
+    assert settings.apply(Setting(Code.SET_MODEMSTATE_MASK, mask)).value == mask
+    able.lines = InputLines(**(nothing | after))
+    assert settings.changes(MODEM_PERIOD / 2) == []
+    changes = settings.changes(MODEM_PERIOD)
+    assert changes == [Setting(Code.NOTIFY_MODEMSTATE, state) for state in told]
+    assert settings.changes(10.0) == []
+
+
+def test_nobody_looks_at_input_lines_without_a_client_or_without_lines(
+    able: AbleTransport, fake: FakeTransport
+) -> None:
+    settings = PortSettings(ServedPort(able))
+    assert settings.next_at == float("inf")
+    settings.watch(0.0)
+    assert settings.next_at == MODEM_PERIOD
+    settings.restore()
+    assert settings.next_at == float("inf")
+
+    settings = PortSettings(ServedPort(fake))
+    settings.watch(0.0)
+    assert settings.next_at == float("inf")

@@ -24,6 +24,7 @@ from esploader.errors import (
     UrlError,
 )
 from esploader.transport import modem_lines
+from esploader.transport.line_format import FlowControl, InputLines, LineFormat, Parity
 from esploader.transport.serial_port import SerialPortTransport
 from pseudo_terminal import PseudoTerminal
 from tcp_host import read_until_closed, tcp_host
@@ -322,3 +323,91 @@ def test_a_descriptor_that_promises_too_much_is_not_polled_without_rest() -> Non
         transport = SerialPortTransport.from_port(port)
         assert transport.read(transport.clock.now() + 0.02) == b""
         assert port.reads <= 25
+
+
+def test_writing_without_waiting_takes_what_there_is_room_for(terminal: PseudoTerminal) -> None:
+    with SerialPortTransport.open(terminal.path) as transport:
+        taken = 0
+        while written := transport.write_some(bytes(65536)):
+            taken += written
+            assert taken < 16 * 1024 * 1024
+        assert taken > 0
+
+        transport.discard_output()
+        assert transport.output_size() == 0
+        terminal.read(1)
+
+
+def test_a_port_without_descriptor_takes_all_at_once() -> None:
+    with SerialPortTransport.open("loop://") as transport:
+        assert transport.write_some(b"abc") == 3
+        assert read(transport, 3) == b"abc"
+
+
+def test_a_port_that_is_gone_fails_whatever_is_done_to_it(terminal: PseudoTerminal) -> None:
+    with SerialPortTransport.open(terminal.path) as transport:
+        transport.close()
+        for action in (
+            lambda: transport.write_some(b"x"),
+            transport.output_size,
+            transport.discard_output,
+            lambda: transport.set_line_format(LineFormat()),
+            lambda: transport.set_break(asserted=True),
+        ):
+            with pytest.raises(TransportClosedError):
+                action()
+
+
+@pytest.mark.parametrize(
+    "line_format",
+    [
+        LineFormat(),
+        LineFormat(data_size=7, parity=Parity.EVEN, stop_size=2.0),
+        LineFormat(parity=Parity.MARK, flow_control=FlowControl.XON_XOFF),
+        LineFormat(flow_control=FlowControl.RTS_CTS),
+    ],
+)
+def test_the_format_of_the_line_is_what_was_set(line_format: LineFormat) -> None:
+    with SerialPortTransport.open("loop://") as transport:
+        assert transport.line_format == LineFormat()
+        transport.set_line_format(line_format)
+        assert transport.line_format == line_format
+
+
+class Pedantic(protocol_loop.Serial):
+    """A port that refuses seven bits when it is told so."""
+
+    # The type stubs leave it out.
+    def _reconfigure_port(self) -> None:
+        if self.bytesize == 7:
+            raise ValueError("no such size")
+
+
+def test_a_format_that_the_port_refuses_leaves_the_one_before() -> None:
+    with (
+        Pedantic("loop://", 115200) as port,
+        SerialPortTransport.from_port(port) as transport,
+    ):
+        with pytest.raises(TransportError, match="no such size"):
+            transport.set_line_format(LineFormat(data_size=7, parity=Parity.ODD))
+        assert transport.line_format == LineFormat()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has it")
+def test_flow_control_by_dsr_does_not_exist_here() -> None:
+    with (
+        SerialPortTransport.open("loop://") as transport,
+        pytest.raises(CapabilityError, match="DSR"),
+    ):
+        transport.set_line_format(LineFormat(flow_control=FlowControl.DTR_DSR))
+
+
+def test_the_lines_of_the_other_end_are_told_where_there_are_any(
+    terminal: PseudoTerminal,
+) -> None:
+    with SerialPortTransport.open("loop://") as transport:
+        transport.set_lines(dtr=False, rts=True)
+        assert transport.input_lines() == InputLines(cts=True, dsr=False, ri=False, dcd=True)
+        transport.set_break(asserted=True)
+    with SerialPortTransport.open(terminal.path) as transport:
+        assert transport.input_lines() is None

@@ -109,6 +109,11 @@ class Relay:
         return self._port is not None and self.peer is not None and self.peer.can_take
 
     @property
+    def queue_size(self) -> int:
+        """How much of what the client wants waits, in bytes."""
+        return self._queue.size
+
+    @property
     def is_busy(self) -> bool:
         """A reset is being played, with or without the client that asked for it."""
         return self._settings.lines.is_playing

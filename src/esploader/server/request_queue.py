@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from esploader.transport.com_port import Setting
+from esploader.transport.com_port import Code, Setting
 from esploader.transport.gates import Arm, ClientMessage, Gate
 
 MAX_QUEUE_SIZE: Final = 1024 * 1024
@@ -99,7 +99,13 @@ class RequestQueue:
         self.size = sum(map(_size, self._requests))
 
     def drop_to_arm(self) -> bool:
-        """Remove everything in front of the first ARM; tell whether there is one."""
+        """Remove everything in front of the first ARM but purges; tell whether there is one."""
+        kept: deque[Request] = deque()
         while self._requests and not isinstance(self._requests[0], Arm):
-            self.pop()
-        return bool(self._requests)
+            request = self._requests.popleft()
+            if isinstance(request, Setting) and request.code is Code.PURGE_DATA:
+                kept.append(request)
+        has_arm = bool(self._requests)
+        self._requests = kept + self._requests
+        self.size = sum(map(_size, self._requests))
+        return has_arm

@@ -190,7 +190,7 @@ class ServedPort:
             written = len(data)
         else:
             written = self._partly.write_some(data)
-        if self._has_rate:
+        if self._has_rate and written:
             on_wire = written * BITS_PER_BYTE / self.transport.baudrate
             self._reckoned_at = max(self._reckoned_at, now) + on_wire
         return written
