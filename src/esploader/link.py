@@ -189,7 +189,7 @@ class Link:
         """Reach the loader as if for the first time."""
         transport = self.session.transport
         if transport.capabilities.set_baudrate:
-            transport.set_baudrate(DEFAULT_BAUDRATE)
+            transport.set_baudrate(min(self.baudrate, DEFAULT_BAUDRATE))
         self.session.dialect = self.chip.rom
         value = reach_loader(
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
@@ -226,6 +226,14 @@ class Link:
     def _set_rate(self) -> None:
         transport = self.session.transport
         if not transport.capabilities.set_baudrate or transport.baudrate == self.baudrate:
+            return
+        if Opcode.CHANGE_BAUDRATE not in self.session.dialect.opcodes:
+            _log.warning(
+                "the %s loader cannot change its baud rate: it stays at %d",
+                self.session.dialect.name,
+                transport.baudrate,
+            )
+            self.baudrate = transport.baudrate
             return
         is_stub = self.session.dialect is dialect.STUB
         # A ROM loader knows its rate; a stub is told the one that is to change.
