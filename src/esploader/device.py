@@ -279,11 +279,11 @@ class Device(IdentifiedDevice):
                 flash encryption is on, and it is not forced.
             CommandError: the loader failed.
         """
+        self._check_region(offset, size)
         if offset % SECTOR_SIZE or size % SECTOR_SIZE:
             raise PlanError(
                 f"{size:#x} bytes at {offset:#x} are no whole sectors of {SECTOR_SIZE:#x} bytes"
             )
-        self._check_region(offset, size)
         if not force:
             check_erase(self._security_state())
         self._prepare_reach(offset + size)
@@ -373,9 +373,11 @@ class Device(IdentifiedDevice):
         return read()
 
     def _check_region(self, offset: int, size: int) -> None:
+        # Many a caller has no types.
+        are_numbers = all(isinstance(number, int) for number in (offset, size))
+        if not are_numbers or offset < 0 or size <= 0:
+            raise PlanError(f"{size!r} bytes at {offset!r} are no region of flash")
         flash_size = self._flash_size()
-        if offset < 0 or size <= 0:
-            raise PlanError(f"{size} bytes at {offset} are no region of flash")
         if flash_size is not None and offset + size > flash_size:
             raise PlanError(
                 f"{size:#x} bytes at {offset:#x} end beyond the flash of {flash_size:#x} bytes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
@@ -52,7 +53,7 @@ def read_source(source: Source) -> bytes:
     """Return the bytes of ``source``.
 
     Raises:
-        PlanError: it cannot be read, or is too large.
+        PlanError: it cannot be read, is too large, or is nothing that has bytes.
     """
     try:
         if isinstance(source, str | os.PathLike):
@@ -60,10 +61,15 @@ def read_source(source: Source) -> bytes:
                 data = file.read(MAX_SOURCE_SIZE + 1)
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
-        else:
+        elif hasattr(source, "read"):
             data = source.read(MAX_SOURCE_SIZE + 1)
-    except OSError as exc:
+        else:
+            raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
+    # A file that is closed, or a path with a zero byte in it, is a ValueError.
+    except (OSError, ValueError) as exc:
         raise PlanError(f"an input cannot be read: {exc}") from exc
+    if not isinstance(data, bytes):
+        raise PlanError(f"an input cannot be read: {source!r} is no binary file")
     if len(data) > MAX_SOURCE_SIZE:
         raise PlanError(f"an input has more than {MAX_SOURCE_SIZE} bytes")
     return data
@@ -73,10 +79,10 @@ def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False
     """Return what is to be written; an input without bytes is left out, with a warning.
 
     Raises:
-        PlanError: a source cannot be read.
+        PlanError: an offset is no whole number, or a source cannot be read.
     """
     pieces: list[Piece] = []
-    for offset, source in inputs:
+    for offset, source in _pairs(inputs):
         found = [
             Piece(offset + start, data, encrypted=encrypted)
             for start, data in _contents(source)
@@ -86,6 +92,16 @@ def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False
         if not found:
             _log.warning("there is nothing to write at %#x: the input is empty", offset)
     return pieces
+
+
+def _pairs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
+    """Return the inputs, seen to be what their types promise: many a caller has no types."""
+    try:
+        return [(operator.index(offset), source) for offset, source in inputs]
+    except (TypeError, ValueError) as exc:
+        raise PlanError(
+            f"inputs are pairs of an offset, a whole number, and what goes there: {exc}"
+        ) from exc
 
 
 def _contents(source: Source) -> Iterator[tuple[int, bytes]]:
@@ -99,23 +115,29 @@ def _contents(source: Source) -> Iterator[tuple[int, bytes]]:
 
 
 def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
-    """Return ``piece`` with the flash parameters in its header, if it is the bootloader.
+    """Return ``piece`` with the flash parameters in the header of the bootloader, if it has it.
+
+    That is what is at the bootloader's offset, alone or within a larger piece.
 
     Raises:
         UnsupportedError: the chip does not know one of the parameters.
     """
-    if piece.offset != chip.bootloader_offset or parameters == FlashParameters():
+    inside = chip.bootloader_offset - piece.offset
+    if not 0 <= inside < len(piece.data) or parameters == FlashParameters():
         return piece
     result = patch.patch_header(
-        piece.data,
+        piece.data[inside:],
         chip,
         mode=_named(parameters.mode),
         frequency=_named(parameters.frequency),
         size=_named(parameters.size),
     )
     if result.reason is not None:
-        _log.warning("the flash parameters were not changed: %s", result.reason)
-    return attrs.evolve(piece, data=result.data)
+        what = "the digest was not renewed" if result.changed else "they were not changed"
+        _log.warning(
+            "the flash parameters at %#x: %s: %s", chip.bootloader_offset, what, result.reason
+        )
+    return attrs.evolve(piece, data=piece.data[:inside] + result.data) if result.changed else piece
 
 
 def check_parameters(parameters: FlashParameters, chip: Chip) -> None:
