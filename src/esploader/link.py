@@ -52,6 +52,7 @@ wanted, as a factor: no pair of crystals is further apart."""
 
 _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
+_STUB_STARTS: Final = 2
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
@@ -95,11 +96,13 @@ class Link:
             NoResponseError: the loader is not heard at any rate.
             EsploaderError: the loader could not be reached again.
         """
+        starts_left = _STUB_STARTS
         for attempts_left in reversed(range(_SETTLE_ATTEMPTS)):
             try:
                 self._settle()
             except (CommandError, ProtocolError, StubError) as exc:
-                if not attempts_left or _is_final(exc):
+                starts_left -= isinstance(exc, StubError)
+                if not attempts_left or not starts_left or _is_final(exc):
                     raise
                 _log.warning("%s; trying again", exc)
                 self._listen()
