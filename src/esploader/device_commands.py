@@ -5,19 +5,18 @@ Nothing here prints; a :class:`Printer` does.
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from esploader.chips.security import key_purpose_names
 from esploader.device import After
 from esploader.errors import PlanError, VerifyError
 from esploader.flash.inputs import FlashParameters
+from esploader.output_file import OutputFile
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from esploader.device import Device
     from esploader.progress import ProgressEvent
@@ -202,31 +201,10 @@ def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[
             raise PlanError("the size of the flash is not known: say how much to read")
         size = flash_size - arguments.offset
     output = Path(arguments.output)
-    with _new_file(output) as file:
+    with OutputFile.open(output) as file:
         file.write(device.read_flash(arguments.offset, size, on_progress=printer.progress))
     printer.line(f"Read {size} bytes from {arguments.offset:#010x} to '{output}'.")
     return {"read": {"offset": arguments.offset, "size": size, "file": str(output)}}
-
-
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Make a file, which takes the place of an older one only when all of it is there.
-
-    It is made at once: reading what goes there may take minutes.
-    """
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            new = Path(file.name)
-            try:
-                yield file
-                file.close()
-                new.chmod(NEW_FILE_MODE)
-                new.replace(path)
-            except BaseException:
-                new.unlink()
-                raise
-    except OSError as exc:
-        raise PlanError(f"{path} cannot be written: {exc.strerror or exc}") from exc
 
 
 def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
@@ -283,7 +261,7 @@ def _write_mem(device: Device, arguments: Namespace, printer: Printer) -> dict[s
 
 def _dump_mem(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     address, size, output = arguments.address, arguments.size, Path(arguments.output)
-    with _new_file(output) as file:
+    with OutputFile.open(output) as file:
         file.write(device.read_memory(address, size, on_progress=printer.progress))
     printer.line(f"Read {size} bytes from {address:#010x} to '{output}'.")
     return {"read": {"address": address, "size": size, "file": str(output)}}
@@ -326,8 +304,6 @@ def _read_flash_sfdp(device: Device, arguments: Namespace, printer: Printer) -> 
     printer.line(f"SFDP[{arguments.offset}..{arguments.offset + len(data) - 1}]: {data.hex(' ')}")
     return {"offset": arguments.offset, "data": data.hex()}
 
-
-NEW_FILE_MODE: Final = 0o644
 
 STARTERS: Final = frozenset({"load-ram", "run"})
 """After these no loader is there to be left, and a reset would end what they started."""
