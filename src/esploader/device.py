@@ -206,9 +206,11 @@ class Device(IdentifiedDevice):
 
         Raises:
             PlanError: the region lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode.
             FlashError: it could not be read after every effort.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        self._known_identity("reading flash")
         self._check_region(offset, size)
         self._prepare_reach(offset + size)
         warn_if_blind(self.link, 2 * size)
@@ -224,8 +226,10 @@ class Device(IdentifiedDevice):
 
         Raises:
             PlanError: an input lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        self._known_identity("comparing flash")
         pieces = read_pieces(inputs)
         if not pieces:
             raise PlanError("there is nothing to compare with")
@@ -242,8 +246,10 @@ class Device(IdentifiedDevice):
 
         Raises:
             PlanError: the region lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode.
             CommandError: the loader failed.
         """
+        self._known_identity("hashing flash")
         self._check_region(offset, size)
         self._prepare_reach(offset + size)
         warn_if_blind(self.link, 2 * size)
@@ -256,9 +262,11 @@ class Device(IdentifiedDevice):
 
         Raises:
             PlanError: secure boot or flash encryption is on, and it is not forced.
-            UnsupportedError: the ROM loader cannot do this, and no stub can be had.
+            UnsupportedError: the ROM loader cannot do this, and no stub can be had, as in
+                Secure Download Mode.
             CommandError: the loader failed.
         """
+        self._known_identity("erasing the whole flash")
         if not force:
             check_erase(self._security_state())
         self.prepare_flash()

@@ -199,6 +199,10 @@ def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[
         flash_size = device.flash_id().size
         if flash_size is None:
             raise PlanError("the size of the flash is not known: say how much to read")
+        if arguments.offset >= flash_size:
+            raise PlanError(
+                f"{arguments.offset:#x} is beyond the flash of {_size_name(flash_size)}"
+            )
         size = flash_size - arguments.offset
     output = Path(arguments.output)
     with OutputFile.open(output) as file:
