@@ -322,11 +322,14 @@ class FlashError(EsploaderError):
     offset: int
     """The first byte that is not known to be right."""
 
-    done: int
-    """Bytes of the region in front of it, which are right."""
+    confirmed: int
+    """Bytes of the region that were seen to be right."""
 
     total: int
     """Bytes of the region."""
+
+    acknowledged: int
+    """The offset up to which the loader had taken or sent data, right or not."""
 
     reason: str
     """What went wrong at last."""
@@ -334,8 +337,8 @@ class FlashError(EsploaderError):
     @override
     def __str__(self) -> str:
         return (
-            f"gave up at {self.offset:#x}, with {self.done} of {self.total} bytes in place: "
-            f"{self.reason}"
+            f"gave up at {self.offset:#x}: {self.confirmed} of {self.total} bytes confirmed, "
+            f"acknowledged up to {self.acknowledged:#x}; {self.reason}"
         )
 
 

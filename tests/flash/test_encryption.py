@@ -523,4 +523,4 @@ def test_what_never_succeeds_ends_in_an_error_that_says_so(connect_to: Connect) 
     saboteur = Saboteur(FLASH_BEGIN, clear_encrypt_word, count=1000)
     with pytest.raises(FlashError, match="holds the plain data, not encrypted") as caught:
         write_with(connect_to, saboteur, size=0x2000)
-    assert (caught.value.offset, caught.value.done) == (OFFSET, 0)
+    assert (caught.value.offset, caught.value.confirmed) == (OFFSET, 0)

@@ -92,8 +92,9 @@ def write_plan(
     if any(result.restarts for result in again) or not all(
         _holds_stubbornly(loader, region) for region in comparable
     ):
-        region = plan.regions[0]
-        raise FlashError(region.offset, 0, plan.size, "the line is too bad to be sure of it")
+        first, last = plan.regions[0], plan.regions[-1]
+        reason = "the line is too bad to be sure of it"
+        raise FlashError(first.offset, 0, plan.size, last.end, reason)
     return tuple(results)
 
 

@@ -255,8 +255,13 @@ class RegionWriter:
         _log.warning("%s; finding out what is in place", exc)
 
     def _given_up(self, attempt: _Attempt, reason: str) -> FlashError:
-        done = self.done + attempt.in_place
-        return FlashError(attempt.rest.offset, done, len(self._region.data), reason)
+        return FlashError(
+            offset=attempt.rest.offset,
+            confirmed=self.done + attempt.in_place,
+            total=len(self._region.data),
+            acknowledged=attempt.piece.offset + max(attempt.reached, attempt.in_place),
+            reason=reason,
+        )
 
     def _find_restart(self, attempt: _Attempt) -> None:
         """Have the loader listen again and ask it what it holds."""
