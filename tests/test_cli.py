@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -238,6 +239,71 @@ def test_a_failed_verification_names_the_ranges(
     captured = capsys.readouterr()
     assert "0x00000064 to 0x00000067: 3 bytes" in captured.out
     assert "3 bytes of flash differ, the first at 0x64" in captured.err
+
+
+def test_with_json_a_failed_verification_lists_all_ranges(
+    chip_with_file: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, _ = chip_with_file
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"a\xff\xff" * 30)
+    command = ["--port", url, "--no-stub", "--json", "verify_flash", "0", str(image)]
+    assert main(command) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["class"] == "VerifyError"
+    assert document["differences"] == [
+        {"start": start, "end": start + 1} for start in range(0, 90, 3)
+    ]
+    image.write_bytes(b"\xff")
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["differences"] == []
+
+
+def test_a_bootloader_whose_header_was_changed_is_verified_from_its_file(
+    chip_with_file: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, _ = chip_with_file
+    image = tmp_path / "bootloader.bin"
+    image.write_bytes(small_image(ESP32_C3))
+    common = ["--port", url, "--no-stub"]
+    parameters = ["-fm", "dio", "-ff", "80m", "-fs", "detect"]
+    assert main([*common, "write-flash", *parameters, "0", str(image)]) == 0
+    assert main([*common, "verify-flash", *parameters, "0", str(image)]) == 0
+    assert "Verification successful (digest matched)." in capsys.readouterr().out
+    # Two bytes of the header, and the digest.
+    assert main([*common, "verify-flash", "0", str(image)]) == 2
+    assert "0x00000002 to 0x00000004: 2 bytes" in capsys.readouterr().out
+    assert main([*common, "verify-flash", "-fm", "qio", "0", str(image)]) == 2
+    assert main([*common, "verify-flash", "-fm", "fast", "0", str(image)]) == 2
+    assert "flash mode 'fast'" in capsys.readouterr().err
+
+
+def test_what_was_not_written_is_not_said_to_be(
+    chip_with_file: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, _ = chip_with_file
+    image = tmp_path / "image.bin"
+    data = bytes(range(256)) * 1024
+    image.write_bytes(data)
+    command = ["--port", url, "--no-stub", "write_flash", "-u", "0x10000", str(image)]
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    assert "Wrote 262144 bytes (262144 sent) at 0x00010000 in " in output
+    assert "already" not in output
+    image.write_bytes(b"!" + data[1:])
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    wrote = re.search(
+        r"Wrote (\d+) bytes \(\d+ sent\) at 0x00010000 in ([\d.]+) seconds \(([\d.]+) kbit/s\)\.\n"
+        r"The other (\d+) of 262144 bytes were in flash already\.\n"
+        r"Hash of data verified\.",
+        output,
+    )
+    assert wrote is not None
+    written, seconds, rate, right = (float(number) for number in wrote.groups())
+    assert 0 < written <= 0x10000
+    assert written + right == 262144
+    assert rate == pytest.approx(written * 8 / 1000 / seconds, rel=0.05 / seconds)
 
 
 def test_a_dry_run_changes_nothing(

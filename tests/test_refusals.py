@@ -250,8 +250,9 @@ def test_a_rom_loader_does_not_erase_everything(connect_to: Connect, chip: Chip)
     device = connect_to(chip)
     with pytest.raises(UnsupportedError):
         device.erase_flash()
-    with pytest.raises(UnsupportedError):
-        device.write_flash([(0x1_0000, b"data")], erase_all=True)
+    for write in (device.plan_write, device.write_flash):
+        with pytest.raises(UnsupportedError, match="a stub can"):
+            write([(0x1_0000, b"data")], erase_all=True)
     assert_nothing_erased(device)
 
 
@@ -316,6 +317,7 @@ def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> No
         lambda device: device.flash_md5(0, 16),
         lambda device: device.erase_flash(),
         lambda device: device.write_flash([(0, b"data")]),
+        lambda device: device.plan_write([(0, b"data")]),
     ],
     ids=[
         "mac",
@@ -334,6 +336,7 @@ def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> No
         "MD5",
         "erase flash",
         "write flash",
+        "plan write",
     ],
 )
 def test_secure_download_mode_allows_nothing_else(

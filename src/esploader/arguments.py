@@ -132,21 +132,10 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
         "--force", action="store_true", help="do not check the bootloader and the security state"
     )
     write.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
-    for short, name, text in (
-        ("-fm", "mode", "flash mode"),
-        ("-ff", "freq", "flash frequency"),
-        ("-fs", "size", "flash size, or 'detect',"),
-    ):
-        write.add_argument(
-            short,
-            f"--flash-{name}",
-            f"--flash_{name}",
-            default="keep",
-            metavar=name.upper(),
-            help=f"{text} to put into the bootloader's header (default: keep)",
-        )
     verify = _add_command(commands, "verify-flash", "compare the flash with files", options)
     _add_inputs(verify)
+    for parser in (write, verify):
+        _add_flash_parameters(parser)
     read = _add_command(commands, "read-flash", "read flash into a file", options)
     read.add_argument("offset", type=_number, metavar="OFFSET", help="where to begin")
     read.add_argument("size", type=_size, metavar="SIZE", help="bytes, 64k, 4M, or all")
@@ -202,6 +191,22 @@ def _add_encryption(parser: _Parser) -> None:
         action="store_true",
         help="encrypt whatever the eFuses say of the key",
     )
+
+
+def _add_flash_parameters(parser: _Parser) -> None:
+    for short, name, text in (
+        ("-fm", "mode", "flash mode"),
+        ("-ff", "freq", "flash frequency"),
+        ("-fs", "size", "flash size, or 'detect',"),
+    ):
+        parser.add_argument(
+            short,
+            f"--flash-{name}",
+            f"--flash_{name}",
+            default="keep",
+            metavar=name.upper(),
+            help=f"{text} to put into the bootloader's header (default: keep)",
+        )
 
 
 def _add_spi_connection(parser: _Parser) -> None:

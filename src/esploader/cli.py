@@ -163,6 +163,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output) -> int:
+    from esploader.errors import VerifyError  # noqa: PLC0415 - see the module's docstring
     from esploader.exit_codes import explain  # noqa: PLC0415 - only on errors
 
     explanation = explain(error)
@@ -170,7 +171,12 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
     print(f"\nA fatal error occurred: {error}", file=sys.stderr)
     if explanation.hint:
         print(f"HINT: {explanation.hint}", file=sys.stderr)
-    output.finish({"error": {"class": type(error).__name__, "message": str(error), "code": code}})
+    document: dict[str, Json] = {
+        "error": {"class": type(error).__name__, "message": str(error), "code": code}
+    }
+    if isinstance(error, VerifyError):
+        document["differences"] = [{"start": start, "end": end} for start, end in error.ranges]
+    output.finish(document)
     return code
 
 

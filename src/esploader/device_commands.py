@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esploader.device import Device
+    from esploader.flash.plan import WritePlan
     from esploader.progress import ProgressEvent
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -129,9 +130,7 @@ def _state(enabled: bool) -> str:  # noqa: FBT001 - one meaning, two words
 
 
 def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
-    parameters = FlashParameters(
-        mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size
-    )
+    parameters = _flash_parameters(arguments)
     inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
     if arguments.encrypt:
         inputs, encrypted_inputs = [], inputs
@@ -141,16 +140,13 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
             encrypted_inputs=encrypted_inputs,
             parameters=parameters,
             erase_all=arguments.erase_all,
+            compress=arguments.compress,
             force=arguments.force,
             ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         )
         printer.line("Would write:")
         printer.line(str(plan))
-        regions: list[Json] = [
-            {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
-            for region in plan.regions
-        ]
-        return {"plan": regions}
+        return _plan_document(plan)
     results = device.write_flash(
         inputs,
         encrypted_inputs=encrypted_inputs,
@@ -167,11 +163,14 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
         if not result.written:
             printer.line(f"{result.size} bytes {where} are already in flash, skipping write.")
         else:
-            rate = result.size * 8 / result.seconds / 1000 if result.seconds else 0
+            rate = result.written * 8 / result.seconds / 1000 if result.seconds else 0
             printer.line(
-                f"Wrote {result.size} bytes ({result.sent} sent) {where} in "
+                f"Wrote {result.written} bytes ({result.sent} sent) {where} in "
                 f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
             )
+            if result.written < result.size:
+                right = result.size - result.written
+                printer.line(f"The other {right} of {result.size} bytes were in flash already.")
         printer.line(
             "Hash of data verified."
             if result.verified
@@ -193,6 +192,33 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
     }
 
 
+def _plan_document(plan: WritePlan) -> dict[str, Json]:
+    header = plan.header
+    return {
+        "plan": [
+            {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
+            for region in plan.regions
+        ],
+        "starts_stub": plan.starts_stub,
+        "erase_all": plan.erase_all,
+        "compress": plan.compress,
+        "header": None
+        if header is None
+        else {
+            "offset": header.offset,
+            "mode": header.mode,
+            "frequency": header.frequency,
+            "size": header.size,
+        },
+    }
+
+
+def _flash_parameters(arguments: Namespace) -> FlashParameters:
+    return FlashParameters(
+        mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size
+    )
+
+
 def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     size = arguments.size
     if size is None:
@@ -212,7 +238,11 @@ def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[
 
 
 def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
-    differences = device.verify_flash(arguments.inputs, on_progress=printer.progress)
+    differences = device.verify_flash(
+        arguments.inputs,
+        parameters=_flash_parameters(arguments),
+        on_progress=printer.progress,
+    )
     if not differences:
         printer.line("Verification successful (digest matched).")
         return {"differences": []}
@@ -221,8 +251,7 @@ def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dic
         printer.line(f"  {found.start:#010x} to {found.end:#010x}: {found.end - found.start} bytes")
     if len(differences) > MAX_LISTED:
         printer.line(f"  and {len(differences) - MAX_LISTED} more ranges")
-    size = sum(found.end - found.start for found in differences)
-    raise VerifyError(differences[0].start, size)
+    raise VerifyError(tuple((found.start, found.end) for found in differences))
 
 
 def _erase_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:

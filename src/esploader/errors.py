@@ -346,11 +346,18 @@ class FlashError(EsploaderError):
 class VerifyError(EsploaderError):
     """The flash holds something else than it was compared with."""
 
-    offset: int
-    """The first byte that differs."""
+    ranges: tuple[tuple[int, int], ...]
+    """Where: the first byte of each range that differs, and the one behind its last."""
 
-    size: int
-    """How many bytes differ."""
+    @property
+    def offset(self) -> int:
+        """The first byte that differs."""
+        return self.ranges[0][0]
+
+    @property
+    def size(self) -> int:
+        """How many bytes differ."""
+        return sum(end - start for start, end in self.ranges)
 
     @override
     def __str__(self) -> str:

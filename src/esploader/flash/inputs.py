@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 import attrs
 
 from esploader.errors import PlanError
-from esploader.flash.plan import Piece
+from esploader.flash.plan import HeaderChange, Piece
 from esploader.image import hexfile, patch
 from esploader.image.suitability import Suitability, check_image
 
@@ -114,30 +114,43 @@ def _contents(source: Source) -> Iterator[tuple[int, bytes]]:
         yield 0, data
 
 
-def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
-    """Return ``piece`` with the flash parameters in the header of the bootloader, if it has it.
+def put_parameters(
+    pieces: Iterable[Piece], chip: Chip, parameters: FlashParameters
+) -> tuple[list[Piece], HeaderChange | None]:
+    """Return ``pieces`` with the flash parameters in the header of the bootloader, and which.
 
-    That is what is at the bootloader's offset, alone or within a larger piece.
+    The bootloader is what is at its offset, alone or within a larger piece.
 
     Raises:
         UnsupportedError: the chip does not know one of the parameters.
     """
-    inside = chip.bootloader_offset - piece.offset
-    if not 0 <= inside < len(piece.data) or parameters == FlashParameters():
-        return piece
-    result = patch.patch_header(
-        piece.data[inside:],
-        chip,
+    header = HeaderChange(
+        offset=chip.bootloader_offset,
         mode=_named(parameters.mode),
         frequency=_named(parameters.frequency),
         size=_named(parameters.size),
     )
-    if result.reason is not None:
-        what = "the digest was not renewed" if result.changed else "they were not changed"
-        _log.warning(
-            "the flash parameters at %#x: %s: %s", chip.bootloader_offset, what, result.reason
+    results: list[Piece] = []
+    is_told = False
+    for piece in pieces:
+        inside = chip.bootloader_offset - piece.offset
+        if parameters == FlashParameters() or not 0 <= inside < len(piece.data):
+            results.append(piece)
+            continue
+        found = patch.patch_header(
+            piece.data[inside:],
+            chip,
+            mode=header.mode,
+            frequency=header.frequency,
+            size=header.size,
         )
-    return attrs.evolve(piece, data=piece.data[:inside] + result.data) if result.changed else piece
+        if found.reason is not None:
+            what = "the digest was not renewed" if found.changed else "they were not changed"
+            _log.warning("the flash parameters at %#x: %s: %s", header.offset, what, found.reason)
+        is_told = found.changed or found.reason is None
+        data = piece.data[:inside] + found.data if found.changed else piece.data
+        results.append(attrs.evolve(piece, data=data))
+    return results, header if is_told else None
 
 
 def check_parameters(parameters: FlashParameters, chip: Chip) -> None:
