@@ -28,6 +28,7 @@ from esploader.errors import (
     ProtocolError,
     TransportError,
 )
+from esploader.flash.blank import is_blank
 from esploader.flash.compress import (
     WireBlock,
     compressed_blocks,
@@ -35,11 +36,11 @@ from esploader.flash.compress import (
     max_compressed_size,
     plain_blocks,
 )
-from esploader.flash.erase import size_to_announce
+from esploader.flash.erase import erase_sectors, size_to_announce
 from esploader.flash.hashing import count_right_sectors, holds, md5_of
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind
-from esploader.progress import Phase, Progress, ProgressCallback, Restarted
+from esploader.progress import Phase, Progress, ProgressCallback, Restarted, ignore_progress
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
 from esploader.protocol.download_commands import (
     FlashBegin,
@@ -137,16 +138,23 @@ class RegionWriter:
         while attempt.rest.data:
             piece = attempt.next_download
             work_time = 0.0
-            for done, still_to_do in self._send(piece):
-                work_time = still_to_do
-                attempt.reached = max(attempt.reached, attempt.in_place + done)
-                self._report(attempt.reached)
+            if is_blank(piece.data) and not piece.encrypted:
+                erase_sectors(self._loader, piece.offset, len(piece.data), ignore_progress)
+                self._note(attempt, len(piece.data))
+            else:
+                for done, still_to_do in self._send(piece):
+                    work_time = still_to_do
+                    self._note(attempt, done)
             if piece.encrypted:
                 if not self._is_believable(attempt, piece, work_time):
                     continue
             elif not holds(self._loader, piece, work_time):
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
+
+    def _note(self, attempt: _Attempt, done: int) -> None:
+        attempt.reached = max(attempt.reached, attempt.in_place + done)
+        self._report(attempt.reached)
 
     def _is_believable(self, attempt: _Attempt, piece: Piece, work_time: float) -> bool:
         """Tell whether an encrypted download needs no repetition to be believed.
@@ -190,7 +198,7 @@ class RegionWriter:
         compress = self._compress
         if compress is None:
             compress = is_worth_compressing(piece.data)
-        if Opcode.FLASH_DEFL_BEGIN not in session.dialect.opcodes:
+        if not can_compress(self._loader):
             compress = False
         begin, blocks = self._prepare(piece, compress=compress)
         session.execute(begin)
@@ -341,6 +349,11 @@ class _Attempt:
         if self.failures_in_place > 1:
             smaller = min(self.limit, len(self.rest.data)) // 4
             self.limit = max(smaller - smaller % SECTOR_SIZE, SECTOR_SIZE)
+
+
+def can_compress(loader: Loader) -> bool:
+    """Tell whether the loader takes compressed data."""
+    return Opcode.FLASH_DEFL_BEGIN in loader.session.dialect.opcodes
 
 
 def _work_time(size: int) -> float:
