@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from esploader import errors
+from esploader import connect, errors
 from esploader.arguments import build_parser
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.cli import main
 from esploader.exit_codes import EXPLANATIONS, explain
 from esploader.version import __version__
 from images import small_image
+from programs import served_chip
 from stub_files import stub_directory
 
 C3 = ("--port", "sim://esp32c3")
@@ -166,6 +167,36 @@ def test_a_higher_baud_rate() -> None:
 def test_staying_in_download_mode(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*C3, "--after", "no-reset", "flash_id"]) == 0
     assert "Staying in bootloader." in capsys.readouterr().out
+
+
+def test_a_device_is_left_as_asked_when_the_work_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    for options, words in (
+        ([], "Hard resetting via RTS pin..."),
+        (["--after", "no-reset"], "Staying in bootloader."),
+    ):
+        assert main([*C3, "--no-stub", *options, "read-flash", "0x400000", "1", "out.bin"]) == 2
+        assert words in capsys.readouterr().out
+
+
+def test_a_port_without_lines_needs_no_other_options_after_a_higher_rate() -> None:
+    with served_chip("esp32c3", "--pty") as urls:
+        port = ("--port", urls["pty"], "--connect-attempts", "1")
+        for options in (["--baud", "921600"], [], ["--baud", "460800"], []):
+            assert main([*port, *options, "flash-id"]) == 0
+        # Also when the work fails.
+        assert main([*port, "--baud", "921600", "--no-stub", "erase-flash"]) == 2
+        assert main([*port, "flash-id"]) == 0
+
+
+def test_a_rom_loader_left_at_a_higher_rate_is_found_there() -> None:
+    with served_chip("esp32c3", "--pty") as urls:
+        port = ("--port", urls["pty"], "--connect-attempts", "1")
+        # Closed without more, as the port of a program that is killed.
+        connect(urls["pty"], baudrate=921600).close()
+        assert main([*port, "flash-id"]) == 2
+        there = ("--before", "no-reset-no-sync", "--baud", "921600")
+        assert main([*port, *there, "flash-id"]) == 0
+        assert main([*port, "flash-id"]) == 0
 
 
 def test_soft_reset(capsys: pytest.CaptureFixture[str]) -> None:
