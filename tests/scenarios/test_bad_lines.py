@@ -95,6 +95,8 @@ def image(seed: int) -> bytes:
 
 
 IMAGE = image(0)
+CHANGED = 0x1_2345
+CHANGED_IMAGE = IMAGE[:CHANGED] + bytes((IMAGE[CHANGED] ^ 1,)) + IMAGE[CHANGED + 1 :]
 HOLLOW_IMAGE = IMAGE[:0x8000] + b"\xff" * 0x2_8000 + IMAGE[0x3_0000:]
 """Most of it is only to be erased."""
 
@@ -134,6 +136,20 @@ def was_read(case: Case, stubs: Path) -> bool:
     return True
 
 
+def was_verified(case: Case, stubs: Path, content: bytes) -> bool:
+    """Compare over a bad line; tell whether it came to an end."""
+    try:
+        _, target = on_bad_line(case, stubs, IMAGE)
+        with target:
+            differences = target.verify_flash([(OFFSET, content)])
+    except EsploaderError:
+        return False
+    found = [(difference.start - OFFSET, difference.end - OFFSET) for difference in differences]
+    expected = [] if content == IMAGE else [(CHANGED, CHANGED + 1)]
+    assert found == expected, f"{case} lied"
+    return True
+
+
 @pytest.fixture(name="stubs", scope="module")
 def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stub_directory(tmp_path_factory.mktemp("stubs"))
@@ -154,6 +170,18 @@ def test_writes_of_hollow_images_get_through_bad_lines(stubs: Path) -> None:
 def test_reads_get_through_bad_lines(stubs: Path) -> None:
     outcomes = [was_read(case, stubs) for case in cases(LINES)]
     assert sum(outcomes) >= 0.99 * len(outcomes)
+
+
+@pytest.mark.parametrize("content", [IMAGE, CHANGED_IMAGE], ids=["same", "changed"])
+def test_comparisons_get_through_bad_lines(stubs: Path, content: bytes) -> None:
+    outcomes = [was_verified(case, stubs, content) for case in cases(LINES)]
+    assert sum(outcomes) >= 0.99 * len(outcomes)
+
+
+@pytest.mark.parametrize("content", [IMAGE, CHANGED_IMAGE], ids=["same", "changed"])
+def test_comparisons_over_terrible_lines_never_lie(stubs: Path, content: bytes) -> None:
+    outcomes = [was_verified(case, stubs, content) for case in cases(TERRIBLE_LINES)]
+    assert any(outcomes)
 
 
 def test_writes_survive_breaks(stubs: Path) -> None:
