@@ -657,3 +657,15 @@ def test_ctrl_c_while_connecting_exits_with_130_and_frees_the_port() -> None:
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_a_warning_while_connecting_has_a_line_of_its_own() -> None:
+    # Both streams into one file, as on a terminal.
+    arguments = ["--port", "sim://esp8266", "--no-stub", "--baud", "921600", "read-mac"]
+    program = [sys.executable, "-m", "esploader", *arguments]
+    done = subprocess.run(
+        program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert "Connecting..." in lines
+    assert lines[lines.index("Connecting...") + 1].startswith("WARNING: the ESP8266 ROM loader")
