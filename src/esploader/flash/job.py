@@ -16,10 +16,11 @@ from esploader.errors import (
     ProtocolError,
     TransportError,
 )
+from esploader.flash.blank import blank_apart
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
 from esploader.flash.read_back import is_blind
-from esploader.flash.write import RegionWriter
+from esploader.flash.write import RegionWriter, can_compress
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
 
@@ -92,8 +93,9 @@ def write_plan(
     if any(result.restarts for result in again) or not all(
         _holds_stubbornly(loader, region) for region in comparable
     ):
-        region = plan.regions[0]
-        raise FlashError(region.offset, 0, plan.size, "the line is too bad to be sure of it")
+        first, last = plan.regions[0], plan.regions[-1]
+        reason = "the line is too bad to be sure of it"
+        raise FlashError(first.offset, 0, plan.size, last.end, reason)
     return tuple(results)
 
 
@@ -114,10 +116,16 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     start = clock.now()
     size = len(region.data)
     pieces = [region]
+    costs = _costs(job.loader, region)
     if job.skip and not region.encrypted and not is_blind(job.loader):
-        pieces = _pieces_to_write(job.loader, region)
+        pieces = _pieces_to_write(job.loader, region, costs)
         _report(job, Phase.COMPARE, region, job.sent_before)
     written = sum(len(piece.data) for piece in pieces)
+    if not region.encrypted:
+        compressed = job.compress is not False and can_compress(job.loader)
+        pieces = [
+            part for piece in pieces for part in blank_apart(piece, costs, compressed=compressed)
+        ]
     writer = RegionWriter(
         job.loader,
         region,
@@ -160,16 +168,19 @@ def _holds_stubbornly(loader: Loader, region: Piece) -> bool:
     return False
 
 
-def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
-    """Return what the device does not hold; everything, when it cannot be asked."""
-    session = loader.session
+def _costs(loader: Loader, region: Piece) -> CostModel:
+    transport = loader.session.transport
     sample = region.data[:_SAMPLE_SIZE]
-    costs = CostModel(
-        baudrate=session.transport.baudrate,
-        round_trip=session.transport.round_trip,
-        turnaround=session.transport.turnaround,
+    return CostModel(
+        baudrate=transport.baudrate,
+        round_trip=transport.round_trip,
+        turnaround=transport.turnaround,
         compression=min(len(zlib.compress(sample, 1)) / len(sample), 1.0),
     )
+
+
+def _pieces_to_write(loader: Loader, region: Piece, costs: CostModel) -> list[Piece]:
+    """Return what the device does not hold; everything, when it cannot be asked."""
     for _ in range(_COMPARE_ATTEMPTS):
         try:
             return changed_pieces(loader, region, costs)

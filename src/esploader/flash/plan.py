@@ -49,11 +49,40 @@ class Piece:
         return self.offset + len(self.data)
 
 
+@attrs.frozen(kw_only=True)
+class HeaderChange:
+    """What is put into the header of the bootloader; ``None`` for what stays as it is."""
+
+    offset: int = attrs.field(repr=hex)
+    mode: str | None
+    frequency: str | None
+    size: str | None
+
+    @override
+    def __str__(self) -> str:
+        names = {"mode": self.mode, "frequency": self.frequency, "size": self.size}
+        text = ", ".join(f"{what} {name}" for what, name in names.items() if name is not None)
+        return f"0x{self.offset:08x}: the header gets flash {text}"
+
+
 @attrs.frozen
 class WritePlan:
     """Regions that begin with a sector, in order of their offsets, and share no sector."""
 
     regions: tuple[Piece, ...]
+
+    erase_all: bool = attrs.field(default=False, kw_only=True)
+    """The whole flash is erased first."""
+
+    header: HeaderChange | None = attrs.field(default=None, kw_only=True)
+    """What the bootloader is told of the flash; ``None`` where it stays as it is."""
+
+    compress: bool | None = attrs.field(default=None, kw_only=True)
+    """The data are compressed for the wire; ``None`` where samples of them decide that."""
+
+    starts_stub: bool = attrs.field(default=False, kw_only=True)
+    """A stub is to be had, and is started before anything else. Whether it does start is
+    not known before."""
 
     @property
     def size(self) -> int:
@@ -62,12 +91,21 @@ class WritePlan:
 
     @override
     def __str__(self) -> str:
-        lines = [
+        lines = ["start a stub: whether it does start is not known yet"] if self.starts_stub else []
+        if self.erase_all:
+            lines.append("erase the whole flash")
+        lines += [
             f"0x{region.offset:08x} to 0x{region.end:08x}: {len(region.data)} bytes"
             + (", encrypted by the device" if region.encrypted else "")
             for region in self.regions
         ]
-        return "\n".join(lines) or "nothing to write"
+        if not self.regions:
+            lines.append("nothing to write")
+        if self.header is not None:
+            lines.append(str(self.header))
+        if self.compress is not None:
+            lines.append("compressed" if self.compress else "not compressed")
+        return "\n".join(lines)
 
 
 def plan_write(
