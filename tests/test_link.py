@@ -53,7 +53,7 @@ def test_the_next_one_to_come_finds_the_usual_rate(crystal: str) -> None:
 def test_a_calibration_that_makes_no_sense_is_not_followed(
     assumed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "esploader.session")
+    caplog.set_level(logging.DEBUG, "esploader.wire")
     with connect(f"sim://esp32?assumed={assumed}", baudrate=460800, stub=False) as device:
         assert device.read_register(0x4000_1000) == device.chip.magic
     assert "ChangeBaudrate(new=460800, old=0)" in caplog.text
