@@ -199,6 +199,7 @@ def _plan_document(plan: WritePlan) -> dict[str, Json]:
             {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
             for region in plan.regions
         ],
+        "uncovered": [{"start": lost.start, "end": lost.end} for lost in plan.uncovered],
         "starts_stub": plan.starts_stub,
         "erase_all": plan.erase_all,
         "compress": plan.compress,

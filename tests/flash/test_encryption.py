@@ -326,7 +326,9 @@ def test_a_plan_says_what_is_encrypted() -> None:
     pieces = [Piece(0x1000, b"x"), Piece(0x2000, b"y" * 17, encrypted=True)]
     assert str(plan_write(pieces, None, encryption_unit=16)) == (
         "0x00001000 to 0x00002000: 4096 bytes\n"
-        "0x00002000 to 0x00002020: 32 bytes, encrypted by the device"
+        "0x00002000 to 0x00002020: 32 bytes, encrypted by the device\n"
+        "0x00001001 to 0x00002000: erased as well, covered by no input\n"
+        "0x00002011 to 0x00003000: erased as well, covered by no input"
     )
 
 

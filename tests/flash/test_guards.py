@@ -200,7 +200,7 @@ def test_writing_to_encrypted_flash_says_that_it_writes_as_it_is(
     connect_to: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = connect_to(ESP32_C3, {"flash_crypt_count": 1})
-    device.write_flash([(APP_OFFSET, b"new")])
+    device.write_flash([(APP_OFFSET, b"new!" * 0x400)])
     assert [record.getMessage() for record in caplog.records] == [
         "flash encryption is on: inputs are written as they are, unencrypted"
     ]

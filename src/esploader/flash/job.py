@@ -19,6 +19,7 @@ from esploader.errors import (
 from esploader.flash.blank import blank_apart
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
+from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind
 from esploader.flash.write import RegionWriter, can_compress
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
@@ -26,7 +27,7 @@ from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
     from esploader.flash.loader import Loader
-    from esploader.flash.plan import Piece, WritePlan
+    from esploader.flash.plan import FlashRange, WritePlan
 
 _log: Final = logging.getLogger(__name__)
 
@@ -74,7 +75,12 @@ def write_plan(
     for region in plan.regions:
         sent = sum(result.sent for result in results)
         job = _Job(
-            loader=loader, skip=skip, compress=compress, on_progress=on_progress, sent_before=sent
+            loader=loader,
+            skip=skip,
+            compress=compress,
+            on_progress=on_progress,
+            sent_before=sent,
+            uncovered=() if plan.erase_all else plan.uncovered,
         )
         results.append(_write_region(job, region))
     if not any(result.restarts for result in results):
@@ -109,6 +115,8 @@ class _Job:
     on_progress: ProgressCallback
     sent_before: int
     """Bytes of blocks that were sent for regions before this one."""
+    uncovered: tuple[FlashRange, ...] = ()
+    """What is erased though nothing is written there."""
 
 
 def _write_region(job: _Job, region: Piece) -> RegionResult:
@@ -121,6 +129,8 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
         pieces = _pieces_to_write(job.loader, region, costs)
         _report(job, Phase.COMPARE, region, job.sent_before)
     written = sum(len(piece.data) for piece in pieces)
+    for piece in pieces:
+        _warn_of_loss(job, piece)
     if not region.encrypted:
         compressed = job.compress is not False and can_compress(job.loader)
         pieces = [
@@ -147,6 +157,23 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
         verified=not region.encrypted,
         seconds=clock.now() - start,
     )
+
+
+def _warn_of_loss(job: _Job, piece: Piece) -> None:
+    """Say what is lost with the sectors of ``piece``, unless it is seen to be blank."""
+    end = -(-piece.end // SECTOR_SIZE) * SECTOR_SIZE
+    for lost in job.uncovered:
+        start = max(lost.start, piece.offset)
+        blank = Piece(start, ERASED * (min(lost.end, end) - start))
+        if not blank.data:
+            continue
+        # A loader that cannot hash takes longer to look than to write.
+        if is_blind(job.loader) or not _holds_stubbornly(job.loader, blank):
+            _log.warning(
+                "what is at %#x to %#x is lost with its sector: no input covers it",
+                blank.offset,
+                blank.end,
+            )
 
 
 def _report(job: _Job, phase: Phase, region: Piece, wire_bytes: int) -> None:

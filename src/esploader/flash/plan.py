@@ -2,7 +2,8 @@
 
 Flash is erased by the sector of 4 KiB, and programming only clears bits. So the unit of
 a plan is a run of whole sectors. Inputs that share a sector become one region; bytes of a
-sector that no input covers are erased with it, as every tool for these chips does.
+sector that no input covers are erased with it, as every tool for these chips does. The plan
+says which these are.
 
 What the device encrypts as it writes ends where its input ends, filled up to a unit of
 encryption: behind that the sector stays erased. A sector has no room for both kinds, because
@@ -50,6 +51,14 @@ class Piece:
 
 
 @attrs.frozen(kw_only=True)
+class FlashRange:
+    """A range of flash; ``end`` is not part of it."""
+
+    start: int = attrs.field(repr=hex)
+    end: int = attrs.field(repr=hex)
+
+
+@attrs.frozen(kw_only=True)
 class HeaderChange:
     """What is put into the header of the bootloader; ``None`` for what stays as it is."""
 
@@ -70,6 +79,9 @@ class WritePlan:
     """Regions that begin with a sector, in order of their offsets, and share no sector."""
 
     regions: tuple[Piece, ...]
+
+    uncovered: tuple[FlashRange, ...] = attrs.field(default=(), kw_only=True)
+    """What no input covers of the sectors that are erased: its content is lost."""
 
     erase_all: bool = attrs.field(default=False, kw_only=True)
     """The whole flash is erased first."""
@@ -99,6 +111,11 @@ class WritePlan:
             + (", encrypted by the device" if region.encrypted else "")
             for region in self.regions
         ]
+        if not self.erase_all:
+            lines += [
+                f"0x{lost.start:08x} to 0x{lost.end:08x}: erased as well, covered by no input"
+                for lost in self.uncovered
+            ]
         if not self.regions:
             lines.append("nothing to write")
         if self.header is not None:
@@ -127,7 +144,21 @@ def plan_write(
             groups[-1].append(piece)
         else:
             groups.append([piece])
-    return WritePlan(tuple(_join(group, encryption_unit) for group in groups))
+    return WritePlan(
+        tuple(_join(group, encryption_unit) for group in groups),
+        uncovered=tuple(lost for group in groups for lost in _uncovered_around(group)),
+    )
+
+
+def _uncovered_around(group: Sequence[Piece]) -> Iterator[FlashRange]:
+    """Yield what lies in the sectors of ``group``, and in none of its pieces."""
+    position = _round_down(group[0].offset)
+    for piece in group:
+        if position < piece.offset:
+            yield FlashRange(start=position, end=piece.offset)
+        position = piece.end
+    if position < _round_up(position):
+        yield FlashRange(start=position, end=_round_up(position))
 
 
 def _belong_together(first: Piece, second: Piece) -> bool:
