@@ -6,7 +6,6 @@ upload or find the same stub: the one of the installed esptool.
 
 from __future__ import annotations
 
-import random
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from firmware import firmware
 from programs import Completed, esploader, run, served_chip
 
 if TYPE_CHECKING:
@@ -46,15 +46,6 @@ OURS = esploader()
 THEIRS = (sys.executable, "-m", "esptool")
 
 
-def firmware(seed: int) -> bytes:
-    """Return bytes that compress to about 55 %, as code does."""
-    source = random.Random(seed)  # noqa: S311 - the same in every run
-    pieces = [
-        source.randbytes(17) + bytes((source.randrange(256),)) * 15 for _ in range(SIZE // 32 + 1)
-    ]
-    return b"".join(pieces)[:SIZE]
-
-
 @attrs.frozen
 class Exchange:
     """What came of the work of both programs on one device."""
@@ -68,8 +59,8 @@ class Exchange:
 def exchange(chip: str, folder: Path, *options: str) -> Exchange:
     """Have both programs write, read, verify and erase, in turn."""
     from_us, from_them = folder / "from us", folder / "from them"
-    from_us.write_bytes(firmware(1))
-    from_them.write_bytes(firmware(2))
+    from_us.write_bytes(firmware(1, SIZE))
+    from_them.write_bytes(firmware(2, SIZE))
     flash = folder / "flash"
 
     def reading(offset: int, name: str) -> tuple[str, ...]:
@@ -150,7 +141,7 @@ def test_each_reads_what_the_other_wrote_through_the_rom_loader(
 
 
 def test_esptool_reads_what_we_wrote_through_the_rom_loader_of_the_esp8266(tmp_path: Path) -> None:
-    image = firmware(3)[: 5 * SECTOR]
+    image = firmware(3, 5 * SECTOR)
     written, read = tmp_path / "written", tmp_path / "read"
     written.write_bytes(image)
     beyond = hex(OURS_AT + 5 * SECTOR)

@@ -1,161 +1,142 @@
-"""Our clients get on with the servers that other people put in front of their devices."""
+"""Our client gets on with the servers that other people put in front of their devices.
+
+Each pair does the whole job of ``remote_job``: identify, write, verify, read back, and a
+reset where the server has lines to make it with.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import re
-import subprocess
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from esploader import connect, open_transport
-from esploader.chips.model import MIB
+from certificates import Authority
+from esploader import connect
 from esploader.errors import HostUnreachableError, SilentDeviceError, WrongBootModeError
 from esploader.transport import reset
+from esploader.urls import open_transport
 from eventually import eventually
-from peers import require_program
-from programs import LOOPBACK, PATIENCE, free_port, read_line, running, served_chip
+from foreign_servers import (
+    RESET_BY_PROPERTIES,
+    TELNET,
+    esp_rfc2217_server,
+    nc,
+    port_manager_server,
+    ser2net,
+    serial_device,
+    socat,
+)
+from programs import LOOPBACK, served_chip
+from remote_job import do_job
+from served import server_process, tcp_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
-    from esploader import Device
-    from esploader.transport.base import Transport
+    ServerMaker: TypeAlias = Callable[[str, Path], AbstractContextManager[str]]
+    """Puts a server in front of a new chip of that name; yields the URL to use. Files go
+    into the folder."""
 
 pytestmark = pytest.mark.peer
 
 SPI_FLASH_BOOT = 0xD
 
-FAST = 921600
-
-PORT_MANAGER_SERVER = Path(__file__).with_name("port_manager_server.py")
-
-ESP_RFC2217_SERVER = (
-    "import runpy, esploader; esploader.register_pyserial();"
-    "runpy.run_module('esp_rfc2217_server', run_name='__main__', alter_sys=True)"
-)
-
-# Without it that server resets by ioctl, which a port without a descriptor has not.
-RESET_BY_PROPERTIES = """
-[esptool]
-custom_reset_sequence = D0|R1|W0.1|D1|R0|W0.05|D0
-"""
-
-
-def connect_to(url: str) -> Device:
-    """Connect once somebody listens (only a client can find that out) and raise the rate.
-
-    Both ends have to do that, or nothing will be understood any more.
-    """
-    return eventually(lambda: connect(url, baudrate=FAST), HostUnreachableError)
-
-
-def assert_is_the_served_chip(device: Device) -> None:
-    assert device.chip.name == "ESP32-C3"
-    assert device.mac == "24:0a:c4:00:00:01"
-    assert device.flash_id().size == 4 * MIB
-
-
-def boot_log(transport: Transport) -> bytes:
-    """Return what the device says next, up to the boot mode."""
-    deadline = transport.clock.now() + PATIENCE
-    text = b""
-    while b"BOOT)" not in text and transport.clock.now() < deadline:
-        text += transport.read(deadline)
-    return text
-
-
-def test_a_server_on_pyserials_port_manager() -> None:
-    with running(sys.executable, str(PORT_MANAGER_SERVER), "sim://esp32c3") as server:
-        port = int(read_line(server))
-        transport = open_transport(f"rfc2217://{LOOPBACK}:{port}")
-        with connect(transport, baudrate=FAST) as device:
-            assert_is_the_served_chip(device)
-            transport.set_baudrate(115200)  # at which the ROM starts
-            device.reset()
-            assert b"boot:0xd (SPI_FAST_FLASH_BOOT)" in boot_log(transport)
+CHIPS = ("esp32", "esp32c3")
 
 
 @contextlib.contextmanager
-def ser2net(device: str) -> Iterator[int]:
-    """Serve a serial device over RFC 2217; yield the TCP port."""
-    port = free_port()
-    configuration = (
-        "connection: &chip\n"
-        f"  accepter: telnet(rfc2217,mode=server),tcp,{LOOPBACK},{port}\n"
-        f"  connector: serialdev(nouucplock=true),{device},115200n81,local\n"
-    )
-    with running(require_program("ser2net"), "-n", "-Y", configuration):
-        yield port
+def pseudo_terminal(chip: str) -> Iterator[str]:
+    """Serve a chip that waits in download mode on a pseudo-terminal; yield its path."""
+    with served_chip(chip, "--pty") as urls:
+        yield urls["pty"]
 
 
-@pytest.mark.parametrize("query", ["", "?ign_set_control"])
-def test_ser2net_on_a_pseudo_terminal(query: str) -> None:
+@contextlib.contextmanager
+def ser2net_rfc2217(chip: str, _folder: Path, *, query: str = "") -> Iterator[str]:
     # It never acknowledges DTR and RTS of a port that has none.
-    with (
-        served_chip("esp32c3", "--pty") as urls,
-        ser2net(urls["pty"]) as port,
-        connect_to(f"rfc2217://{LOOPBACK}:{port}{query}") as device,
-    ):
-        assert_is_the_served_chip(device)
+    with pseudo_terminal(chip) as path, ser2net([TELNET], serial_device(path)) as port:
+        yield f"rfc2217://{LOOPBACK}:{port}{query}"
 
 
 @contextlib.contextmanager
-def socat(device: str) -> Iterator[int]:
-    """Serve a serial device on a raw TCP port; yield that port."""
-    command = (
-        require_program("socat"),
-        "-dd",  # or it does not tell which port it got
-        f"TCP-LISTEN:0,bind={LOOPBACK}",
-        f"FILE:{device},raw,echo=0",
-    )
-    with running(*command, stderr=subprocess.STDOUT) as process:
-        listening = None
-        while listening is None:
-            line = read_line(process)
-            assert line, "socat ended"
-            listening = re.search(r"listening on .*:(\d+)$", line)
-        yield int(listening[1])
-
-
-def test_socat_to_a_pseudo_terminal() -> None:
-    with (
-        served_chip("esp32c3", "--pty") as urls,
-        socat(urls["pty"]) as port,
-        connect(f"socket://{LOOPBACK}:{port}") as device,
-    ):
-        assert_is_the_served_chip(device)
+def ser2net_tls(chip: str, folder: Path) -> Iterator[str]:
+    authority = Authority(folder)
+    files = authority.issue("ser2net")
+    filters = [TELNET, f"ssl(key={files},cert={files})"]
+    with pseudo_terminal(chip) as path, ser2net(filters, serial_device(path)) as port:
+        yield f"rfc2217+tls://{LOOPBACK}:{port}?ca={authority.path}"
 
 
 @contextlib.contextmanager
-def esp_rfc2217_server(serial_port: str, configuration: Path) -> Iterator[str]:
-    """Serve a port of pyserial, ``sim://`` included, by Espressif's own server."""
-    port = free_port()
-    command = (
-        "env",
-        f"ESPTOOL_CFGFILE={configuration}",
-        sys.executable,
-        "-c",
-        ESP_RFC2217_SERVER,
-        "-p",
-        str(port),
-        serial_port,
-    )
-    with running(*command):
+def ser2net_raw(chip: str, _folder: Path) -> Iterator[str]:
+    with pseudo_terminal(chip) as path, ser2net([], serial_device(path)) as port:
+        yield f"socket://{LOOPBACK}:{port}"
+
+
+@contextlib.contextmanager
+def ser2net_in_front_of_our_server(chip: str, _folder: Path) -> Iterator[str]:
+    """Chain two servers: the one in front is a client of ours, with lines to pass on."""
+    with (
+        server_process("--tcp-port", "0", f"sim://{chip}") as (_, (url,)),
+        ser2net([TELNET], f"telnet(rfc2217),tcp,{LOOPBACK},{tcp_port(url)}") as port,
+    ):
         yield f"rfc2217://{LOOPBACK}:{port}"
 
 
-def test_espressifs_server(tmp_path: Path) -> None:
-    configuration = tmp_path / "esptool.cfg"
-    configuration.write_text(RESET_BY_PROPERTIES)
+@contextlib.contextmanager
+def socat_raw(chip: str, _folder: Path) -> Iterator[str]:
     with (
-        esp_rfc2217_server("sim://esp32c3", configuration) as url,
-        connect_to(url) as device,
+        pseudo_terminal(chip) as path,
+        socat("TCP-LISTEN", f"FILE:{path},raw,echo=0") as port,
     ):
-        assert_is_the_served_chip(device)
+        yield f"socket://{LOOPBACK}:{port}"
+
+
+@contextlib.contextmanager
+def nc_raw(chip: str, _folder: Path) -> Iterator[str]:
+    with pseudo_terminal(chip) as path, nc(path) as port:
+        yield f"socket://{LOOPBACK}:{port}"
+
+
+def pyserials_example(chip: str, _folder: Path) -> AbstractContextManager[str]:
+    return port_manager_server(f"sim://{chip}")
+
+
+def espressifs_server(chip: str, folder: Path) -> AbstractContextManager[str]:
+    configuration = folder / "esptool.cfg"
+    configuration.write_text(RESET_BY_PROPERTIES)
+    return esp_rfc2217_server(f"sim://{chip}", configuration)
+
+
+WITHOUT_LINES: dict[str, ServerMaker] = {
+    "ser2net": ser2net_rfc2217,
+    "ser2net?ign_set_control": functools.partial(ser2net_rfc2217, query="?ign_set_control"),
+    "ser2net with TLS": ser2net_tls,
+    "ser2net raw": ser2net_raw,
+    "socat": socat_raw,
+    "nc": nc_raw,
+}
+"""Those in front of a pseudo-terminal, which has no lines."""
+
+WITH_LINES: dict[str, ServerMaker] = {
+    "ser2net in front of our server": ser2net_in_front_of_our_server,
+    "PortManager of pyserial": pyserials_example,
+    "esp_rfc2217_server": espressifs_server,
+}
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("server", [*WITHOUT_LINES, *WITH_LINES])
+def test_the_whole_job_through(server: str, chip: str, tmp_path: Path) -> None:
+    serve = (WITHOUT_LINES | WITH_LINES)[server]
+    with serve(chip, tmp_path) as url:
+        # Only a client can find out whether somebody listens already.
+        transport = eventually(lambda: open_transport(url), HostUnreachableError)
+        do_job(transport, chip, resets=server in WITH_LINES)
 
 
 def test_the_usual_reset_of_espressifs_server_cannot_work_on_a_port_without_descriptor(
