@@ -15,6 +15,7 @@ from esploader.chips.registry import CHIPS
 from esploader.device import After
 from esploader.download_mode import diagnose
 from esploader.errors import (
+    CapabilityError,
     ConnectError,
     NoisyLineError,
     NoSyncError,
@@ -27,6 +28,7 @@ from esploader.errors import (
 )
 from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
 from esploader.transport import reset
+from esploader.transport.base import Capabilities
 from esploader.transport.reset import SetLines, Wait
 from esploader.urls import open_transport
 from stub_files import stub_directory
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from esploader.chips.model import Chip
-    from esploader.transport.base import Capabilities
 
 every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
 
@@ -385,3 +386,53 @@ def test_leaving_the_block_only_closes_the_port() -> None:
         device.flash_id()
     assert not transport.changes
     assert is_free(transport)
+
+
+class LinelessTransport(UnreliableTransport):
+    """A port like ``socket://``: bytes, and nothing else."""
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            set_lines=False, set_lines_at_once=False, set_baudrate=False, remote=True
+        )
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        self.require_lines()
+
+
+def test_without_lines_it_waits_for_a_chip_that_is_reset_by_hand(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    board = open_transport("sim://esp32c3")
+    attempts: list[int] = []
+
+    def hand(attempt: int) -> None:
+        attempts.append(attempt)
+        if attempt == 5:
+            reset.play(reset.classic(), board)
+
+    transport = LinelessTransport(board)
+    with connect(transport, attempts=0, on_attempt=hand) as device:
+        assert device.chip.name == "ESP32-C3"
+    assert attempts == [1, 2, 3, 4, 5]
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "cannot reset the device, and its baud rate stays 115200" in said
+    assert "hold BOOT, press RESET, release BOOT" in said
+
+
+def test_who_says_that_there_is_no_reset_is_told_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    transport = LinelessTransport(open_transport("sim://esp32c3?state=download"))
+    with connect(transport, before="no-reset"):
+        pass
+    assert not caplog.records
+
+
+def test_a_rate_is_refused_where_none_can_be_set() -> None:
+    transport = LinelessTransport(open_transport("sim://esp32c3?state=download"))
+    with pytest.raises(CapabilityError, match="cannot set the baud rate"):
+        connect(transport, baudrate=460800)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -261,9 +260,6 @@ def _connect(arguments: argparse.Namespace, output: Output) -> Device:
         )
     finally:
         output.line()
-    resets = arguments.before in ("default-reset", "usb-reset")
-    if resets and not device.session.transport.capabilities.set_lines:
-        output.note("this port has no DTR and RTS: the device was not reset before connecting")
     return device
 
 
@@ -366,8 +362,7 @@ def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
             urls["tcp"] = server.listen_tcp(arguments.tcp)
         if arguments.rfc2217 is not None or not urls:
             urls["rfc2217"] = server.listen_rfc2217(arguments.rfc2217 or 0)
-        # kill, systemd and CI end a process by SIGTERM; nothing has gone wrong then.
-        signal.signal(signal.SIGTERM, lambda *_: server.stop())
+        server.heed_signals()
         output.banner()
         for url in urls.values():
             output.line(f"Serving {transport.device.chip.name} on {url}")

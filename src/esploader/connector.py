@@ -89,6 +89,7 @@ def connect(
         if baudrate != DEFAULT_BAUDRATE:
             transport.require_baudrate()
         session = Session.start(transport, dialect.ANY_ROM)
+        _say_what_is_missing(transport, before)
         if not is_synced:
             value = reach_loader(session, before, attempts, reset_sequence, on_attempt)
             if value == SYNC_VALUE_OF_STUB:
@@ -105,3 +106,18 @@ def connect(
         link.settle()
         on_failure.pop_all()
     return device
+
+
+def _say_what_is_missing(transport: Transport, before: Before) -> None:
+    """Say once what the user has to do in place of a port that cannot."""
+    import logging  # noqa: PLC0415 - only if connecting
+
+    capabilities = transport.capabilities
+    if capabilities.set_lines or before not in ("default-reset", "usb-reset"):
+        return
+    rate = "" if capabilities.set_baudrate else f", and its baud rate stays {transport.baudrate}"
+    logging.getLogger(__name__).warning(
+        "%s: this port cannot reset the device%s: hold BOOT, press RESET, release BOOT",
+        transport.name,
+        rate,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -71,9 +70,8 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
             _write_port_file(Path(arguments.port_file), places)
 
     with PortServer(config, on_place=on_place) as server:
+        server.heed_signals()
         server.listen()
-        # kill, systemd and CI end a process by SIGTERM; nothing has gone wrong then.
-        signal.signal(signal.SIGTERM, lambda *_: server.stop())
         output.finish({"urls": {place.label: place.url for place in places}})
         server.run()
 

@@ -57,6 +57,7 @@ RESYNC_TIMEOUT: Final = 1.0
 
 _ATTEMPTS: Final = 3
 _SYNC_FRAME_SIZE: Final = 46
+_RESYNC_ROUND_TRIPS: Final = 6
 _SYNC_EXCHANGE_SIZE: Final = 160
 """Bytes of a SYNC and of what is said to it."""
 
@@ -138,6 +139,9 @@ class Session:
         command = Sync()
         self._wire.noise_meanwhile.clear()
         interval = SYNC_INTERVAL + _SYNC_FRAME_SIZE * BITS_PER_BYTE / self.transport.baudrate
+        if self.dialect.stray_end_inverts_framing:
+            # Where the framing is right that END inverts it: an answer has to come first.
+            interval += 2 * self.transport.round_trip
         for attempt in itertools.count():
             now = clock.now()
             if now >= end:
@@ -426,7 +430,8 @@ class Session:
             TransportError: the port failed.
         """
         self._wire.fail()
-        return self.sync(timeout + self._wire.allowance)
+        round_trips = _RESYNC_ROUND_TRIPS * self.transport.round_trip
+        return self.sync(timeout + self._wire.allowance + round_trips)
 
     def change_baudrate(self, command: ChangeBaudrate, baudrate: int) -> None:
         """Have the loader change its baud rate; :meth:`confirm_baudrate` has to follow.

@@ -21,9 +21,9 @@ def open_transport(
 ) -> Transport:
     """Open ``port`` at ``baudrate`` and return the transport to it.
 
-    A name or URL is opened: ``rfc2217://``, ``socket://`` and ``sim://`` by our own
-    clients, any other by pyserial. A transport is returned as it is, and an open port of
-    pyserial is wrapped; it stays the caller's.
+    A name or URL is opened: ``rfc2217://``, ``rfc2217+tls://``, ``socket://`` and
+    ``sim://`` by our own clients, any other by pyserial. A transport is returned as it
+    is, and an open port of pyserial is wrapped; it stays the caller's.
 
     Raises:
         UrlError: the URL makes no sense.
@@ -73,6 +73,7 @@ def _open_simulator(url: str, baudrate: int) -> Transport:
 
 _OPENERS: Final[dict[str, Callable[[str, int], Transport]]] = {
     "rfc2217": _open_rfc2217,
+    "rfc2217+tls": _open_rfc2217,
     "socket": _open_socket,
     "sim": _open_simulator,
 }

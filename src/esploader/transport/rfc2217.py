@@ -1,4 +1,4 @@
-"""A client for serial ports behind an RFC 2217 server: ``rfc2217://host:port``.
+"""A client for serial ports behind an RFC 2217 server: ``rfc2217[+tls]://host:port``.
 
 It gets on with every server that pyserial's client gets on with, but never sleeps to
 poll: what the server says is taken in as it arrives. What it waits for, and for how long:
@@ -28,7 +28,6 @@ them repeat themselves on purpose.
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -117,7 +116,11 @@ class Rfc2217Transport(GatedTransport):
             TransportError: the server cannot set the rate.
         """
         options = parse_rfc2217_url(url)
-        pipe = TcpPipe.connect(options.address, RealClock())
+        pipe: Pipe = TcpPipe.connect(options.address, RealClock())
+        if options.tls is not None:
+            from esploader.transport.tls import TlsPipe  # noqa: PLC0415 - takes its time
+
+            pipe = TlsPipe.over(pipe, options.address, options.tls)
         return cls.over(
             pipe, baudrate=baudrate, timeout=options.timeout, log_level=options.log_level
         )
@@ -349,9 +352,14 @@ class Rfc2217Transport(GatedTransport):
     def _hang_up_error(self) -> TransportError:
         """Return the error for a host that closed the connection instead of agreeing."""
         # Learning of it by a write that failed leaves its last words unread.
-        with suppress(TransportError):
+        try:
             while data := self._pipe.receive(self.clock.now()):
                 self._server.take_in(data, self._log)
+        except NegotiationError as exc:
+            # With TLS 1.3 that may be about our certificate.
+            return exc
+        except TransportError:
+            pass
         # What ser2net and our own server write before they hang up on a second client.
         busy = b"in use" in self._server.received.lower()
         error_class = PortBusyError if busy else NegotiationError

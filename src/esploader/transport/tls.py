@@ -1,0 +1,233 @@
+"""TLS over any pipe: the ``+tls`` of ``rfc2217+tls://``.
+
+The server's certificate has to be signed by an authority that is trusted, and to be for
+the host in the URL. There is no option to leave that out: who does not check whom he
+talks to hands his firmware, and the device, to whoever is on the way. A server with a
+certificate that it signed itself is trusted by naming that very certificate as ``ca``.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.errors import (
+    NegotiationError,
+    TransportClosedError,
+    TransportError,
+    UrlError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from esploader.transport.clock import Clock
+    from esploader.transport.network_url import NetworkUrl
+    from esploader.transport.pipe import Pipe
+    from esploader.transport.rfc2217_url import TlsOptions
+
+HANDSHAKE_TIMEOUT: Final = 5.0
+"""For how long the handshake may take, in seconds; ten round trips come on top."""
+
+_READ_SIZE: Final = 64 * 1024
+_HOST_MISMATCH_CODES: Final = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_, IP_ADDRESS_MISMATCH
+
+_CLIENT_CERTIFICATE_ALERTS: Final = (
+    "CERTIFICATE_REQUIRED",
+    "BAD_CERTIFICATE",
+    "UNSUPPORTED_CERTIFICATE",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_UNKNOWN",
+    "UNKNOWN_CA",
+    "ACCESS_DENIED",
+    "HANDSHAKE_FAILURE",
+)
+
+
+@attrs.define(eq=False)
+class TlsPipe:
+    """A pipe whose bytes only the other end can read, through a pipe that anybody can."""
+
+    _inner: Pipe
+    _incoming: ssl.MemoryBIO
+    _outgoing: ssl.MemoryBIO
+    _tls: ssl.SSLObject
+    _has_certificate: bool
+    """We have shown one, or could."""
+
+    @classmethod
+    def over(cls, inner: Pipe, address: NetworkUrl, files: TlsOptions) -> TlsPipe:
+        """Return a pipe to the host of ``address`` through ``inner``, which it owns from now on.
+
+        Raises:
+            UrlError: a file cannot be used.
+            NegotiationError: the host does not speak TLS, is not who it should be, or
+                wants to know who we are.
+            TransportError: the connection failed.
+        """
+        try:
+            context = _context(address.url, files)
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(incoming, outgoing, server_hostname=address.host)
+            pipe = cls(inner, incoming, outgoing, tls, files.cert is not None)
+            pipe._shake_hands(address.host)
+        except BaseException:
+            inner.close()
+            raise
+        return pipe
+
+    @property
+    def name(self) -> str:
+        """What error messages call it."""
+        return self._inner.name
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the deadlines."""
+        return self._inner.clock
+
+    @property
+    def connect_time(self) -> float:
+        """How long the TCP handshake took, in seconds."""
+        return self._inner.connect_time
+
+    @property
+    def write_timeout(self) -> float:
+        """For how long the other end may accept not a single byte, in seconds."""
+        return self._inner.write_timeout
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket: bytes on it may turn out to be none."""
+        return self._inner.fileno()
+
+    def receive(self, deadline: float) -> bytes:
+        """Return what has arrived, at once; wait for it until ``deadline``.
+
+        Raises:
+            TransportClosedError: the other end closed the connection, or we did.
+            NegotiationError: it hung up for want of a certificate that it accepts.
+        """
+        with self._errors():
+            while True:
+                try:
+                    data = self._tls.read(_READ_SIZE)
+                except ssl.SSLWantReadError:
+                    if not self._take_in(deadline):
+                        return b""
+                    continue
+                if not data:
+                    raise TransportClosedError(self.name, "the other end closed the connection")
+                return data
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``. Raises as :meth:`~esploader.transport.pipe.Pipe.send`."""
+        with self._errors():
+            if data:
+                self._tls.write(data)
+        self._flush()
+
+    def close(self) -> None:
+        """Say good-bye and release the connection."""
+        with suppress(TransportError, ssl.SSLError):
+            # Sends the good-bye, and need not see the answer.
+            self._tls.unwrap()
+        with suppress(TransportError):
+            self._flush()
+        self._inner.close()
+
+    def _shake_hands(self, host: str) -> None:
+        deadline = self.clock.now() + HANDSHAKE_TIMEOUT + 10 * self.connect_time
+        try:
+            while True:
+                try:
+                    self._tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    self._flush()
+                    if not self._take_in(deadline):
+                        raise NegotiationError(
+                            self.name, "the host does not speak TLS: it says nothing"
+                        ) from None
+                else:
+                    self._flush()
+                    return
+        except ssl.SSLCertVerificationError as exc:
+            self._send_alert()
+            raise NegotiationError(self.name, _mistrust(exc, host)) from exc
+        except ssl.SSLError as exc:
+            self._send_alert()
+            raise self._refusal(exc) from exc
+        except TransportClosedError as exc:
+            reason = "the host closed the connection during the TLS handshake"
+            raise NegotiationError(self.name, reason) from exc
+
+    def _take_in(self, deadline: float) -> bool:
+        data = self._inner.receive(deadline)
+        self._incoming.write(data)
+        # A new key may have to be acknowledged.
+        self._flush()
+        return bool(data)
+
+    def _flush(self) -> None:
+        data = self._outgoing.read()
+        if data:
+            self._inner.send(data)
+
+    def _send_alert(self) -> None:
+        """Tell the other end why, if it still listens."""
+        with suppress(TransportError):
+            self._flush()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ssl.SSLZeroReturnError as exc:
+            raise TransportClosedError(self.name, "the other end closed the connection") from exc
+        except ssl.SSLError as exc:
+            raise self._refusal(exc) from exc
+
+    def _refusal(self, error: ssl.SSLError) -> TransportError:
+        """Return what an error of TLS means."""
+        reason = (error.reason or "").upper()
+        if "ALERT" in reason:
+            # With TLS 1.3 a server looks at our certificate when the handshake is over.
+            if any(reason.endswith(alert) for alert in _CLIENT_CERTIFICATE_ALERTS):
+                what = (
+                    "the server does not accept our certificate"
+                    if self._has_certificate
+                    else "the server wants a certificate: name one with cert= and key="
+                )
+                return NegotiationError(self.name, f"{what} ({reason.lower()})")
+            return NegotiationError(self.name, f"the server refuses: {reason.lower()}")
+        if self._tls.version() is None or self._tls.cipher() is None:
+            return NegotiationError(self.name, f"the host does not speak TLS ({reason.lower()})")
+        return TransportError(self.name, f"TLS failed: {error}")
+
+
+def _context(url: str, files: TlsOptions) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=files.ca)
+    except OSError as exc:
+        raise UrlError(url, f"ca={files.ca} has no certificates to trust: {exc}") from exc
+    if files.cert is not None:
+        try:
+            # Asking on the terminal for a password would hang who is not there.
+            context.load_cert_chain(files.cert, files.key, password="")
+        except (OSError, ValueError) as exc:
+            key = "" if files.key is None else f" and key={files.key}"
+            reason = f"cert={files.cert}{key} are no certificate and its key: {exc}"
+            raise UrlError(url, reason) from exc
+    return context
+
+
+def _mistrust(error: ssl.SSLCertVerificationError, host: str) -> str:
+    if error.verify_code in _HOST_MISMATCH_CODES:
+        return f"the server's certificate is not for {host!r}"
+    return (
+        f"the server's certificate is not trusted: {error.verify_message}; ca= names a file "
+        "with the certificate of who signed it"
+    )

@@ -1,0 +1,98 @@
+"""Behind our server a job takes hardly longer over a slow network than next to the chip."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from esploader.chips.registry import chip_by_name
+from esploader.connector import connect
+from esploader.simulator.config import InitialState
+from stub_files import stub_directory
+from virtual_link import Link, make_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from esploader.device import Device
+
+ROUND_TRIPS = (0.02, 0.05, 0.1, 0.2)
+MIB = 1024 * 1024
+IMAGE = random.Random(7).randbytes(MIB)  # noqa: S311 - data, not a secret
+
+MOST_EXTRA_ROUND_TRIPS = 8
+MOST_EXTRA_SHARE = 0.06
+
+Job: TypeAlias = "Callable[[Device], object]"
+
+
+def seconds(job: Job, link: Link, stubs: Path | None, *, chip: str = "esp32c3") -> float:
+    """Return how long connecting and ``job`` take, from the first SYN on."""
+    server = make_server(chip_by_name(chip))
+    start = server.clock.now()
+    transport = server.open(link)
+    with connect(transport, baudrate=460800, stub=stubs or False) as device:
+        job(device)
+        return server.clock.now() - start
+
+
+def check(job: Job, stubs: Path | None, round_trips: tuple[float, ...] = ROUND_TRIPS) -> None:
+    at_once = seconds(job, Link(), stubs)
+    for round_trip in round_trips:
+        most = at_once * (1 + MOST_EXTRA_SHARE) + MOST_EXTRA_ROUND_TRIPS * round_trip
+        assert seconds(job, Link(round_trip=round_trip), stubs) <= most
+
+
+def write(device: Device) -> object:
+    device.flash_id()
+    return device.write_flash([(0x10000, IMAGE)])
+
+
+def test_writing_through_a_stub(tmp_path: Path) -> None:
+    check(write, stub_directory(tmp_path))
+
+
+def test_writing_through_the_rom_loader() -> None:
+    check(write, None)
+
+
+def test_reading(tmp_path: Path) -> None:
+    check(lambda device: device.read_flash(0, MIB // 2), stub_directory(tmp_path), (0.2,))
+
+
+@pytest.mark.slow
+def test_reading_much(tmp_path: Path) -> None:
+    check(lambda device: device.read_flash(0, MIB), stub_directory(tmp_path))
+
+
+def test_comparing_what_is_there_already(tmp_path: Path) -> None:
+    stubs = stub_directory(tmp_path)
+
+    def compare(device: Device) -> object:
+        return device.verify_flash([(0, b"\xff" * MIB)])
+
+    near = seconds(compare, Link(), stubs)
+    assert seconds(compare, Link(round_trip=0.2), stubs) <= near + 12 * 0.2
+
+
+@pytest.mark.parametrize("chip", ["esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3"])
+@pytest.mark.parametrize("state", [InitialState.APPLICATION, InitialState.DOWNLOAD])
+def test_connecting_takes_five_round_trips(chip: str, state: InitialState) -> None:
+    times = []
+    for round_trip in (0.0, 0.2):
+        server = make_server(chip_by_name(chip), state=state)
+        with contextlib.closing(server.open(Link(round_trip=round_trip))) as transport:
+            connect(transport)
+            times.append(server.clock.now())
+    assert times[1] - times[0] <= 5 * 0.2 + 0.1  # and one interval between two SYNCs
+
+
+def test_jitter_costs_no_more_than_itself(tmp_path: Path) -> None:
+    stubs = stub_directory(tmp_path)
+    near = seconds(write, Link(), stubs)
+    link = Link(round_trip=0.05, jitter=0.2, seed=3)
+    assert seconds(write, link, stubs) <= near * 1.06 + 20 * 0.25
