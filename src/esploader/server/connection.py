@@ -80,7 +80,7 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         self._is_reading = True
         self._written = 0
         self._unread = 0
-        self._buffer = bytearray(READ_SIZE)
+        self._buffer = memoryview(bytearray(READ_SIZE))
         self._is_settled = False
         self.when_settled: Callable[[], None] = _nothing
         """Is called once, when the connection has a port or is gone."""
@@ -121,12 +121,13 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             self._get_port()
 
     @override
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # Not the bytearray: with TLS asyncio writes into slices of it, which are copies.
         return self._buffer
 
     @override
     def buffer_updated(self, nbytes: int) -> None:
-        self._receive(bytes(memoryview(self._buffer)[:nbytes]))
+        self._receive(bytes(self._buffer[:nbytes]))
 
     def _receive(self, data: bytes) -> None:
         if self._state is _State.ARRIVING:
