@@ -335,7 +335,6 @@ def test_writing_without_waiting_takes_what_there_is_room_for(terminal: PseudoTe
 
         transport.discard_output()
         assert transport.output_size() == 0
-        terminal.read(1)
 
 
 def test_a_port_without_descriptor_takes_all_at_once() -> None:

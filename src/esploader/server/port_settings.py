@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import CapabilityError, TransportClosedError, TransportError
+from esploader.server.abilities import HasInputLines, HasLineFormat
 from esploader.server.lines import Lines
 from esploader.server.recogniser import ResetPolicy
-from esploader.server.served_port import HasInputLines, HasLineFormat
 from esploader.transport import com_port
 from esploader.transport.com_port import Code, Control, Purge, Setting
 from esploader.transport.line_format import EIGHT_N_ONE, FlowControl, LineFormat, Parity

@@ -1,19 +1,16 @@
 """A transport as a loop that waits for many things at once needs it.
 
-A transport only has ``read(deadline)``, which blocks. The loop needs to know what to
-wait for instead, and a transport may say so with one of two methods:
-
-* :class:`HasDescriptor`: the system can tell when bytes have arrived (a serial port on
-  POSIX, a socket);
-* :class:`HasAgenda`: the transport itself knows when it will have something to say (a
-  simulated device: it never speaks before its next event).
-
-Both are then used from one thread only. A transport with neither is read by a thread of
-its own while the loop writes to it, so it has to bear that (a serial port on Windows).
+A transport only has ``read(deadline)`` and ``write``, which block. The loop needs to know
+what to wait for instead, and a transport may say so with one of two abilities:
+:class:`~esploader.server.abilities.HasDescriptor` and
+:class:`~esploader.server.abilities.HasAgenda`. Both are then used from one thread only. A
+transport with neither is read by a thread of its own while the loop writes to it, so it has
+to bear that (a serial port on Windows).
 
 Nor may a write block, and what is written too far ahead of the wire can no longer be taken
 back. So a port takes no more than :data:`WRITE_AHEAD` at once, as far as anything tells how
-far the wire is: the transport itself (:class:`HasWireTime`), or the baud rate.
+far the wire is: the transport itself (:class:`~esploader.server.abilities.HasWireTime`), or
+the baud rate.
 """
 
 from __future__ import annotations
@@ -21,15 +18,15 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
 from esploader.errors import TransportClosedError, TransportError
+from esploader.server.abilities import HasAgenda, HasDescriptor, HasWireTime, WritesPartly
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
-    from esploader.transport.line_format import InputLines, LineFormat
 
 READ_PERIOD: Final = 0.05
 """For how long a reader thread lets the transport wait, in seconds: how long stopping may
@@ -54,86 +51,6 @@ BITS_PER_BYTE: Final = 10
 
 _ESPRESSIF: Final = 0x303A
 _ROUNDING: Final = 1e-6
-
-
-@runtime_checkable
-class HasDescriptor(Protocol):
-    """A transport that the system can watch."""
-
-    def fileno(self) -> int | None:
-        """Return a descriptor that is readable when bytes have arrived; ``None`` without."""
-        ...
-
-
-@runtime_checkable
-class HasAgenda(Protocol):
-    """A transport that knows when it will have something to say."""
-
-    def next_event(self) -> float | None:
-        """Return the moment of its clock at which ``read`` can first return something new.
-
-        ``None`` when it will stay silent until something is done to it. Anything done to
-        it may change the answer.
-        """
-        ...
-
-
-@runtime_checkable
-class HasWireTime(Protocol):
-    """A transport that knows how far the wire is."""
-
-    @property
-    def drained_at(self) -> float:
-        """The moment of its clock at which all that was written is on the wire."""
-        ...
-
-
-@runtime_checkable
-class WritesPartly(Protocol):
-    """A transport that can be written to without waiting."""
-
-    def write_some(self, data: bytes) -> int:
-        """Hand over as much of ``data`` as is taken at once; return how much that was."""
-        ...
-
-    def output_size(self) -> int:
-        """Return how many bytes have not left yet, as far as the system knows."""
-        ...
-
-    def discard_output(self) -> None:
-        """Empty the transmit buffers."""
-        ...
-
-
-@runtime_checkable
-class HasLineFormat(Protocol):
-    """A transport that speaks more than 8N1, and can send a break."""
-
-    @property
-    def line_format(self) -> LineFormat:
-        """How it was last set."""
-        ...
-
-    def set_line_format(self, line_format: LineFormat) -> None:
-        """Set all of it.
-
-        Raises:
-            TransportError: it cannot be set like that, or the port failed.
-        """
-        ...
-
-    def set_break(self, *, asserted: bool) -> None:
-        """Hold the line low, or let it go."""
-        ...
-
-
-@runtime_checkable
-class HasInputLines(Protocol):
-    """A transport that can tell what the other end does with its lines."""
-
-    def input_lines(self) -> InputLines | None:
-        """Return the lines; ``None`` when it has none."""
-        ...
 
 
 class ServedPort:

@@ -7,7 +7,6 @@ timeout, once.
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import os
 import re
@@ -21,9 +20,7 @@ from typing_extensions import override
 
 from esploader.errors import (
     CapabilityError,
-    PortBusyError,
     PortNotFoundError,
-    PortPermissionError,
     TransportClosedError,
     TransportError,
     TransportTimeoutError,
@@ -35,6 +32,7 @@ from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.line_format import FlowControl, InputLines, LineFormat, Parity
 from esploader.transport.ports import find_port
+from esploader.transport.serial_errors import PORT_ERRORS, STUCK, io_errors, open_errors
 from esploader.transport.wait import wait_readable
 
 if TYPE_CHECKING:
@@ -55,32 +53,8 @@ something arrives, so this only bounds how late a deadline is noticed."""
 
 _SPURIOUS_WAKE_UP: Final = 0.001
 
-_STUCK: Final = "the port accepts no bytes"
-
-# Opening a port that these stand for cannot succeed by trying again.
-_OPEN_ERRORS: Final[dict[int, type[TransportError]]] = {
-    errno.ENOENT: PortNotFoundError,
-    errno.ENODEV: PortNotFoundError,
-    errno.ENXIO: PortNotFoundError,
-    errno.EACCES: PortPermissionError,
-    errno.EPERM: PortPermissionError,
-    errno.EBUSY: PortBusyError,
-    errno.EAGAIN: PortBusyError,  # the lock of ``exclusive`` is taken
-}
-
-# Refused by the driver, the port itself is still there.
-_REFUSAL_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP})
-
 # Their properties for lines and baud rate do nothing but log.
 _DEAF_MODULES: Final = frozenset({"serial.urlhandler.protocol_socket"})
-
-
-if sys.platform == "win32":
-    _PORT_ERRORS: Final = (OSError, OverflowError, ValueError)
-else:
-    import termios
-
-    _PORT_ERRORS: Final = (OSError, OverflowError, ValueError, termios.error)
 
 
 @attrs.define(eq=False)
@@ -117,7 +91,7 @@ class SerialPortTransport(Transport):
         if baudrate <= 0:
             raise TransportError(port, f"{baudrate} is no baud rate")
         opened = _prepared(port, baudrate)
-        with _open_errors(port):
+        with open_errors(port):
             if sys.platform == "win32":
                 opened.dtr = False
                 opened.rts = False
@@ -159,7 +133,7 @@ class SerialPortTransport(Transport):
         restored: tuple[float | None, float | None] | None,
     ) -> SerialPortTransport:
         fileno = _descriptor(port)
-        with _io_errors(name):
+        with io_errors(name):
             port.timeout = READ_TIMEOUT if fileno is None else 0
             if not port.write_timeout:
                 # pyserial's rfc2217:// has no write timeout, and says so like this.
@@ -206,7 +180,7 @@ class SerialPortTransport(Transport):
                 # Real ports write all of it or raise; others say how much they took.
                 written = self._port.write(bytes(unsent[:WRITE_SIZE]))
                 if written == 0:
-                    raise TransportTimeoutError(self._name, _STUCK)
+                    raise TransportTimeoutError(self._name, STUCK)
                 unsent = unsent[WRITE_SIZE if written is None else written :]
 
     @override
@@ -235,9 +209,9 @@ class SerialPortTransport(Transport):
             previous = self._port.baudrate
             try:
                 self._port.baudrate = baudrate
-            except _PORT_ERRORS:
+            except PORT_ERRORS:
                 # pyserial remembers a rate that it could not set.
-                with suppress(*_PORT_ERRORS):
+                with suppress(*PORT_ERRORS):
                     self._port.baudrate = previous
                 raise
 
@@ -332,7 +306,7 @@ class SerialPortTransport(Transport):
         if self._closed:
             return
         self._closed = True
-        with suppress(NotImplementedError, *_PORT_ERRORS):
+        with suppress(NotImplementedError, *PORT_ERRORS):
             if self._restored is None:
                 self._port.close()
             else:
@@ -375,7 +349,7 @@ class SerialPortTransport(Transport):
     def _errors(self) -> Iterator[None]:
         if self._closed:
             raise TransportClosedError(self._name, "the port is closed")
-        with _io_errors(self._name):
+        with io_errors(self._name):
             yield
 
 
@@ -409,39 +383,6 @@ def _is_known(scheme: str) -> bool:
         importlib.util.find_spec(f"{package}.protocol_{scheme}") is not None
         for package in serial.protocol_handler_packages
     )
-
-
-@contextmanager
-def _open_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except _PORT_ERRORS as exc:
-        raise _OPEN_ERRORS.get(_errno(exc), TransportError)(name, str(exc)) from exc
-    except LookupError as exc:
-        # pyserial reads some options of a URL only now.
-        raise UrlError(name, f"there is no {exc}") from exc
-
-
-@contextmanager
-def _io_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except serial.SerialTimeoutException as exc:
-        raise TransportTimeoutError(name, _STUCK) from exc
-    except _PORT_ERRORS as exc:
-        refused = _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, (OverflowError, ValueError))
-        raise (TransportError if refused else TransportClosedError)(name, str(exc)) from exc
-
-
-def _errno(exc: BaseException) -> int:
-    """Return the system's number of the error; 0 where nothing tells."""
-    # pyserial often keeps it only in the error that it handled while raising its own, and
-    # termios keeps it in the arguments.
-    for each in (exc, exc.__context__):
-        for number in (getattr(each, "errno", None), *getattr(each, "args", ())[:1]):
-            if isinstance(number, int):
-                return number
-    return 0
 
 
 def _descriptor(port: serial.SerialBase) -> int | None:
