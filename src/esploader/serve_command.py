@@ -64,10 +64,10 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
 
     def on_place(place: Place) -> None:
         places.append(place)
-        output.line(f"Serving {place.label} on {place.url}")
         # The ports that were named come all at once.
         if arguments.port_file is not None and len(places) >= len(config.ports):
             _write_port_file(Path(arguments.port_file), places)
+        output.line(f"Serving {place.label} on {place.url}")
 
     with PortServer(config, on_place=on_place) as server:
         server.heed_signals()
