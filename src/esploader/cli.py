@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -377,8 +376,7 @@ def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
             urls["tcp"] = server.listen_tcp(arguments.tcp)
         if arguments.rfc2217 is not None or not urls:
             urls["rfc2217"] = server.listen_rfc2217(arguments.rfc2217 or 0)
-        # kill, systemd and CI end a process by SIGTERM; nothing has gone wrong then.
-        signal.signal(signal.SIGTERM, lambda *_: server.stop())
+        server.heed_signals()
         output.banner()
         for url in urls.values():
             output.line(f"Serving {transport.device.chip.name} on {url}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -65,15 +64,14 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
 
     def on_place(place: Place) -> None:
         places.append(place)
-        output.line(f"Serving {place.label} on {place.url}")
         # The ports that were named come all at once.
         if arguments.port_file is not None and len(places) >= len(config.ports):
             _write_port_file(Path(arguments.port_file), places)
+        output.line(f"Serving {place.label} on {place.url}")
 
     with PortServer(config, on_place=on_place) as server:
+        server.heed_signals()
         server.listen()
-        # kill, systemd and CI end a process by SIGTERM; nothing has gone wrong then.
-        signal.signal(signal.SIGTERM, lambda *_: server.stop())
         output.finish({"urls": {place.label: place.url for place in places}})
         server.run()
 

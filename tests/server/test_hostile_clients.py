@@ -250,6 +250,14 @@ def test_a_client_with_a_certificate_is_served(tls: ServerConfig, authority: Aut
         assert eventually(attempt, TransportError).startswith(b"\xc0\x01\x08")
 
 
+def test_our_client_reaches_our_server_through_tls(tls: ServerConfig, authority: Authority) -> None:
+    config = attrs.evolve(tls, ports=PLAIN.ports)
+    with serving(config) as places:
+        (place,) = places.wait(1)
+        assert place.url == f"rfc2217+tls://127.0.0.1:{place.tcp_port}"
+        write_and_verify(f"{place.url}?ca={authority.path}&cert={authority.issue('client')}")
+
+
 @pytest.mark.parametrize("which", ["none", "of another authority"])
 def test_without_the_right_certificate_nobody_is_served(
     which: str, tls: ServerConfig, authority: Authority, tmp_path: Path

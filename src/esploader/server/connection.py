@@ -80,7 +80,6 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         self._is_reading = True
         self._written = 0
         self._unread = 0
-        # No bare bytearray: TLS in asyncio fills slices of this, which must not be copies.
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._is_settled = False
         self.when_settled: Callable[[], None] = _nothing
@@ -123,6 +122,7 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
 
     @override
     def get_buffer(self, sizehint: int) -> memoryview:
+        # Not the bytearray: with TLS asyncio writes into slices of it, which are copies.
         return self._buffer
 
     @override

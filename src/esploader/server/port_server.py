@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import socket
 import threading
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from typing_extensions import override
 
-from esploader.errors import PortBusyError, PortNotFoundError
+from esploader.errors import PortBusyError, PortNotFoundError, TransportError
 from esploader.server.access import is_loopback
 from esploader.server.config import (
     LOOPBACK,
@@ -179,7 +180,14 @@ class PortServer(Runner):
             if len(self._places) >= MAX_PORTS:
                 return
             config = attrs.evolve(manner, source=source)
-            await self._open(self._add_new_place(config), door, journal, stack)
+            try:
+                place = self._add_new_place(config)
+            except TransportError as exc:
+                # No reason to end for those that are served already; the next look may do.
+                reason = str(exc)
+                journal.note("no-place", level=logging.WARNING, port=config.label, reason=reason)
+                return
+            await self._open(place, door, journal, stack)
 
     async def _open(
         self, place: Place, door: Door, journal: Journal, stack: AsyncExitStack

@@ -136,9 +136,12 @@ class SerialPortTransport(Transport):
         with io_errors(name):
             port.timeout = READ_TIMEOUT if fileno is None else 0
             if not port.write_timeout:
-                # pyserial's rfc2217:// has no write timeout, and says so like this.
-                with suppress(NotImplementedError):
+                try:
                     port.write_timeout = WRITE_TIMEOUT
+                except NotImplementedError:
+                    # pyserial's rfc2217:// has none. It keeps the value all the same, and
+                    # would fail with it at every change of a setting.
+                    port.write_timeout = None
         return cls(name, port, _capabilities(port, fileno), fileno, restored)
 
     @property
