@@ -410,3 +410,19 @@ def test_the_lines_of_the_other_end_are_told_where_there_are_any(
         transport.set_break(asserted=True)
     with SerialPortTransport.open(terminal.path) as transport:
         assert transport.input_lines() is None
+
+
+class WithoutWriteTimeout(protocol_loop.Serial):
+    """A port that refuses a write timeout and keeps it all the same, as ``rfc2217://`` does."""
+
+    # The type stubs leave it out.
+    def _reconfigure_port(self) -> None:
+        if self.write_timeout is not None:
+            raise NotImplementedError
+
+
+def test_settings_of_a_port_without_write_timeout_can_be_changed() -> None:
+    with WithoutWriteTimeout("loop://", 115200) as port:
+        with SerialPortTransport.from_port(port) as transport:
+            transport.set_baudrate(9600)
+        assert port.baudrate == 9600

@@ -1,0 +1,259 @@
+"""Our server gets on with the clients that people have, and resets the chip for each.
+
+Each pair does the whole job: identify, write 64 KiB with verification, read them back, and
+leave the chip running its application, from where the next step has to reset it again.
+
+A run of esptool over RFC 2217 takes 20 seconds and more, nearly all of them spent asleep in
+pyserial's client. So all that were asked for are started at the first test here, whatever it tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from typing_extensions import override
+
+import remote_job
+from certificates import Authority
+from esploader.transport.clock import RealClock
+from esploader.transport.network_url import parse_network_url
+from esploader.transport.rfc2217 import Rfc2217Transport
+from esploader.transport.tcp import TcpPipe
+from foreign_servers import socat
+from peers import require_program
+from programs import LOOPBACK, Completed, run, running
+from remote_job import DATA, OFFSET, do_job
+from served import PATIENCE, server_process, tcp_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from esploader.transport.clock import Clock
+    from esploader.transport.pipe import Pipe
+
+pytestmark = pytest.mark.peer
+
+CHIPS = ("esp32", "esp32c3")
+
+# Those asleep cost nothing; more than this and the others do not get their turn in time.
+SLEEPERS = 8
+
+GREETING = b"\xff\xfb\x00\xff\xfd\x00"
+"""What our server says at first: WILL BINARY, DO BINARY."""
+
+ESPTOOL_PATIENCE = 900.0
+"""Without a stub it reads 64 bytes at a time, and renegotiates the port twice for each."""
+
+
+@contextlib.contextmanager
+def our_server(*options: str, chip: str, state: str = "app") -> Iterator[str]:
+    """Serve a new chip from a process of its own; yield the URL to use."""
+    port = f"sim://{chip}?state={state}"
+    with server_process(*options, "--tcp-port", "0", port, stderr=subprocess.DEVNULL) as served:
+        yield served[1][0]
+
+
+@attrs.define
+class OtherVersion:
+    """A pipe to a server whose gates are of a version that no client knows."""
+
+    inner: Pipe
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def clock(self) -> Clock:
+        return self.inner.clock
+
+    @property
+    def connect_time(self) -> float:
+        return self.inner.connect_time
+
+    @property
+    def write_timeout(self) -> float:
+        return self.inner.write_timeout
+
+    def fileno(self) -> int:
+        return self.inner.fileno()
+
+    def receive(self, deadline: float) -> bytes:
+        return self.inner.receive(deadline).replace(b"slip-gate=1;", b"slip-gate=9;")
+
+    def send(self, data: bytes) -> None:
+        self.inner.send(data)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize("stub", [True, False], ids=["stub", "no stub"])
+@pytest.mark.parametrize("chip", CHIPS)
+def test_our_client_with_gates(chip: str, stub: bool) -> None:  # noqa: FBT001 - a parameter
+    with our_server(chip=chip) as url:
+        transport = Rfc2217Transport.open(url)
+        assert transport.capabilities.gated
+        do_job(transport, chip, stub=stub)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_our_client_without_gates(chip: str) -> None:
+    with our_server(chip=chip) as url:
+        pipe = TcpPipe.connect(parse_network_url(url, "rfc2217", frozenset()), RealClock())
+        transport = Rfc2217Transport.over(OtherVersion(pipe))
+        assert not transport.capabilities.gated
+        do_job(transport, chip)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_our_client_by_the_bare_bytes(chip: str) -> None:
+    with our_server("--raw", chip=chip, state="download") as url:
+        do_job(url, chip, resets=False)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_pyserials_client(chip: str) -> None:
+    with our_server(chip=chip) as url:
+        program = (sys.executable, "-W", "ignore::DeprecationWarning", remote_job.__file__)
+        done = run(*program, url, chip)
+    assert done.exit_code == 0, done.stderr
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_any_client_behind_a_tls_tunnel_of_socat(chip: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours, theirs = authority.issue("server"), authority.issue("client")
+    options = ("--tls-cert", str(ours), "--tls-client-ca", str(authority.path))
+    with (
+        our_server(*options, chip=chip) as url,
+        socat(
+            "TCP-LISTEN,nodelay",
+            f"OPENSSL:{LOOPBACK}:{tcp_port(url)},cafile={authority.path},cert={theirs}",
+        ) as port,
+    ):
+        assert url.startswith("rfc2217+tls://")
+        do_job(f"rfc2217://{LOOPBACK}:{port}", chip)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_our_client_by_tls(chip: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    options = ("--tls-cert", str(authority.issue("server")))
+    with our_server(*options, chip=chip) as url:
+        do_job(f"{url}?ca={authority.path}", chip)
+
+
+def test_openssl_reaches_the_port_with_a_certificate_only(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours, theirs = authority.issue("server"), authority.issue("client")
+    options = ("--tls-cert", str(ours), "--tls-client-ca", str(authority.path))
+    with our_server(*options, chip="esp32c3") as url:
+        command = (
+            *(require_program("openssl"), "s_client", "-quiet", "-verify_return_error"),
+            *("-connect", f"{LOOPBACK}:{tcp_port(url)}", "-CAfile", str(authority.path)),
+        )
+        # It stays until it is ended, whatever becomes of its stdin.
+        with running(*command, "-cert", str(theirs), stderr=subprocess.DEVNULL) as known:
+            assert known.stdout is not None
+            assert os.read(known.stdout.fileno(), len(GREETING)) == GREETING
+        unknown = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    assert unknown.returncode != 0
+    assert unknown.stdout == b""
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """How esptool is to do the job."""
+
+    chip: str
+    query: str
+    """What stands behind the URL."""
+
+    stub: bool
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.chip}{self.query} {'stub' if self.stub else 'no stub'}"
+
+
+RUNS = tuple(
+    Run(chip=chip, query=query, stub=stub)
+    for chip, query, stub in itertools.product(CHIPS, ("", "?ign_set_control"), (True, False))
+)
+
+QUICK = RUNS[4:5]
+"""What is run even if slow tests are not."""
+
+
+def esptool_job(wanted: Run, folder: Path) -> dict[str, Completed]:
+    """Do the job with one run of esptool for each step."""
+    data, read = folder / "data", folder / "read"
+    data.write_bytes(DATA)
+    steps = {
+        "identify": ("flash-id",),
+        "write": ("write-flash", hex(OFFSET), str(data)),
+        "verify": ("verify-flash", hex(OFFSET), str(data)),
+        "read": ("read-flash", hex(OFFSET), hex(len(DATA)), str(read)),
+    }
+    options = () if wanted.stub else ("--no-stub",)
+    with our_server(chip=wanted.chip) as url:
+        program = (sys.executable, "-m", "esptool", *options, "--port", url + wanted.query)
+        return {
+            name: run(*program, *step, timeout=ESPTOOL_PATIENCE) for name, step in steps.items()
+        }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def esptool_jobs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Run, tuple[Path, Future[dict[str, Completed]]]]]:
+    """Start every job that a test of this session will ask for."""
+    asked_for: list[Run] = []
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.path == request.path:
+            skipped = item.get_closest_marker("skip") is not None
+            wanted = item.callspec.params.get("wanted") if hasattr(item, "callspec") else None
+            if isinstance(wanted, Run) and not skipped:
+                asked_for.append(wanted)
+    with ThreadPoolExecutor(SLEEPERS) as sleepers:
+        jobs = {}
+        # The slowest first.
+        for each in sorted(asked_for, key=lambda wanted: wanted.stub):
+            folder = tmp_path_factory.mktemp("esptool")
+            jobs[each] = (folder, sleepers.submit(esptool_job, each, folder))
+        yield jobs
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in RUNS],
+    ids=str,
+)
+def test_esptool(
+    wanted: Run, esptool_jobs: dict[Run, tuple[Path, Future[dict[str, Completed]]]]
+) -> None:
+    folder, job = esptool_jobs[wanted]
+    steps = job.result()
+    for name, step in steps.items():
+        assert step.exit_code == 0, name + step.stdout + step.stderr
+        assert "Hard resetting via RTS pin..." in step.stdout
+    assert "Detected flash size: 4MB" in steps["identify"].stdout
+    assert "Hash of data verified." in steps["write"].stdout
+    assert "Verification successful (digest matched)." in steps["verify"].stdout
+    assert (folder / "read").read_bytes() == DATA
