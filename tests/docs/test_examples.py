@@ -3,7 +3,7 @@
 A ``python`` block is a doctest. A ``console`` block is one session of a shell: a line that
 begins with ``$`` is a command, lines that begin with ``>`` right below continue it, and what
 follows is what it prints. Variables and background jobs last until the end of the block,
-where jobs are ended. Other blocks (``sh``, ``yaml``, ...) are not run.
+where jobs are ended. Other blocks (``sh``, ``yaml``, ...) are not run here.
 """
 
 from __future__ import annotations
