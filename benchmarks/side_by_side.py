@@ -28,12 +28,13 @@ def measure(*jobs: Callable[[], object], rounds: int) -> list[float]:
 
 @attrs.frozen
 class Goal:
-    """A ratio and what it should be."""
+    """A figure, usually a ratio, and what it should be."""
 
     name: str
     ratio: float
     at_most: float | None = None
     at_least: float | None = None
+    unit: str = "x"
 
     @property
     def is_met(self) -> bool:
@@ -48,7 +49,7 @@ class Goal:
         if self.at_least is not None:
             limit = f"at least {self.at_least:g}"
         verdict = "met" if self.is_met else "MISSED"
-        return f"{self.name}: {self.ratio:.3g} x (goal: {limit}; {verdict})"
+        return f"{self.name}: {self.ratio:.3g} {self.unit} (goal: {limit}; {verdict})"
 
 
 def conclude(*goals: Goal) -> int:
