@@ -82,8 +82,9 @@ def running(*command: str, stderr: int | None = None) -> Iterator[subprocess.Pop
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def read_line(process: subprocess.Popen[str]) -> str:

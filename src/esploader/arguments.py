@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Final
 
+from esploader.serve_arguments import add_serve_options
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -62,6 +64,11 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
     _add_command(commands, "ports", "list the serial ports of this machine", options)
     _add_command(commands, "version", "print the version", options)
     _add_sim(commands, options)
+    # Its -p is the TCP port, and of the other options of all commands few mean anything.
+    text = "serve serial ports over the network"
+    serve = commands.add_parser("serve", help=text, description=text)
+    serve.set_defaults(command="serve")
+    add_serve_options(serve)
     return parser
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -46,10 +45,23 @@ def entry_point() -> None:
     sys.exit(code)
 
 
-def main(argv: Sequence[str]) -> int:
+def server_entry_point() -> None:
+    """Run ``esploader-rfc2217-server``, which is ``esploader serve``, and exit."""
+    from esploader.serve_arguments import build_server_parser  # noqa: PLC0415 - only here
+
+    try:
+        code = main(sys.argv[1:], build_server_parser)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def main(
+    argv: Sequence[str], make_parser: Callable[[], argparse.ArgumentParser] = build_parser
+) -> int:
     """Run one command and return its exit code: 0 done, 2 refused or failed, 130 Ctrl-C."""
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = make_parser().parse_args(argv)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else FAILED
     output = Output(arguments)
@@ -160,7 +172,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     from esploader.errors import EsploaderError  # noqa: PLC0415 - see the module's docstring
 
     try:
-        with _tracing(output, enabled=arguments.trace):
+        with _logging(output, arguments):
             try:
                 _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
             finally:
@@ -189,18 +201,22 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
 
 
 @contextlib.contextmanager
-def _tracing(output: Output, *, enabled: bool) -> Iterator[None]:
+def _logging(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
     """Show the log of the library on stderr while the command runs: the wire, if asked."""
     import logging  # noqa: PLC0415 - `version` does without
 
     logger = logging.getLogger("esploader")
     handler = logging.StreamHandler(output)
-    if enabled:
-        handler.setFormatter(logging.Formatter("TRACE %(relativeCreated)8.1f ms  %(message)s"))
+    if arguments.trace:
+        text, level = "TRACE %(relativeCreated)8.1f ms  %(message)s", logging.DEBUG
+    elif arguments.command == "serve":
+        text = "%(asctime)s %(levelname)s: %(message)s"
+        level = logging.DEBUG if arguments.verbose else logging.INFO
     else:
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        text, level = "%(levelname)s: %(message)s", logging.WARNING
+    handler.setFormatter(logging.Formatter(text))
     old_level = logger.level
-    logger.setLevel(logging.DEBUG if enabled else logging.WARNING)
+    logger.setLevel(level)
     logger.addHandler(handler)
     try:
         yield
@@ -360,8 +376,7 @@ def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
             urls["tcp"] = server.listen_tcp(arguments.tcp)
         if arguments.rfc2217 is not None or not urls:
             urls["rfc2217"] = server.listen_rfc2217(arguments.rfc2217 or 0)
-        # kill, systemd and CI end a process by SIGTERM; nothing has gone wrong then.
-        signal.signal(signal.SIGTERM, lambda *_: server.stop())
+        server.heed_signals()
         output.banner()
         for url in urls.values():
             output.line(f"Serving {transport.device.chip.name} on {url}")
@@ -370,6 +385,12 @@ def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
             server.run()
         finally:
             _save_flash(transport)
+
+
+def _serve(arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.serve_command import serve  # noqa: PLC0415 - see the module's docstring
+
+    serve(arguments, output)
 
 
 def _save_flash(transport: RealTimeTransport) -> None:
@@ -404,5 +425,6 @@ def _simulated_transport(arguments: argparse.Namespace) -> RealTimeTransport:
 
 _WITHOUT_DEVICE: Final[dict[str, Callable[[argparse.Namespace, Output], None]]] = {
     "ports": _ports,
+    "serve": _serve,
     "sim serve": _sim_serve,
 }

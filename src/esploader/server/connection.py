@@ -1,0 +1,286 @@
+"""A client's TCP connection in the loop, from its arrival to its end.
+
+It gets the port when it has shown that it is what it should be: one that speaks telnet
+with its first answer, a bare one at once. Until then, and when it is sent away, it is only
+waited for, for as long as the limits say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from typing import TYPE_CHECKING, Final, cast
+
+from typing_extensions import override
+
+from esploader.server.config import Protocol
+from esploader.server.peers import ComPortPeer, RawPeer
+from esploader.server.station import ClientEnd
+from esploader.transport.telnet import IAC
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from esploader.server.access import Limits
+    from esploader.server.journal import Journal
+    from esploader.server.peers import Peer
+    from esploader.server.station import Station
+
+HIGH_WATER: Final = 64 * 1024
+"""How much waits in the connection for the client, in bytes; more waits in its peer."""
+
+READ_SIZE: Final = 16 * 1024
+"""How much is taken from a client before everybody else gets a turn, in bytes. It may be
+thousands of messages."""
+
+MAX_UNREAD_SIZE: Final = 64 * 1024
+"""How much of what a refused client says is taken before hanging up, in bytes."""
+
+LINGER_TIME: Final = 1.0
+"""For how long a refused client may take to read why and to hang up, in seconds. Hanging up
+before it has would reset the connection, and lose the text."""
+
+NO_TELNET: Final = "this is an RFC 2217 port; it needs a client that speaks telnet"
+
+
+@enum.unique
+class _State(enum.Enum):
+    ARRIVING = enum.auto()
+    """Has not said anything sensible yet."""
+    SERVED = enum.auto()
+    """Has the port."""
+    LEAVING = enum.auto()
+    """Has been sent away, or has been let go of."""
+
+
+class Connection(asyncio.BufferedProtocol, ClientEnd):
+    """One client."""
+
+    def __init__(
+        self,
+        address: str,
+        station: Station,
+        protocol: Protocol,
+        *,
+        limits: Limits,
+        journal: Journal,
+    ) -> None:
+        self._address = address
+        self._station = station
+        self._limits = limits
+        self._journal = journal
+        self._speaks_telnet = protocol is Protocol.RFC2217
+        self._state = _State.ARRIVING
+        self._peer: Peer | None = None
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._is_blocked = False
+        self._is_reading = True
+        self._written = 0
+        self._unread = 0
+        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._is_settled = False
+        self.when_settled: Callable[[], None] = _nothing
+        """Is called once, when the connection has a port or is gone."""
+        self.when_gone: Callable[[], None] = _nothing
+        """Is called at its very end."""
+
+    @property
+    @override
+    def address(self) -> str:
+        return self._address
+
+    @property
+    @override
+    def peer(self) -> Peer:
+        if self._peer is None:
+            self._peer = (
+                ComPortPeer(self._address, self._station.label, self._station.usb_ids)
+                if self._speaks_telnet
+                else RawPeer(self._address)
+            )
+        return self._peer
+
+    # What the loop says ----------------------------------------------------------------
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER)
+        reason = self._station.why_not()
+        if self._station.is_closing:
+            self.abort()
+        elif reason is not None:
+            self._send_away(reason)
+        elif self._speaks_telnet:
+            self.flush()
+            self._set_timer(self._limits.handshake_time, self._has_waited)
+        else:
+            self._get_port()
+
+    @override
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # Not the bytearray: with TLS asyncio writes into slices of it, which are copies.
+        return self._buffer
+
+    @override
+    def buffer_updated(self, nbytes: int) -> None:
+        self._receive(bytes(self._buffer[:nbytes]))
+
+    def _receive(self, data: bytes) -> None:
+        if self._state is _State.ARRIVING:
+            if not data.startswith(IAC):
+                self._send_away(NO_TELNET)
+                return
+            reason = self._station.why_not()
+            if reason is not None:
+                self._send_away(reason)
+                return
+            self._get_port()
+        if self._state is _State.SERVED:
+            self._station.take_in(data)
+            return
+        self._unread += len(data)
+        if self._unread > MAX_UNREAD_SIZE:
+            self.abort()
+
+    @override
+    def pause_writing(self) -> None:
+        self._is_blocked = True
+        self._watch_for_stall()
+
+    @override
+    def resume_writing(self) -> None:
+        self._is_blocked = False
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        if self._state is _State.SERVED:
+            self._station.wake()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        state, self._state = self._state, _State.LEAVING
+        self._transport = None
+        if state is _State.SERVED:
+            self._station.let_go(self, str(exc) if exc else "it closed the connection")
+        elif state is _State.ARRIVING:
+            self._note_refusal("it left before it said anything")
+        self._settle()
+        self.when_gone()
+
+    def never_came(self) -> None:
+        """Take note that there will be no connection, if there is none by now."""
+        if self._transport is not None:
+            return
+        self._state = _State.LEAVING
+        self._settle()
+        self.when_gone()
+
+    # What the station says -------------------------------------------------------------
+
+    @override
+    def flush(self) -> None:
+        if self._transport is None or self._is_blocked:
+            return
+        data = self.peer.take_output()
+        if data:
+            self._written += len(data)
+            self._transport.write(data)
+
+    @override
+    def set_reading(self, wanted: bool) -> None:
+        if self._transport is None or wanted == self._is_reading or self._transport.is_closing():
+            return
+        self._is_reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    @override
+    def hang_up(self) -> None:
+        self._state = _State.LEAVING
+        if self._transport is not None:
+            self.set_reading(wanted=True)
+            self._transport.close()
+            self._set_timer(LINGER_TIME, self.abort)
+
+    def abort(self) -> None:
+        """Hang up whatever has not been sent yet."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Ourselves -------------------------------------------------------------------------
+
+    def _get_port(self) -> None:
+        self._state = _State.SERVED
+        if self._timer is not None:
+            self._timer.cancel()
+        self._settle()
+        self._station.attach(self)
+
+    def _send_away(self, reason: str) -> None:
+        self._state = _State.LEAVING
+        self._note_refusal(reason)
+        transport = self._transport
+        if transport is None:
+            return
+        transport.write(reason.encode("ascii", "backslashreplace") + b"\r\n")
+        if transport.can_write_eof():
+            transport.write_eof()
+            self._set_timer(LINGER_TIME, self.abort)
+        else:
+            transport.close()
+            self._set_timer(LINGER_TIME, self.abort)
+
+    def _has_waited(self) -> None:
+        self._send_away(f"nothing was said for {self._limits.handshake_time:g} seconds")
+
+    def _note_refusal(self, reason: str) -> None:
+        self._journal.note(
+            "refused",
+            level=logging.WARNING,
+            port=self._station.label,
+            client=self._address,
+            reason=reason,
+        )
+
+    def _settle(self) -> None:
+        if not self._is_settled:
+            self._is_settled = True
+            self.when_settled()
+
+    def _set_timer(self, seconds: float, callback: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
+
+    def _watch_for_stall(self) -> None:
+        taken = self._taken()
+
+        def look_again() -> None:
+            if self._taken() != taken:
+                self._watch_for_stall()
+            elif self._state is _State.SERVED:
+                seconds = self._limits.stall_time
+                self._station.let_go(self, f"it has read nothing for {seconds:g} seconds")
+                self.abort()
+
+        self._stall_timer = asyncio.get_running_loop().call_later(
+            self._limits.stall_time, look_again
+        )
+
+    def _taken(self) -> int:
+        """Return how much the client's system has taken, in bytes."""
+        waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._written - waiting
+
+
+def _nothing() -> None:
+    pass

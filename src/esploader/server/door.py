@@ -1,0 +1,282 @@
+"""Where clients come in: listening TCP ports, and who gets through.
+
+Addresses and numbers are looked at before anything is spent on a connection, TLS least
+of all. A flood of connections gets its turn like everything else in the loop, a few at a
+time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.errors import PortBusyError, PortPermissionError, TransportError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from esploader.server.access import AllowList, Limits
+    from esploader.server.connection import Connection
+    from esploader.server.journal import Journal
+
+ACCEPTS_PER_TURN: Final = 16
+"""How many clients are let in before anything else gets its turn."""
+
+BACKLOG: Final = 128
+"""How many clients the system keeps waiting at one TCP port."""
+
+CLOSING_TIME: Final = 0.3
+"""For how long clients may take to go when the server ends, in seconds."""
+
+SEND_BUFFER_SIZE: Final = 128 * 1024
+"""What the system keeps for a client, in bytes: a fifth of a second of the fastest line, and
+not the megabytes that it would give to one that does not read."""
+
+REST: Final = 0.5
+"""For how long nobody is let in when the system has no more descriptors, in seconds."""
+
+SEARCHES: Final = 20
+"""How often to look for a TCP port that is free on all addresses."""
+
+# A client whose machine vanished must not keep the port for ever.
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+
+_BIND_ERRORS: Final[dict[int | None, type[TransportError]]] = {
+    errno.EADDRINUSE: PortBusyError,
+    errno.EACCES: PortPermissionError,
+}
+
+_NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, and never blocks; port 0 stands for any free one.
+
+    Raises:
+        PortBusyError: somebody else has the TCP port.
+        PortPermissionError: this user may not have it.
+        TransportError: it cannot be had for another reason.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as exc:
+        number = exc.errno if isinstance(exc, OSError) else None
+        error_class = _BIND_ERRORS.get(number, TransportError)
+        shown = f"[{host}]" if ":" in host else host
+        raise error_class(f"{shown}:{port}", f"cannot listen: {exc}") from exc
+    listener.settimeout(0)
+    return listener
+
+
+def listen_on_all(
+    hosts: tuple[str, ...], port: int, optional: frozenset[str]
+) -> list[socket.socket]:
+    """Return sockets that listen on the same TCP port at every one of ``hosts``.
+
+    An address that this machine does not have is left out where it is ``optional``, unless
+    none remains.
+
+    Raises:
+        TransportError: as :func:`listen`.
+    """
+    for search in range(SEARCHES):
+        try:
+            return _listen_on_all(hosts, port, optional)
+        except PortBusyError:
+            # The one that was free here is not free there.
+            if port or search == SEARCHES - 1:
+                raise
+    raise AssertionError
+
+
+def _listen_on_all(
+    hosts: tuple[str, ...], port: int, optional: frozenset[str]
+) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    try:
+        for number, host in enumerate(hosts, 1):
+            try:
+                listeners.append(listen(host, port))
+            except TransportError as exc:
+                is_last_hope = number == len(hosts) and not listeners
+                if host not in optional or is_last_hope or not _is_missing(exc):
+                    raise
+            else:
+                port = listeners[-1].getsockname()[1]
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _is_missing(exc: TransportError) -> bool:
+    cause = exc.__cause__
+    return isinstance(cause, OSError) and cause.errno in _NO_SUCH_ADDRESS
+
+
+def format_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """Return an address as a person writes it."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@attrs.define(eq=False)
+class Door:
+    """Lets clients in. Lives in one loop."""
+
+    _journal: Journal
+    _allow: AllowList
+    _limits: Limits
+    _context: ssl.SSLContext | None = None
+    _listeners: list[socket.socket] = attrs.field(factory=list, init=False)
+    _waiting: Counter[str] = attrs.field(factory=Counter, init=False)
+    """Connections without a port, by address."""
+
+    _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _connections: set[Connection] = attrs.field(factory=set, init=False)
+    _all_gone: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+
+    def open(self, listener: socket.socket, make_connection: Callable[[str], Connection]) -> None:
+        """Let in who comes by ``listener``, which is ours from now on.
+
+        ``make_connection`` is called with the client's address.
+        """
+        self._listeners.append(listener)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(listener, self._accept, listener, make_connection)
+
+    async def close(self) -> None:
+        """Listen no longer, hang up on everybody and wait until they are gone."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            loop.remove_reader(listener)
+            listener.close()
+        self._listeners.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._connections:
+            self._all_gone.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_gone.wait(), CLOSING_TIME)
+            for connection in list(self._connections):
+                connection.abort()
+            await self._all_gone.wait()
+
+    def _accept(
+        self, listener: socket.socket, make_connection: Callable[[str], Connection]
+    ) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                client, address = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as exc:
+                self._journal.note("accept-failed", level=logging.WARNING, reason=str(exc))
+                if exc.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+                    self._rest(listener, make_connection)
+                    return
+                continue
+            self._consider(client, address, make_connection)
+
+    def _rest(self, listener: socket.socket, make_connection: Callable[[str], Connection]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+
+        def go_on() -> None:
+            if listener in self._listeners:
+                loop.add_reader(listener, self._accept, listener, make_connection)
+
+        loop.call_later(REST, go_on)
+
+    def _consider(
+        self,
+        client: socket.socket,
+        address: tuple[str, int],
+        make_connection: Callable[[str], Connection],
+    ) -> None:
+        host, shown = address[0], format_address(address)
+        if not self._allow.allows(host):
+            reason = "address not allowed"
+        elif self._waiting.total() >= self._limits.connections:
+            reason = "too many connections"
+        elif self._waiting[host] >= self._limits.connections_per_address:
+            reason = "too many connections from this address"
+        else:
+            self._let_in(client, host, make_connection(shown))
+            return
+        client.close()
+        self._journal.note("refused", level=logging.WARNING, client=shown, reason=reason)
+
+    def _let_in(self, client: socket.socket, host: str, connection: Connection) -> None:
+        client.settimeout(0)
+        with suppress(OSError):
+            self._set_up(client)
+        self._waiting[host] += 1
+        self._connections.add(connection)
+        connection.when_settled = lambda: self._settled(host)
+        connection.when_gone = lambda: self._gone(connection)
+        task = asyncio.get_running_loop().create_task(self._connect(client, connection))
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                # Maybe before it began.
+                client.close()
+                connection.never_came()
+
+        task.add_done_callback(done)
+
+    async def _connect(self, client: socket.socket, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if self._context is None:
+                await loop.connect_accepted_socket(lambda: connection, client)
+            else:
+                await loop.connect_accepted_socket(
+                    lambda: connection,
+                    client,
+                    ssl=self._context,
+                    ssl_handshake_timeout=self._limits.handshake_time,
+                    ssl_shutdown_timeout=self._limits.handshake_time,
+                )
+        except OSError as exc:  # everything of TLS is one, too
+            client.close()
+            self._journal.note(
+                "refused",
+                level=logging.WARNING,
+                client=connection.address,
+                reason=f"no TLS: {exc}",
+            )
+            connection.never_came()
+
+    def _settled(self, host: str) -> None:
+        self._waiting[host] -= 1
+        if not self._waiting[host]:
+            del self._waiting[host]
+
+    def _gone(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._all_gone.set()
+
+    def _set_up(self, client: socket.socket) -> None:
+        """Send without delay, and notice when the other end is gone without a word."""
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_SIZE)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):
+                client.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,72 @@
+"""The log of a server: events with fields, and never more of one kind than anybody reads.
+
+A line reads ``client-left port=/dev/ttyUSB0 client=10.0.0.7:41234 seconds=3.2``. Programs
+find the same in the record: ``record.event`` and ``record.fields``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import attrs
+
+if TYPE_CHECKING:
+    from esploader.transport.clock import Clock
+
+Field: TypeAlias = str | int | float
+"""A float is a time in seconds, or a ratio: three digits behind the point are enough."""
+
+MAX_EVENTS: Final = 50
+"""How many of one kind are written within :data:`PERIOD`; the rest is only counted."""
+
+PERIOD: Final = 10.0
+"""In seconds."""
+
+_logger = logging.getLogger(__name__)
+
+
+@attrs.define
+class _Count:
+    begun: float
+    written: int = 0
+    left_out: int = 0
+
+
+@attrs.define
+class Journal:
+    """Writes events, as many as are good for the reader and the disk."""
+
+    _clock: Clock
+    _counts: dict[str, _Count] = attrs.field(factory=dict, init=False)
+
+    def note(self, event: str, *, level: int = logging.INFO, **fields: Field) -> None:
+        """Write an event of the kind ``event``, of which the program has a few dozen."""
+        if not _logger.isEnabledFor(level):
+            return
+        now = self._clock.now()
+        count = self._counts.get(event)
+        if count is None or now >= count.begun + PERIOD:
+            if count is not None and count.left_out:
+                _write("left-out", level, {"event": event, "count": count.left_out})
+            count = self._counts[event] = _Count(now)
+        if count.written >= MAX_EVENTS:
+            count.left_out += 1
+            return
+        count.written += 1
+        _write(event, level, fields)
+
+
+def _write(event: str, level: int, fields: dict[str, Field]) -> None:
+    words = [event, *(f"{name}={_shown(value)}" for name, value in fields.items())]
+    _logger.log(level, "%s", " ".join(words), extra={"event": event, "fields": fields})
+
+
+def _shown(value: Field) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    text = str(value)
+    # What a peer said must not end the line, or pass for another field.
+    if text.isprintable() and not any(character in text for character in ' "='):
+        return text or '""'
+    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'

@@ -1,0 +1,257 @@
+"""Many serial ports in one process, each under a TCP port of its own.
+
+Every port has its place from the beginning, there or not: it is opened when it appears,
+and comes back under the same TCP port when it is plugged in again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import socket
+import threading
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Final
+
+import attrs
+from typing_extensions import override
+
+from esploader.errors import PortBusyError, PortNotFoundError, TransportError
+from esploader.server.access import is_loopback
+from esploader.server.config import (
+    LOOPBACK,
+    MAX_PORTS,
+    MAX_TCP_PORT,
+    PortConfig,
+    Protocol,
+    ServerConfig,
+    require_distinct,
+)
+from esploader.server.connection import Connection
+from esploader.server.discovery import UsbIdentity, find_device, find_unserved
+from esploader.server.door import Door, listen_on_all
+from esploader.server.journal import Journal
+from esploader.server.runner import Runner
+from esploader.server.station import SEARCH_PERIOD, Station
+from esploader.simulator.url import SCHEME as SIMULATOR_SCHEME
+from esploader.simulator.url import open_served, parse
+from esploader.transport.clock import RealClock
+from esploader.transport.ports import list_ports
+from esploader.urls import open_transport
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from esploader.server.discovery import PortSource
+    from esploader.transport.base import Transport
+    from esploader.transport.ports import PortInfo
+
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from others
+
+_SCHEMES: Final = {Protocol.RFC2217: "rfc2217", Protocol.RAW: "socket"}
+
+
+@attrs.frozen
+class Place:
+    """A port and where clients find it."""
+
+    config: PortConfig
+    url: str
+    """What to tell clients."""
+
+    tcp_port: int
+    listeners: tuple[socket.socket, ...] = attrs.field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """What the port is called."""
+        return self.config.label
+
+
+@attrs.define
+class Claims:
+    """Which device each port has, so that no two want the same. Threads share it."""
+
+    _devices: dict[str, str] = attrs.field(factory=dict, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def claim(self, owner: str, source: PortSource, ports: Callable[[], list[PortInfo]]) -> str:
+        """Return the device name or URL to open, which is the owner's until it claims again.
+
+        Raises:
+            PortNotFoundError: no such USB port is plugged in.
+        """
+        with self._lock:
+            self._devices.pop(owner, None)
+            if isinstance(source, UsbIdentity):
+                device = find_device(source, ports(), set(self._devices.values()))
+                if device is None:
+                    raise PortNotFoundError(str(source), "no such USB port is plugged in")
+            else:
+                device = source
+            self._devices[owner] = device if "://" in device else os.path.realpath(device)
+        return device
+
+    def taken(self) -> set[str]:
+        """Return the devices that have an owner."""
+        with self._lock:
+            return set(self._devices.values())
+
+
+class PortServer(Runner):
+    """Serves what a configuration says.
+
+    :meth:`listen`, then :meth:`run` here or :meth:`start` in a thread.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        on_place: Callable[[Place], None],
+        ports: Callable[[], list[PortInfo]] = list_ports,
+    ) -> None:
+        """Prepare to serve; ``on_place`` is told of every port that gets its place.
+
+        Raises:
+            ConfigError: two ports want the same, or a file of TLS is not what it should be.
+        """
+        super().__init__()
+        require_distinct(config.ports, "the ports")
+        self._config = config
+        self._on_place = on_place
+        self._list_ports = ports
+        self._context: ssl.SSLContext | None = (
+            None if config.tls is None else (config.tls.make_context())
+        )
+        self._claims = Claims()
+        self._places: list[Place] = []
+        self._next_tcp_port = config.tcp_port
+        self._reserved = {port.tcp_port for port in config.ports if port.tcp_port}
+
+    def listen(self) -> None:
+        """Take the TCP ports.
+
+        Raises:
+            PortBusyError: somebody else has one.
+            PortPermissionError: this user may not have it.
+            TransportError: it cannot be had for another reason.
+        """
+        for port in self._config.ports:
+            tcp_port = port.tcp_port
+            self._add_place(port, self._take_number() if tcp_port is None else tcp_port)
+
+    @override
+    def close(self) -> None:
+        """Stop, wait for that and close everything."""
+        super().close()
+        for place in self._places:
+            for listener in place.listeners:
+                listener.close()
+        self._places.clear()
+
+    @override
+    async def _serve(self, stopping: asyncio.Event) -> None:
+        journal = Journal(RealClock())
+        config = self._config
+        door = Door(journal, config.allow, config.limits, self._context)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(door.close)
+            for place in self._places:
+                await self._open(place, door, journal, stack)
+            if config.new_ports is None:
+                await stopping.wait()
+                return
+            while not stopping.is_set():
+                await self._look_for_new_ports(config.new_ports, door, journal, stack)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), SEARCH_PERIOD)
+
+    async def _look_for_new_ports(
+        self, manner: PortConfig, door: Door, journal: Journal, stack: AsyncExitStack
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        ports = await loop.run_in_executor(None, self._list_ports)
+        served = [place.config.source for place in self._places]
+        for source in find_unserved(ports, served, self._claims.taken()):
+            if len(self._places) >= MAX_PORTS:
+                return
+            config = attrs.evolve(manner, source=source)
+            try:
+                place = self._add_new_place(config)
+            except TransportError as exc:
+                # No reason to end for those that are served already; the next look may do.
+                reason = str(exc)
+                journal.note("no-place", level=logging.WARNING, port=config.label, reason=reason)
+                return
+            await self._open(place, door, journal, stack)
+
+    async def _open(
+        self, place: Place, door: Door, journal: Journal, stack: AsyncExitStack
+    ) -> None:
+        config = place.config
+        station = Station(config.label, journal=journal, policy=config.reset)
+        stack.push_async_callback(station.close)
+        make = functools.partial(
+            Connection,
+            station=station,
+            protocol=config.protocol,
+            limits=self._config.limits,
+            journal=journal,
+        )
+        station.find(functools.partial(self._open_port, config))
+        for listener in place.listeners:
+            door.open(listener, make)
+
+    def _open_port(self, config: PortConfig) -> Transport:
+        """Open a port. In a thread: listing and opening ports may take a while."""
+        device = self._claims.claim(config.label, config.source, self._list_ports)
+        if device.lower().startswith(f"{SIMULATOR_SCHEME}://"):
+            return open_served(parse(device), device)
+        return open_transport(device)
+
+    def _add_new_place(self, config: PortConfig) -> Place:
+        """Give a port the next TCP port that is free."""
+        while True:
+            number = self._take_number()
+            try:
+                return self._add_place(config, number)
+            except PortBusyError:
+                if not number or self._next_tcp_port > MAX_TCP_PORT:
+                    raise
+
+    def _add_place(self, config: PortConfig, tcp_port: int) -> Place:
+        bind = self._config.bind
+        # Not every machine has IPv6; that it was not asked for is no reason to fail.
+        optional = frozenset(LOOPBACK) if bind == LOOPBACK else frozenset[str]()
+        listeners = listen_on_all(bind, tcp_port, optional)
+        number = listeners[0].getsockname()[1]
+        place = Place(config, self._url(config.protocol, number), number, tuple(listeners))
+        self._places.append(place)
+        self._on_place(place)
+        return place
+
+    def _take_number(self) -> int:
+        if not self._config.tcp_port:
+            return 0
+        while self._next_tcp_port in self._reserved:
+            self._next_tcp_port += 1
+        self._next_tcp_port += 1
+        return self._next_tcp_port - 1
+
+    def _url(self, protocol: Protocol, tcp_port: int) -> str:
+        host = self._config.bind[0]
+        if host in _WILDCARDS:
+            host = socket.gethostname()
+        shown = f"[{host}]" if ":" in host else host
+        secure = "" if self._context is None else "+tls"
+        return f"{_SCHEMES[protocol]}{secure}://{shown}:{tcp_port}"
+
+
+def is_exposed(config: ServerConfig) -> bool:
+    """Tell whether anybody on the network can use the ports."""
+    is_reachable = not all(is_loopback(host) for host in config.bind)
+    return is_reachable and not config.allow.networks and config.tls is None

@@ -1,0 +1,233 @@
+"""Many ports in one process: where they are found, and what becomes of them when unplugged."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from esploader.connector import connect
+from esploader.errors import (
+    ConfigError,
+    PortBusyError,
+    TransportClosedError,
+    TransportError,
+)
+from esploader.server.config import PortConfig, Protocol, ServerConfig
+from esploader.server.discovery import UsbIdentity
+from esploader.server.door import listen, listen_on_all
+from esploader.server.port_server import PortServer, is_exposed
+from esploader.transport.ports import PortInfo
+from eventually import eventually
+from programs import free_port
+from pseudo_terminal import PseudoTerminal
+from served import (
+    PATIENCE,
+    Plugs,
+    attached,
+    connected,
+    receive_all,
+    server_process,
+    serving,
+    tcp_port,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOWHERE = "192.0.2.1"
+"""No machine has this address (RFC 5737)."""
+
+IDENTITY = UsbIdentity(vid=0x10C4, serial_number="0001")
+
+
+@contextlib.contextmanager
+def plugged_in(plugs: Plugs, serial_number: str = "0001") -> Iterator[PseudoTerminal]:
+    device = PseudoTerminal()
+    port = PortInfo(device=device.path, vid=0x10C4, pid=0xEA60, serial_number=serial_number)
+    plugs.ports.append(port)
+    try:
+        yield device
+    finally:
+        plugs.ports.remove(port)
+        device.close()
+
+
+def raw_port(source: str | UsbIdentity, tcp_port: int | None = None) -> PortConfig:
+    return PortConfig(source=source, protocol=Protocol.RAW, tcp_port=tcp_port)
+
+
+def test_a_port_that_is_plugged_in_later_is_served_then() -> None:
+    plugs = Plugs()
+    config = ServerConfig(ports=(raw_port(IDENTITY),), tcp_port=0)
+    with serving(config, plugs) as places:
+        (place,) = places.wait(1)
+        with connected(place.tcp_port) as early:
+            assert receive_all(early) == b"the port usb:vid=10c4,serial=0001 is not there\r\n"
+        with plugged_in(plugs) as device, attached(place.url) as client:
+            client.write(b"hello")
+            assert device.read(5) == b"hello"
+
+
+def test_a_port_that_is_unplugged_comes_back_under_the_same_tcp_port() -> None:
+    plugs = Plugs()
+    config = ServerConfig(ports=(raw_port(IDENTITY),), tcp_port=0)
+    with serving(config, plugs) as places:
+        (place,) = places.wait(1)
+        for _ in range(2):
+            with plugged_in(plugs) as device, attached(place.url) as client:
+                device.write(b"hello")
+                assert client.read(client.clock.now() + PATIENCE) == b"hello"
+                device.unplug()
+                with pytest.raises(TransportClosedError):
+                    client.read(client.clock.now() + PATIENCE)
+
+
+def test_usb_ports_that_appear_get_a_place_and_keep_it() -> None:
+    plugs = Plugs()
+    config = ServerConfig(new_ports=raw_port(""), tcp_port=0)
+    with serving(config, plugs) as places:
+        with plugged_in(plugs) as first:
+            (place,) = places.wait(1)
+            with plugged_in(plugs, "0002") as second:
+                _, other = places.wait(2)
+                with attached(place.url) as client, attached(other.url) as neighbour:
+                    client.write(b"1")
+                    neighbour.write(b"2")
+                    assert (first.read(1), second.read(1)) == (b"1", b"2")
+        with plugged_in(plugs, "0002") as again, attached(other.url) as client:
+            client.write(b"again")
+            assert again.read(5) == b"again"
+        assert len(places.wait(2)) == 2
+
+
+def test_two_devices_alike_are_two_ports() -> None:
+    plugs = Plugs()
+    either = UsbIdentity(vid=0x10C4)
+    any_of_them = UsbIdentity(vid=0x10C4, pid=0xEA60)
+    config = ServerConfig(ports=(raw_port(either), raw_port(any_of_them)), tcp_port=0)
+    with (
+        plugged_in(plugs) as first,
+        plugged_in(plugs, "0002") as second,
+        serving(config, plugs) as places,
+    ):
+        one, two = places.wait(2)
+        with attached(one.url) as client, attached(two.url) as neighbour:
+            client.write(b"x")
+            neighbour.write(b"x")
+            assert (first.read(1), second.read(1)) == (b"x", b"x")
+
+
+def test_a_second_client_is_told_who_has_the_port_and_since_when() -> None:
+    config = ServerConfig(ports=(PortConfig(source="sim://esp32c3"),), tcp_port=0)
+    with serving(config) as places:
+        (place,) = places.wait(1)
+        with eventually(lambda: connect(place.url, stub=False), TransportError):
+            with connected(place.tcp_port) as second:
+                assert re.fullmatch(
+                    rb"the port is in use by 127\.0\.0\.1:\d+ since [-\d]+ [:\d]+ UTC\r\n",
+                    receive_all(second),
+                )
+            with pytest.raises(PortBusyError, match="in use by"):
+                connect(place.url)
+
+
+def test_tcp_ports_are_consecutive_and_leave_out_those_that_are_named() -> None:
+    first = free_port()
+    config = ServerConfig(
+        ports=(
+            raw_port("sim://esp32c3"),
+            raw_port("sim://esp32", first + 1),
+            raw_port("sim://esp32s3"),
+        ),
+        tcp_port=first,
+        bind=("127.0.0.1",),
+    )
+    with serving(config) as places:
+        assert [place.tcp_port for place in places.wait(3)] == [first, first + 1, first + 2]
+
+
+def test_the_same_tcp_port_is_had_at_every_address() -> None:
+    listeners = listen_on_all(("127.0.0.1", "127.0.0.2"), 0, frozenset())
+    try:
+        assert len({listener.getsockname()[1] for listener in listeners}) == 1
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def test_an_address_that_is_optional_may_be_missing_but_not_all_of_them() -> None:
+    (listener,) = listen_on_all(("127.0.0.1", NOWHERE), 0, frozenset({NOWHERE}))
+    listener.close()
+    with pytest.raises(TransportError, match="cannot listen"):
+        listen_on_all(("127.0.0.1", NOWHERE), 0, frozenset())
+    with pytest.raises(TransportError, match="cannot listen"):
+        listen_on_all((NOWHERE,), 0, frozenset({NOWHERE}))
+
+
+def test_a_tcp_port_that_somebody_has_is_busy() -> None:
+    with listen("127.0.0.1", 0) as other:
+        number = other.getsockname()[1]
+        config = ServerConfig(ports=(raw_port("sim://esp32c3", number),))
+        with (
+            PortServer(config, on_place=lambda _: None) as server,
+            pytest.raises(PortBusyError),
+        ):
+            server.listen()
+
+
+def test_the_same_port_twice_is_refused() -> None:
+    config = ServerConfig(ports=(raw_port("sim://esp32c3"), raw_port("sim://esp32c3")))
+    with pytest.raises(ConfigError, match="twice"):
+        PortServer(config, on_place=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("bind", "exposed"),
+    [(("127.0.0.1", "::1"), False), (("127.0.0.1", NOWHERE), True), (("::",), True)],
+)
+def test_ports_are_exposed_when_others_can_reach_them(
+    bind: tuple[str, ...],
+    exposed: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    assert is_exposed(ServerConfig(bind=bind)) is exposed
+
+
+CHIPS = [f"sim://esp32c3?seed={seed}" for seed in range(8)]
+
+
+def test_eight_chips_behind_one_server_are_written_at_once_and_each_gets_its_own() -> None:
+    images = [bytes((seed + 1,)) + bytes(range(256)) * 64 for seed in range(8)]
+    failures: list[BaseException] = []
+
+    def write(url: str, image: bytes) -> None:
+        try:
+            with connect(url, stub=False) as device:
+                device.write_flash([(0x10000, image)])
+                assert device.read_flash(0x10000, len(image)) == image
+        except BaseException as exc:  # noqa: BLE001 - every failure counts
+            failures.append(exc)
+
+    with server_process("--tcp-port", "0", *CHIPS) as (_, urls):
+        threads = [
+            threading.Thread(target=write, args=pair) for pair in zip(urls, images, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        # And it is really eight devices.
+        with connect(urls[0], stub=False) as device:
+            assert device.read_flash(0x10000, len(images[0])) == images[0]
+
+
+def test_urls_name_the_tcp_port() -> None:
+    config = ServerConfig(ports=(raw_port("sim://esp32c3"),), tcp_port=0)
+    with serving(config) as places:
+        (place,) = places.wait(1)
+        assert place.url == f"socket://127.0.0.1:{place.tcp_port}"
+        assert tcp_port(place.url) == place.tcp_port

@@ -1,0 +1,128 @@
+"""What becomes of a client when its port is lost, and of a port when its client does nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import queue
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from typing_extensions import override
+
+from esploader.errors import PortNotFoundError, TransportClosedError
+from esploader.server.access import AllowList, Limits
+from esploader.server.config import Protocol
+from esploader.server.connection import Connection
+from esploader.server.door import Door, format_address, listen
+from esploader.server.journal import Journal
+from esploader.server.recogniser import ResetPolicy
+from esploader.server.runner import Runner
+from esploader.server.station import Station
+from esploader.transport.clock import RealClock
+from esploader.transport.ports import ESPRESSIF_VID
+from esploader.transport.tcp import SocketTransport
+from fake_transport import PATIENCE, WatchedTransport
+from served import attached
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from esploader.transport.base import Transport
+
+
+class UsbTransport(WatchedTransport):
+    """A port on USB that can be taken away."""
+
+    def __init__(self, vid: int) -> None:
+        super().__init__()
+        self._capabilities = attrs.evolve(self._capabilities, usb_vid=vid, usb_pid=0x1001)
+
+    def unplug(self) -> None:
+        self.device.close()
+
+
+class OnePort(Runner):
+    """A server of whatever a test puts into ``plugged``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plugged: queue.SimpleQueue[Transport] = queue.SimpleQueue()
+        self._listener = listen("127.0.0.1", 0)
+        self.url = f"socket://{format_address(self._listener.getsockname())}"
+
+    @override
+    def close(self) -> None:
+        super().close()
+        self._listener.close()
+
+    @override
+    async def _serve(self, stopping: asyncio.Event) -> None:
+        journal, limits = Journal(RealClock()), Limits()
+        station = Station("usb", journal=journal, policy=ResetPolicy())
+        door = Door(journal, AllowList(), limits)
+        station.find(self._open)
+        make = functools.partial(
+            Connection, station=station, protocol=Protocol.RAW, limits=limits, journal=journal
+        )
+        door.open(self._listener, make)
+        await stopping.wait()
+        await station.close()
+        await door.close()
+
+    def _open(self) -> Transport:
+        try:
+            return self.plugged.get_nowait()
+        except queue.Empty:
+            raise PortNotFoundError("usb", "not plugged in") from None
+
+
+@contextlib.contextmanager
+def served(vid: int) -> Iterator[tuple[OnePort, UsbTransport, SocketTransport]]:
+    """Yield a server, its port, and a client that has it."""
+    port = UsbTransport(vid)
+    with OnePort() as server:
+        server.plugged.put(port)
+        server.start()
+        with SocketTransport.open(server.url) as client:
+            # What the client gets of the port shows that it has it.
+            port.happened(1)
+            yield server, port, client
+
+
+def receive(client: SocketTransport) -> bytes:
+    return client.read(client.clock.now() + PATIENCE)
+
+
+def test_a_port_that_a_reset_takes_away_comes_back_to_the_same_client() -> None:
+    with served(ESPRESSIF_VID) as (server, port, client):
+        port.device.sendall(b"before")
+        assert receive(client) == b"before"
+        back = UsbTransport(ESPRESSIF_VID)
+        server.plugged.put(back)
+        port.unplug()
+        back.device.sendall(b"after")
+        assert receive(client) == b"after"
+        client.write(b"hello")
+        assert back.device.recv(5) == b"hello"
+
+
+def test_another_port_that_is_unplugged_takes_its_client_along() -> None:
+    with served(0x10C4) as (server, port, client):
+        back = UsbTransport(0x10C4)
+        server.plugged.put(back)
+        port.unplug()
+        with pytest.raises(TransportClosedError):
+            receive(client)
+        with attached(server.url) as other:
+            other.write(b"hello")
+            assert back.device.recv(5) == b"hello"
+
+
+def test_the_client_of_a_port_that_does_not_come_back_is_let_go() -> None:
+    with served(ESPRESSIF_VID) as (_, port, client):
+        port.unplug()
+        with pytest.raises(TransportClosedError):
+            receive(client)
