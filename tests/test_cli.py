@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from esploader import errors
+from esploader import connect, errors
 from esploader.arguments import build_parser
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.cli import main
 from esploader.exit_codes import EXPLANATIONS, explain
 from esploader.version import __version__
 from images import small_image
+from programs import served_chip
 from stub_files import stub_directory
 
 C3 = ("--port", "sim://esp32c3")
@@ -167,6 +169,36 @@ def test_staying_in_download_mode(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Staying in bootloader." in capsys.readouterr().out
 
 
+def test_a_device_is_left_as_asked_when_the_work_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    for options, words in (
+        ([], "Hard resetting via RTS pin..."),
+        (["--after", "no-reset"], "Staying in bootloader."),
+    ):
+        assert main([*C3, "--no-stub", *options, "read-flash", "0x400000", "1", "out.bin"]) == 2
+        assert words in capsys.readouterr().out
+
+
+def test_a_port_without_lines_needs_no_other_options_after_a_higher_rate() -> None:
+    with served_chip("esp32c3", "--pty") as urls:
+        port = ("--port", urls["pty"], "--connect-attempts", "1")
+        for options in (["--baud", "921600"], [], ["--baud", "460800"], []):
+            assert main([*port, *options, "flash-id"]) == 0
+        # Also when the work fails.
+        assert main([*port, "--baud", "921600", "--no-stub", "erase-flash"]) == 2
+        assert main([*port, "flash-id"]) == 0
+
+
+def test_a_rom_loader_left_at_a_higher_rate_is_found_there() -> None:
+    with served_chip("esp32c3", "--pty") as urls:
+        port = ("--port", urls["pty"], "--connect-attempts", "1")
+        # Closed without more, as the port of a program that is killed.
+        connect(urls["pty"], baudrate=921600).close()
+        assert main([*port, "flash-id"]) == 2
+        there = ("--before", "no-reset-no-sync", "--baud", "921600")
+        assert main([*port, *there, "flash-id"]) == 0
+        assert main([*port, "flash-id"]) == 0
+
+
 def test_soft_reset(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*C3, "--after", "soft-reset", "flash_id"]) == 0
     assert "Soft resetting..." in capsys.readouterr().out
@@ -238,6 +270,71 @@ def test_a_failed_verification_names_the_ranges(
     captured = capsys.readouterr()
     assert "0x00000064 to 0x00000067: 3 bytes" in captured.out
     assert "3 bytes of flash differ, the first at 0x64" in captured.err
+
+
+def test_with_json_a_failed_verification_lists_all_ranges(
+    chip_with_file: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, _ = chip_with_file
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"a\xff\xff" * 30)
+    command = ["--port", url, "--no-stub", "--json", "verify_flash", "0", str(image)]
+    assert main(command) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["class"] == "VerifyError"
+    assert document["differences"] == [
+        {"start": start, "end": start + 1} for start in range(0, 90, 3)
+    ]
+    image.write_bytes(b"\xff")
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["differences"] == []
+
+
+def test_a_bootloader_whose_header_was_changed_is_verified_from_its_file(
+    chip_with_file: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, _ = chip_with_file
+    image = tmp_path / "bootloader.bin"
+    image.write_bytes(small_image(ESP32_C3))
+    common = ["--port", url, "--no-stub"]
+    parameters = ["-fm", "dio", "-ff", "80m", "-fs", "detect"]
+    assert main([*common, "write-flash", *parameters, "0", str(image)]) == 0
+    assert main([*common, "verify-flash", *parameters, "0", str(image)]) == 0
+    assert "Verification successful (digest matched)." in capsys.readouterr().out
+    # Two bytes of the header, and the digest.
+    assert main([*common, "verify-flash", "0", str(image)]) == 2
+    assert "0x00000002 to 0x00000004: 2 bytes" in capsys.readouterr().out
+    assert main([*common, "verify-flash", "-fm", "qio", "0", str(image)]) == 2
+    assert main([*common, "verify-flash", "-fm", "fast", "0", str(image)]) == 2
+    assert "flash mode 'fast'" in capsys.readouterr().err
+
+
+def test_what_was_not_written_is_not_said_to_be(
+    chip_with_file: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, _ = chip_with_file
+    image = tmp_path / "image.bin"
+    data = bytes(range(256)) * 1024
+    image.write_bytes(data)
+    command = ["--port", url, "--no-stub", "write_flash", "-u", "0x10000", str(image)]
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    assert "Wrote 262144 bytes (262144 sent) at 0x00010000 in " in output
+    assert "already" not in output
+    image.write_bytes(b"!" + data[1:])
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    wrote = re.search(
+        r"Wrote (\d+) bytes \(\d+ sent\) at 0x00010000 in ([\d.]+) seconds \(([\d.]+) kbit/s\)\.\n"
+        r"The other (\d+) of 262144 bytes were in flash already\.\n"
+        r"Hash of data verified\.",
+        output,
+    )
+    assert wrote is not None
+    written, seconds, rate, right = (float(number) for number in wrote.groups())
+    assert 0 < written <= 0x10000
+    assert written + right == 262144
+    assert rate == pytest.approx(written * 8 / 1000 / seconds, rel=0.05 / seconds)
 
 
 def test_a_dry_run_changes_nothing(
@@ -560,3 +657,15 @@ def test_ctrl_c_while_connecting_exits_with_130_and_frees_the_port() -> None:
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_a_warning_while_connecting_has_a_line_of_its_own() -> None:
+    # Both streams into one file, as on a terminal.
+    arguments = ["--port", "sim://esp8266", "--no-stub", "--baud", "921600", "read-mac"]
+    program = [sys.executable, "-m", "esploader", *arguments]
+    done = subprocess.run(
+        program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert "Connecting..." in lines
+    assert lines[lines.index("Connecting...") + 1].startswith("WARNING: the ESP8266 ROM loader")

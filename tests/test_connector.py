@@ -357,11 +357,32 @@ def test_a_rate_that_the_stub_would_forget_waits_for_the_stub(tmp_path: Path) ->
         assert device.flash_id().size == 4 << 20
 
 
-def test_a_loader_that_cannot_change_its_rate_says_so() -> None:
-    transport = unreliable("sim://esp8266")
-    with pytest.raises(UnsupportedError):
-        connect(transport, baudrate=230400, stub=False)
-    assert is_free(transport)
+def test_a_loader_that_cannot_change_its_rate_stays_at_it_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with connect("sim://esp8266", baudrate=460800, stub=False) as device:
+        device.write_flash([(0x10000, b"data")])
+        device.link.revive(slower=False)
+        assert device.session.transport.baudrate == 115200
+        assert device.read_flash(0x10000, 4) == b"data"
+    warnings = [record.message for record in caplog.records if "baud rate" in record.message]
+    assert warnings == ["the ESP8266 ROM loader cannot change its baud rate: it stays at 115200"]
+
+
+def test_a_loader_whose_stub_is_missing_stays_at_its_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESPLOADER_STUB_DIR", str(tmp_path))
+    with connect("sim://esp8266", baudrate=921600) as device:
+        device.write_flash([(0x10000, b"data")])
+        assert device.session.transport.baudrate == 115200
+
+
+def test_a_low_rate_is_kept_after_a_reset() -> None:
+    with connect("sim://esp8266?state=download", baudrate=9600, stub=False) as device:
+        device.session.transport.set_baudrate(115200)
+        device.link.revive(slower=False)
+        assert device.session.transport.baudrate == 9600
 
 
 def test_a_hard_reset_starts_the_application() -> None:

@@ -6,11 +6,16 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from typing_extensions import override
 
 from esploader import connect
 from esploader.device import After, Device
+from esploader.errors import StubError
+from esploader.protocol import dialect
 from esploader.simulator import SimulatedDevice, SimulatedTransport
+from esploader.urls import open_transport
 from stub_files import stub_directory
+from unreliable_transport import UnreliableTransport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +53,7 @@ def test_the_next_one_to_come_finds_the_usual_rate(crystal: str) -> None:
 def test_a_calibration_that_makes_no_sense_is_not_followed(
     assumed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "esploader.session")
+    caplog.set_level(logging.DEBUG, "esploader.wire")
     with connect(f"sim://esp32?assumed={assumed}", baudrate=460800, stub=False) as device:
         assert device.read_register(0x4000_1000) == device.chip.magic
     assert "ChangeBaudrate(new=460800, old=0)" in caplog.text
@@ -59,3 +64,45 @@ def test_a_stub_knows_the_crystal_and_is_asked_for_what_is_wanted(tmp_path: Path
     with connect(f"sim://esp32?crystal={WRONG[0]}", baudrate=921600, stub=stub) as device:
         device.prepare_flash()
         assert simulated(device).baudrate == 921600
+
+
+class HangingDevice(UnreliableTransport):
+    """A device that runs into the void once it is told to start a stub, until it is reset."""
+
+    starts: int = 0
+    hangs: bool = False
+
+    @override
+    def write(self, data: bytes) -> None:
+        if data.startswith(b"\xc0\x00\x06"):  # MEM_END
+            self.starts += 1
+            self.hangs = True
+        super().write(data)
+
+    @override
+    def read(self, deadline: float) -> bytes:
+        data = super().read(deadline)
+        return b"" if self.hangs else data
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        self.hangs = False
+        super().set_lines(dtr=dtr, rts=rts)
+
+
+def test_a_stub_that_does_not_start_twice_is_final(
+    tmp_path: Path,
+) -> None:
+    transport = HangingDevice(open_transport("sim://esp32c3"))
+    with connect(transport, stub=stub_directory(tmp_path)) as device:
+        with pytest.raises(StubError, match="does not start"):
+            device.prepare_flash()
+        assert transport.starts == 2
+
+
+def test_a_stub_whose_greeting_is_lost_is_found(tmp_path: Path) -> None:
+    transport = UnreliableTransport(open_transport("sim://esp32c3"))
+    with connect(transport, stub=stub_directory(tmp_path)) as device:
+        transport.garble_input = lambda data: data.replace(b"OHAI", b"")
+        device.prepare_flash()
+        assert device.session.dialect is dialect.STUB

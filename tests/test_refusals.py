@@ -5,6 +5,7 @@ The table in docs/flash.md leads from each refusal to its test.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -223,6 +224,14 @@ def test_reading_all_of_a_flash_of_unknown_size_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("offset", ["0x400000", "0x500000"])
+def test_reading_all_from_beyond_the_flash_is_refused(
+    offset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refuses([*C3, "read-flash", offset, "all", str(tmp_path / "out.bin")], PlanError)
+    assert f"{offset} is beyond the flash of 4MB" in capsys.readouterr().err
+
+
 def test_reading_all_in_secure_download_mode_is_refused(
     connect_to: Connect, tmp_path: Path
 ) -> None:
@@ -241,8 +250,9 @@ def test_a_rom_loader_does_not_erase_everything(connect_to: Connect, chip: Chip)
     device = connect_to(chip)
     with pytest.raises(UnsupportedError):
         device.erase_flash()
-    with pytest.raises(UnsupportedError):
-        device.write_flash([(0x1_0000, b"data")], erase_all=True)
+    for write in (device.plan_write, device.write_flash):
+        with pytest.raises(UnsupportedError, match="a stub can"):
+            write([(0x1_0000, b"data")], erase_all=True)
     assert_nothing_erased(device)
 
 
@@ -307,6 +317,7 @@ def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> No
         lambda device: device.flash_md5(0, 16),
         lambda device: device.erase_flash(),
         lambda device: device.write_flash([(0, b"data")]),
+        lambda device: device.plan_write([(0, b"data")]),
     ],
     ids=[
         "mac",
@@ -325,14 +336,20 @@ def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> No
         "MD5",
         "erase flash",
         "write flash",
+        "plan write",
     ],
 )
 def test_secure_download_mode_allows_nothing_else(
-    connect_to: Connect, chip: Chip, work: Callable[[Device], object]
+    connect_to: Connect,
+    chip: Chip,
+    work: Callable[[Device], object],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     device = connect_to(chip, efuses={"secure_download": 1})
-    with pytest.raises(EsploaderError):
+    caplog.set_level(logging.DEBUG, "esploader.session")
+    with pytest.raises(UnsupportedError, match="Secure Download Mode"):
         work(device)
+    assert not caplog.records, "not a byte is sent"
     assert_nothing_erased(device)
     device.erase_region(0x1000, 0x1000)
     assert device.get_security_info().secure_download_mode

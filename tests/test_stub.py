@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from esploader.chips.registry import CHIPS, chip_by_name
 from esploader.errors import StubError
 from esploader.stub import MAX_FILE_SIZE, StubImage, find_stub
-from stub_files import DATA_START, TEXT_START, stub_file
+from stub_files import DATA_START, TEXT_START, stub_directory, stub_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,15 @@ C3 = chip_by_name("esp32c3")
 needs_esptool = pytest.mark.skipif(
     importlib.util.find_spec("esptool") is None, reason="esptool, which has the stubs, is missing"
 )
+
+
+@pytest.mark.parametrize("other", ["esp32", "esp8266", "esp32s2", "esp32s3"])
+def test_a_stub_that_does_not_fit_the_memory_of_the_chip_is_refused(
+    tmp_path: Path, other: str
+) -> None:
+    path = stub_directory(tmp_path) / f"{other}.json"
+    with pytest.raises(StubError, match="no stub for this chip"):
+        find_stub(C3, path)
 
 
 def test_a_stub_is_two_segments_and_an_entry() -> None:

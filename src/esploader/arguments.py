@@ -139,25 +139,14 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
         "--force", action="store_true", help="do not check the bootloader and the security state"
     )
     write.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
-    for short, name, text in (
-        ("-fm", "mode", "flash mode"),
-        ("-ff", "freq", "flash frequency"),
-        ("-fs", "size", "flash size, or 'detect',"),
-    ):
-        write.add_argument(
-            short,
-            f"--flash-{name}",
-            f"--flash_{name}",
-            default="keep",
-            metavar=name.upper(),
-            help=f"{text} to put into the bootloader's header (default: keep)",
-        )
     verify = _add_command(commands, "verify-flash", "compare the flash with files", options)
     _add_inputs(verify)
+    for parser in (write, verify):
+        _add_flash_parameters(parser)
     read = _add_command(commands, "read-flash", "read flash into a file", options)
     read.add_argument("offset", type=_number, metavar="OFFSET", help="where to begin")
     read.add_argument("size", type=_size, metavar="SIZE", help="bytes, 64k, 4M, or all")
-    read.add_argument("output", metavar="FILE", help="replaced when all has been read")
+    read.add_argument("output", metavar="FILE", help="written when all has been read")
     erase_all = _add_command(commands, "erase-flash", "erase the whole flash", options)
     erase = _add_command(commands, "erase-region", "erase sectors of the flash", options)
     erase.add_argument("offset", type=_number, metavar="OFFSET", help="where to begin")
@@ -209,6 +198,22 @@ def _add_encryption(parser: _Parser) -> None:
         action="store_true",
         help="encrypt whatever the eFuses say of the key",
     )
+
+
+def _add_flash_parameters(parser: _Parser) -> None:
+    for short, name, text in (
+        ("-fm", "mode", "flash mode"),
+        ("-ff", "freq", "flash frequency"),
+        ("-fs", "size", "flash size, or 'detect',"),
+    ):
+        parser.add_argument(
+            short,
+            f"--flash-{name}",
+            f"--flash_{name}",
+            default="keep",
+            metavar=name.upper(),
+            help=f"{text} to put into the bootloader's header (default: keep)",
+        )
 
 
 def _add_spi_connection(parser: _Parser) -> None:
@@ -272,7 +277,7 @@ def _add_memory_commands(commands: argparse._SubParsersAction[_Parser], options:
     dump = _add_command(commands, "dump-mem", "read memory into a file", options)
     dump.add_argument("address", type=_number, metavar="ADDRESS", help="where to begin")
     dump.add_argument("size", type=_number, metavar="SIZE", help="bytes, 64k, 1M")
-    dump.add_argument("output", metavar="FILE", help="replaced when all has been read")
+    dump.add_argument("output", metavar="FILE", help="written when all has been read")
     load = _add_command(commands, "load-ram", "run a program from RAM", options)
     load.add_argument("file", metavar="FILE", help="a firmware image that needs no flash")
     _add_command(commands, "run", "have the ROM loader start the application", options)

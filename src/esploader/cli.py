@@ -98,6 +98,7 @@ class Output:
         self._as_json: bool = arguments.json
         self._arguments = arguments
         self._displays: tuple[Display, ...] | None = None
+        self._line_is_open = False
 
     def banner(self) -> None:
         """Say which program this is."""
@@ -112,6 +113,12 @@ class Output:
         self.end_progress()
         if not self._as_json:
             print(text, end="", flush=True)
+            self._line_is_open = not text.endswith("\n")
+
+    def end_line(self) -> None:
+        """End the line of which a part was printed, if there is one."""
+        if self._line_is_open:
+            self.line()
 
     def labelled(self, label: str, text: str) -> None:
         """Print a label and, in a column of their own, its values."""
@@ -146,6 +153,7 @@ class Output:
     def write(self, text: str) -> None:
         """Write to stderr, where the log goes, below what is drawn there."""
         self.end_progress()
+        self.end_line()
         print(text, end="", file=sys.stderr, flush=True)
 
     def _choose_displays(self) -> tuple[Display, ...]:
@@ -175,6 +183,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output) -> int:
+    from esploader.errors import VerifyError  # noqa: PLC0415 - see the module's docstring
     from esploader.exit_codes import explain  # noqa: PLC0415 - only on errors
 
     explanation = explain(error)
@@ -182,7 +191,12 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
     print(f"\nA fatal error occurred: {error}", file=sys.stderr)
     if explanation.hint:
         print(f"HINT: {explanation.hint}", file=sys.stderr)
-    output.finish({"error": {"class": type(error).__name__, "message": str(error), "code": code}})
+    document: dict[str, Json] = {
+        "error": {"class": type(error).__name__, "message": str(error), "code": code}
+    }
+    if isinstance(error, VerifyError):
+        document["differences"] = [{"start": start, "end": end} for start, end in error.ranges]
+    output.finish(document)
     return code
 
 
@@ -259,7 +273,7 @@ def _connect(arguments: argparse.Namespace, output: Output) -> Device:
             on_attempt=on_attempt,
         )
     finally:
-        output.line()
+        output.end_line()
     return device
 
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.chips.model import Chip, Quirk
-from esploader.errors import (
-    NoResponseError,
-    PlanError,
-    ProtocolError,
-    TransportError,
-    UnsupportedError,
-)
+from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.erase import erase_everything, erase_sectors
 from esploader.flash.guards import (
-    SecurityState,
     check_encrypted_pieces,
     check_encryption,
     check_erase,
+    check_loader_encrypts,
+    check_loader_erases_everything,
     check_write,
     encryption_addresses,
-    security_state,
-    security_state_addresses,
-    security_state_from_info,
 )
 from esploader.flash.hashing import md5_of_flash
 from esploader.flash.inputs import (
@@ -34,7 +24,7 @@ from esploader.flash.inputs import (
     FlashParameters,
     check_parameters,
     check_suitability,
-    patched,
+    put_parameters,
     read_pieces,
 )
 from esploader.flash.job import write_plan
@@ -43,15 +33,17 @@ from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import warn_if_blind
 from esploader.flash.verify import compare
-from esploader.identified_device import After, IdentifiedDevice
+from esploader.identified_device import After
+from esploader.prepared_device import PreparedDevice
 from esploader.progress import ProgressCallback, ignore_progress
-from esploader.protocol.commands import SpiSetParams
 from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from esploader.chips.model import Chip
+    from esploader.flash.guards import SecurityState
     from esploader.flash.inputs import Source
     from esploader.flash.job import RegionResult
     from esploader.flash.verify import Difference
@@ -59,10 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["DETECT", "KEEP_PARAMETERS", "After", "Device"]
 
 _log: Final = logging.getLogger(__name__)
-
-_ReadT = TypeVar("_ReadT")
-
-_STEADY_ATTEMPTS: Final = 3
 
 KEEP_PARAMETERS: Final = FlashParameters()
 """Leaves the header of the bootloader alone."""
@@ -72,7 +60,7 @@ DETECT: Final = "detect"
 
 
 @attrs.define
-class Device(IdentifiedDevice):
+class Device(PreparedDevice):
     """One device, connected and identified.
 
     As a context manager it releases the port, and nothing more; call :meth:`reset` to
@@ -88,15 +76,20 @@ class Device(IdentifiedDevice):
         encrypted_inputs: Iterable[tuple[int, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
         erase_all: bool = False,
+        compress: bool | None = None,
         force: bool = False,
         ignore_encryption_efuses: bool = False,
     ) -> WritePlan:
         """Return what :meth:`write_flash` would do, after all checks, and do nothing.
 
+        What :meth:`write_flash` refuses is refused here, too. Only a stub is not started:
+        that it is to be had, and made for this chip, is seen; whether it starts is not.
+
         ``inputs`` are offsets and what goes there; ``encrypted_inputs``, too, and the
         device encrypts them as it writes them. ``parameters`` go into the header of
         the bootloader, if that is among them; ``detect`` as a size stands for the size of
         the flash that is there. ``erase_all`` says that the whole flash is erased first.
+        ``compress`` forces or forbids compression.
 
         ``force`` leaves out the checks that the bootloader is intact and made for this
         chip and revision, and that secure boot and flash encryption let the device boot
@@ -104,46 +97,54 @@ class Device(IdentifiedDevice):
         changed: that would break its signature.
 
         ``ignore_encryption_efuses`` leaves out the checks that there is a key, and that the
-        device decrypts as its loader encrypts. In Secure Download Mode nobody can make them.
+        device decrypts as its loader encrypts.
 
         Raises:
             PlanError: it cannot be done.
-            UnsupportedError: the chip does not know one of the parameters, or it cannot
-                encrypt, or its loader cannot.
+            StubError: a certain stub was asked for, and it cannot be used.
+            UnsupportedError: the chip does not know one of the parameters, it cannot encrypt,
+                its loader cannot, or cannot erase everything, or it is in Secure Download Mode.
         """
+        if self.is_in_secure_download_mode:
+            raise UnsupportedError(
+                "writing flash", "in Secure Download Mode what was written cannot be checked"
+            )
         pieces = [*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)]
         security = self._security_state()
         if not force:
-            check_suitability(pieces, self.chip, None if self.identity is None else self.revision)
+            check_suitability(pieces, self.chip, self.revision)
             check_write(pieces, security)
             if erase_all:
                 check_erase(security)
+        loader = self._expected_dialect()
+        if erase_all:
+            check_loader_erases_everything(loader)
         if any(piece.encrypted for piece in pieces):
             check_encrypted_pieces(pieces, self.chip)
-            self._check_loader_encrypts(stub_may_come=self.link.stub_source is not False)
-            if not self.is_in_secure_download_mode:
-                check_encryption(
-                    self.chip,
-                    self._read_words(encryption_addresses(self.chip)),
-                    ignore_configuration=ignore_encryption_efuses,
-                )
+            check_loader_encrypts(loader)
+            check_encryption(
+                self.chip,
+                self._read_words(encryption_addresses(self.chip)),
+                ignore_configuration=ignore_encryption_efuses,
+            )
         if security.flash_encryption and not all(piece.encrypted for piece in pieces):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
-        if security.secure_boot and parameters != KEEP_PARAMETERS:
-            _log.warning("the flash parameters were not changed: secure boot is on")
-            parameters = KEEP_PARAMETERS
         size = self._flash_size()
-        if parameters.size == DETECT:
-            name = KEEP if size is None else _name_of_size(self.chip, size)
-            parameters = attrs.evolve(parameters, size=name)
-        check_parameters(parameters, self.chip)
+        parameters = self._usable_parameters(parameters, security, size)
         for piece in pieces:
-            check_reach(piece.end, self.chip, through_stub=self._has_or_gets_stub)
-        size = usable_size(size, parameters.size)
-        return plan_write(
-            [patched(piece, self.chip, parameters) for piece in pieces],
-            size,
+            check_reach(piece.end, self.chip, through_stub=loader is STUB)
+        pieces, header = put_parameters(pieces, self.chip, parameters)
+        plan = plan_write(
+            pieces,
+            usable_size(size, parameters.size),
             encryption_unit=self.chip.encrypted_write_alignment or 1,
+        )
+        return attrs.evolve(
+            plan,
+            erase_all=erase_all,
+            header=header,
+            compress=compress if Opcode.FLASH_DEFL_BEGIN in loader.opcodes else False,
+            starts_stub=loader is not self.session.dialect,
         )
 
     def write_flash(  # noqa: PLR0913 - options, all by keyword
@@ -173,28 +174,30 @@ class Device(IdentifiedDevice):
             FlashError: it is not there after every effort.
             EsploaderError: the loader refused, or could not be reached again.
         """
-        if self.is_in_secure_download_mode:
-            raise UnsupportedError(
-                "writing flash", "in Secure Download Mode what was written cannot be checked"
-            )
         plan = self.plan_write(
             inputs,
             encrypted_inputs=encrypted_inputs,
             parameters=parameters,
             erase_all=erase_all,
+            compress=compress,
             force=force,
             ignore_encryption_efuses=ignore_encryption_efuses,
         )
         self.prepare_flash()
+        # The file of the stub may have gone since.
         if any(region.encrypted for region in plan.regions):
-            self._check_loader_encrypts(stub_may_come=False)
+            check_loader_encrypts(self.session.dialect)
         for region in plan.regions:
             check_reach(region.end, self.chip, through_stub=self._has_stub)
         if erase_all:
             erase_everything(self.session, self._flash_size(), on_progress)
         warn_if_blind(self.link, plan.size)
         return write_plan(
-            self.link, plan, skip=skip and not erase_all, compress=compress, on_progress=on_progress
+            self.link,
+            plan,
+            skip=skip and not erase_all,
+            compress=plan.compress,
+            on_progress=on_progress,
         )
 
     def read_flash(
@@ -206,9 +209,11 @@ class Device(IdentifiedDevice):
 
         Raises:
             PlanError: the region lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode.
             FlashError: it could not be read after every effort.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        self._known_identity("reading flash")
         self._check_region(offset, size)
         self._prepare_reach(offset + size)
         warn_if_blind(self.link, 2 * size)
@@ -218,19 +223,30 @@ class Device(IdentifiedDevice):
         self,
         inputs: Iterable[tuple[int, Source]],
         *,
+        parameters: FlashParameters = KEEP_PARAMETERS,
         on_progress: ProgressCallback = ignore_progress,
     ) -> tuple[Difference, ...]:
         """Return where the flash differs from ``inputs``; nothing when it does not.
 
+        ``parameters`` are those that ``inputs`` were written with (:meth:`write_flash`).
+
         Raises:
             PlanError: an input lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode, or the chip does not know
+                one of the parameters.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        self._known_identity("comparing flash")
         pieces = read_pieces(inputs)
         if not pieces:
             raise PlanError("there is nothing to compare with")
         for piece in pieces:
             self._check_region(piece.offset, len(piece.data))
+        if parameters != KEEP_PARAMETERS:
+            parameters = self._usable_parameters(
+                parameters, self._security_state(), self._flash_size()
+            )
+            pieces, _ = put_parameters(pieces, self.chip, parameters)
         self._prepare_reach(max(piece.end for piece in pieces))
         warn_if_blind(self.link, sum(len(piece.data) for piece in pieces))
         return tuple(found for piece in pieces for found in compare(self.link, piece, on_progress))
@@ -242,8 +258,10 @@ class Device(IdentifiedDevice):
 
         Raises:
             PlanError: the region lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode.
             CommandError: the loader failed.
         """
+        self._known_identity("hashing flash")
         self._check_region(offset, size)
         self._prepare_reach(offset + size)
         warn_if_blind(self.link, 2 * size)
@@ -256,9 +274,11 @@ class Device(IdentifiedDevice):
 
         Raises:
             PlanError: secure boot or flash encryption is on, and it is not forced.
-            UnsupportedError: the ROM loader cannot do this, and no stub can be had.
+            UnsupportedError: the ROM loader cannot do this, and no stub can be had, as in
+                Secure Download Mode.
             CommandError: the loader failed.
         """
+        self._known_identity("erasing the whole flash")
         if not force:
             check_erase(self._security_state())
         self.prepare_flash()
@@ -279,107 +299,32 @@ class Device(IdentifiedDevice):
                 flash encryption is on, and it is not forced.
             CommandError: the loader failed.
         """
+        self._check_region(offset, size)
         if offset % SECTOR_SIZE or size % SECTOR_SIZE:
             raise PlanError(
                 f"{size:#x} bytes at {offset:#x} are no whole sectors of {SECTOR_SIZE:#x} bytes"
             )
-        self._check_region(offset, size)
         if not force:
             check_erase(self._security_state())
         self._prepare_reach(offset + size)
         erase_sectors(self.link, offset, size, on_progress)
 
-    def prepare_flash(self) -> None:
-        """Have the loader ready for the flash: a stub, if one may be used; else the ROM.
+    def _usable_parameters(
+        self, parameters: FlashParameters, security: SecurityState, flash_size: int | None
+    ) -> FlashParameters:
+        """Return what goes into the header of the bootloader of this device.
 
         Raises:
-            StubError: a certain stub was asked for, and it cannot be used.
-            CommandError: the loader failed.
-            TransportError: the port failed.
+            UnsupportedError: the chip does not know one of the parameters.
         """
-        if self.is_in_secure_download_mode:
-            reason = "Secure Download Mode takes no code"
-        elif self._has_secure_boot and Quirk.SECURE_BOOT_BLOCKS_STUB in self.chip.quirks:
-            reason = "secure boot keeps this chip from starting it"
-        else:
-            reason = None
-        self.link.use_stub(reason_against=reason)
-        size = self._flash_size() if self.session.dialect.flash_must_be_attached else None
-        self._attach_flash(size)
-        self.link.after_revival = functools.partial(self._attach_flash, size)
-
-    def _prepare_reach(self, end: int) -> None:
-        """Have the loader ready for flash up to ``end``, or refuse what it cannot reach."""
-        check_reach(end, self.chip, through_stub=self._has_or_gets_stub)
-        self.prepare_flash()
-        # It may have turned out that no stub can be had.
-        check_reach(end, self.chip, through_stub=self._has_stub)
-
-    @property
-    def _has_stub(self) -> bool:
-        return self.session.dialect is STUB
-
-    @property
-    def _has_or_gets_stub(self) -> bool:
-        return self._has_stub or self.link.stub_source is not False
-
-    def _attach_flash(self, size: int | None) -> None:
-        """Tell the loader where the flash is, and its bytes, unless it finds out by itself."""
-        dialect = self.session.dialect
-        if dialect.flash_must_be_attached or self._flash.is_elsewhere:
-            self._flash.forget()
-            self._flash.attach()
-        if (
-            dialect.flash_must_be_attached
-            and size is not None
-            and Opcode.SPI_SET_PARAMS in dialect.opcodes
-        ):
-            self.session.execute(SpiSetParams(total_size=size))
-
-    @property
-    def _has_secure_boot(self) -> bool:
-        return self.security_info is not None and self.security_info.secure_boot
-
-    def _security_state(self) -> SecurityState:
-        info = self.security_info
-        if info is not None and info.secure_download_mode:
-            return security_state_from_info(info)
-        words = self._read_words(security_state_addresses(self.chip))
-        return security_state(self.chip, words, self.revision)
-
-    def _check_loader_encrypts(self, *, stub_may_come: bool) -> None:
-        dialect = self.session.dialect
-        if not dialect.begin_has_encrypt_word and not stub_may_come:
-            raise UnsupportedError("encrypting", f"the {dialect.name} loader cannot; a stub can")
-
-    def _read_words(self, addresses: tuple[int, ...]) -> dict[int, int]:
-        # To read nothing would still send the writes that nobody waits for.
-        return self._steadily(lambda: self.session.read_words(addresses)) if addresses else {}
-
-    def _flash_size(self) -> int | None:
-        """Return the bytes of flash, if that can be known."""
-        if self.is_in_secure_download_mode:
-            return None
-        return self._steadily(lambda: self.flash_id().size)
-
-    def _steadily(self, read: Callable[[], _ReadT]) -> _ReadT:
-        """Return what ``read`` returns, over whatever line."""
-        for _ in range(_STEADY_ATTEMPTS - 1):
-            try:
-                return read()
-            except (NoResponseError, ProtocolError, TransportError):
-                self.link.revive(slower=False)
-                self._flash.forget()
-        return read()
-
-    def _check_region(self, offset: int, size: int) -> None:
-        flash_size = self._flash_size()
-        if offset < 0 or size <= 0:
-            raise PlanError(f"{size} bytes at {offset} are no region of flash")
-        if flash_size is not None and offset + size > flash_size:
-            raise PlanError(
-                f"{size:#x} bytes at {offset:#x} end beyond the flash of {flash_size:#x} bytes"
-            )
+        if security.secure_boot and parameters != KEEP_PARAMETERS:
+            _log.warning("the flash parameters were not changed: secure boot is on")
+            return KEEP_PARAMETERS
+        if parameters.size == DETECT:
+            name = KEEP if flash_size is None else _name_of_size(self.chip, flash_size)
+            parameters = attrs.evolve(parameters, size=name)
+        check_parameters(parameters, self.chip)
+        return parameters
 
 
 def _name_of_size(chip: Chip, size: int) -> str:

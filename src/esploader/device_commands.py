@@ -5,21 +5,21 @@ Nothing here prints; a :class:`Printer` does.
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from esploader.chips.security import key_purpose_names
 from esploader.device import After
 from esploader.errors import PlanError, VerifyError
 from esploader.flash.inputs import FlashParameters
+from esploader.output_file import OutputFile
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from esploader.device import Device
+    from esploader.flash.plan import WritePlan
     from esploader.progress import ProgressEvent
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -130,9 +130,7 @@ def _state(enabled: bool) -> str:  # noqa: FBT001 - one meaning, two words
 
 
 def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
-    parameters = FlashParameters(
-        mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size
-    )
+    parameters = _flash_parameters(arguments)
     inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
     if arguments.encrypt:
         inputs, encrypted_inputs = [], inputs
@@ -142,16 +140,13 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
             encrypted_inputs=encrypted_inputs,
             parameters=parameters,
             erase_all=arguments.erase_all,
+            compress=arguments.compress,
             force=arguments.force,
             ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         )
         printer.line("Would write:")
         printer.line(str(plan))
-        regions: list[Json] = [
-            {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
-            for region in plan.regions
-        ]
-        return {"plan": regions}
+        return _plan_document(plan)
     results = device.write_flash(
         inputs,
         encrypted_inputs=encrypted_inputs,
@@ -168,11 +163,14 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
         if not result.written:
             printer.line(f"{result.size} bytes {where} are already in flash, skipping write.")
         else:
-            rate = result.size * 8 / result.seconds / 1000 if result.seconds else 0
+            rate = result.written * 8 / result.seconds / 1000 if result.seconds else 0
             printer.line(
-                f"Wrote {result.size} bytes ({result.sent} sent) {where} in "
+                f"Wrote {result.written} bytes ({result.sent} sent) {where} in "
                 f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
             )
+            if result.written < result.size:
+                right = result.size - result.written
+                printer.line(f"The other {right} of {result.size} bytes were in flash already.")
         printer.line(
             "Hash of data verified."
             if result.verified
@@ -194,43 +192,58 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
     }
 
 
+def _plan_document(plan: WritePlan) -> dict[str, Json]:
+    header = plan.header
+    return {
+        "plan": [
+            {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
+            for region in plan.regions
+        ],
+        "uncovered": [{"start": lost.start, "end": lost.end} for lost in plan.uncovered],
+        "starts_stub": plan.starts_stub,
+        "erase_all": plan.erase_all,
+        "compress": plan.compress,
+        "header": None
+        if header is None
+        else {
+            "offset": header.offset,
+            "mode": header.mode,
+            "frequency": header.frequency,
+            "size": header.size,
+        },
+    }
+
+
+def _flash_parameters(arguments: Namespace) -> FlashParameters:
+    return FlashParameters(
+        mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size
+    )
+
+
 def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     size = arguments.size
     if size is None:
         flash_size = device.flash_id().size
         if flash_size is None:
             raise PlanError("the size of the flash is not known: say how much to read")
+        if arguments.offset >= flash_size:
+            raise PlanError(
+                f"{arguments.offset:#x} is beyond the flash of {_size_name(flash_size)}"
+            )
         size = flash_size - arguments.offset
     output = Path(arguments.output)
-    with _new_file(output) as file:
+    with OutputFile.open(output) as file:
         file.write(device.read_flash(arguments.offset, size, on_progress=printer.progress))
     printer.line(f"Read {size} bytes from {arguments.offset:#010x} to '{output}'.")
     return {"read": {"offset": arguments.offset, "size": size, "file": str(output)}}
 
 
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Make a file, which takes the place of an older one only when all of it is there.
-
-    It is made at once: reading what goes there may take minutes.
-    """
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            new = Path(file.name)
-            try:
-                yield file
-                file.close()
-                new.chmod(NEW_FILE_MODE)
-                new.replace(path)
-            except BaseException:
-                new.unlink()
-                raise
-    except OSError as exc:
-        raise PlanError(f"{path} cannot be written: {exc.strerror or exc}") from exc
-
-
 def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
-    differences = device.verify_flash(arguments.inputs, on_progress=printer.progress)
+    differences = device.verify_flash(
+        arguments.inputs,
+        parameters=_flash_parameters(arguments),
+        on_progress=printer.progress,
+    )
     if not differences:
         printer.line("Verification successful (digest matched).")
         return {"differences": []}
@@ -239,8 +252,7 @@ def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dic
         printer.line(f"  {found.start:#010x} to {found.end:#010x}: {found.end - found.start} bytes")
     if len(differences) > MAX_LISTED:
         printer.line(f"  and {len(differences) - MAX_LISTED} more ranges")
-    size = sum(found.end - found.start for found in differences)
-    raise VerifyError(differences[0].start, size)
+    raise VerifyError(tuple((found.start, found.end) for found in differences))
 
 
 def _erase_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
@@ -283,7 +295,7 @@ def _write_mem(device: Device, arguments: Namespace, printer: Printer) -> dict[s
 
 def _dump_mem(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     address, size, output = arguments.address, arguments.size, Path(arguments.output)
-    with _new_file(output) as file:
+    with OutputFile.open(output) as file:
         file.write(device.read_memory(address, size, on_progress=printer.progress))
     printer.line(f"Read {size} bytes from {address:#010x} to '{output}'.")
     return {"read": {"address": address, "size": size, "file": str(output)}}
@@ -326,8 +338,6 @@ def _read_flash_sfdp(device: Device, arguments: Namespace, printer: Printer) -> 
     printer.line(f"SFDP[{arguments.offset}..{arguments.offset + len(data) - 1}]: {data.hex(' ')}")
     return {"offset": arguments.offset, "data": data.hex()}
 
-
-NEW_FILE_MODE: Final = 0o644
 
 STARTERS: Final = frozenset({"load-ram", "run"})
 """After these no loader is there to be left, and a reset would end what they started."""

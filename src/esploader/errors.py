@@ -338,11 +338,14 @@ class FlashError(EsploaderError):
     offset: int
     """The first byte that is not known to be right."""
 
-    done: int
-    """Bytes of the region in front of it, which are right."""
+    confirmed: int
+    """Bytes of the region that were seen to be right."""
 
     total: int
     """Bytes of the region."""
+
+    acknowledged: int
+    """The offset up to which the loader had taken or sent data, right or not."""
 
     reason: str
     """What went wrong at last."""
@@ -350,8 +353,8 @@ class FlashError(EsploaderError):
     @override
     def __str__(self) -> str:
         return (
-            f"gave up at {self.offset:#x}, with {self.done} of {self.total} bytes in place: "
-            f"{self.reason}"
+            f"gave up at {self.offset:#x}: {self.confirmed} of {self.total} bytes confirmed, "
+            f"acknowledged up to {self.acknowledged:#x}; {self.reason}"
         )
 
 
@@ -359,11 +362,18 @@ class FlashError(EsploaderError):
 class VerifyError(EsploaderError):
     """The flash holds something else than it was compared with."""
 
-    offset: int
-    """The first byte that differs."""
+    ranges: tuple[tuple[int, int], ...]
+    """Where: the first byte of each range that differs, and the one behind its last."""
 
-    size: int
-    """How many bytes differ."""
+    @property
+    def offset(self) -> int:
+        """The first byte that differs."""
+        return self.ranges[0][0]
+
+    @property
+    def size(self) -> int:
+        """How many bytes differ."""
+        return sum(end - start for start, end in self.ranges)
 
     @override
     def __str__(self) -> str:

@@ -204,8 +204,10 @@ class IdentifiedDevice:
         Register 1 is in the lowest byte.
 
         Raises:
-            UnsupportedError: there are not that many.
+            UnsupportedError: there are not that many, or the device is in Secure Download
+                Mode.
         """
+        self._known_identity("reading the status of the flash")
         return read_status(self._flash, register_count)
 
     def write_flash_status(
@@ -217,8 +219,10 @@ class IdentifiedDevice:
         loses its power. A wrong value can lock the flash for good: see its data sheet.
 
         Raises:
-            UnsupportedError: there are not that many, or the flash did not take the value.
+            UnsupportedError: there are not that many, the flash did not take the value, or
+                the device is in Secure Download Mode.
         """
+        self._known_identity("writing the status of the flash")
         clock = self.session.transport.clock
         return write_status(self._flash, clock, value, register_count, non_volatile=non_volatile)
 
@@ -226,8 +230,10 @@ class IdentifiedDevice:
         """Return the 32-bit word at ``address``.
 
         Raises:
-            UnsupportedError: there is no such address.
+            UnsupportedError: there is no such address, or the device is in Secure Download
+                Mode.
         """
+        self._known_identity("reading a register")
         _check_words(address)
         return self.session.execute(ReadReg(address))
 
@@ -235,8 +241,10 @@ class IdentifiedDevice:
         """Replace the bits under ``mask`` of the 32-bit word at ``address``.
 
         Raises:
-            UnsupportedError: there is no such address, or a value has more than 32 bits.
+            UnsupportedError: there is no such address, a value has more than 32 bits, or the
+                device is in Secure Download Mode.
         """
+        self._known_identity("writing a register")
         _check_words(address, value, mask)
         self.session.execute(WriteReg((RegisterWrite(address, value, mask),)))
 

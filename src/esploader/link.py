@@ -52,6 +52,7 @@ wanted, as a factor: no pair of crystals is further apart."""
 
 _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
+_STUB_STARTS: Final = 2
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
@@ -95,11 +96,13 @@ class Link:
             NoResponseError: the loader is not heard at any rate.
             EsploaderError: the loader could not be reached again.
         """
+        starts_left = _STUB_STARTS
         for attempts_left in reversed(range(_SETTLE_ATTEMPTS)):
             try:
                 self._settle()
             except (CommandError, ProtocolError, StubError) as exc:
-                if not attempts_left or _is_final(exc):
+                starts_left -= isinstance(exc, StubError)
+                if not attempts_left or not starts_left or _is_final(exc):
                     raise
                 _log.warning("%s; trying again", exc)
                 self._listen()
@@ -189,7 +192,7 @@ class Link:
         """Reach the loader as if for the first time."""
         transport = self.session.transport
         if transport.capabilities.set_baudrate:
-            transport.set_baudrate(DEFAULT_BAUDRATE)
+            transport.set_baudrate(min(self.baudrate, DEFAULT_BAUDRATE))
         self.session.dialect = self.chip.rom
         value = reach_loader(
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
@@ -226,6 +229,14 @@ class Link:
     def _set_rate(self) -> None:
         transport = self.session.transport
         if not transport.capabilities.set_baudrate or transport.baudrate == self.baudrate:
+            return
+        if Opcode.CHANGE_BAUDRATE not in self.session.dialect.opcodes:
+            _log.warning(
+                "the %s loader cannot change its baud rate: it stays at %d",
+                self.session.dialect.name,
+                transport.baudrate,
+            )
+            self.baudrate = transport.baudrate
             return
         is_stub = self.session.dialect is dialect.STUB
         # A ROM loader knows its rate; a stub is told the one that is to change.

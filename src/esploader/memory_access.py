@@ -20,7 +20,7 @@ from esploader.progress import Phase, Progress, ProgressCallback, ignore_progres
 from esploader.protocol import dialect
 from esploader.protocol.commands import ReadReg
 from esploader.protocol.download_commands import MemEnd
-from esploader.stub import MemorySegment, upload
+from esploader.stub import MemorySegment, reason_against_place, upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from esploader.chips.identity import Revision
     from esploader.chips.model import Chip, Region
     from esploader.session import Session
-
-_NO_RAM: Final = frozenset({"drom", "irom", "drom_mask", "irom_mask", "extram"})
-"""Regions in which flash is seen, or the ROM, or external RAM that no loader sets up."""
 
 _START_ATTEMPTS: Final = 3
 _READ_ATTEMPTS: Final = 3
@@ -81,21 +78,11 @@ def plan_program(
 
 def _check_place(segment: MemorySegment, chip: Chip, occupied: Iterable[MemorySegment]) -> None:
     place = f"{len(segment.data):#x} bytes of the program belong to {segment.address:#x}"
-    for region in chip.memory:
-        if region.name in _NO_RAM and _overlap(segment, region.start, region.end):
-            raise PlanError(
-                f"{place}: in {chip.name} that is {region.name}, where nothing can be put"
-            )
-    ends = (segment.address, segment.end - 1)
-    if any(_region_of(address, chip) is None for address in ends):
-        raise PlanError(f"{place}: {chip.name} has no RAM there")
-    for other in occupied:
-        if _overlap(segment, other.address, other.end):
-            raise PlanError(f"{place}: there is the stub; reset the device, and use --no-stub")
-
-
-def _overlap(segment: MemorySegment, start: int, end: int) -> bool:
-    return segment.address < end and start < segment.end
+    reason = reason_against_place(segment, chip)
+    if reason is not None:
+        raise PlanError(f"{place}: {reason}")
+    if any(segment.overlaps(other.address, other.end) for other in occupied):
+        raise PlanError(f"{place}: there is the stub; reset the device, and use --no-stub")
 
 
 def _region_of(address: int, chip: Chip) -> Region | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import attrs
 
+from esploader.abilities import Abilities
 from esploader.ahead import (
     Burst,
     CommandsAhead,
@@ -31,6 +32,7 @@ from esploader.protocol.connection import (
     Refused,
     State,
 )
+from esploader.synchronising import synchronise
 from esploader.transport.base import BITS_PER_BYTE
 from esploader.transport.gated import GatedTransport, SetBaudrate
 from esploader.transport.gates import Delay
@@ -49,14 +51,10 @@ logging.getLogger("esploader").addHandler(logging.NullHandler())
 
 ResultT = TypeVar("ResultT")
 
-SYNC_INTERVAL: Final = 0.1
-"""Between two SYNCs while none has been answered, in seconds."""
-
 RESYNC_TIMEOUT: Final = 1.0
 """How long an idle loader may take to answer SYNC, in seconds."""
 
 _ATTEMPTS: Final = 3
-_SYNC_FRAME_SIZE: Final = 46
 _RESYNC_ROUND_TRIPS: Final = 6
 _SYNC_EXCHANGE_SIZE: Final = 160
 """Bytes of a SYNC and of what is said to it."""
@@ -78,7 +76,9 @@ class Session:
 
     _wire: Wire
     _deferred: list[Command[object]] = attrs.field(factory=list, init=False)
-    _bursts_work: bool = attrs.field(default=True, init=False)
+    abilities: Abilities = attrs.field(factory=Abilities, init=False)
+    """What of what not every loader can this one has not shown to lack."""
+
     _stray_syncs: bool = attrs.field(default=False, init=False)
     """There may be a SYNC on the way that nobody waits for any more."""
 
@@ -108,6 +108,16 @@ class Session:
         self._wire.connection.dialect = dialect
 
     @property
+    def max_write_reg_entries(self) -> int:
+        """How many entries one WRITE_REG may have."""
+        return self.abilities.max_write_reg_entries(self.dialect)
+
+    @property
+    def flash_block_size(self) -> int:
+        """Bytes of flash data in one block."""
+        return self.abilities.flash_block_size(self.dialect)
+
+    @property
     def noise(self) -> bytes:
         """The last :data:`~esploader.wire.MAX_NOISE_SIZE` bytes that were no response."""
         return bytes(self._wire.noise)
@@ -124,8 +134,8 @@ class Session:
         """Send SYNC until it is answered, and return the value word of the response.
 
         The loader may be starting up, and the link may be slower than one interval: so
-        SYNC is sent again every :data:`SYNC_INTERVAL` whatever has come back. Where a stray
-        END may have inverted the framing, every other SYNC comes with one more.
+        SYNC is sent again and again, whatever has come back. Where a stray END may have
+        inverted the framing, every other SYNC comes with one more.
 
         ``busy`` is for how long the far end has still to do with what was sent ahead, in
         seconds.
@@ -134,36 +144,8 @@ class Session:
             NoResponseError: not within ``timeout`` seconds after that.
             TransportError: the port failed.
         """
-        clock = self.transport.clock
-        end = clock.now() + busy + timeout
-        command = Sync()
-        self._wire.noise_meanwhile.clear()
-        interval = SYNC_INTERVAL + _SYNC_FRAME_SIZE * BITS_PER_BYTE / self.transport.baudrate
-        if self.dialect.stray_end_inverts_framing:
-            # Where the framing is right that END inverts it: an answer has to come first.
-            interval += 2 * self.transport.round_trip
-        for attempt in itertools.count():
-            now = clock.now()
-            if now >= end:
-                break
-            if attempt % 2 and self.dialect.stray_end_inverts_framing:
-                self._wire.write(slip.END)
-            self._wire.write(self._wire.connection.send(command))
-            self._stray_syncs = attempt > 0
-            next_sync = min(now + interval + (0.0 if attempt else busy), end)
-            while clock.now() < next_sync:
-                try:
-                    events = self._wire.receive(next_sync)
-                except ProtocolError:
-                    break
-                for event in events:
-                    # A stub may answer with what went wrong before: it listens, then.
-                    if isinstance(event, Completed) and event.command is command:
-                        return cast("int", event.result)
-                if any(isinstance(event, Refused) for event in events):
-                    break
-        self._wire.fail()
-        raise self._wire.no_response(command.opcode.name, timeout)
+        value, self._stray_syncs = synchronise(self._wire, timeout, busy)
+        return value
 
     def execute(self, command: Command[ResultT]) -> ResultT:
         """Carry out one command and return its result.
@@ -242,7 +224,7 @@ class Session:
                 if not all(command.is_repeatable for command in window):
                     raise
                 _log.warning("%s; carrying on one command at a time", exc)
-                self._bursts_work = False
+                self.abilities.bursts_work = False
                 outcomes += [self._exchange_stubbornly(command) for command in window]
         return outcomes
 
@@ -270,7 +252,7 @@ class Session:
                 if failures > _ATTEMPTS or not all(command.is_repeatable for command in rest):
                     raise
                 _log.warning("%s; carrying on one command at a time", exc)
-                self._bursts_work = False
+                self.abilities.bursts_work = False
                 self.resynchronise()
             else:
                 return outcomes
@@ -322,9 +304,9 @@ class Session:
         commands = [ReadReg(address) for address in dict.fromkeys(addresses)]
         if not commands:
             return {}
-        if self.dialect.receive_ring_size is None and self._bursts_work:
+        if self.dialect.receive_ring_size is None and self.abilities.bursts_work:
             values = self.execute_all(commands)
-            if self._bursts_work:
+            if self.abilities.bursts_work:
                 return {
                     command.address: value for command, value in zip(commands, values, strict=True)
                 }
@@ -489,7 +471,7 @@ class Session:
         self._deferred.clear()
 
     def _windows(self, commands: Iterable[Command[object]]) -> Iterator[list[Command[object]]]:
-        return bursts_of(commands, self.dialect, one_by_one=not self._bursts_work)
+        return bursts_of(commands, self.dialect, one_by_one=not self.abilities.bursts_work)
 
     def _exchange_stubbornly(self, command: Command[object]) -> object:
         for _ in range(_ATTEMPTS - 1):

@@ -63,6 +63,21 @@ class MemorySegment:
         """The address behind the last byte."""
         return self.address + len(self.data)
 
+    def overlaps(self, start: int, end: int) -> bool:
+        """Tell whether any of its bytes lies from ``start`` up to ``end``."""
+        return self.address < end and start < self.end
+
+
+def reason_against_place(segment: MemorySegment, chip: Chip) -> str | None:
+    """Return why ``chip`` cannot have ``segment`` in its RAM; ``None`` if it can."""
+    for region in chip.memory:
+        if not region.takes_programs and segment.overlaps(region.start, region.end):
+            return f"in {chip.name} that is {region.name}, where nothing can be put"
+    for address in (segment.address, segment.end - 1):
+        if not any(region.start <= address < region.end for region in chip.memory):
+            return f"{chip.name} has no RAM there"
+    return None
+
 
 @attrs.frozen
 class StubImage:
@@ -119,15 +134,15 @@ def find_stub(
         location = environment[DIRECTORY_VARIABLE]
     if location is not None:
         path = Path(location)
-        return _load(path / name if path.is_dir() else path)
+        return _load(path / name if path.is_dir() else path, chip)
     try:
         package = importlib.metadata.distribution(_PACKAGE)
     except importlib.metadata.PackageNotFoundError:
         raise StubError(name, "no stubs are installed") from None
-    return _load(Path(str(package.locate_file(f"{_FOLDER_IN_PACKAGE}/{name}"))))
+    return _load(Path(str(package.locate_file(f"{_FOLDER_IN_PACKAGE}/{name}"))), chip)
 
 
-def _load(path: Path) -> StubImage:
+def _load(path: Path, chip: Chip) -> StubImage:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_FILE_SIZE + 1)
@@ -135,7 +150,15 @@ def _load(path: Path) -> StubImage:
         raise StubError(str(path), exc.strerror or str(exc)) from exc
     if len(text) > MAX_FILE_SIZE:
         raise StubError(str(path), "it is too large for a stub")
-    return StubImage.parse(text, path.name)
+    stub = StubImage.parse(text, path.name)
+    for segment in stub.segments:
+        reason = reason_against_place(segment, chip)
+        if reason is not None:
+            raise StubError(
+                path.name,
+                f"it is no stub for this chip: it belongs to {segment.address:#x}, and {reason}",
+            )
+    return stub
 
 
 def start_stub(session: Session, stub: StubImage) -> None:
@@ -143,25 +166,39 @@ def start_stub(session: Session, stub: StubImage) -> None:
 
     Raises:
         StubError: it was uploaded and did not start.
+        CommandError: it could not be uploaded.
+        ProtocolError: it could not be uploaded.
         TransportError: the port failed.
     """
+    start = MemEnd(entry=stub.entry)
+    is_started = _upload_and_start(session, stub, start)
     try:
-        _start(session, stub)
+        if not is_started:
+            session.start_stream(start)
         greeting = session.read_frame(_GREETING_TIMEOUT)
     except (CommandError, ProtocolError) as exc:
-        raise StubError("stub", str(exc)) from exc
+        raise StubError("stub", f"it does not start: {exc}") from exc
     if greeting != _GREETING:
         raise StubError("stub", f"it greeted with {greeting[:16]!r}")
     session.end_stream()
     session.dialect = dialect.STUB
 
 
-def _start(session: Session, stub: StubImage) -> None:
-    """Upload and start ``stub`` in one go; on a bad line in small parts."""
+def _upload_and_start(session: Session, stub: StubImage, start: MemEnd) -> bool:
+    """Upload ``stub`` and start it in one go, on a bad line in small parts.
+
+    Returns whether it was told to start.
+
+    Raises:
+        StubError: the loader refused to start it.
+        CommandError: it could not be uploaded.
+        ProtocolError: it could not be uploaded.
+        TransportError: the port failed.
+    """
+    block_size = session.dialect.ram_block_size
     commands: list[Command[None]] = []
     for segment in stub.segments:
-        commands += _download_commands(segment, session.dialect.ram_block_size)
-    start = MemEnd(entry=stub.entry)
+        commands += _download_commands(segment, block_size)
     done = 0
     try:
         for _ in session.execute_ahead([*commands, start]):
@@ -169,11 +206,12 @@ def _start(session: Session, stub: StubImage) -> None:
     except (CommandError, ProtocolError) as exc:
         if done == len(commands):
             # It may run, whatever was heard of it.
-            raise
+            raise StubError("stub", f"it does not start: {exc}") from exc
         _log.warning("%s; uploading in small parts", exc)
         for segment in stub.segments:
             _upload_in_small_parts(session, segment)
-        session.start_stream(start)
+        return False
+    return True
 
 
 def upload(session: Session, segment: MemorySegment) -> None:

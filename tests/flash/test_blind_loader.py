@@ -226,3 +226,13 @@ def test_a_second_run_repairs_what_a_power_cut_left(operation: int) -> None:
     assert simulated.nor.read(0, BLOCK) == bytes(BLOCK)
     end = BLOCK + len(image)
     assert simulated.nor.read(end, USED - end) == bytes(USED - end)
+
+
+def test_what_may_be_lost_with_a_sector_is_named_without_a_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with connect("sim://esp8266", stub=False) as device:
+        device.write_flash([(0x10800, b"B" * 0x800)])
+    messages = [record.message for record in caplog.records if "is lost" in record.message]
+    assert len(messages) == 1
+    assert "0x10000 to 0x10800" in messages[0]

@@ -251,3 +251,26 @@ def test_a_plan_does_nothing(device: Device) -> None:
     plan = device.plan_write([(0, b"something else")])
     assert [(region.offset, region.end) for region in plan.regions] == [(0, 0x1000)]
     assert flash_of(device, 0, 7) == b"keep me"
+
+
+def warnings_of_loss(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if "is lost" in record.message]
+
+
+def test_what_shares_a_sector_and_is_lost_is_named(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    device.write_flash([(0x10000, b"A" * 0x1000)])
+    assert not warnings_of_loss(caplog)
+    device.write_flash([(0x10800, b"B" * 16)])
+    places = [message.partition(" is lost")[0] for message in warnings_of_loss(caplog)]
+    assert places == ["what is at 0x10000 to 0x10800", "what is at 0x10810 to 0x11000"]
+
+
+def test_nothing_is_said_of_a_rest_that_is_blank_or_not_erased(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    device.write_flash([(0x10800, b"B" * 16)])
+    device.write_flash([(0x10800, b"C" * 16)])
+    device.write_flash([(0x10800, b"C" * 16)])
+    assert not warnings_of_loss(caplog)

@@ -17,7 +17,7 @@ from esploader.chips.esp8266 import ESP8266
 from esploader.chips.identity import Revision
 from esploader.chips.registry import CHIPS
 from esploader.device_commands import COMMANDS
-from esploader.errors import PlanError
+from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.guards import SecurityState, security_state, security_state_addresses
 from esploader.flash.inputs import FlashParameters
 from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
@@ -200,7 +200,7 @@ def test_writing_to_encrypted_flash_says_that_it_writes_as_it_is(
     connect_to: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = connect_to(ESP32_C3, {"flash_crypt_count": 1})
-    device.write_flash([(APP_OFFSET, b"new")])
+    device.write_flash([(APP_OFFSET, b"new!" * 0x400)])
     assert [record.getMessage() for record in caplog.records] == [
         "flash encryption is on: inputs are written as they are, unencrypted"
     ]
@@ -219,6 +219,16 @@ def test_the_header_of_a_signed_bootloader_is_left_alone(
         plan = device.plan_write([(0, image)], parameters=parameters, force=force)
         assert plan.regions[0].data[: len(image)] == image
         assert "secure boot is on" in caplog.text
+
+
+def test_a_signed_bootloader_is_verified_as_it_was_written(connect_to: Connect) -> None:
+    parameters = FlashParameters(mode="dio", size="detect")
+    inputs = [(0, small_image(ESP32_S3))]
+    for efuses in ({}, {"secure_boot_v2": 1}):
+        device = connect_to(ESP32_S3, efuses)
+        device.write_flash(inputs, parameters=parameters)
+        assert device.verify_flash(inputs, parameters=parameters) == ()
+        assert bool(device.verify_flash(inputs)) is not bool(efuses)
 
 
 def damaged(image: bytes) -> bytes:
@@ -268,7 +278,7 @@ def test_in_secure_download_mode_the_loader_tells_the_state(connect_to: Connect)
     secured = connect_to(ESP32_C3, {"secure_download": 1, "flash_crypt_count": 1})
     with pytest.raises(PlanError, match=r"^flash encryption is on: with"):
         secured.erase_region(APP_OFFSET, 0x1000)
-    with pytest.raises(PlanError, match=r"^flash encryption is on and the loader may not"):
+    with pytest.raises(UnsupportedError, match="Secure Download Mode"):
         secured.plan_write([(APP_OFFSET, b"new")])
     assert_untouched(secured)
     connect_to(ESP32_C3, {"secure_download": 1}, has_stub=False).erase_region(APP_OFFSET, 0x1000)

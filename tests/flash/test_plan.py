@@ -56,10 +56,23 @@ def test_what_cannot_be_planned(pieces: list[Piece], reason: str) -> None:
 def test_a_plan_can_be_printed() -> None:
     plan = plan_write([Piece(0x1000, b"x"), Piece(0x10000, bytes(5000))], FLASH_SIZE)
     assert str(plan) == (
-        "0x00001000 to 0x00002000: 4096 bytes\n0x00010000 to 0x00012000: 8192 bytes"
+        "0x00001000 to 0x00002000: 4096 bytes\n"
+        "0x00010000 to 0x00012000: 8192 bytes\n"
+        "0x00001001 to 0x00002000: erased as well, covered by no input\n"
+        "0x00011388 to 0x00012000: erased as well, covered by no input"
     )
     assert plan.size == 3 * SECTOR_SIZE
     assert str(plan_write([], FLASH_SIZE)) == "nothing to write"
+
+
+def test_a_plan_says_what_is_erased_and_covered_by_no_input() -> None:
+    inputs = [Piece(0x1100, bytes(0x100)), Piece(0x1800, bytes(0x800)), Piece(0x3000, b"x")]
+    assert [(lost.start, lost.end) for lost in plan_write(inputs, FLASH_SIZE).uncovered] == [
+        (0x1000, 0x1100),
+        (0x1200, 0x1800),
+        (0x3001, 0x4000),
+    ]
+    assert plan_write([Piece(0x1000, bytes(0x2000))], FLASH_SIZE).uncovered == ()
 
 
 pieces = st.builds(Piece, st.integers(0, 0x8000), st.binary(min_size=1, max_size=0x1800))
@@ -74,14 +87,18 @@ def test_a_plan_holds_exactly_the_inputs(inputs: list[Piece]) -> None:
             overlap = overlap or position in expected
             expected[position] = byte
     try:
-        regions = plan_write(inputs, FLASH_SIZE).regions
+        plan = plan_write(inputs, FLASH_SIZE)
     except PlanError:
         assert overlap
         return
     assert not overlap
-    for region in regions:
+    uncovered = {at for lost in plan.uncovered for at in range(lost.start, lost.end)}
+    covered = set(expected)
+    sectors = {at for region in plan.regions for at in range(region.offset, region.end)}
+    assert uncovered == sectors - covered
+    for region in plan.regions:
         assert region.offset % SECTOR_SIZE == region.end % SECTOR_SIZE == 0
         for position, byte in enumerate(region.data, region.offset):
             assert byte == expected.pop(position, 0xFF)
     assert not expected
-    assert all(one.end < other.offset for one, other in pairwise(regions))
+    assert all(one.end < other.offset for one, other in pairwise(plan.regions))

@@ -95,6 +95,10 @@ def image(seed: int) -> bytes:
 
 
 IMAGE = image(0)
+CHANGED = 0x1_2345
+CHANGED_IMAGE = IMAGE[:CHANGED] + bytes((IMAGE[CHANGED] ^ 1,)) + IMAGE[CHANGED + 1 :]
+HOLLOW_IMAGE = IMAGE[:0x8000] + b"\xff" * 0x2_8000 + IMAGE[0x3_0000:]
+"""Most of it is only to be erased."""
 
 
 def on_bad_line(case: Case, stubs: Path, content: bytes) -> tuple[SimulatedDevice, Device]:
@@ -108,15 +112,15 @@ def on_bad_line(case: Case, stubs: Path, content: bytes) -> tuple[SimulatedDevic
     return device, target
 
 
-def written(case: Case, stubs: Path) -> bool:
+def written(case: Case, stubs: Path, content: bytes = IMAGE) -> bool:
     """Write over a bad line; tell whether it said that it succeeded."""
     try:
         device, target = on_bad_line(case, stubs, bytes(SIZE))
         with target:
-            target.write_flash([(OFFSET, IMAGE)])
+            target.write_flash([(OFFSET, content)])
     except EsploaderError:
         return False
-    assert bytes(device.nor.read(OFFSET, SIZE)) == IMAGE, f"{case} lied"
+    assert bytes(device.nor.read(OFFSET, SIZE)) == content, f"{case} lied"
     return True
 
 
@@ -132,6 +136,20 @@ def was_read(case: Case, stubs: Path) -> bool:
     return True
 
 
+def was_verified(case: Case, stubs: Path, content: bytes) -> bool:
+    """Compare over a bad line; tell whether it came to an end."""
+    try:
+        _, target = on_bad_line(case, stubs, IMAGE)
+        with target:
+            differences = target.verify_flash([(OFFSET, content)])
+    except EsploaderError:
+        return False
+    found = [(difference.start - OFFSET, difference.end - OFFSET) for difference in differences]
+    expected = [] if content == IMAGE else [(CHANGED, CHANGED + 1)]
+    assert found == expected, f"{case} lied"
+    return True
+
+
 @pytest.fixture(name="stubs", scope="module")
 def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stub_directory(tmp_path_factory.mktemp("stubs"))
@@ -142,9 +160,28 @@ def test_writes_get_through_bad_lines(stubs: Path) -> None:
     assert sum(outcomes) >= 0.99 * len(outcomes)
 
 
+def test_writes_of_hollow_images_get_through_bad_lines(stubs: Path) -> None:
+    outcomes = [
+        written(case, stubs, HOLLOW_IMAGE) for case in (*cases(LINES), *cases(TERRIBLE_LINES))
+    ]
+    assert sum(outcomes) >= 0.9 * len(outcomes)
+
+
 def test_reads_get_through_bad_lines(stubs: Path) -> None:
     outcomes = [was_read(case, stubs) for case in cases(LINES)]
     assert sum(outcomes) >= 0.99 * len(outcomes)
+
+
+@pytest.mark.parametrize("content", [IMAGE, CHANGED_IMAGE], ids=["same", "changed"])
+def test_comparisons_get_through_bad_lines(stubs: Path, content: bytes) -> None:
+    outcomes = [was_verified(case, stubs, content) for case in cases(LINES)]
+    assert sum(outcomes) >= 0.99 * len(outcomes)
+
+
+@pytest.mark.parametrize("content", [IMAGE, CHANGED_IMAGE], ids=["same", "changed"])
+def test_comparisons_over_terrible_lines_never_lie(stubs: Path, content: bytes) -> None:
+    outcomes = [was_verified(case, stubs, content) for case in cases(TERRIBLE_LINES)]
+    assert any(outcomes)
 
 
 def test_writes_survive_breaks(stubs: Path) -> None:

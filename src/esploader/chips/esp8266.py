@@ -119,6 +119,8 @@ ESP8266: Final = Chip(
         Region("dram", 0x3FFE_8000, 0x4000_0000),
         Region("irom_mask", 0x4000_0000, 0x4001_0000),
         Region("iram", 0x4010_0000, 0x4010_8000),
+        # RAM as well, until an application turns it into the cache of its flash.
+        Region("cache", 0x4010_8000, 0x4011_0000),
         Region("irom", 0x4020_0000, 0x4030_0000),
     ),
     bootloader_offset=0x0,

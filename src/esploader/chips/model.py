@@ -143,6 +143,10 @@ class BitField:
         return changed
 
 
+_NOT_RAM: Final = frozenset({"drom", "irom", "drom_mask", "irom_mask", "extram"})
+"""Regions in which flash is seen, or the ROM, or external RAM that no loader sets up."""
+
+
 @attrs.frozen
 class Region:
     """A range of the address space, ``end`` excluded."""
@@ -154,6 +158,11 @@ class Region:
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.start < self.end <= ADDRESS_SPACE_SIZE:
             raise ValueError(f"{self!r} is not a range of the address space")
+
+    @property
+    def takes_programs(self) -> bool:
+        """A loader can put bytes there."""
+        return self.name not in _NOT_RAM
 
     @property
     def size(self) -> int:

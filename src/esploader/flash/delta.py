@@ -59,6 +59,13 @@ class CostModel:
         wire = size * self.compression * _BITS_PER_BYTE / self.baudrate
         return max(wire, _erasing(offset, size) + size / PAGE_SIZE * PAGE_PROGRAM_SECONDS)
 
+    def saved_by_erasing(self, offset: int, size: int) -> float:
+        """Return what it saves only to erase ``size`` bytes in the middle of a download.
+
+        That makes two downloads, and an erase that is checked.
+        """
+        return self.writing(offset, size) - _erasing(offset, size) - 2 * self.overhead()
+
     def overhead(self) -> float:
         """Return what it costs to begin one more download and to check it."""
         exchanges = self.round_trip + self.turnaround

@@ -59,7 +59,7 @@ def _begin(loader: Loader, offset: int, size: int) -> None:
     begin = FlashBegin(
         size=size_to_announce(loader, offset, size),
         block_count=0,
-        block_size=loader.session.dialect.flash_block_size,
+        block_size=loader.session.flash_block_size,
         offset=offset,
     )
     loader.session.execute(begin)

@@ -18,6 +18,7 @@ import attrs
 from esploader.chips.identity import Revision
 from esploader.chips.model import WORD_SIZE
 from esploader.errors import PlanError, UnsupportedError
+from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from esploader.chips.model import BitField, Chip, EfuseBlock
     from esploader.chips.security import SecurityInfo
     from esploader.flash.plan import Piece
+    from esploader.protocol.dialect import Dialect
 
 SECURE_BOOT_V1_END: Final = 0x8000
 """In front of this offset are the bootloader and its digest, which Secure Boot V1 checks."""
@@ -182,6 +184,28 @@ def check_encrypted_pieces(pieces: Iterable[Piece], chip: Chip) -> None:
                 f"what is to be encrypted at {piece.offset:#x} has to begin at a multiple of "
                 f"{unit} bytes"
             )
+
+
+def check_loader_encrypts(loader: Dialect) -> None:
+    """Refuse to have a loader encrypt that does not know how.
+
+    Raises:
+        UnsupportedError: a ROM loader does not; a stub does.
+    """
+    if not loader.begin_has_encrypt_word:
+        raise UnsupportedError("encrypting", f"the {loader.name} loader cannot; a stub can")
+
+
+def check_loader_erases_everything(loader: Dialect) -> None:
+    """Refuse to have a loader erase the whole flash that has no command for it.
+
+    Raises:
+        UnsupportedError: a ROM loader has none; a stub has.
+    """
+    if Opcode.ERASE_FLASH not in loader.opcodes:
+        raise UnsupportedError(
+            "erasing the whole flash", f"the {loader.name} loader cannot; a stub can"
+        )
 
 
 def check_erase(state: SecurityState) -> None:

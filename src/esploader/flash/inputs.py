@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 import attrs
 
 from esploader.errors import PlanError
-from esploader.flash.plan import Piece
+from esploader.flash.plan import HeaderChange, Piece
 from esploader.image import hexfile, patch
 from esploader.image.suitability import Suitability, check_image
 
@@ -52,7 +53,7 @@ def read_source(source: Source) -> bytes:
     """Return the bytes of ``source``.
 
     Raises:
-        PlanError: it cannot be read, or is too large.
+        PlanError: it cannot be read, is too large, or is nothing that has bytes.
     """
     try:
         if isinstance(source, str | os.PathLike):
@@ -60,10 +61,15 @@ def read_source(source: Source) -> bytes:
                 data = file.read(MAX_SOURCE_SIZE + 1)
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
-        else:
+        elif hasattr(source, "read"):
             data = source.read(MAX_SOURCE_SIZE + 1)
-    except OSError as exc:
+        else:
+            raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
+    # A file that is closed, or a path with a zero byte in it, is a ValueError.
+    except (OSError, ValueError) as exc:
         raise PlanError(f"an input cannot be read: {exc}") from exc
+    if not isinstance(data, bytes):
+        raise PlanError(f"an input cannot be read: {source!r} is no binary file")
     if len(data) > MAX_SOURCE_SIZE:
         raise PlanError(f"an input has more than {MAX_SOURCE_SIZE} bytes")
     return data
@@ -73,10 +79,10 @@ def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False
     """Return what is to be written; an input without bytes is left out, with a warning.
 
     Raises:
-        PlanError: a source cannot be read.
+        PlanError: an offset is no whole number, or a source cannot be read.
     """
     pieces: list[Piece] = []
-    for offset, source in inputs:
+    for offset, source in _pairs(inputs):
         found = [
             Piece(offset + start, data, encrypted=encrypted)
             for start, data in _contents(source)
@@ -86,6 +92,16 @@ def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False
         if not found:
             _log.warning("there is nothing to write at %#x: the input is empty", offset)
     return pieces
+
+
+def _pairs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
+    """Return the inputs, seen to be what their types promise: many a caller has no types."""
+    try:
+        return [(operator.index(offset), source) for offset, source in inputs]
+    except (TypeError, ValueError) as exc:
+        raise PlanError(
+            f"inputs are pairs of an offset, a whole number, and what goes there: {exc}"
+        ) from exc
 
 
 def _contents(source: Source) -> Iterator[tuple[int, bytes]]:
@@ -98,24 +114,43 @@ def _contents(source: Source) -> Iterator[tuple[int, bytes]]:
         yield 0, data
 
 
-def patched(piece: Piece, chip: Chip, parameters: FlashParameters) -> Piece:
-    """Return ``piece`` with the flash parameters in its header, if it is the bootloader.
+def put_parameters(
+    pieces: Iterable[Piece], chip: Chip, parameters: FlashParameters
+) -> tuple[list[Piece], HeaderChange | None]:
+    """Return ``pieces`` with the flash parameters in the header of the bootloader, and which.
+
+    The bootloader is what is at its offset, alone or within a larger piece.
 
     Raises:
         UnsupportedError: the chip does not know one of the parameters.
     """
-    if piece.offset != chip.bootloader_offset or parameters == FlashParameters():
-        return piece
-    result = patch.patch_header(
-        piece.data,
-        chip,
+    header = HeaderChange(
+        offset=chip.bootloader_offset,
         mode=_named(parameters.mode),
         frequency=_named(parameters.frequency),
         size=_named(parameters.size),
     )
-    if result.reason is not None:
-        _log.warning("the flash parameters were not changed: %s", result.reason)
-    return attrs.evolve(piece, data=result.data)
+    results: list[Piece] = []
+    is_told = False
+    for piece in pieces:
+        inside = chip.bootloader_offset - piece.offset
+        if parameters == FlashParameters() or not 0 <= inside < len(piece.data):
+            results.append(piece)
+            continue
+        found = patch.patch_header(
+            piece.data[inside:],
+            chip,
+            mode=header.mode,
+            frequency=header.frequency,
+            size=header.size,
+        )
+        if found.reason is not None:
+            what = "the digest was not renewed" if found.changed else "they were not changed"
+            _log.warning("the flash parameters at %#x: %s: %s", header.offset, what, found.reason)
+        is_told = found.changed or found.reason is None
+        data = piece.data[:inside] + found.data if found.changed else piece.data
+        results.append(attrs.evolve(piece, data=data))
+    return results, header if is_told else None
 
 
 def check_parameters(parameters: FlashParameters, chip: Chip) -> None:

@@ -16,16 +16,18 @@ from esploader.errors import (
     ProtocolError,
     TransportError,
 )
+from esploader.flash.blank import blank_apart
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
+from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind
-from esploader.flash.write import RegionWriter
+from esploader.flash.write import RegionWriter, can_compress
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
     from esploader.flash.loader import Loader
-    from esploader.flash.plan import Piece, WritePlan
+    from esploader.flash.plan import FlashRange, WritePlan
 
 _log: Final = logging.getLogger(__name__)
 
@@ -73,7 +75,12 @@ def write_plan(
     for region in plan.regions:
         sent = sum(result.sent for result in results)
         job = _Job(
-            loader=loader, skip=skip, compress=compress, on_progress=on_progress, sent_before=sent
+            loader=loader,
+            skip=skip,
+            compress=compress,
+            on_progress=on_progress,
+            sent_before=sent,
+            uncovered=() if plan.erase_all else plan.uncovered,
         )
         results.append(_write_region(job, region))
     if not any(result.restarts for result in results):
@@ -92,8 +99,9 @@ def write_plan(
     if any(result.restarts for result in again) or not all(
         _holds_stubbornly(loader, region) for region in comparable
     ):
-        region = plan.regions[0]
-        raise FlashError(region.offset, 0, plan.size, "the line is too bad to be sure of it")
+        first, last = plan.regions[0], plan.regions[-1]
+        reason = "the line is too bad to be sure of it"
+        raise FlashError(first.offset, 0, plan.size, last.end, reason)
     return tuple(results)
 
 
@@ -107,6 +115,8 @@ class _Job:
     on_progress: ProgressCallback
     sent_before: int
     """Bytes of blocks that were sent for regions before this one."""
+    uncovered: tuple[FlashRange, ...] = ()
+    """What is erased though nothing is written there."""
 
 
 def _write_region(job: _Job, region: Piece) -> RegionResult:
@@ -114,10 +124,18 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     start = clock.now()
     size = len(region.data)
     pieces = [region]
+    costs = _costs(job.loader, region)
     if job.skip and not region.encrypted and not is_blind(job.loader):
-        pieces = _pieces_to_write(job.loader, region)
+        pieces = _pieces_to_write(job.loader, region, costs)
         _report(job, Phase.COMPARE, region, job.sent_before)
     written = sum(len(piece.data) for piece in pieces)
+    for piece in pieces:
+        _warn_of_loss(job, piece)
+    if not region.encrypted:
+        compressed = job.compress is not False and can_compress(job.loader)
+        pieces = [
+            part for piece in pieces for part in blank_apart(piece, costs, compressed=compressed)
+        ]
     writer = RegionWriter(
         job.loader,
         region,
@@ -141,6 +159,23 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     )
 
 
+def _warn_of_loss(job: _Job, piece: Piece) -> None:
+    """Say what is lost with the sectors of ``piece``, unless it is seen to be blank."""
+    end = -(-piece.end // SECTOR_SIZE) * SECTOR_SIZE
+    for lost in job.uncovered:
+        start = max(lost.start, piece.offset)
+        blank = Piece(start, ERASED * (min(lost.end, end) - start))
+        if not blank.data:
+            continue
+        # A loader that cannot hash takes longer to look than to write.
+        if is_blind(job.loader) or not _holds_stubbornly(job.loader, blank):
+            _log.warning(
+                "what is at %#x to %#x is lost with its sector: no input covers it",
+                blank.offset,
+                blank.end,
+            )
+
+
 def _report(job: _Job, phase: Phase, region: Piece, wire_bytes: int) -> None:
     size = len(region.data)
     job.on_progress(
@@ -160,16 +195,19 @@ def _holds_stubbornly(loader: Loader, region: Piece) -> bool:
     return False
 
 
-def _pieces_to_write(loader: Loader, region: Piece) -> list[Piece]:
-    """Return what the device does not hold; everything, when it cannot be asked."""
-    session = loader.session
+def _costs(loader: Loader, region: Piece) -> CostModel:
+    transport = loader.session.transport
     sample = region.data[:_SAMPLE_SIZE]
-    costs = CostModel(
-        baudrate=session.transport.baudrate,
-        round_trip=session.transport.round_trip,
-        turnaround=session.transport.turnaround,
+    return CostModel(
+        baudrate=transport.baudrate,
+        round_trip=transport.round_trip,
+        turnaround=transport.turnaround,
         compression=min(len(zlib.compress(sample, 1)) / len(sample), 1.0),
     )
+
+
+def _pieces_to_write(loader: Loader, region: Piece, costs: CostModel) -> list[Piece]:
+    """Return what the device does not hold; everything, when it cannot be asked."""
     for _ in range(_COMPARE_ATTEMPTS):
         try:
             return changed_pieces(loader, region, costs)

@@ -2,7 +2,8 @@
 
 Flash is erased by the sector of 4 KiB, and programming only clears bits. So the unit of
 a plan is a run of whole sectors. Inputs that share a sector become one region; bytes of a
-sector that no input covers are erased with it, as every tool for these chips does.
+sector that no input covers are erased with it, as every tool for these chips does. The plan
+says which these are.
 
 What the device encrypts as it writes ends where its input ends, filled up to a unit of
 encryption: behind that the sector stays erased. A sector has no room for both kinds, because
@@ -49,11 +50,51 @@ class Piece:
         return self.offset + len(self.data)
 
 
+@attrs.frozen(kw_only=True)
+class FlashRange:
+    """A range of flash; ``end`` is not part of it."""
+
+    start: int = attrs.field(repr=hex)
+    end: int = attrs.field(repr=hex)
+
+
+@attrs.frozen(kw_only=True)
+class HeaderChange:
+    """What is put into the header of the bootloader; ``None`` for what stays as it is."""
+
+    offset: int = attrs.field(repr=hex)
+    mode: str | None
+    frequency: str | None
+    size: str | None
+
+    @override
+    def __str__(self) -> str:
+        names = {"mode": self.mode, "frequency": self.frequency, "size": self.size}
+        text = ", ".join(f"{what} {name}" for what, name in names.items() if name is not None)
+        return f"0x{self.offset:08x}: the header gets flash {text}"
+
+
 @attrs.frozen
 class WritePlan:
     """Regions that begin with a sector, in order of their offsets, and share no sector."""
 
     regions: tuple[Piece, ...]
+
+    uncovered: tuple[FlashRange, ...] = attrs.field(default=(), kw_only=True)
+    """What no input covers of the sectors that are erased: its content is lost."""
+
+    erase_all: bool = attrs.field(default=False, kw_only=True)
+    """The whole flash is erased first."""
+
+    header: HeaderChange | None = attrs.field(default=None, kw_only=True)
+    """What the bootloader is told of the flash; ``None`` where it stays as it is."""
+
+    compress: bool | None = attrs.field(default=None, kw_only=True)
+    """The data are compressed for the wire; ``None`` where samples of them decide that."""
+
+    starts_stub: bool = attrs.field(default=False, kw_only=True)
+    """A stub is to be had, and is started before anything else. Whether it does start is
+    not known before."""
 
     @property
     def size(self) -> int:
@@ -62,12 +103,26 @@ class WritePlan:
 
     @override
     def __str__(self) -> str:
-        lines = [
+        lines = ["start a stub: whether it does start is not known yet"] if self.starts_stub else []
+        if self.erase_all:
+            lines.append("erase the whole flash")
+        lines += [
             f"0x{region.offset:08x} to 0x{region.end:08x}: {len(region.data)} bytes"
             + (", encrypted by the device" if region.encrypted else "")
             for region in self.regions
         ]
-        return "\n".join(lines) or "nothing to write"
+        if not self.erase_all:
+            lines += [
+                f"0x{lost.start:08x} to 0x{lost.end:08x}: erased as well, covered by no input"
+                for lost in self.uncovered
+            ]
+        if not self.regions:
+            lines.append("nothing to write")
+        if self.header is not None:
+            lines.append(str(self.header))
+        if self.compress is not None:
+            lines.append("compressed" if self.compress else "not compressed")
+        return "\n".join(lines)
 
 
 def plan_write(
@@ -89,7 +144,21 @@ def plan_write(
             groups[-1].append(piece)
         else:
             groups.append([piece])
-    return WritePlan(tuple(_join(group, encryption_unit) for group in groups))
+    return WritePlan(
+        tuple(_join(group, encryption_unit) for group in groups),
+        uncovered=tuple(lost for group in groups for lost in _uncovered_around(group)),
+    )
+
+
+def _uncovered_around(group: Sequence[Piece]) -> Iterator[FlashRange]:
+    """Yield what lies in the sectors of ``group``, and in none of its pieces."""
+    position = _round_down(group[0].offset)
+    for piece in group:
+        if position < piece.offset:
+            yield FlashRange(start=position, end=piece.offset)
+        position = piece.end
+    if position < _round_up(position):
+        yield FlashRange(start=position, end=_round_up(position))
 
 
 def _belong_together(first: Piece, second: Piece) -> bool:

@@ -125,7 +125,7 @@ class RegionReader:
             FlashError: there were too many failures.
         """
         if failures > MAX_FAILURES_IN_PLACE:
-            raise FlashError(region.next_offset, region.done, region.size, str(error)) from error
+            raise region.given_up(error) from error
         _log.warning("%s; reading again from %#x", error, region.next_offset)
         self._limit = max(self._limit // 4, READ_PACKET_SIZE)
         slower = failures % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
@@ -136,7 +136,7 @@ class RegionReader:
             if received.data and holds(self._loader, received):
                 prefix = received.data
         except TransportError as exc:
-            raise FlashError(region.next_offset, region.done, region.size, str(exc)) from exc
+            raise region.given_up(exc) from exc
         except (CommandError, ProtocolError, ConnectError) as exc:
             # The next attempt to read fails, and is counted.
             _log.warning("%s", exc)
@@ -212,3 +212,13 @@ class _Region:
     def next_offset(self) -> int:
         """Where the next piece begins."""
         return self.offset + self.done
+
+    def given_up(self, error: Exception) -> FlashError:
+        """Return the error that says how far it has come."""
+        return FlashError(
+            offset=self.next_offset,
+            confirmed=self.done,
+            total=self.size,
+            acknowledged=self.offset + self.reported,
+            reason=str(error),
+        )

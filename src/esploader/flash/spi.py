@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.errors import CommandFailedError, ProtocolError, UnsupportedError
+from esploader.errors import CommandError, CommandFailedError, ProtocolError, UnsupportedError
 from esploader.protocol.commands import (
     Command,
     ReadReg,
@@ -115,6 +115,16 @@ class FlashPort:
             UnsupportedError: the transaction did not end.
             EsploaderError: as :meth:`Session.execute`.
         """
+        try:
+            return self._transact(transaction)
+        except (CommandError, UnsupportedError):
+            if not self._session.abilities.are_batches_doubtful(self._session.dialect):
+                raise
+        self._session.abilities.note_batches(work=False)
+        self._session.resynchronise()
+        return self._transact(transaction)
+
+    def _transact(self, transaction: SpiTransaction) -> bytes:
         saved = self._changed_registers(transaction)
         commands: list[Command[object]] = [] if self._is_attached else [self._attach_command()]
         position_of_saved = len(commands)
@@ -122,11 +132,20 @@ class FlashPort:
         commands += self._writes(self._setup(transaction))
         reads = self._result_reads(transaction)
         commands += reads
-        results = self._session.execute_all(commands)
+        # A loader that does only the first of several writes says nothing of it.
+        proof = [ReadReg(self._chip.spi.base + self._chip.spi.usr2)]
+        abilities = self._session.abilities
+        is_doubtful = is_proven = abilities.are_batches_doubtful(self._session.dialect)
+        results = self._session.execute_all([*commands, *proof] if is_doubtful else commands)
         self._is_attached = True
+        if is_doubtful:
+            is_proven = results.pop() == _COMMAND_IS_8_BITS | transaction.opcode
+            abilities.note_batches(work=is_proven)
 
         held = results[position_of_saved : position_of_saved + len(saved)]
         self._restore(dict(zip(saved, map(_word, held), strict=True)))
+        if is_doubtful and not is_proven:
+            return self._transact(transaction)
         words = [_word(result) for result in results[-len(reads) :]]
         for _ in range(_MAX_POLLS):
             if not words[0] & _START:
@@ -278,7 +297,7 @@ class FlashPort:
 
     def _waited(self, entries: list[RegisterWrite]) -> list[RegisterWrite]:
         """Return the entries, with a wait for the end of the transaction that they start."""
-        if self._session.dialect.max_write_reg_entries > 1:
+        if self._session.max_write_reg_entries > 1:
             # What follows would otherwise arrive before the transaction is over.
             wait = RegisterWrite(self._chip.uart_date_register, 0, mask=0, delay_us=_TRANSACTION_US)
             return [*entries, wait]
@@ -310,7 +329,7 @@ class FlashPort:
     def _writes(self, entries: Iterable[RegisterWrite]) -> list[Command[object]]:
         """Return the entries in as few WRITE_REG as the loader takes."""
         entries = tuple(entries)
-        step = self._session.dialect.max_write_reg_entries
+        step = self._session.max_write_reg_entries
         return [WriteReg(entries[start : start + step]) for start in range(0, len(entries), step)]
 
 

@@ -1,21 +1,41 @@
-"""Where the flash differs from what it should hold, to the byte."""
+"""Where the flash differs from what it should hold, to the byte.
+
+A response that is lost or garbled leads to another comparison. A difference is believed when
+it was seen twice: in what was read, and in the MD5 of that, which is another request. Nothing
+protects the offset in either.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.flash.hashing import holds, which_hold
+from esploader.errors import (
+    CommandError,
+    CommandFailedError,
+    ConnectError,
+    FlashError,
+    ProtocolError,
+    TransportError,
+)
+from esploader.flash.hashing import which_hold
 from esploader.flash.plan import SECTOR_SIZE, Piece, divided
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import is_blind
+from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
+from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from esploader.flash.loader import Loader
+
+_log: Final = logging.getLogger(__name__)
+
+_READINGS: Final = 4
 
 PART_SIZE: Final = 0x10_0000
 """How much is compared in one go, in bytes: a ROM loader needs up to 8 s for that."""
@@ -37,7 +57,8 @@ def compare(
     Where the MD5 of a part differs, that part is read.
 
     Raises:
-        EsploaderError: the loader failed.
+        FlashError: a part could not be compared after every effort.
+        EsploaderError: the loader refused, or could not be reached again.
     """
     differences: list[Difference] = []
     size = len(piece.data)
@@ -51,13 +72,13 @@ def compare(
         )
 
     report(0)
+    steady = _SteadyComparison(loader, piece)
     for start in range(0, size, PART_SIZE):
         whole = Piece(piece.offset + start, piece.data[start : start + PART_SIZE])
-        for part in _different_parts(loader, whole):
+        for part in _different_parts(steady, whole):
             if part.offset > piece.offset:
                 report(part.offset - piece.offset)
-            reader = RegionReader(loader, ignore_progress)
-            found = b"".join(reader.read(part.offset, len(part.data)))
+            found = steady.read_instead_of(part)
             read += len(found)
             for first, end in _runs(part.data, found):
                 _append(differences, part.offset + first, part.offset + end)
@@ -72,28 +93,89 @@ def _append(differences: list[Difference], start: int, end: int) -> None:
     differences.append(Difference(start=start, end=end))
 
 
-def _different_parts(loader: Loader, piece: Piece) -> Iterator[Piece]:
+@attrs.frozen
+class _SteadyComparison:
+    """Compares parts of a piece over whatever line."""
+
+    loader: Loader
+    whole: Piece
+
+    def holds(self, part: Piece) -> bool:
+        """Tell whether the flash holds ``part``. Raises as :meth:`which_hold`."""
+        return self.which_hold([part])[0]
+
+    def which_hold(self, parts: Sequence[Piece]) -> list[bool]:
+        """Tell for each of ``parts`` whether the flash holds it; ask for all at once.
+
+        Raises:
+            FlashError: there were too many failures.
+        """
+        part = parts[0]
+        for failures in range(MAX_FAILURES_IN_PLACE + 1):
+            try:
+                return which_hold(self.loader, parts)
+            except (CommandError, ProtocolError, TransportError) as exc:
+                if isinstance(exc, CommandFailedError) and exc.code not in RECOVERABLE_CODES:
+                    raise
+                if failures == MAX_FAILURES_IN_PLACE:
+                    raise self._given_up(part, str(exc)) from exc
+                _log.warning("%s; comparing again from %#x", exc, part.offset)
+            self._revive(part, failures + 1)
+        raise AssertionError  # The last failure has raised.
+
+    def _revive(self, part: Piece, failures: int) -> None:
+        slower = failures % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
+        try:
+            self.loader.revive(slower=slower)
+        except TransportError as exc:
+            raise self._given_up(part, str(exc)) from exc
+        except (CommandError, ProtocolError, ConnectError) as exc:
+            # The next comparison fails, and is counted.
+            _log.warning("%s", exc)
+
+    def read_instead_of(self, part: Piece) -> bytes:
+        """Return what the flash holds where it should hold ``part``.
+
+        Raises:
+            FlashError: it could not be read, or never the same twice.
+        """
+        for _ in range(_READINGS):
+            reader = RegionReader(self.loader, ignore_progress)
+            found = b"".join(reader.read(part.offset, len(part.data)))
+            # Without an MD5 the reader believes nothing that did not come twice.
+            is_sure = found == part.data or is_blind(self.loader)
+            if is_sure or self.holds(Piece(part.offset, found)):
+                return found
+            _log.warning("the flash at %#x does not hold what was read; reading again", part.offset)
+        raise self._given_up(part, "what is read is never what the flash holds")
+
+    def _given_up(self, part: Piece, reason: str) -> FlashError:
+        compared = part.offset - self.whole.offset
+        return FlashError(part.offset, compared, len(self.whole.data), part.offset, reason)
+
+
+def _different_parts(steady: _SteadyComparison, piece: Piece) -> Iterator[Piece]:
     """Yield parts of about a sector that the flash does not hold.
 
     Found by halving, or by asking for all at once where that costs no more.
     """
-    if is_blind(loader):
+    if is_blind(steady.loader):
         # Halving would read the same bytes again and again.
-        yield from (part for part in divided(piece, SECTOR_SIZE) if not holds(loader, part))
+        yield from (part for part in divided(piece, SECTOR_SIZE) if not steady.holds(part))
         return
-    if holds(loader, piece):
+    if steady.holds(piece):
         return
     if len(piece.data) <= SECTOR_SIZE:
         yield piece
         return
-    if loader.session.transport.capabilities.gated:
+    if steady.loader.session.transport.capabilities.gated:
         sectors = list(divided(piece, SECTOR_SIZE))
-        answers = which_hold(loader, sectors)
+        answers = steady.which_hold(sectors)
         yield from (part for part, right in zip(sectors, answers, strict=True) if not right)
         return
     middle = len(piece.data) // 2 // SECTOR_SIZE * SECTOR_SIZE or SECTOR_SIZE
-    yield from _different_parts(loader, Piece(piece.offset, piece.data[:middle]))
-    yield from _different_parts(loader, Piece(piece.offset + middle, piece.data[middle:]))
+    yield from _different_parts(steady, Piece(piece.offset, piece.data[:middle]))
+    yield from _different_parts(steady, Piece(piece.offset + middle, piece.data[middle:]))
 
 
 def _runs(expected: bytes, found: bytes) -> Iterator[tuple[int, int]]:

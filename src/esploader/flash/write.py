@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import attrs
 
@@ -30,6 +30,7 @@ from esploader.errors import (
     ProtocolError,
     TransportError,
 )
+from esploader.flash.blank import is_blank
 from esploader.flash.compress import (
     WireBlock,
     compressed_blocks,
@@ -37,11 +38,11 @@ from esploader.flash.compress import (
     max_compressed_size,
     plain_blocks,
 )
-from esploader.flash.erase import size_to_announce
+from esploader.flash.erase import erase_sectors, size_to_announce
 from esploader.flash.hashing import count_right_sectors, holds, md5_of
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind
-from esploader.progress import Phase, Progress, ProgressCallback, Restarted
+from esploader.progress import Phase, Progress, ProgressCallback, Restarted, ignore_progress
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
 from esploader.protocol.download_commands import (
     FlashBegin,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from esploader.flash.loader import Loader
+    from esploader.protocol.dialect import Dialect
 
 _log: Final = logging.getLogger(__name__)
 
@@ -138,15 +140,24 @@ class RegionWriter:
         """Send what is not in place, and compare."""
         while attempt.rest.data:
             piece = attempt.next_download
-            digest = self._carry_out(attempt, self._steps(piece))
             if piece.encrypted:
+                digest = self._carry_out(attempt, self._steps(piece))
                 if not self._is_believable(attempt, piece, digest):
                     continue
-            elif digest != md5_of(piece.data) and not (
-                is_blind(self._loader) and holds(self._loader, piece)
-            ):
+            elif not self._put(attempt, piece):
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
+
+    def _put(self, attempt: _Attempt, piece: Piece) -> bool:
+        """Erase or write, and tell whether the flash holds ``piece`` now."""
+        if is_blank(piece.data):
+            erase_sectors(self._loader, piece.offset, len(piece.data), ignore_progress)
+            self._reach(attempt, len(piece.data))
+            return holds(self._loader, piece)
+        digest = self._carry_out(attempt, self._steps(piece))
+        return (
+            holds(self._loader, piece) if is_blind(self._loader) else digest == md5_of(piece.data)
+        )
 
     def _carry_out(self, attempt: _Attempt, steps: Iterable[_Step]) -> bytes:
         """Carry out the steps of one download; return what the last one, if any, brings.
@@ -166,23 +177,25 @@ class RegionWriter:
         try:
             with contextlib.closing(session.execute_ahead(commands())) as results:
                 for result in results:
-                    self._note(attempt, waiting.popleft())
+                    step = waiting.popleft()
+                    if step.size:
+                        self.sent += step.size
+                        self._reach(attempt, step.covered)
                     last = result
-        except CommandFailedError as exc:
-            block = waiting[0].block_before if waiting else None
-            if block and session.dialect.answers_before_writing and exc.code in _DEFERRED_CODES:
-                raise ProtocolError(
-                    f"{block} failed after it had been answered: {exc.meaning}"
-                ) from exc
+        except (CommandFailedError, NoResponseError) as exc:
+            step = waiting[0]
+            if step.is_early and session.abilities.use_small_blocks(session.dialect):
+                raise ProtocolError(f"{exc}; trying smaller blocks") from exc
+            if _is_deferred(exc, step, session.dialect):
+                reason = f"{step.block_before} failed after it had been answered: {exc.meaning}"
+                raise ProtocolError(reason) from exc
             raise
         return last if isinstance(last, bytes) else b""
 
-    def _note(self, attempt: _Attempt, step: _Step) -> None:
-        """Note that a step has been carried out."""
-        if step.size:
-            self.sent += step.size
-            attempt.reached = max(attempt.reached, attempt.in_place + step.covered)
-            self._report(attempt.reached)
+    def _reach(self, attempt: _Attempt, done: int) -> None:
+        """Note that ``done`` bytes of the present download are done."""
+        attempt.reached = max(attempt.reached, attempt.in_place + done)
+        self._report(attempt.reached)
 
     def _is_believable(self, attempt: _Attempt, piece: Piece, digest: bytes) -> bool:
         """Tell whether an encrypted download needs no repetition to be believed.
@@ -210,7 +223,7 @@ class RegionWriter:
         compress = self._compress
         if compress is None:
             compress = is_worth_compressing(piece.data)
-        if Opcode.FLASH_DEFL_BEGIN not in self._loader.session.dialect.opcodes:
+        if not can_compress(self._loader):
             compress = False
         # Not when the first step is taken: preparing may take commands of its own.
         begin, blocks = self._prepare(piece, compress=compress)
@@ -224,7 +237,7 @@ class RegionWriter:
         block_class: type[FlashData | FlashDeflData],
     ) -> Iterator[_Step]:
         is_deferred = self._loader.session.dialect.answers_before_writing
-        yield _Step(begin)
+        yield _Step(begin, is_early=True)
         covered = 0
         pending_work = 0.0
         for sequence, block in enumerate(blocks):
@@ -241,6 +254,7 @@ class RegionWriter:
                 f"block {sequence - 1}" if sequence else "",
                 size=len(block.data),
                 covered=block.covered,
+                is_early=not sequence,
             )
             pending_work = own_work if is_deferred else 0.0
             covered = block.covered
@@ -256,7 +270,7 @@ class RegionWriter:
     ) -> tuple[Command[None], Iterable[WireBlock]]:
         """Return the command that announces ``piece``, and its blocks."""
         dialect = self._loader.session.dialect
-        block_size = dialect.flash_block_size
+        block_size = self._loader.session.flash_block_size
         size = len(piece.data)
         # A stub counts the bytes, a ROM erases so many; it may not round up by itself.
         announced = (
@@ -293,8 +307,13 @@ class RegionWriter:
         _log.warning("%s; finding out what is in place", exc)
 
     def _given_up(self, attempt: _Attempt, reason: str) -> FlashError:
-        done = self.done + attempt.in_place
-        return FlashError(attempt.rest.offset, done, len(self._region.data), reason)
+        return FlashError(
+            offset=attempt.rest.offset,
+            confirmed=self.done + attempt.in_place,
+            total=len(self._region.data),
+            acknowledged=attempt.piece.offset + max(attempt.reached, attempt.in_place),
+            reason=reason,
+        )
 
     def _find_restart(self, attempt: _Attempt) -> None:
         """Have the loader listen again and ask it what it holds."""
@@ -334,6 +353,8 @@ class _Step:
     """Bytes of the block that the command carries."""
     covered: int = 0
     """Bytes of the piece that are done with it."""
+    is_early: bool = False
+    """A loader that does not take blocks of this size would show it here."""
 
 
 @attrs.define
@@ -387,6 +408,23 @@ class _Attempt:
         if self.failures_in_place > 1:
             smaller = min(self.limit, len(self.rest.data)) // 4
             self.limit = max(smaller - smaller % SECTOR_SIZE, SECTOR_SIZE)
+
+
+def _is_deferred(
+    error: CommandFailedError | NoResponseError, step: _Step, dialect: Dialect
+) -> TypeGuard[CommandFailedError]:
+    """Tell whether the answer to ``step`` is about the block before it."""
+    return (
+        isinstance(error, CommandFailedError)
+        and bool(step.block_before)
+        and dialect.answers_before_writing
+        and error.code in _DEFERRED_CODES
+    )
+
+
+def can_compress(loader: Loader) -> bool:
+    """Tell whether the loader takes compressed data."""
+    return Opcode.FLASH_DEFL_BEGIN in loader.session.dialect.opcodes
 
 
 def _work_time(size: int) -> float:

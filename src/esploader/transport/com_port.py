@@ -119,6 +119,16 @@ class Setting:
 ComPortMessage: TypeAlias = Signature | Setting
 
 
+def line_settings(*, dtr: bool | None, rts: bool | None) -> list[Setting]:
+    """Return the requests that set lines, DTR first; ``None`` leaves one as it is."""
+    settings: list[Setting] = []
+    if dtr is not None:
+        settings.append(Setting(Code.SET_CONTROL, Control.DTR_ON if dtr else Control.DTR_OFF))
+    if rts is not None:
+        settings.append(Setting(Code.SET_CONTROL, Control.RTS_ON if rts else Control.RTS_OFF))
+    return settings
+
+
 def encode(message: ComPortMessage, *, from_server: bool) -> bytes:
     """Return ``message`` as it travels, telnet framing included."""
     offset = _SERVER_OFFSET if from_server else 0

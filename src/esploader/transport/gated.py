@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from esploader.errors import TransportError, TransportTimeoutError
 from esploader.transport.base import Transport
+from esploader.transport.gates import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,14 @@ Item: TypeAlias = "bytes | Gate | Delay | SetLines | SetBaudrate"
 """What can be sent ahead."""
 
 
+_EXPLANATIONS: Final = {
+    Reason.TIMEOUT: "the response that was waited for did not come",
+    Reason.STATUS: "the loader refused",
+    Reason.PORT_LOST: "the server lost the port",
+    Reason.MALFORMED: "the server did not understand a message",
+}
+
+
 @attrs.define(eq=False)
 class GateFailedError(TransportError):
     """A gate stayed shut: nothing that was sent behind it has reached the chip.
@@ -49,6 +58,11 @@ class GateFailedError(TransportError):
 
     failure: GateFailed
     """What the server says of it."""
+
+    @classmethod
+    def of(cls, port: str, failure: GateFailed) -> GateFailedError:
+        """Return the error for what the server of ``port`` says."""
+        return cls(port, _EXPLANATIONS[failure.reason], failure)
 
 
 class GatedTransport(Transport):

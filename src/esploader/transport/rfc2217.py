@@ -45,7 +45,7 @@ from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.com_port import Code, Control, Purge, Setting, Signature
 from esploader.transport.gated import GatedTransport, GateFailedError, Item, SetBaudrate
-from esploader.transport.gates import Delay, Gate, GateFailed, Reason
+from esploader.transport.gates import Delay, Gate
 from esploader.transport.pipe import DISCARD_LIMIT, Pipe, drain
 from esploader.transport.reset import SetLines
 from esploader.transport.rfc2217_url import NEGOTIATION_TIMEOUT, parse_rfc2217_url
@@ -208,7 +208,7 @@ class Rfc2217Transport(GatedTransport):
             data = bytes(server.received)
             server.received.clear()
             return data
-        raise GateFailedError(self.name, _explanation(server.failure), server.failure)
+        raise GateFailedError.of(self.name, server.failure)
 
     @override
     def write(self, data: bytes) -> None:
@@ -222,7 +222,7 @@ class Rfc2217Transport(GatedTransport):
         Not acknowledged when it returns. DTR comes first because esp_rfc2217_server
         takes a release of RTS for a plain reset unless DTR was asserted before.
         """
-        settings = _line_settings(SetLines(dtr=dtr, rts=rts))
+        settings = com_port.line_settings(dtr=dtr, rts=rts)
         if settings:
             self._request(*settings)
 
@@ -239,8 +239,8 @@ class Rfc2217Transport(GatedTransport):
         match item:
             case bytes():
                 return escape(item)
-            case SetLines():
-                return self._server.request(*_line_settings(item))
+            case SetLines(dtr, rts):
+                return self._server.request(*com_port.line_settings(dtr=dtr, rts=rts))
             case SetBaudrate(baudrate):
                 return self._begin_rate(baudrate)
             case Gate() | Delay():
@@ -441,24 +441,3 @@ class Rfc2217Transport(GatedTransport):
     def _log(self, what: str, which: object) -> None:
         if self._log_level is not None:
             _logger.log(self._log_level, "%s: %s %s", self.name, what, which)
-
-
-def _line_settings(lines: SetLines) -> list[Setting]:
-    settings: list[Setting] = []
-    if lines.dtr is not None:
-        settings.append(Setting(Code.SET_CONTROL, Control.DTR_ON if lines.dtr else Control.DTR_OFF))
-    if lines.rts is not None:
-        settings.append(Setting(Code.SET_CONTROL, Control.RTS_ON if lines.rts else Control.RTS_OFF))
-    return settings
-
-
-_EXPLANATIONS: Final = {
-    Reason.TIMEOUT: "the response that was waited for did not come",
-    Reason.STATUS: "the loader refused",
-    Reason.PORT_LOST: "the server lost the port",
-    Reason.MALFORMED: "the server did not understand a message",
-}
-
-
-def _explanation(failure: GateFailed) -> str:
-    return _EXPLANATIONS[failure.reason]

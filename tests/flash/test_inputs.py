@@ -1,0 +1,154 @@
+"""What a caller hands over: refused in one sentence, or ready for the flash."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from esploader import connect
+from esploader.chips.esp32 import ESP32
+from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.registry import CHIPS
+from esploader.errors import PlanError
+from esploader.flash.inputs import FlashParameters
+from esploader.image.patch import patch_header
+from images import small_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from esploader.chips.model import Chip
+    from esploader.device import Device
+    from esploader.flash.inputs import Source
+
+APP_OFFSET = 0x1_0000
+PARAMETERS = FlashParameters(mode="dio", frequency="40m", size="2MB")
+
+
+@pytest.fixture(name="device")
+def _device() -> Iterator[Device]:
+    with connect("sim://esp32c3", stub=False) as device:
+        yield device
+
+
+def closed_file() -> io.BytesIO:
+    file = io.BytesIO(b"data")
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [(0, None)],
+        [(0, 5)],
+        [(0, io.StringIO("text"))],
+        [(0, closed_file())],
+        [(0, "a name\0with a zero byte")],
+        [("0x1000", b"data")],
+        [(1.5, b"data")],
+        [(None, b"data")],
+        [b"data"],
+        [0x1000],
+        [(0x1000, b"data", "more")],
+        0x1000,
+        None,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda device, inputs: device.write_flash(inputs),
+        lambda device, inputs: device.write_flash(encrypted_inputs=inputs),
+        lambda device, inputs: device.plan_write(inputs),
+        lambda device, inputs: device.verify_flash(inputs),
+    ],
+    ids=["write", "encrypt", "plan", "verify"],
+)
+def test_inputs_of_other_types_are_refused_as_a_plan_that_cannot_be(
+    device: Device, use: Callable[[Device, object], object], inputs: object
+) -> None:
+    with pytest.raises(PlanError, match=r"^(an input is bytes|an input cannot be read|inputs are)"):
+        use(device, inputs)
+
+
+@pytest.mark.parametrize("source", [None, 5, io.StringIO("text")], ids=repr)
+def test_a_program_of_another_type_is_refused_too(device: Device, source: object) -> None:
+    with pytest.raises(PlanError, match=r"^an input "):
+        device.load_ram(cast("Source", source))
+
+
+@pytest.mark.parametrize("region", [("0", 16), (0, "16"), (0, None), (0.5, 16)], ids=repr)
+@pytest.mark.parametrize("method", ["read_flash", "flash_md5", "erase_region"])
+def test_a_region_that_is_no_pair_of_numbers_is_refused(
+    device: Device, method: str, region: tuple[object, object]
+) -> None:
+    with pytest.raises(PlanError, match="are no region of flash"):
+        getattr(device, method)(*region)
+
+
+def pieces_of(chip: Chip, before: int) -> bytes:
+    """Return a merged image: ``before`` bytes, a bootloader, a gap, an application."""
+    merged = b"\xff" * before + small_image(chip)
+    return merged.ljust(before + 0x8000, b"\xff") + small_image(chip)
+
+
+@pytest.mark.parametrize("before", [0, 1, 0x800, 0x1000], ids=hex)
+@pytest.mark.parametrize(
+    "chip", [chip for chip in CHIPS if chip.bootloader_offset >= 0x1000], ids=lambda chip: chip.key
+)
+def test_parameters_go_into_the_bootloader_within_a_merged_image(chip: Chip, before: int) -> None:
+    bootloader = small_image(chip)
+    merged = pieces_of(chip, before)
+    expected = patch_header(bootloader, chip, mode="dio", frequency="40m", size="2MB")
+    assert expected.digest_updated
+    with connect(f"sim://{chip.key}", stub=False) as device:
+        offset = chip.bootloader_offset - before
+        (region,) = device.plan_write([(offset, merged)], parameters=PARAMETERS).regions
+    start = chip.bootloader_offset - region.offset
+    found = region.data[start - before : start - before + len(merged)]
+    assert found == merged[:before] + expected.data + merged[before + len(bootloader) :]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [(0, b"\xff" * 0x2000)],
+        [(0x1000, b"no image")],
+        [(0, b"\xff" * 0x1000 + small_image(ESP32)[:-50])],
+    ],
+    ids=["blank", "something else", "cut off"],
+)
+def test_parameters_that_find_no_bootloader_at_its_offset_are_warned_of(
+    inputs: Iterable[tuple[int, Source]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect("sim://esp32", stub=False) as device:
+        plain = device.plan_write(inputs, force=True)
+        assert not caplog.records
+        plan = device.plan_write(inputs, parameters=PARAMETERS, force=True)
+    assert plan.regions == plain.regions
+    assert "the flash parameters at 0x1000: they were not changed" in caplog.text
+
+
+def test_parameters_leave_an_application_alone(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = small_image(ESP32_C3)
+    (region,) = device.plan_write([(APP_OFFSET, image)], parameters=PARAMETERS).regions
+    assert region.data[: len(image)] == image
+    assert not caplog.records
+
+
+def test_a_bootloader_in_a_file_is_changed_and_the_file_is_not(
+    device: Device, tmp_path: Path
+) -> None:
+    path = tmp_path / "bootloader.bin"
+    image = small_image(ESP32_C3)
+    path.write_bytes(image)
+    (region,) = device.plan_write([(0, path)], parameters=PARAMETERS).regions
+    assert region.data[2:4] == b"\x02\x10"
+    assert path.read_bytes() == image
