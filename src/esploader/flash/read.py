@@ -181,6 +181,10 @@ class RegionReader:
                     self._report(region)
         if digest != md5_of(region.received):
             raise ProtocolError("what was read is not what the flash holds")
+        # The digest covers what was sent. Nothing protects the offset in the request: that it
+        # is this region takes a second question.
+        if not holds(self._loader, Piece(region.next_offset, bytes(region.received))):
+            raise ProtocolError("what was read comes from elsewhere in the flash")
 
     def _report(self, region: _Region) -> None:
         region.reported = max(region.reported, region.done + len(region.received))

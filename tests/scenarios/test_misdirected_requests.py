@@ -1,4 +1,4 @@
-"""Nothing protects the offset of a download's begin; success is not claimed on trust."""
+"""Nothing protects the offset in a request; success is not claimed on trust."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 IMAGE = random.Random(2).randbytes(0x40000)  # noqa: S311 - data, not a secret
 OFFSET = 0x10000
 
-FLASH_BEGIN, FLASH_DATA = 0x02, 0x03
+FLASH_BEGIN, FLASH_DATA, READ_FLASH = 0x02, 0x03, 0xD2
 OFFSET_IN_PACKET = 8 + 12
 CHECKSUM_IN_PACKET = 4
 
@@ -61,3 +61,30 @@ def test_what_was_in_place_is_looked_at_again_after_trouble(
         target.write_flash([(OFFSET, IMAGE)], compress=False)
     assert saboteur.misdirected
     assert bytes(device.nor.read(OFFSET, len(IMAGE))) == IMAGE
+
+
+class Diverter:
+    """Spoils the offset of the first request to read."""
+
+    def __init__(self) -> None:
+        self.diverted = False
+
+    def spoil(self, data: bytes) -> bytes:
+        packets = slip.SlipDecoder().feed(data)
+        if self.diverted or len(packets) != 1 or not isinstance(packets[0], slip.Frame):
+            return data
+        packet = bytearray(packets[0].payload)
+        if packet[1] == READ_FLASH:
+            self.diverted = True
+            packet[8:12] = (OFFSET + 0x1000).to_bytes(4, "little")
+        return slip.encode(bytes(packet))
+
+
+def test_what_was_read_from_elsewhere_is_read_again(tmp_path: Path) -> None:
+    device = SimulatedDevice(DeviceConfig(chip=chip_by_name("esp32c3")))
+    diverter = Diverter()
+    transport = UnreliableTransport(SimulatedTransport(device), garble_output=diverter.spoil)
+    with connect(transport, stub=stub_directory(tmp_path)) as target:
+        target.write_flash([(OFFSET, IMAGE)])
+        assert target.read_flash(OFFSET, 0x8000) == IMAGE[:0x8000]
+    assert diverter.diverted
