@@ -53,7 +53,9 @@ _EXPLANATIONS: Final = {
 class GateFailedError(TransportError):
     """A gate stayed shut: nothing that was sent behind it has reached the chip.
 
-    Whoever sends ahead handles it; it does not leave the session.
+    Whoever sends ahead handles it. Where no gate was sent (while a loader is looked for) it
+    can only say that the server lost the port or its bearings, and counts as any failure of
+    the port.
     """
 
     failure: GateFailed
