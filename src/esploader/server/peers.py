@@ -233,8 +233,14 @@ def _gate_request(payload: bytes) -> Request:
     try:
         message = gates.decode(payload)
     except ProtocolError:
-        has_id = payload[0] == GateCode.GATE and len(payload) >= _GATE_ID_END
-        return Malformed(int.from_bytes(payload[1:_GATE_ID_END], "big") if has_id else 0)
+        return _malformed(payload)
     if isinstance(message, (Arm, Gate, Delay)):
         return message
     return Malformed()
+
+
+def _malformed(payload: bytes) -> Malformed:
+    if payload[0] == GateCode.ARM:
+        return Malformed(is_arm=True)
+    has_id = payload[0] == GateCode.GATE and len(payload) >= _GATE_ID_END
+    return Malformed(int.from_bytes(payload[1:_GATE_ID_END], "big") if has_id else 0)
