@@ -527,6 +527,23 @@ def test_an_armed_client_sets_the_lines_itself_and_at_once() -> None:
     assert lines == [(0.0, (None, True)), (pytest.approx(0.1), (None, False))]
 
 
+def test_the_resets_of_an_armed_client_are_counted() -> None:
+    port = TimedTransport()
+    relay = Relay(serve_transport(port))
+    relay.attach(FakePeer())
+    on, off = Control.RTS_ON, Control.RTS_OFF
+    dtr_on, dtr_off = Control.DTR_ON, Control.DTR_OFF
+    download = [dtr_off, on, dtr_on, off, dtr_off]
+    restart, neutral = [on, off], [dtr_on, on, off, dtr_off]
+    relay.request(
+        Arm(1),
+        *[Setting(Code.SET_CONTROL, each) for each in (*download, *neutral, *restart)],
+    )
+    run(relay, port.virtual_clock)
+
+    assert relay.traffic.resets == 2
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from([64, 65, 66, 164, 165, 67]), st.binary(max_size=80)),

@@ -62,7 +62,8 @@ class Traffic:
     """In bytes."""
 
     resets: int = 0
-    """Reset sequences that were recognised."""
+    """Reset sequences that were recognised, and resets by clients that set every line
+    themselves."""
 
     gates: int = 0
     """Gates that opened."""
