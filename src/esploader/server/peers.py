@@ -23,6 +23,7 @@ from esploader.transport.telnet import (
     Negotiation,
     Option,
     OptionNegotiation,
+    OversizedSubnegotiation,
     Subnegotiation,
     TelnetDecoder,
     escape,
@@ -149,6 +150,10 @@ class ComPortPeer(Peer):
                     self._introduce(requests)
                     self._ask_modem_state(requests)
                     requests += self._read(payload)
+                case OversizedSubnegotiation(Option.COM_PORT, beginning):
+                    if beginning[0] in _GATE_CODES:
+                        self._introduce(requests)
+                        requests.append(_malformed(beginning))
                 case Command(code) if code == _ARE_YOU_THERE:
                     self.nudge()
                 case _:
