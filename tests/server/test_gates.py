@@ -471,6 +471,46 @@ def test_before_the_first_arm_gates_and_delays_mean_nothing() -> None:
     assert port.virtual_clock.now() < 1
 
 
+def test_a_first_arm_that_is_malformed_fails_and_lets_nothing_through() -> None:
+    chip = Chip([])
+    relay, peer, port = served(chip)
+    relay.request(block(0), Malformed(is_arm=True), block(1), Setting(Code.SET_BAUDRATE, 9600))
+    run(relay, port.virtual_clock)
+    relay.request(block(2), Arm(2), block(3))
+    run(relay, port.virtual_clock)
+
+    assert chip.received == block(0) + block(3)
+    assert peer.heard == [
+        GateFailed(epoch=0, gate_id=0, reason=Reason.MALFORMED, matched=0),
+        Armed(2),
+    ]
+
+
+def test_a_port_lost_before_the_first_arm_keeps_the_arm_and_all_behind_it() -> None:
+    relay, peer, _ = served(Chip([]))
+    gate = Gate(rule=ResponseRule(WRITE, 0), timeout=10.0, gate_id=4)
+    relay.request(block(0), Arm(1), block(1), gate, block(2))
+    relay.port_lost()
+    assert peer.heard == []
+
+    chip = Chip([[], [(0.01, response(WRITE))]])
+    back = TimedTransport(chip.respond, paced=False)
+    relay.port_back(serve_transport(back))
+    run(relay, back.virtual_clock)
+    assert chip.received == block(1) + block(2)
+    assert peer.words == [Armed(1)]
+
+
+def test_a_client_whose_first_arm_waits_for_the_port_hears_something() -> None:
+    relay, peer, port = served(Chip([]))
+    relay.request(Arm(1))
+    relay.port_lost()
+    run(relay, port.virtual_clock, until=10.0)
+
+    assert len(peer.heard) == pytest.approx(10 / SILENCE, abs=1)
+    assert set(peer.heard) == {None}
+
+
 def test_an_armed_client_sets_the_lines_itself_and_at_once() -> None:
     port = TimedTransport()
     relay, peer = Relay(serve_transport(port)), FakePeer()
@@ -485,6 +525,23 @@ def test_an_armed_client_sets_the_lines_itself_and_at_once() -> None:
 
     lines = [(moment, what) for moment, kind, what in port.happened if kind == "lines"]
     assert lines == [(0.0, (None, True)), (pytest.approx(0.1), (None, False))]
+
+
+def test_the_resets_of_an_armed_client_are_counted() -> None:
+    port = TimedTransport()
+    relay = Relay(serve_transport(port))
+    relay.attach(FakePeer())
+    on, off = Control.RTS_ON, Control.RTS_OFF
+    dtr_on, dtr_off = Control.DTR_ON, Control.DTR_OFF
+    download = [dtr_off, on, dtr_on, off, dtr_off]
+    restart, neutral = [on, off], [dtr_on, on, off, dtr_off]
+    relay.request(
+        Arm(1),
+        *[Setting(Code.SET_CONTROL, each) for each in (*download, *neutral, *restart)],
+    )
+    run(relay, port.virtual_clock)
+
+    assert relay.traffic.resets == 2
 
 
 @given(

@@ -19,11 +19,14 @@ from esploader.connector import connect
 from esploader.errors import TransportError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import PortConfig, Protocol, ServerConfig
+from esploader.server.request_queue import MAX_QUEUE_SIZE
 from esploader.transport.com_port import Code, Setting
 from esploader.transport.com_port import encode as encode_setting
+from esploader.transport.gates import Arm, Delay, encode
 from esploader.transport.telnet import encode_subnegotiation
 from eventually import eventually
-from served import connected, receive_all, server_process, serving, tcp_port
+from pseudo_terminal import PseudoTerminal
+from served import PATIENCE, connected, receive_all, server_process, serving, tcp_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +169,80 @@ def test_bytes_for_a_chip_that_takes_them_slowly_wait_at_the_client() -> None:
         assert send_until_refused(client, bytes(65536)) < UNBOUNDED
 
 
+def test_who_begins_like_telnet_and_says_none_loses_the_port_again() -> None:
+    config = attrs.evolve(PLAIN, limits=IMPATIENT)
+    with served_chip(config) as place, connected(place.tcp_port) as client:
+        client.sendall(b"\xff")
+        assert receive_all(client).endswith(b"no telnet was said for 0.2 seconds\r\n")
+
+
+def test_who_has_said_a_word_of_telnet_keeps_the_port() -> None:
+    config = attrs.evolve(PLAIN, limits=IMPATIENT)
+    with served_chip(config) as place, connected(place.tcp_port) as client:
+        client.sendall(b"\xff")
+        client.sendall(WILL_COM_PORT[1:])
+        client.settimeout(2 * IMPATIENT.handshake_time)
+        with contextlib.suppress(TimeoutError):
+            while piece := client.recv(65536):
+                assert b"said" not in piece
+        client.settimeout(PATIENCE)
+        client.sendall(b"\xff\xf6")
+        assert client.recv(2) == b"\xff\xf1"
+
+
+ASK_CONTROL = encode_subnegotiation(COM_PORT, b"\x05\x00")
+FAILURES = (
+    encode_subnegotiation(COM_PORT, b"\x42") + encode_subnegotiation(COM_PORT, b"\x40\x00\x01")
+) * 1000
+PURGES = (b"x" + encode_subnegotiation(COM_PORT, b"\x0c\x02")) * 1000
+
+
+@contextlib.contextmanager
+def stuck_port() -> Iterator[PortConfig]:
+    """Yield a port that takes bytes for a moment, and then no more."""
+    terminal = PseudoTerminal()
+    try:
+        yield PortConfig(source=terminal.path)
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("flood", [FAILURES, PURGES], ids=["failures", "purges"])
+def test_another_port_is_served_while_one_is_flooded(flood: bytes) -> None:
+    with stuck_port() as flooded:
+        config = attrs.evolve(PLAIN, ports=(flooded, *PLAIN.ports))
+        done = threading.Event()
+        with serving(config) as places, contextlib.ExitStack() as stack:
+            place, elsewhere = places.wait(2)
+            wait_until_open(place)
+            client = stack.enter_context(connected(place.tcp_port))
+            client.sendall(WILL_COM_PORT)
+            reader = threading.Thread(target=receive_all, args=(client,))
+
+            def send() -> None:
+                with contextlib.suppress(OSError):
+                    if flood is FAILURES:
+                        # All of a moment at once.
+                        client.sendall(encode(Arm(0)) + encode(Delay(1.0)))
+                    else:
+                        client.sendall(ASK_CONTROL * 100_000)
+                    while not done.is_set():
+                        client.sendall(flood)
+
+            flooder = threading.Thread(target=send)
+            for thread in (reader, flooder):
+                thread.start()
+            try:
+                for _ in range(3):
+                    assert_served(elsewhere.url)
+                    assert flooder.is_alive()
+            finally:
+                done.set()
+                client.shutdown(socket.SHUT_RDWR)
+                for thread in (reader, flooder):
+                    thread.join()
+
+
 # Going away ----------------------------------------------------------------------------
 
 
@@ -176,6 +253,63 @@ def test_who_is_gone_without_a_word_leaves_the_port_to_the_next() -> None:
                 client.sendall(WILL_COM_PORT + b"\xff\xfa\x2c\x05")
                 # A reset in place of a good-bye.
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+@pytest.mark.parametrize("vanishes", [False, True], ids=["closed", "vanished"])
+def test_who_leaves_a_full_queue_behind_leaves_the_port_to_the_next(
+    protocol: Protocol,
+    vanishes: bool,  # noqa: FBT001 - of the table
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="esploader.server.journal")
+    with stuck_port() as port:
+        config = attrs.evolve(PLAIN, ports=(attrs.evolve(port, protocol=protocol),))
+        with serving(config) as places:
+            (place,) = places.wait(1)
+            wait_until_open(place)
+            with connected(place.tcp_port) as client:
+                if protocol is Protocol.RFC2217:
+                    client.sendall(WILL_COM_PORT)
+                    receive_until_silence(client)
+                client.sendall(bytes(MAX_QUEUE_SIZE + 48 * 1024))
+                receive_until_silence(client)
+                if vanishes:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            eventually(lambda: assert_free(place), AssertionError)
+    # And not only because the port takes nothing.
+    assert "port-stuck" not in [vars(each)["event"] for each in caplog.records]
+
+
+def test_the_end_of_a_client_is_noticed_that_is_still_sending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="esploader.server.journal")
+    with stuck_port() as port, serving(attrs.evolve(PLAIN, ports=(port,))) as places:
+        (place,) = places.wait(1)
+        wait_until_open(place)
+        with connected(place.tcp_port, buffer_size=8192) as client:
+            client.sendall(WILL_COM_PORT)
+            receive_until_silence(client)
+            send_until_refused(client, bytes(65536))
+            receive_until_silence(client)
+        eventually(lambda: assert_free(place), AssertionError)
+    assert "port-stuck" not in [vars(each)["event"] for each in caplog.records]
+
+
+def receive_until_silence(client: socket.socket) -> None:
+    client.settimeout(0.2)
+    with contextlib.suppress(TimeoutError):
+        while client.recv(65536):
+            pass
+    client.settimeout(PATIENCE)
+
+
+def assert_free(place: Place) -> None:
+    with connected(place.tcp_port) as client:
+        client.settimeout(0.1)
+        with contextlib.suppress(TimeoutError):
+            assert b"in use" not in client.recv(100)
 
 
 def test_every_client_that_leaves_gets_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -146,10 +146,14 @@ def test_what_the_server_says_of_gates_stands_between_the_bytes(talk: Conversati
     [
         (bytes((65, 1, 2)), [Malformed(0x0102)]),
         (bytes((65, 1)), [Malformed(0)]),
-        (bytes((64, 1)), [Malformed(0)]),
+        (bytes((64, 1)), [Malformed(0, is_arm=True)]),
         (bytes((66, 255, 255, 255, 255)), [Malformed(0)]),
         (bytes((164, 0, 1)), []),  # the server's own words make no sense from a client
         (bytes((67,)), []),
+        (bytes((65, 1, 2)) + bytes(1100), [Malformed(0x0102)]),
+        (bytes((65, 255, 255)) + b"\xff" * 600, [Malformed(0xFFFF)]),
+        (bytes((64,)) + bytes(1100), [Malformed(0, is_arm=True)]),
+        (bytes((5,)) + bytes(1100), []),
     ],
 )
 def test_a_malformed_message_of_gates_takes_its_turn(

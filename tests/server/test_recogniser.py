@@ -268,6 +268,9 @@ def test_a_session_of_esptool_resets_twice_and_never_else(
         [("D", True), 5.0, ("D", False)],
         [*OPEN, 0.5, ("D", False), 0.1, ("D", True), 1.0, *RELEASE],
         [*OPEN, *RELEASE] * 5,
+        [("R", True), ("D", True)],
+        [("R", True), ("D", True), 5.0, *RELEASE],
+        [("R", True), ("D", True), 5.0, ("R", False), ("D", False)],
     ],
 )
 def test_opening_and_tidying_a_port_resets_nothing(steps: list[Step], round_trip: float) -> None:
@@ -279,6 +282,16 @@ def test_opening_and_tidying_a_port_resets_nothing(steps: list[Step], round_trip
 
     assert client.server.relay.traffic.resets == 0
     assert boots(client) == []
+
+
+def test_a_chip_that_is_held_in_reset_on_purpose_is_let_go_of_when_the_client_says_so() -> None:
+    client = afar()
+    client.play([("R", True), 5.0])
+    client.rest(0.0)
+    assert boots(client) == []
+    client.play([("D", True)])
+    client.rest()
+    assert boots(client) == ["application"]
 
 
 @pytest.mark.parametrize("round_trip", ROUND_TRIPS)
@@ -494,8 +507,14 @@ def test_what_nothing_decides_is_passed_on_as_it_is(pair: Pair) -> None:
 
 
 def test_a_reset_by_dtr_is_played_when_it_is_clear_that_rts_stays() -> None:
+    steps = [("R", False, 0.1), ("R", True, 0.1), ("D", True, 4.0)]
+    outcome = carry_out(steps, at_once=True)
+    assert outcome.pairs == [RELEASED, IN_RESET, ASSERTED]
+
+
+def test_a_port_that_is_opened_with_rts_first_is_neutral_in_one_step() -> None:
     outcome = carry_out([("R", True, 0.1), ("D", True, 4.0)], at_once=True)
-    assert outcome.pairs == [IN_RESET, ASSERTED]
+    assert outcome.pairs == [ASSERTED]
 
 
 def test_a_server_told_so_passes_everything_on_one_line_at_a_time() -> None:

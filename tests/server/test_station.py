@@ -21,8 +21,11 @@ from esploader.server.recogniser import ResetPolicy
 from esploader.server.runner import Runner
 from esploader.server.station import Station
 from esploader.transport.clock import RealClock
+from esploader.transport.gates import Arm, Armed, GateCode, encode
 from esploader.transport.ports import ESPRESSIF_VID
 from esploader.transport.tcp import SocketTransport
+from esploader.transport.telnet import Option, Verb, encode_negotiation
+from eventually import eventually
 from fake_transport import PATIENCE, WatchedTransport
 from served import attached
 
@@ -47,8 +50,9 @@ class UsbTransport(WatchedTransport):
 class OnePort(Runner):
     """A server of whatever a test puts into ``plugged``."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: Protocol = Protocol.RAW) -> None:
         super().__init__()
+        self._protocol = protocol
         self.plugged: queue.SimpleQueue[Transport] = queue.SimpleQueue()
         self._listener = listen("127.0.0.1", 0)
         self.url = f"socket://{format_address(self._listener.getsockname())}"
@@ -65,7 +69,11 @@ class OnePort(Runner):
         door = Door(journal, AllowList(), limits)
         station.find(self._open)
         make = functools.partial(
-            Connection, station=station, protocol=Protocol.RAW, limits=limits, journal=journal
+            Connection,
+            station=station,
+            protocol=self._protocol,
+            limits=limits,
+            journal=journal,
         )
         door.open(self._listener, make)
         await stopping.wait()
@@ -126,3 +134,39 @@ def test_the_client_of_a_port_that_does_not_come_back_is_let_go() -> None:
         port.unplug()
         with pytest.raises(TransportClosedError):
             receive(client)
+
+
+def test_who_waits_for_a_port_that_a_reset_took_away_hears_a_sign_of_life() -> None:
+    port = UsbTransport(ESPRESSIF_VID)
+    with OnePort(Protocol.RFC2217) as server:
+        server.plugged.put(port)
+        server.start()
+
+        def attempt() -> SocketTransport:
+            client = SocketTransport.open(server.url)
+            client.write(encode_negotiation(Verb.WILL, Option.COM_PORT) + encode(Arm(1)))
+            try:
+                receive_until(client, encode(Armed(1)))
+            except TransportClosedError:
+                client.close()
+                raise
+            return client
+
+        with eventually(attempt, TransportClosedError) as client:
+            port.unplug()
+            receive_until(client, encode_code(GateCode.GATE_FAILED))
+            client.write(encode(Arm(2)))
+            receive_until(client, b"\xff\xf1")
+
+
+def encode_code(code: GateCode) -> bytes:
+    """Return how a message of gates begins."""
+    return b"\xff\xfa\x2c" + bytes((code,))
+
+
+def receive_until(client: SocketTransport, end: bytes) -> None:
+    """Receive until something has come."""
+    data = b""
+    while end not in data:
+        data += (piece := receive(client))
+        assert piece, data

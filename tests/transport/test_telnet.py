@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esploader.transport.telnet import (
+    BEGINNING_SIZE,
     MAX_SUBOPTION_SIZE,
     Command,
     Data,
     Negotiation,
     Option,
     OptionNegotiation,
+    OversizedSubnegotiation,
     Subnegotiation,
     TelnetDecoder,
     TelnetEvent,
@@ -25,6 +27,7 @@ from esploader.transport.telnet import (
 )
 
 NOP = 0xF1
+TOO_LONG = OversizedSubnegotiation(44, bytes(BEGINNING_SIZE))
 
 # Mostly the bytes that mean something: uniform bytes almost never contain a command.
 streams = st.lists(
@@ -36,6 +39,11 @@ events = st.one_of(
     st.integers(0, 0xFF).filter(lambda code: code not in {0xFF, 0xFA, *Verb}).map(Command),
     st.builds(Negotiation, st.sampled_from(Verb), st.integers(0, 255)),
     st.builds(Subnegotiation, st.integers(0, 255), payloads),
+    st.builds(
+        OversizedSubnegotiation,
+        st.integers(0, 255),
+        st.binary(min_size=BEGINNING_SIZE, max_size=BEGINNING_SIZE),
+    ),
 )
 
 
@@ -66,6 +74,8 @@ def encode(event: TelnetEvent) -> bytes:
             return encode_negotiation(verb, option)
         case Subnegotiation(option, payload):
             return encode_subnegotiation(option, payload)
+        case OversizedSubnegotiation(option, beginning):
+            return encode_subnegotiation(option, beginning + bytes(MAX_SUBOPTION_SIZE))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +89,8 @@ def encode(event: TelnetEvent) -> bytes:
         (b"\xff\xfb\xff\xff\xff", [Negotiation(Verb.WILL, 255), Data(b"\xff")]),
         (b"\xff\xfa\x2c\x01\xff\xff\xff\xf0", [Subnegotiation(44, b"\x01\xff")]),
         (b"\xff\xfa\x2c\x01\xff\xf1z", [Command(NOP), Data(b"z")]),
-        (b"\xff\xfa\x2c" + bytes(1025) + b"\xff\xf0z", [Data(b"z")]),
-        (b"\xff\xfa\x2c" + bytes(1025) + b"\xff\xf1z", [Command(NOP), Data(b"z")]),
+        (b"\xff\xfa\x2c" + bytes(1025) + b"\xff\xf0z", [TOO_LONG, Data(b"z")]),
+        (b"\xff\xfa\x2c" + bytes(1025) + b"\xff\xf1z", [TOO_LONG, Command(NOP), Data(b"z")]),
     ],
     ids=[
         "plain",
@@ -138,6 +148,7 @@ def test_recovers_after_any_noise(noise: bytes, payload: bytes) -> None:
 def test_an_endless_suboption_takes_no_memory() -> None:
     decoder = TelnetDecoder()
     decoder.feed(b"\xff\xfa\x2c")
+    assert decoder.feed(bytes(MAX_SUBOPTION_SIZE + 1)) == [TOO_LONG]
     for _ in range(100):
         assert decoder.feed(bytes(MAX_SUBOPTION_SIZE)) == []
 

@@ -2,7 +2,12 @@
 
 It gets the port when it has shown that it is what it should be: one that speaks telnet
 with its first answer, a bare one at once. Until then, and when it is sent away, it is only
-waited for, for as long as the limits say.
+waited for, for as long as the limits say. One whose first answer begins like telnet and is
+none loses the port again when that time is up.
+
+A client that is gone is let go of at once, with all that it had sent, also while it is not
+read because its queue is full. Only the end of a bare one that stands behind more than the
+system's buffers hold is not seen before there is room.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from typing import TYPE_CHECKING, Final, cast
 from typing_extensions import override
 
 from esploader.server.config import Protocol
+from esploader.server.hang_up import has_hung_up
 from esploader.server.peers import ComPortPeer, RawPeer
 from esploader.server.station import ClientEnd
 from esploader.transport.telnet import IAC
@@ -37,9 +43,14 @@ thousands of messages."""
 MAX_UNREAD_SIZE: Final = 64 * 1024
 """How much of what a refused client says is taken before hanging up, in bytes."""
 
+LOOK_PERIOD: Final = 1.0
+"""How often it is looked whether a client is still there that is not read, in seconds."""
+
 LINGER_TIME: Final = 1.0
 """For how long a refused client may take to read why and to hang up, in seconds. Hanging up
 before it has would reset the connection, and lose the text."""
+
+_CLOSED: Final = "it closed the connection"
 
 NO_TELNET: Final = "this is an RFC 2217 port; it needs a client that speaks telnet"
 
@@ -76,6 +87,7 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._look_timer: asyncio.TimerHandle | None = None
         self._is_blocked = False
         self._is_reading = True
         self._written = 0
@@ -140,11 +152,23 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
                 return
             self._get_port()
         if self._state is _State.SERVED:
+            # Now, for the timer is another one when the station has hung up.
+            timer = self._timer
             self._station.take_in(data)
+            if timer is not None and self.peer.is_introduced:
+                timer.cancel()
             return
         self._unread += len(data)
         if self._unread > MAX_UNREAD_SIZE:
             self.abort()
+
+    @override
+    def eof_received(self) -> None:
+        # The port is free at once, and not when the last has been sent.
+        if self._state is _State.SERVED:
+            self._station.let_go(self, _CLOSED)
+            self.flush()
+            self.hang_up()
 
     @override
     def pause_writing(self) -> None:
@@ -162,13 +186,13 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._timer, self._stall_timer):
+        for timer in (self._timer, self._stall_timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
         state, self._state = self._state, _State.LEAVING
         self._transport = None
         if state is _State.SERVED:
-            self._station.let_go(self, str(exc) if exc else "it closed the connection")
+            self._station.let_go(self, str(exc) if exc else _CLOSED)
         elif state is _State.ARRIVING:
             self._note_refusal("it left before it said anything")
         self._settle()
@@ -202,6 +226,7 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
+            self._watch_for_end()
 
     @override
     def hang_up(self) -> None:
@@ -220,8 +245,6 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
 
     def _get_port(self) -> None:
         self._state = _State.SERVED
-        if self._timer is not None:
-            self._timer.cancel()
         self._settle()
         self._station.attach(self)
 
@@ -240,7 +263,14 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             self._set_timer(LINGER_TIME, self.abort)
 
     def _has_waited(self) -> None:
-        self._send_away(f"nothing was said for {self._limits.handshake_time:g} seconds")
+        seconds = f"{self._limits.handshake_time:g} seconds"
+        if self._state is _State.SERVED:
+            reason = f"no telnet was said for {seconds}"
+            self._station.let_go(self, reason)
+            self.set_reading(wanted=True)
+            self._send_away(reason)
+        else:
+            self._send_away(f"nothing was said for {seconds}")
 
     def _note_refusal(self, reason: str) -> None:
         self._journal.note(
@@ -268,13 +298,38 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             if self._taken() != taken:
                 self._watch_for_stall()
             elif self._state is _State.SERVED:
-                seconds = self._limits.stall_time
-                self._station.let_go(self, f"it has read nothing for {seconds:g} seconds")
-                self.abort()
+                self._leave(f"it has read nothing for {self._limits.stall_time:g} seconds")
 
         self._stall_timer = asyncio.get_running_loop().call_later(
             self._limits.stall_time, look_again
         )
+
+    def _watch_for_end(self) -> None:
+        """Look now and then whether a client that is not read is still there."""
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+
+        def look() -> None:
+            self._look_timer = None
+            if self._is_reading or self._transport is None or self._state is not _State.SERVED:
+                return
+            if has_hung_up(self._transport.get_extra_info("socket")):
+                self._leave(_CLOSED)
+                return
+            # The end of a client that is gone does not get through while its bytes do not;
+            # what is sent to it has its system say so.
+            if not self.peer.output and not self._transport.get_write_buffer_size():
+                self.peer.nudge()
+                self.flush()
+            self._watch_for_end()
+
+        self._look_timer = asyncio.get_running_loop().call_later(LOOK_PERIOD, look)
+
+    def _leave(self, reason: str) -> None:
+        """Give the port back, and hang up whatever has not been sent yet."""
+        self._state = _State.LEAVING
+        self._station.let_go(self, reason)
+        self.abort()
 
     def _taken(self) -> int:
         """Return how much the client's system has taken, in bytes."""

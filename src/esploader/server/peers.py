@@ -23,6 +23,7 @@ from esploader.transport.telnet import (
     Negotiation,
     Option,
     OptionNegotiation,
+    OversizedSubnegotiation,
     Subnegotiation,
     TelnetDecoder,
     escape,
@@ -149,6 +150,10 @@ class ComPortPeer(Peer):
                     self._introduce(requests)
                     self._ask_modem_state(requests)
                     requests += self._read(payload)
+                case OversizedSubnegotiation(Option.COM_PORT, beginning):
+                    if beginning[0] in _GATE_CODES:
+                        self._introduce(requests)
+                        requests.append(_malformed(beginning))
                 case Command(code) if code == _ARE_YOU_THERE:
                     self.nudge()
                 case _:
@@ -233,8 +238,14 @@ def _gate_request(payload: bytes) -> Request:
     try:
         message = gates.decode(payload)
     except ProtocolError:
-        has_id = payload[0] == GateCode.GATE and len(payload) >= _GATE_ID_END
-        return Malformed(int.from_bytes(payload[1:_GATE_ID_END], "big") if has_id else 0)
+        return _malformed(payload)
     if isinstance(message, (Arm, Gate, Delay)):
         return message
     return Malformed()
+
+
+def _malformed(payload: bytes) -> Malformed:
+    if payload[0] == GateCode.ARM:
+        return Malformed(is_arm=True)
+    has_id = payload[0] == GateCode.GATE and len(payload) >= _GATE_ID_END
+    return Malformed(int.from_bytes(payload[1:_GATE_ID_END], "big") if has_id else 0)

@@ -9,12 +9,14 @@ What is requested is a pair of lines, DTR and RTS. On the usual circuit RTS alon
 chip in reset (EN is low), DTR alone pulls the boot strap, and both or none are neutral.
 
 * A neutral pair passes at once and in one step, so that opening and closing a port, which
-  asserts or releases one line after the other, never resets a chip.
+  asserts or releases DTR and then RTS, never resets a chip.
 * A reset begins when RTS is asserted while DTR is released: by a request for that, and not
   because DTR was released while RTS was asserted. Without one nothing here ever resets.
 * It ends when RTS is released: with DTR asserted into download mode, else into the
   application, or, if the pairs before were those of USB-Serial/JTAG, by that sequence.
-* What nothing decides within :data:`PATIENCE` is passed on as it is.
+* What nothing decides within :data:`PATIENCE` is passed on as it is; except that a client
+  whose first two requests assert RTS and then DTR has opened the port, and reset nothing. If
+  it releases them again within that time, this is a reset: nothing tells it from one.
 
 Nothing here does I/O; time comes as an argument.
 """
@@ -96,7 +98,8 @@ class Recogniser:
     """As last requested."""
 
     reset_count: int = attrs.field(default=0, init=False)
-    """How many resets have been recognised since the last :meth:`release`."""
+    """How many resets have been recognised since the last :meth:`release`, or were made by
+    a client whose requests pass through."""
 
     _at_port: Pair | None = attrs.field(default=None, init=False)
     """What the port was last told; ``None`` when it was never told anything."""
@@ -146,6 +149,8 @@ class Recogniser:
             before[0] if dtr is None else dtr,
             before[1] if rts is None else rts,
         )
+        if before == IN_RESET != self._at_port:
+            self.reset_count += 1
         return (SetLines(dtr=dtr, rts=rts),)
 
     def give_up(self, now: float) -> ResetSequence:
@@ -155,7 +160,9 @@ class Recogniser:
         self._deadline = None
         if self._is_reset_begun and self.requested == RELEASED:
             return self._restart(now)
-        if self._is_reset_begun and self.requested == ASSERTED and self._at_port != IN_RESET:
+        is_opening = self._at_port is None and tuple(self._pairs) == (IN_RESET, ASSERTED)
+        is_unplayed = self.requested == ASSERTED and self._at_port != IN_RESET
+        if self._is_reset_begun and is_unplayed and not is_opening:
             self.reset_count += 1
             return (*self._steps_to(IN_RESET), Wait(_HOLD), *self._pass_on())
         return self._pass_on()

@@ -29,6 +29,9 @@ WRITE_BUDGET: Final = 16 * 1024
 MAX_STEPS: Final = 64
 """How many requests are carried out before anything else gets its turn."""
 
+MAX_DISCARDS: Final = 1024
+"""How many requests behind a failure are thrown away before anything else gets its turn."""
+
 MAX_READS: Final = 64
 """How often a port is read in a row, at most, to get at what has arrived."""
 
@@ -59,7 +62,8 @@ class Traffic:
     """In bytes."""
 
     resets: int = 0
-    """Reset sequences that were recognised."""
+    """Reset sequences that were recognised, and resets by clients that set every line
+    themselves."""
 
     gates: int = 0
     """Gates that opened."""
@@ -87,7 +91,8 @@ class Relay:
         self._queue = RequestQueue()
         self._keeper = Gatekeeper()
         self._is_gated = False  # it has sent an ARM
-        self._is_skipping = False  # up to the next ARM
+        self._is_skipping = False  # what comes, up to the next ARM
+        self._purges: Purge | None = None  # buffers of the port that are to be emptied
         self._delay_until: float | None = None
         self._look_at = math.inf  # when the head of the queue is to be looked at again
         self._stuck_since: float | None = None
@@ -125,6 +130,8 @@ class Relay:
         Bytes of the client (:meth:`take_in`), of the port, and output that is taken may
         give it something to do before.
         """
+        if self._has_waste or (self._purges is not None and self._port is not None):
+            return 0.0
         moments = [self._nudge_at()]
         of_port = None
         if self._port is not None:
@@ -160,6 +167,7 @@ class Relay:
         self._is_gated = self._is_skipping = False
         self._delay_until = self._stuck_since = self._stalled_since = None
         self._look_at = math.inf
+        self._purges = None
         if self._port is None:
             self._settings = self._settings.fresh()
         else:
@@ -181,11 +189,14 @@ class Relay:
             if isinstance(request, Arm):
                 self._is_gated = True
                 self._is_skipping = False
+            elif isinstance(request, Malformed) and request.is_arm:
+                self._is_gated = True
             elif _is_purge(request, Purge.TRANSMIT):
                 if self._is_gated:
                     self._abort(request)
                     continue
-                self._purge()
+                self._queue.drop_bytes()
+                self._empty(Purge.TRANSMIT)
             if not self._is_skipping or _is_purge(request, Purge.RECEIVE):
                 self._queue.append(request)
         if requests:
@@ -194,7 +205,10 @@ class Relay:
     def pump(self) -> None:
         """Do what can be done now, in both directions."""
         now = self._clock.now()
+        if self._has_waste:
+            self._queue.discard(MAX_DISCARDS)
         if self._port is not None:
+            self._purge(self._port)
             self._pump_port(self._port, now)
         if self.peer is not None and now >= self._nudge_at():
             self.peer.nudge()
@@ -203,14 +217,15 @@ class Relay:
     def port_lost(self) -> None:
         """The port failed: hold everything until :meth:`port_back`.
 
-        A client that uses gates is told. For others, what they set is set when the port is
-        back, and what they write meanwhile is lost.
+        A client that uses gates is told. For others, and in front of a first ARM that
+        waits, what was set is set when the port is back, and bytes are lost.
         """
         if self._port is None:
             return
         self._port = None
         self._delay_until = self._stuck_since = None
         self._look_at = math.inf
+        self._purges = None
         if self._keeper.is_armed:
             self._fail(self._keeper.fail(Reason.PORT_LOST))
         else:
@@ -258,7 +273,7 @@ class Relay:
 
     def _nudge_at(self) -> float:
         """Return when a client that waits should hear something."""
-        waits = self._keeper.is_armed and self._queue.head is not None
+        waits = self._is_gated and self._queue.head is not None
         return self._spoke_at + SILENCE if waits else math.inf
 
     # From the client to the port.
@@ -272,6 +287,8 @@ class Relay:
             is_stalled = self._is_gated and not self.wants_port
             if head is None or is_stalled or self._settings.lines.is_playing:
                 return math.inf
+            if self._has_waste:
+                break
             if isinstance(head, bytes):
                 written, moment = self._write(port, head, now)
                 budget -= written
@@ -314,6 +331,8 @@ class Relay:
                 return self._set(port, request, now)
             case Arm():
                 return self._arm(port, request, now)
+            case Malformed(is_arm=True):
+                self._fail(self._keeper.fail(Reason.MALFORMED))
             case _ if not self._keeper.is_armed:
                 self._queue.pop()
             case Gate():
@@ -386,30 +405,42 @@ class Relay:
         """Tell the client, and throw away what it sent up to the next ARM."""
         self.traffic.failures += 1
         self._delay_until = None
-        self._is_skipping = not self._queue.drop_to_arm()
+        self._is_skipping = not self._queue.arm_count
         if self.peer is not None:
             self.peer.notify(failed)
             self._spoke_at = self._clock.now()
 
     def _abort(self, request: Request) -> None:
-        """Throw away all that the client sent, at once."""
+        """Throw away all that the client sent, out of turn."""
         self._queue.clear()
         self._delay_until = None
         self._look_at = math.inf
         self._keeper.discard()
         self._is_skipping = True
-        if self._port is not None:
-            self._port.discard_output()
-            if _is_purge(request, Purge.RECEIVE):
-                self._port.discard_input()
+        is_both = _is_purge(request, Purge.RECEIVE)
+        self._empty(Purge.BOTH if is_both else Purge.TRANSMIT)
         if isinstance(request, Setting):
             self._answer(request)
 
-    def _purge(self) -> None:
-        """Throw away the bytes that wait, but no settings."""
-        self._queue.drop_bytes()
-        if self._port is not None:
-            self._port.discard_output()
+    @property
+    def _has_waste(self) -> bool:
+        """Something at the head of the queue is to be thrown away."""
+        return self._keeper.is_discarding and self._queue.begins_with_waste
+
+    def _empty(self, which: Purge) -> None:
+        """Have buffers of the port emptied before anything else is done with it.
+
+        Not at once: a client can ask a thousand times in one breath, and some ports take a
+        millisecond each time.
+        """
+        self._purges = which if self._purges in {None, which} else Purge.BOTH
+
+    def _purge(self, port: ServedPort) -> None:
+        which, self._purges = self._purges, None
+        if which is not None:
+            port.discard_output()
+        if which is Purge.BOTH:
+            port.discard_input()
 
     def _end_stall(self, now: float) -> None:
         """Give a gate the time back in which the client took nothing."""

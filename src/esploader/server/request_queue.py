@@ -18,7 +18,7 @@ ahead is told so."""
 _MESSAGE_SIZE: Final = 7
 _GATE_SIZE: Final = 16
 
-_MAX_JOINED_SIZE: Final = 4096
+_MAX_RUN_SIZE: Final = 4096
 
 
 @attrs.frozen
@@ -26,14 +26,25 @@ class Malformed:
     """A message of the gates with a value that makes no sense."""
 
     gate_id: int = 0
+    is_arm: bool = attrs.field(default=False, kw_only=True)
+    """It was meant to be an ARM."""
 
 
 Request: TypeAlias = bytes | Setting | ClientMessage | Malformed
 """Bytes for the port, a setting to make, or one of the messages of ``docs/gates.md``."""
 
 
-def _size(request: Request) -> int:
+@attrs.define(eq=False)
+class _Run:
+    """Bytes in the queue; none when they were dropped."""
+
+    data: bytearray
+
+
+def _size(request: Request | _Run) -> int:
     match request:
+        case _Run(data):
+            return len(data)
         case bytes():
             return len(request)
         case Gate():
@@ -42,14 +53,29 @@ def _size(request: Request) -> int:
             return _MESSAGE_SIZE
 
 
+def _outlasts_discarding(request: Request | _Run) -> bool:
+    return isinstance(request, Arm) or (
+        isinstance(request, Setting) and request.code is Code.PURGE_DATA
+    )
+
+
 @attrs.define
 class RequestQueue:
-    """Requests in order. Whoever fills it has to look at :attr:`is_full` before."""
+    """Requests in order. Whoever fills it has to look at :attr:`is_full` before.
+
+    Everything takes a time that does not depend on how much is queued, or is paid for by
+    what was put in: the server has other ports to serve.
+    """
 
     size: int = attrs.field(default=0, init=False)
     """In bytes, as far as they took that on the wire."""
 
-    _requests: deque[Request] = attrs.field(factory=deque, init=False)
+    arm_count: int = attrs.field(default=0, init=False)
+    """How many ARMs wait."""
+
+    _requests: deque[Request | _Run] = attrs.field(factory=deque, init=False)
+    _loose: deque[_Run] = attrs.field(factory=deque, init=False)
+    """The bytes that have no ARM in front of them, as runs in the queue."""
 
     @property
     def is_full(self) -> bool:
@@ -58,32 +84,38 @@ class RequestQueue:
 
     @property
     def head(self) -> Request | None:
-        """What is to be carried out next; ``None`` when there is nothing."""
-        return self._requests[0] if self._requests else None
+        """What is to be carried out next, or a part of it; ``None`` when there is nothing."""
+        while self._requests:
+            head = self._requests[0]
+            if not isinstance(head, _Run):
+                return head
+            if head.data:
+                return bytes(head.data)
+            self._requests.popleft()
+        return None
 
     def append(self, request: Request) -> None:
         """Put something at the end."""
+        if isinstance(request, bytes):
+            self._append_bytes(request)
+            return
         self.size += _size(request)
-        last = self._requests[-1] if self._requests else None
-        if (
-            isinstance(request, bytes)
-            and isinstance(last, bytes)
-            and len(last) + len(request) <= _MAX_JOINED_SIZE
-        ):
-            # A byte at a time would cost many times its size.
-            self._requests[-1] = last + request
-        else:
-            self._requests.append(request)
+        self.arm_count += isinstance(request, Arm)
+        self._requests.append(request)
 
     def pop(self) -> None:
         """Remove the head."""
-        self.size -= _size(self._requests.popleft())
+        request = self._requests.popleft()
+        self.size -= _size(request)
+        self.arm_count -= isinstance(request, Arm)
+        if self._loose and self._loose[0] is request:
+            self._loose.popleft()
 
     def consume(self, size: int) -> None:
         """Remove the first bytes of the head, which has to be bytes."""
         head = self._requests[0]
-        if isinstance(head, bytes) and size < len(head):
-            self._requests[0] = head[size:]
+        if isinstance(head, _Run) and size < len(head.data):
+            del head.data[:size]
             self.size -= size
         else:
             self.pop()
@@ -91,21 +123,40 @@ class RequestQueue:
     def clear(self) -> None:
         """Remove everything."""
         self._requests.clear()
-        self.size = 0
+        self._loose.clear()
+        self.size = self.arm_count = 0
 
     def drop_bytes(self) -> None:
-        """Remove the bytes, and keep everything else."""
-        self._requests = deque(each for each in self._requests if not isinstance(each, bytes))
-        self.size = sum(map(_size, self._requests))
+        """Remove the bytes in front of the first ARM, and keep everything else."""
+        # Their places stay until they get to the head: taking them out of the middle would
+        # move all the rest, again and again for who sends bytes and purges in turn.
+        for run in self._loose:
+            self.size -= len(run.data)
+            run.data.clear()
+        self._loose.clear()
 
-    def drop_to_arm(self) -> bool:
-        """Remove everything in front of the first ARM but purges; tell whether there is one."""
-        kept: deque[Request] = deque()
-        while self._requests and not isinstance(self._requests[0], Arm):
-            request = self._requests.popleft()
-            if isinstance(request, Setting) and request.code is Code.PURGE_DATA:
-                kept.append(request)
-        has_arm = bool(self._requests)
-        self._requests = kept + self._requests
-        self.size = sum(map(_size, self._requests))
-        return has_arm
+    @property
+    def begins_with_waste(self) -> bool:
+        """There is something at the head that :meth:`discard` removes."""
+        return bool(self._requests) and not _outlasts_discarding(self._requests[0])
+
+    def discard(self, limit: int) -> None:
+        """Remove what is in front of the first ARM or purge, ``limit`` requests at most."""
+        for _ in range(limit):
+            if not self.begins_with_waste:
+                return
+            self.pop()
+
+    def _append_bytes(self, data: bytes) -> None:
+        self.size += len(data)
+        last = self._requests[-1] if self._requests else None
+        # A byte at a time would cost many times its size; and a long run would be copied as
+        # a whole for every piece that the port takes.
+        if isinstance(last, _Run) and last.data and len(last.data) + len(data) <= _MAX_RUN_SIZE:
+            last.data += data
+            return
+        for start in range(0, len(data), _MAX_RUN_SIZE):
+            run = _Run(bytearray(data[start : start + _MAX_RUN_SIZE]))
+            self._requests.append(run)
+            if not self.arm_count:
+                self._loose.append(run)

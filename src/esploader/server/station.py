@@ -137,8 +137,7 @@ class Station:
             relay.attach(end.peer)
         except TransportError as exc:
             self._lose_port(exc)
-        else:
-            self.wake()
+        self.wake()
 
     def take_in(self, data: bytes) -> None:
         """Take over what the client sent."""
@@ -182,12 +181,13 @@ class Station:
         if self._search is not None:
             await self._search
         self._close_port()
+        self._relay = None
 
     def wake(self) -> None:
         """Do what can be done at this moment, and wait for what comes next."""
-        relay, port = self._relay, self._port
-        if relay is not None and port is not None:
-            if self._holder is None and self.fallback is not None:
+        relay = self._relay
+        if relay is not None:
+            if self._holder is None and self.fallback is not None and self._port is not None:
                 self.attach(self.fallback)
                 return
             try:
@@ -264,8 +264,7 @@ class Station:
                 self._relay.port_back(self._port)
         except TransportError as exc:
             self._lose_port(exc)
-        else:
-            self.wake()
+        self.wake()
 
     def _lose_port(self, exc: TransportError) -> None:
         port, relay = self._port, self._relay
@@ -351,8 +350,9 @@ class Station:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._port is None or self._relay is None:
+        if self._relay is None:
             return
+        # Without its port, too: a client that waits for it hears something now and then.
         seconds = self._relay.seconds_to_wait
         if seconds is None:
             return

@@ -20,7 +20,11 @@ _SB: Final = 0xFA
 _IAC: Final = 0xFF
 
 MAX_SUBOPTION_SIZE: Final = 1024
-"""A longer payload is thrown away unread; the longest real one is a SIGNATURE text."""
+"""Of a longer payload nothing but its beginning is read; the longest real one is a SIGNATURE
+text."""
+
+BEGINNING_SIZE: Final = 16
+"""How much of a payload is kept that is too long, in bytes."""
 
 # Bytes that mean themselves: no IAC, or IAC doubled. Possessive, so that a long run of
 # doubled IAC (erased flash reads as 0xFF) is never walked twice.
@@ -81,7 +85,15 @@ class Subnegotiation:
     payload: bytes
 
 
-TelnetEvent: TypeAlias = Data | Command | Negotiation | Subnegotiation
+@attrs.frozen
+class OversizedSubnegotiation:
+    """The beginning of a sub-option that is too long, unescaped; the rest is not read."""
+
+    option: int
+    beginning: bytes
+
+
+TelnetEvent: TypeAlias = Data | Command | Negotiation | Subnegotiation | OversizedSubnegotiation
 
 _VERBS: Final = frozenset(Verb)
 
@@ -106,8 +118,9 @@ class TelnetDecoder:
     """Turn a byte stream into events, however the stream is cut.
 
     Never raises and never waits. A sub-option that another command interrupts is
-    dropped and the command counts, so that no noise can swallow the stream for good; one
-    that is longer than :data:`MAX_SUBOPTION_SIZE` is dropped as it comes.
+    dropped and the command counts, so that no noise can swallow the stream for good; of one
+    that is longer than :data:`MAX_SUBOPTION_SIZE` the beginning is told, and the rest dropped
+    as it comes.
     """
 
     _rest: bytes = attrs.field(default=b"", init=False)
@@ -156,6 +169,9 @@ class TelnetDecoder:
         # Escaped, so that the bound does not depend on how the stream is cut.
         if end - payload_start > MAX_SUBOPTION_SIZE:
             self._skipping = True
+            beginning = data[payload_start : payload_start + 2 * BEGINNING_SIZE]
+            unescaped = beginning.replace(IAC + IAC, IAC)[:BEGINNING_SIZE]
+            events.append(OversizedSubnegotiation(data[start + 2], unescaped))
             return end
         if end + 1 >= len(data):
             self._rest = data[start:]
