@@ -11,6 +11,7 @@
         * :exc:`PortBusyError`
         * :exc:`HostUnreachableError`
         * :exc:`NegotiationError`: the host answered, but not as a port server
+            * :exc:`TlsError`: one end does not speak TLS, or does not trust the other
         * :exc:`TransportClosedError`: the other end went away
         * :exc:`TransportTimeoutError`: the pipe accepted no bytes for too long
     * :exc:`CapabilityError`: this kind of port cannot do that
@@ -129,6 +130,10 @@ class HostUnreachableError(TransportError):
 
 class NegotiationError(TransportError):
     """The host accepted the connection, but did not behave as a port server."""
+
+
+class TlsError(NegotiationError):
+    """One end does not speak TLS, or does not trust the other."""
 
 
 class TransportClosedError(TransportError):

@@ -49,6 +49,10 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.NegotiationError: Explanation(
         15, "Is it an RFC 2217 server? For a raw TCP port use socket://HOST:PORT."
     ),
+    errors.TlsError: Explanation(
+        19,
+        "Check ca=, cert= and key= of the URL. A server without TLS is rfc2217://HOST:PORT.",
+    ),
     errors.TransportClosedError: Explanation(
         16, "The cable or the network broke, or the port server ended; try again."
     ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certificates import Authority
-from esploader.errors import HostUnreachableError, NegotiationError
+from esploader.errors import HostUnreachableError, TlsError
 from esploader.transport.rfc2217 import Rfc2217Transport
 from eventually import eventually
 from peers import require_program
@@ -76,6 +76,6 @@ def test_ser2net_whose_authority_is_a_stranger(tmp_path: Path) -> None:
     stranger = Authority(tmp_path, "stranger")
     with (
         ser2net(tmp_path, f"key={own},cert={own}") as (_, url),
-        pytest.raises(NegotiationError, match="is not trusted"),
+        pytest.raises(TlsError, match="is not trusted"),
     ):
         open_when_ready(f"{url}?ca={stranger.path}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import PortBusyError, PortPermissionError, TransportError
+from esploader.server.handshake import Handshake
 
 if TYPE_CHECKING:
     import ssl
@@ -241,24 +242,19 @@ class Door:
 
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
+        if self._context is None:
+            await loop.connect_accepted_socket(lambda: connection, client)
+            return
+        handshake = Handshake(self._context)
         try:
-            if self._context is None:
-                await loop.connect_accepted_socket(lambda: connection, client)
-            else:
-                await loop.connect_accepted_socket(
-                    lambda: connection,
-                    client,
-                    ssl=self._context,
-                    ssl_handshake_timeout=self._limits.handshake_time,
-                    ssl_shutdown_timeout=self._limits.handshake_time,
-                )
+            await handshake.connect(loop, lambda: connection, client, self._limits.handshake_time)
         except OSError as exc:  # everything of TLS is one, too
             client.close()
             self._journal.note(
                 "refused",
                 level=logging.WARNING,
                 client=connection.address,
-                reason=f"no TLS: {exc}",
+                reason=handshake.why_not(exc),
             )
             connection.never_came()
 
