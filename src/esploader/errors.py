@@ -5,6 +5,7 @@
         * :exc:`UnknownSchemeError`
     * :exc:`NoPortError`: no port was named, and there is no single sensible one
     * :exc:`ConfigError`: the server cannot be set up as asked
+    * :exc:`ListenError`: the server cannot have a TCP port
     * :exc:`TransportError`: the byte pipe failed
         * :exc:`PortNotFoundError`
         * :exc:`PortPermissionError`
@@ -95,6 +96,24 @@ class ConfigError(EsploaderError):
     @override
     def __str__(self) -> str:
         return f"{self.source}: {self.reason}"
+
+
+@attrs.define(eq=False)
+class ListenError(EsploaderError):
+    """The port server cannot have a TCP port."""
+
+    address: str
+    """Address and TCP port."""
+
+    reason: str
+    """Why not."""
+
+    is_taken: bool
+    """Somebody else has it."""
+
+    @override
+    def __str__(self) -> str:
+        return f"cannot listen on {self.address}: {self.reason}"
 
 
 @attrs.define(eq=False)
