@@ -440,7 +440,7 @@ def test_without_lines_it_waits_for_a_chip_that_is_reset_by_hand(
         assert device.chip.name == "ESP32-C3"
     assert attempts == [1, 2, 3, 4, 5]
     (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "cannot reset the device, and its baud rate stays 115200" in said
+    assert "cannot reset the device, and its baud rate is set at the other end alone" in said
     assert "hold BOOT, press RESET, release BOOT" in said
 
 

@@ -14,7 +14,12 @@ import attrs
 from typing_extensions import override
 
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.errors import TransportClosedError, TransportTimeoutError
+from esploader.errors import (
+    HostUnreachableError,
+    PortBusyError,
+    TransportClosedError,
+    TransportTimeoutError,
+)
 from esploader.server.peers import ComPortPeer, Peer
 from esploader.server.relay import Relay
 from esploader.server.served_port import serve_transport
@@ -22,6 +27,7 @@ from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.timings import Timings
 from esploader.simulator.transport import SimulatedTransport
+from esploader.transport.base import DEFAULT_BAUDRATE
 from esploader.transport.clock import VirtualClock
 from esploader.transport.rfc2217 import Rfc2217Transport
 
@@ -207,8 +213,11 @@ class VirtualServer:
     clock: LinkClock
     relay: Relay
     pipe: VirtualPipe | None = None
-    failures: list[Exception] = attrs.field(factory=list)
-    """What a client was hung up for."""
+    outage: tuple[float, float] | None = None
+    """The process ends at one moment, whatever it was doing, and another one listens from the
+    other moment on."""
+
+    _was_down: bool = attrs.field(default=False, init=False)
 
     @classmethod
     def around(
@@ -226,6 +235,8 @@ class VirtualServer:
         if self.pipe is not None:
             raise AssertionError("the port is in use")
         link = link or Link()
+        if self.is_down:
+            raise HostUnreachableError("rfc2217://virtual", "connection refused")
         peer = make_peer() if make_peer else ComPortPeer("virtual", self.port.name)
         self.clock.sleep(link.round_trip)
         self.relay.attach(peer)
@@ -236,12 +247,25 @@ class VirtualServer:
         """Return our client, connected."""
         return Rfc2217Transport.over(self.connect(link))
 
+    def open_again(self) -> Rfc2217Transport:
+        """Return our client on a link without faults, as soon as the server lets it in."""
+        if self.pipe is not None:
+            raise PortBusyError("rfc2217://virtual", "the port is in use")
+        return self.open(Link(round_trip=0.02))
+
+    @property
+    def is_down(self) -> bool:
+        """There is no process at the moment."""
+        return self.outage is not None and self.outage[0] <= self.clock.now() < self.outage[1]
+
     @property
     def next_moment(self) -> float:
         """When something happens here."""
         seconds = self.relay.seconds_to_wait
         moment = NEVER if seconds is None else self.clock.now() + seconds
         pipe = self.pipe
+        if self.outage is not None and not self._was_down:
+            moment = min(moment, self.outage[0])
         if pipe is not None:
             moment = min(moment, pipe.link.cut_at)
             if self.relay.wants_client:
@@ -261,8 +285,10 @@ class VirtualServer:
             self._step()
 
     def _step(self) -> None:
-        pipe = self.pipe
         now = self.clock.now()
+        if self.is_down and not self._was_down:
+            self._end()
+        pipe = self.pipe
         if pipe is not None and now >= pipe.link.cut_at:
             self._hang_up()
             pipe = None
@@ -279,6 +305,18 @@ class VirtualServer:
             del pipe.peer.output[:room]
         if now >= pipe.closed_at and pipe.up.next_arrival == NEVER:
             self._hang_up()
+
+    def _end(self) -> None:
+        """End as a process does: what was waiting is lost, and nothing is put back."""
+        self._was_down = True
+        if self.pipe is not None:
+            self.pipe.is_open = False
+            self.pipe.link.cut_at = self.clock.now()
+            self.pipe = None
+        # What the next process finds when it opens the port.
+        self.port.set_baudrate(DEFAULT_BAUDRATE)
+        self.port.set_lines(dtr=False, rts=False)
+        self.relay = Relay(serve_transport(self.port))
 
     def _hang_up(self) -> None:
         if self.pipe is not None:

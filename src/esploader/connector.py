@@ -115,7 +115,7 @@ def _say_what_is_missing(transport: Transport, before: Before) -> None:
     capabilities = transport.capabilities
     if capabilities.set_lines or before not in ("default-reset", "usb-reset"):
         return
-    rate = "" if capabilities.set_baudrate else f", and its baud rate stays {transport.baudrate}"
+    rate = "" if capabilities.set_baudrate else ", and its baud rate is set at the other end alone"
     logging.getLogger(__name__).warning(
         "%s: this port cannot reset the device%s: hold BOOT, press RESET, release BOOT",
         transport.name,

@@ -5,12 +5,14 @@
         * :exc:`UnknownSchemeError`
     * :exc:`NoPortError`: no port was named, and there is no single sensible one
     * :exc:`ConfigError`: the server cannot be set up as asked
+    * :exc:`ListenError`: the server cannot have a TCP port
     * :exc:`TransportError`: the byte pipe failed
         * :exc:`PortNotFoundError`
         * :exc:`PortPermissionError`
         * :exc:`PortBusyError`
         * :exc:`HostUnreachableError`
         * :exc:`NegotiationError`: the host answered, but not as a port server
+            * :exc:`TlsError`: one end does not speak TLS, or does not trust the other
         * :exc:`TransportClosedError`: the other end went away
         * :exc:`TransportTimeoutError`: the pipe accepted no bytes for too long
     * :exc:`CapabilityError`: this kind of port cannot do that
@@ -97,6 +99,24 @@ class ConfigError(EsploaderError):
 
 
 @attrs.define(eq=False)
+class ListenError(EsploaderError):
+    """The port server cannot have a TCP port."""
+
+    address: str
+    """Address and TCP port."""
+
+    reason: str
+    """Why not."""
+
+    is_taken: bool
+    """Somebody else has it."""
+
+    @override
+    def __str__(self) -> str:
+        return f"cannot listen on {self.address}: {self.reason}"
+
+
+@attrs.define(eq=False)
 class TransportError(EsploaderError):
     """The byte pipe failed."""
 
@@ -129,6 +149,10 @@ class HostUnreachableError(TransportError):
 
 class NegotiationError(TransportError):
     """The host accepted the connection, but did not behave as a port server."""
+
+
+class TlsError(NegotiationError):
+    """One end does not speak TLS, or does not trust the other."""
 
 
 class TransportClosedError(TransportError):

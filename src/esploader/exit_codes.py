@@ -35,6 +35,11 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         5, "Name one with --port or in ESPTOOL_PORT; 'esploader ports' lists them."
     ),
     errors.ConfigError: Explanation(6, ""),
+    errors.ListenError: Explanation(
+        7,
+        "End the program that has the TCP port, or choose another one with -p; --bind takes "
+        "addresses of this machine only.",
+    ),
     errors.TransportError: Explanation(10, "Check the cable; unplug the device and plug it in."),
     errors.PortNotFoundError: Explanation(
         11, "Check the name ('esploader ports' lists them), the cable and the driver."
@@ -42,12 +47,20 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.PortPermissionError: Explanation(
         12, "On Linux add yourself to the group of the port, usually dialout or uucp."
     ),
-    errors.PortBusyError: Explanation(13, "Close the other program: a serial monitor, perhaps."),
+    errors.PortBusyError: Explanation(
+        13,
+        "Close the other program: a serial monitor, perhaps. If it was killed just now, or its "
+        "network broke, a port server may need up to half a minute to notice: try again.",
+    ),
     errors.HostUnreachableError: Explanation(
         14, "Check host and port number, that the port server runs, and the firewall."
     ),
     errors.NegotiationError: Explanation(
         15, "Is it an RFC 2217 server? For a raw TCP port use socket://HOST:PORT."
+    ),
+    errors.TlsError: Explanation(
+        19,
+        "Check ca=, cert= and key= of the URL. A server without TLS is rfc2217://HOST:PORT.",
     ),
     errors.TransportClosedError: Explanation(
         16, "The cable or the network broke, or the port server ended; try again."

@@ -50,7 +50,8 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
 
     Raises:
         ConfigError: the options or the file they name make no sense.
-        TransportError: a TCP port cannot be had.
+        UrlError: a port can never be there.
+        ListenError: a TCP port cannot be had.
     """
     config = make_config(arguments)
     output.banner()

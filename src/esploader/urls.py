@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from esploader.errors import UrlError
+from esploader.errors import TransportError, UrlError
 from esploader.transport.base import DEFAULT_BAUDRATE, Transport
 
 if TYPE_CHECKING:
@@ -45,6 +46,35 @@ def open_transport(
     scheme, separator, _ = port.partition("://")
     opener = _OPENERS.get(scheme.lower(), _open_serial_port) if separator else _open_serial_port
     return opener(port, baudrate)
+
+
+def check_url(port: str) -> None:
+    """Refuse what can never be opened; what is only not there may come.
+
+    Raises:
+        UrlError: ``port`` is a URL and makes no sense.
+    """
+    scheme, separator, _ = port.partition("://")
+    match scheme.lower() if separator else "":
+        case "":
+            pass
+        case "sim":
+            from esploader.simulator.url import parse  # noqa: PLC0415 - only if used
+
+            parse(port)
+        case "rfc2217" | "rfc2217+tls":
+            from esploader.transport.rfc2217_url import parse_rfc2217_url  # noqa: PLC0415
+
+            parse_rfc2217_url(port)
+        case "socket":
+            from esploader.transport.tcp import parse_socket_url  # noqa: PLC0415
+
+            parse_socket_url(port)
+        case _:
+            from esploader.transport.serial_port import prepare  # noqa: PLC0415
+
+            with suppress(TransportError):
+                prepare(port)
 
 
 def _open_serial_port(port: str, baudrate: int) -> Transport:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from certificates import Authority
-from esploader.errors import HostUnreachableError, NegotiationError
+from esploader.errors import HostUnreachableError, TlsError
 from esploader.transport.rfc2217 import Rfc2217Transport
 from eventually import eventually
 from peers import require_program
@@ -29,6 +30,8 @@ CONFIGURATION = """
 connection: &port
   accepter: telnet(rfc2217,mode=server),ssl({options}),tcp,127.0.0.1,{tcp_port}
   connector: serialdev,{device},115200n81,local
+  options:
+    authdir: {folder}/auth
 """
 
 
@@ -40,7 +43,9 @@ def ser2net(folder: Path, options: str) -> Iterator[tuple[PseudoTerminal, str]]:
     configuration = folder / "ser2net.yaml"
     with contextlib.closing(PseudoTerminal()) as terminal:
         configuration.write_text(
-            CONFIGURATION.format(options=options, tcp_port=tcp_port, device=terminal.path)
+            CONFIGURATION.format(
+                options=options, tcp_port=tcp_port, device=terminal.path, folder=folder
+            )
         )
         with running(program, "-n", "-d", "-c", str(configuration)):
             yield terminal, f"rfc2217+tls://127.0.0.1:{tcp_port}"
@@ -76,6 +81,29 @@ def test_ser2net_whose_authority_is_a_stranger(tmp_path: Path) -> None:
     stranger = Authority(tmp_path, "stranger")
     with (
         ser2net(tmp_path, f"key={own},cert={own}") as (_, url),
-        pytest.raises(NegotiationError, match="is not trusted"),
+        pytest.raises(TlsError, match="is not trusted"),
     ):
         open_when_ready(f"{url}?ca={stranger.path}")
+
+
+def test_ser2net_that_knows_our_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    own, ours = authority.issue("server"), authority.issue("client")
+    # It looks for who signed a certificate under the name in it, by the hash of the signer's.
+    openssl = require_program("openssl")
+    hashed = subprocess.run(
+        [openssl, "x509", "-hash", "-noout", "-in", str(authority.path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    allowed = tmp_path / "auth" / "client" / "allowed_certs"
+    allowed.mkdir(parents=True)
+    (allowed / f"{hashed}.0").write_bytes(authority.path.read_bytes())
+    with ser2net(tmp_path, f"key={own},cert={own},clientauth") as (terminal, url):
+        trusting = f"{url}?ca={authority.path}"
+        with open_when_ready(f"{trusting}&cert={ours}") as transport:
+            check(transport, terminal)
+        # It hangs up without an alert.
+        with pytest.raises(TlsError, match="perhaps it wants a certificate"):
+            open_when_ready(trusting)

@@ -40,11 +40,17 @@ def seconds(job: Job, link: Link, stubs: Path | None, *, chip: str = "esp32c3") 
         return server.clock.now() - start
 
 
-def check(job: Job, stubs: Path | None, round_trips: tuple[float, ...] = ROUND_TRIPS) -> None:
-    at_once = seconds(job, Link(), stubs)
+def check(
+    job: Job,
+    stubs: Path | None,
+    round_trips: tuple[float, ...] = ROUND_TRIPS,
+    *,
+    chip: str = "esp32c3",
+) -> None:
+    at_once = seconds(job, Link(), stubs, chip=chip)
     for round_trip in round_trips:
         most = at_once * (1 + MOST_EXTRA_SHARE) + MOST_EXTRA_ROUND_TRIPS * round_trip
-        assert seconds(job, Link(round_trip=round_trip), stubs) <= most
+        assert seconds(job, Link(round_trip=round_trip), stubs, chip=chip) <= most
 
 
 def write(device: Device) -> object:
@@ -56,8 +62,9 @@ def test_writing_through_a_stub(tmp_path: Path) -> None:
     check(write, stub_directory(tmp_path))
 
 
-def test_writing_through_the_rom_loader() -> None:
-    check(write, None)
+@pytest.mark.parametrize("chip", ["esp32", "esp32c3"])
+def test_writing_through_the_rom_loader(chip: str) -> None:
+    check(write, None, chip=chip)
 
 
 def test_reading(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ import pytest
 
 from certificates import Authority
 from esploader.connector import connect
-from esploader.errors import TransportError
+from esploader.errors import TlsError, TransportError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import PortConfig, Protocol, ServerConfig
+from esploader.server.handshake import MAX_UNREAD_SIZE
 from esploader.server.request_queue import MAX_QUEUE_SIZE
 from esploader.transport.com_port import Code, Setting
 from esploader.transport.com_port import encode as encode_setting
@@ -328,13 +329,18 @@ def test_every_client_that_leaves_gets_a_line_in_the_log(caplog: pytest.LogCaptu
 # Not allowed ---------------------------------------------------------------------------
 
 
+def reasons(caplog: pytest.LogCaptureFixture) -> set[object]:
+    """Return why clients were refused, as the server's log has it."""
+    refused = [vars(each)["fields"] for each in caplog.records if "refused" in each.message]
+    return {each["reason"] for each in refused}
+
+
 def test_an_address_that_is_not_allowed_gets_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="esploader.server.journal")
     config = attrs.evolve(PLAIN, allow=AllowList.parse(["192.0.2.0/24"], ""))
     with served_chip(config) as place, connected(place.tcp_port) as client:
         assert receive_all(client) == b""
-    refused = [vars(each)["fields"] for each in caplog.records if "refused" in each.message]
-    assert {each["reason"] for each in refused} == {"address not allowed"}
+    assert reasons(caplog) == {"address not allowed"}
 
 
 @pytest.fixture(name="authority", scope="module")
@@ -403,6 +409,57 @@ def test_without_the_right_certificate_nobody_is_served(
         # The port has not been given away.
         good = client_context(authority, authority.issue("client"))
         assert say_over_tls(place, good)
+
+
+REFUSALS = {
+    "none": (
+        "the server wants a certificate: name one with cert=",
+        "no TLS: peer did not return a certificate",
+    ),
+    "of another authority": (
+        "the server does not accept our certificate",
+        "the client's certificate is not trusted: unable to get local issuer certificate",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", REFUSALS)
+def test_both_ends_learn_what_is_wrong_with_a_certificate(
+    which: str,
+    tls: ServerConfig,
+    authority: Authority,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="esploader.server.journal")
+    told, logged = REFUSALS[which]
+    own = "" if which == "none" else f"&cert={Authority(tmp_path, 'other').issue('client')}"
+    with serving(attrs.evolve(tls, ports=PLAIN.ports)) as places:
+        (place,) = places.wait(1)
+        with pytest.raises(TlsError, match=told):
+            connect(f"{place.url}?ca={authority.path}{own}")
+    assert reasons(caplog) == {logged}
+
+
+def test_who_hangs_up_during_the_handshake_is_said_to(
+    tls: ServerConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="esploader.server.journal")
+    with serving(tls) as places, connected(places.wait(1)[0].tcp_port) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client) == b""
+    assert reasons(caplog) == {"no TLS: it hung up during the handshake"}
+
+
+def test_who_goes_on_talking_after_a_handshake_that_failed_is_hung_up_on(
+    tls: ServerConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="esploader.server.journal")
+    with serving(tls) as places, connected(places.wait(1)[0].tcp_port) as client:
+        with contextlib.suppress(ConnectionError):
+            client.sendall(b"GET / HTTP/1.1\r\n" + bytes(2 * MAX_UNREAD_SIZE))
+        receive_all(client)
+    assert reasons(caplog) == {"no TLS: http request"}
 
 
 def test_who_does_not_speak_tls_gets_nothing(tls: ServerConfig) -> None:

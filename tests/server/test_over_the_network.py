@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader.chips.registry import chip_by_name
 from esploader.connector import connect
 from esploader.errors import EsploaderError, TransportError
-from esploader.server.relay import Relay
-from esploader.server.served_port import serve_transport
 from esploader.simulator.transport import SimulatedTransport
 from esploader.transport.com_port import Code, Purge, Setting, encode
 from esploader.transport.reset import classic, play
 from simulated import SYNC
+from stub_files import stub_directory
 from virtual_link import Link, VirtualServer, make_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BAUDRATE = 460800
 DATA = random.Random(4).randbytes(48 * 1024)  # noqa: S311 - the same in every run
+LARGE = random.Random(5).randbytes(384 * 1024)  # noqa: S311 - the same in every run
+SECONDS, LARGE_SECONDS = 2.0, 9.5
+"""About how long it takes to connect and write either of them."""
+
 FIRST_SEEDS, ALL_SEEDS = 40, 200
 
 
-def flash_of(server: VirtualServer) -> bytes:
+def flash_of(server: VirtualServer, size: int = len(DATA)) -> bytes:
     """Return what has been written."""
     assert isinstance(server.port, SimulatedTransport)
-    return bytes(server.port.device.nor.read(0, len(DATA)))
-
-
-def write(server: VirtualServer, link: Link) -> float:
-    """Write with the ROM loader; return how long everything took."""
-    started = server.clock.now()
-    with connect(server.open(link), stub=False, baudrate=BAUDRATE) as device:
-        device.write_flash([(0, DATA)])
-    return server.clock.now() - started
-
-
-@pytest.mark.parametrize("name", ["esp32", "esp32c3"])
-def test_a_round_trip_costs_a_whole_job_only_a_few_of_itself(name: str) -> None:
-    near = make_server(chip_by_name(name))
-    at_once = write(near, Link())
-    for round_trip in (0.05, 0.2):
-        far = make_server(chip_by_name(name))
-        assert write(far, Link(round_trip=round_trip)) <= at_once * 1.06 + 20 * round_trip
-        assert flash_of(far) == DATA
+    return bytes(server.port.device.nor.read(0, size))
 
 
 @pytest.mark.parametrize("round_trip", [0.0, 0.1, 0.4])
@@ -82,14 +69,15 @@ def test_a_client_that_is_cut_off_leaves_the_port_to_the_next() -> None:
     assert server.open().baudrate == 115200
 
 
-def faulty_link(chance: random.Random, now: float) -> Link:
-    """Return a link that is bad in one of several ways while a job is going on."""
-    moment = now + chance.uniform(0.05, 3.0)
+def faulty_link(chance: random.Random, server: VirtualServer, seconds: float) -> Link:
+    """Return a link that is bad, or whose server is, in a job of so many seconds."""
+    now = server.clock.now()
+    moment = now + chance.uniform(0.02, 1.0) * seconds
     round_trip = chance.choice([0.0, 0.02, 0.1, 0.3])
     jitter, seed = chance.choice([0.0, round_trip]), chance.randrange(1000)
     stall = None
     cut_at = float("inf")
-    match chance.choice(["stall", "cut", "both", "jitter"]):
+    match chance.choice(["stall", "cut", "both", "jitter", "lost", "lost"]):
         case "stall":
             stall = (moment, moment + chance.choice([0.2, 1.0, 4.0, 30.0]))
         case "cut":
@@ -97,35 +85,67 @@ def faulty_link(chance: random.Random, now: float) -> Link:
         case "both":
             stall = (moment, moment + 2.0)
             cut_at = moment + chance.uniform(0.0, 3.0)
+        case "lost":
+            server.outage = (moment, moment + chance.choice([0.1, 1.0, 5.0, 40.0]))
         case _:
             jitter = chance.uniform(0.0, 1.0)
     return Link(round_trip=round_trip, jitter=jitter, seed=seed, stall=stall, cut_at=cut_at)
 
 
-def outlive_a_fault(seed: int) -> None:
+def outlive_a_fault(seed: int, stubs: Path) -> None:
+    """Write while something happens; check what is there, and that the next client can."""
     chance = random.Random(seed)  # noqa: S311 - a seed is the point
     server = make_server()
+    with_stub = chance.random() < 0.3
+    data = LARGE if with_stub else DATA
+    link = faulty_link(chance, server, LARGE_SECONDS if with_stub else SECONDS)
+    stub = stubs if with_stub else False
     try:
-        write(server, faulty_link(chance, server.clock.now()))
+        with connect(server.open(link), stub=stub, baudrate=BAUDRATE) as device:
+            if chance.random() < 0.8:
+                device.link.reopen = server.open_again
+            device.write_flash([(0, data)])
     except EsploaderError:
         pass
     else:
-        assert flash_of(server) == DATA
+        assert flash_of(server, len(data)) == data
     server.clock.sleep(60.0)
     assert server.pipe is None
 
-    if chance.random() < 0.3:  # the server did not survive
-        server.relay = Relay(serve_transport(server.port))
-    write(server, Link(round_trip=0.02))
-    assert hashlib.md5(flash_of(server)).digest() == hashlib.md5(DATA).digest()  # noqa: S324
+    with connect(server.open(Link(round_trip=0.02)), stub=False, baudrate=BAUDRATE) as device:
+        device.write_flash([(0, DATA)])
+    assert flash_of(server) == DATA
+
+
+@pytest.fixture(name="stubs", scope="module")
+def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stub_directory(tmp_path_factory.mktemp("stubs"))
 
 
 @pytest.mark.parametrize("seed", range(FIRST_SEEDS))
-def test_no_fault_of_the_network_writes_what_was_not_meant_or_keeps_the_port(seed: int) -> None:
-    outlive_a_fault(seed)
+def test_no_fault_of_the_network_writes_what_was_not_meant_or_keeps_the_port(
+    seed: int, stubs: Path
+) -> None:
+    outlive_a_fault(seed, stubs)
+
+
+@pytest.mark.parametrize("with_stub", [False, True], ids=["ROM", "stub"])
+def test_a_job_goes_on_when_a_server_ends_in_the_middle_and_another_one_takes_its_place(
+    with_stub: bool,  # noqa: FBT001 - a column of the table
+    stubs: Path,
+) -> None:
+    server = make_server()
+    server.outage = (1.5, 4.0)
+    stub = stubs if with_stub else False
+    with connect(server.open(Link(round_trip=0.1)), stub=stub, baudrate=BAUDRATE) as device:
+        assert server.clock.now() < 1.5
+        device.link.reopen = server.open_again
+        device.write_flash([(0, DATA)])
+    assert server.clock.now() > 4.0
+    assert flash_of(server) == DATA
 
 
 @pytest.mark.slow
-def test_the_same_for_many_more_faults() -> None:
+def test_the_same_for_many_more_faults(stubs: Path) -> None:
     for seed in range(FIRST_SEEDS, ALL_SEEDS):
-        outlive_a_fault(seed)
+        outlive_a_fault(seed, stubs)

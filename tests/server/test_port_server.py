@@ -12,9 +12,11 @@ import pytest
 from esploader.connector import connect
 from esploader.errors import (
     ConfigError,
+    ListenError,
     PortBusyError,
     TransportClosedError,
     TransportError,
+    UrlError,
 )
 from esploader.server.config import PortConfig, Protocol, ServerConfig
 from esploader.server.discovery import UsbIdentity
@@ -162,9 +164,9 @@ def test_the_same_tcp_port_is_had_at_every_address() -> None:
 def test_an_address_that_is_optional_may_be_missing_but_not_all_of_them() -> None:
     (listener,) = listen_on_all(("127.0.0.1", NOWHERE), 0, frozenset({NOWHERE}))
     listener.close()
-    with pytest.raises(TransportError, match="cannot listen"):
+    with pytest.raises(ListenError, match="cannot listen"):
         listen_on_all(("127.0.0.1", NOWHERE), 0, frozenset())
-    with pytest.raises(TransportError, match="cannot listen"):
+    with pytest.raises(ListenError, match="cannot listen"):
         listen_on_all((NOWHERE,), 0, frozenset({NOWHERE}))
 
 
@@ -174,15 +176,32 @@ def test_a_tcp_port_that_somebody_has_is_busy() -> None:
         config = ServerConfig(ports=(raw_port("sim://esp32c3", number),))
         with (
             PortServer(config, on_place=lambda _: None) as server,
-            pytest.raises(PortBusyError),
+            pytest.raises(ListenError) as caught,
         ):
             server.listen()
+    assert caught.value.is_taken
 
 
 def test_the_same_port_twice_is_refused() -> None:
     config = ServerConfig(ports=(raw_port("sim://esp32c3"), raw_port("sim://esp32c3")))
     with pytest.raises(ConfigError, match="twice"):
         PortServer(config, on_place=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sim://nochip",
+        "sim://esp32?color=red",
+        "rfc2217://host",
+        "rfc2217+tls://host:1?verify=off",
+        "socket://:1",
+        "nothing://host",
+    ],
+)
+def test_a_url_that_can_never_be_opened_is_refused_at_once(url: str) -> None:
+    with pytest.raises(UrlError):
+        PortServer(ServerConfig(ports=(raw_port(url),)), on_place=lambda _: None)
 
 
 @pytest.mark.parametrize(

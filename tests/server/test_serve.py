@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader.errors import PortBusyError, TransportClosedError, TransportError
+from esploader.errors import ListenError, PortBusyError, TransportClosedError, TransportError
 from esploader.server.serve import Server
 from esploader.transport.reset import SetLines, tight
 from esploader.transport.rfc2217 import Rfc2217Transport
@@ -352,13 +352,14 @@ def test_a_port_that_fails_ends_the_server_and_its_client_learns_of_it() -> None
         assert isinstance(server.failure, TransportClosedError)
 
 
-def test_a_tcp_port_that_is_taken_is_busy() -> None:
+def test_a_tcp_port_that_is_taken_cannot_be_had() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
         serving(FakeTransport()) as server,
-        pytest.raises(PortBusyError, match="cannot listen"),
+        pytest.raises(ListenError, match=r"cannot listen on 127\.0\.0\.1:") as caught,
     ):
         server.listen_tcp(other.getsockname()[1])
+    assert caught.value.is_taken
 
 
 def test_stopping_is_clean_at_any_time() -> None:

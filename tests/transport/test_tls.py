@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import ssl
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import attrs
 import pytest
 
 from certificates import Authority
-from esploader.errors import NegotiationError, TransportClosedError, UrlError
+from esploader.errors import TlsError, TransportClosedError, UrlError
 from esploader.transport import com_port
 from esploader.transport.clock import RealClock
 from esploader.transport.com_port import Code, Control, Setting
@@ -131,7 +132,7 @@ def test_a_client_that_has_to_show_a_certificate_does(party: Party) -> None:
 def test_a_certificate_that_is_asked_for_and_missing(party: Party, version: ssl.TLSVersion) -> None:
     with (
         party.serving(echo, client_authority=party.authority, tls_version=version) as port,
-        pytest.raises(NegotiationError, match="wants a certificate: name one with cert="),
+        pytest.raises(TlsError, match="wants a certificate: name one with cert="),
     ):
         Rfc2217Transport.open(party.url(port))
 
@@ -143,15 +144,29 @@ def test_a_certificate_that_the_server_does_not_trust(
     own = party.stranger.issue("strange-client")
     with (
         party.serving(echo, client_authority=party.authority, tls_version=version) as port,
-        pytest.raises(NegotiationError, match="does not accept our certificate"),
+        pytest.raises(TlsError, match="does not accept our certificate"),
     ):
         Rfc2217Transport.open(party.url(port, f"&cert={own}"))
+
+
+@pytest.mark.parametrize("own", ["wants a certificate", "does not accept our certificate"])
+def test_a_server_that_hangs_up_instead_of_telling_what_it_wants(party: Party, own: str) -> None:
+    def hang_up(connection: socket.socket) -> None:
+        """Hang up without the good-bye of TLS."""
+        os.close(connection.detach())
+
+    options = "" if own.startswith("wants") else f"&cert={party.authority.issue('client')}"
+    with (
+        party.serving(hang_up) as port,
+        pytest.raises(TlsError, match=f"right after the TLS handshake; perhaps it {own}"),
+    ):
+        Rfc2217Transport.open(party.url(port, options))
 
 
 def test_an_authority_that_is_not_trusted(party: Party) -> None:
     with (
         party.serving(echo) as port,
-        pytest.raises(NegotiationError, match=r"is not trusted: .*; ca= names a file"),
+        pytest.raises(TlsError, match=r"is not trusted: .*; ca= names a file"),
     ):
         Rfc2217Transport.open(f"rfc2217+tls://127.0.0.1:{port}?ca={party.stranger.path}")
 
@@ -159,7 +174,7 @@ def test_an_authority_that_is_not_trusted(party: Party) -> None:
 def test_without_an_authority_the_system_decides(party: Party) -> None:
     with (
         party.serving(echo) as port,
-        pytest.raises(NegotiationError, match="is not trusted"),
+        pytest.raises(TlsError, match="is not trusted"),
     ):
         Rfc2217Transport.open(f"rfc2217+tls://127.0.0.1:{port}")
 
@@ -169,7 +184,7 @@ def test_a_certificate_for_another_host(party: Party) -> None:
         options = parse_rfc2217_url(party.url(port))
         pipe = TcpPipe.connect(options.address, RealClock())
         address = attrs.evolve(options.address, host="elsewhere.example")
-        with pytest.raises(NegotiationError, match=r"is not for 'elsewhere\.example'$"):
+        with pytest.raises(TlsError, match=r"is not for 'elsewhere\.example'$"):
             TlsPipe.over(pipe, address, options.tls or TlsOptions())
 
 
@@ -184,7 +199,7 @@ def test_a_host_that_speaks_something_else(party: Party, said: bytes) -> None:
 
     with (
         tcp_host(script) as port,
-        pytest.raises(NegotiationError, match="does not speak TLS"),
+        pytest.raises(TlsError, match="does not speak TLS"),
     ):
         Rfc2217Transport.open(party.url(port))
 
@@ -192,7 +207,7 @@ def test_a_host_that_speaks_something_else(party: Party, said: bytes) -> None:
 def test_a_host_that_hangs_up(party: Party) -> None:
     with (
         tcp_host(lambda connection: connection.recv(1)) as port,
-        pytest.raises(NegotiationError, match="closed the connection"),
+        pytest.raises(TlsError, match="closed the connection"),
     ):
         Rfc2217Transport.open(party.url(port))
 

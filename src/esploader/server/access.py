@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from esploader.errors import ConfigError
+from esploader.server.handshake import AlertingObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,6 +99,7 @@ class TlsFiles:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslobject_class = AlertingObject
         key = self.key or self.cert
         for path in (self.cert, key, self.client_ca):
             if path is not None:

@@ -181,7 +181,8 @@ def _read_port(table: Table) -> PortConfig:
     elif usb is not None and device is None:
         source = _read_usb(usb)
     else:
-        raise ConfigError(table.place, "it needs either device or usb")
+        reason = "it needs device or usb" if device is None else "it takes device or usb, not both"
+        raise ConfigError(table.place, reason)
     return PortConfig(source=source, name=name, tcp_port=tcp_port, protocol=protocol, reset=reset)
 
 

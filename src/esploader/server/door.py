@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.errors import PortBusyError, PortPermissionError, TransportError
+from esploader.errors import ListenError
+from esploader.server.handshake import Handshake
 
 if TYPE_CHECKING:
     import ssl
@@ -49,11 +50,6 @@ SEARCHES: Final = 20
 # A client whose machine vanished must not keep the port for ever.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
-_BIND_ERRORS: Final[dict[int | None, type[TransportError]]] = {
-    errno.EADDRINUSE: PortBusyError,
-    errno.EACCES: PortPermissionError,
-}
-
 _NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
@@ -61,18 +57,14 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens, and never blocks; port 0 stands for any free one.
 
     Raises:
-        PortBusyError: somebody else has the TCP port.
-        PortPermissionError: this user may not have it.
-        TransportError: it cannot be had for another reason.
+        ListenError: it cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as exc:
-        number = exc.errno if isinstance(exc, OSError) else None
-        error_class = _BIND_ERRORS.get(number, TransportError)
-        shown = f"[{host}]" if ":" in host else host
-        raise error_class(f"{shown}:{port}", f"cannot listen: {exc}") from exc
+        is_taken = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
+        raise ListenError(format_address((host, port)), str(exc), is_taken) from exc
     listener.settimeout(0)
     return listener
 
@@ -86,14 +78,14 @@ def listen_on_all(
     none remains.
 
     Raises:
-        TransportError: as :func:`listen`.
+        ListenError: as :func:`listen`.
     """
     for search in range(SEARCHES):
         try:
             return _listen_on_all(hosts, port, optional)
-        except PortBusyError:
+        except ListenError as exc:
             # The one that was free here is not free there.
-            if port or search == SEARCHES - 1:
+            if port or not exc.is_taken or search == SEARCHES - 1:
                 raise
     raise AssertionError
 
@@ -106,7 +98,7 @@ def _listen_on_all(
         for number, host in enumerate(hosts, 1):
             try:
                 listeners.append(listen(host, port))
-            except TransportError as exc:
+            except ListenError as exc:
                 is_last_hope = number == len(hosts) and not listeners
                 if host not in optional or is_last_hope or not _is_missing(exc):
                     raise
@@ -119,7 +111,7 @@ def _listen_on_all(
     return listeners
 
 
-def _is_missing(exc: TransportError) -> bool:
+def _is_missing(exc: ListenError) -> bool:
     cause = exc.__cause__
     return isinstance(cause, OSError) and cause.errno in _NO_SUCH_ADDRESS
 
@@ -241,24 +233,19 @@ class Door:
 
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
+        if self._context is None:
+            await loop.connect_accepted_socket(lambda: connection, client)
+            return
+        handshake = Handshake(self._context)
         try:
-            if self._context is None:
-                await loop.connect_accepted_socket(lambda: connection, client)
-            else:
-                await loop.connect_accepted_socket(
-                    lambda: connection,
-                    client,
-                    ssl=self._context,
-                    ssl_handshake_timeout=self._limits.handshake_time,
-                    ssl_shutdown_timeout=self._limits.handshake_time,
-                )
+            await handshake.connect(loop, lambda: connection, client, self._limits.handshake_time)
         except OSError as exc:  # everything of TLS is one, too
             client.close()
             self._journal.note(
                 "refused",
                 level=logging.WARNING,
                 client=connection.address,
-                reason=f"no TLS: {exc}",
+                reason=handshake.why_not(exc),
             )
             connection.never_came()
 

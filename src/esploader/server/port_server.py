@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from typing_extensions import override
 
-from esploader.errors import PortBusyError, PortNotFoundError, TransportError
+from esploader.errors import ListenError, PortNotFoundError
 from esploader.server.access import is_loopback
 from esploader.server.config import (
     LOOPBACK,
@@ -39,7 +39,7 @@ from esploader.simulator.url import SCHEME as SIMULATOR_SCHEME
 from esploader.simulator.url import open_served, parse
 from esploader.transport.clock import RealClock
 from esploader.transport.ports import list_ports
-from esploader.urls import open_transport
+from esploader.urls import check_url, open_transport
 
 if TYPE_CHECKING:
     import ssl
@@ -118,9 +118,13 @@ class PortServer(Runner):
 
         Raises:
             ConfigError: two ports want the same, or a file of TLS is not what it should be.
+            UrlError: a port can never be there.
         """
         super().__init__()
         require_distinct(config.ports, "the ports")
+        for port in config.ports:
+            if isinstance(port.source, str):
+                check_url(port.source)
         self._config = config
         self._on_place = on_place
         self._list_ports = ports
@@ -136,9 +140,7 @@ class PortServer(Runner):
         """Take the TCP ports.
 
         Raises:
-            PortBusyError: somebody else has one.
-            PortPermissionError: this user may not have it.
-            TransportError: it cannot be had for another reason.
+            ListenError: one of them cannot be had.
         """
         for port in self._config.ports:
             tcp_port = port.tcp_port
@@ -182,7 +184,7 @@ class PortServer(Runner):
             config = attrs.evolve(manner, source=source)
             try:
                 place = self._add_new_place(config)
-            except TransportError as exc:
+            except ListenError as exc:
                 # No reason to end for those that are served already; the next look may do.
                 reason = str(exc)
                 journal.note("no-place", level=logging.WARNING, port=config.label, reason=reason)
@@ -219,8 +221,8 @@ class PortServer(Runner):
             number = self._take_number()
             try:
                 return self._add_place(config, number)
-            except PortBusyError:
-                if not number or self._next_tcp_port > MAX_TCP_PORT:
+            except ListenError as exc:
+                if not exc.is_taken or not number or self._next_tcp_port > MAX_TCP_PORT:
                     raise
 
     def _add_place(self, config: PortConfig, tcp_port: int) -> Place:

@@ -53,9 +53,7 @@ class Server(Runner):
         """Serve RFC 2217 on a TCP port, 0 for any free one; return the URL to use.
 
         Raises:
-            PortBusyError: somebody else has the TCP port.
-            PortPermissionError: this user may not have it.
-            TransportError: it cannot be had for another reason.
+            ListenError: it cannot be had.
         """
         return self._listen(Protocol.RFC2217, host, port)
 
@@ -63,9 +61,7 @@ class Server(Runner):
         """Serve the bare bytes on a TCP port, 0 for any free one; return the URL to use.
 
         Raises:
-            PortBusyError: somebody else has the TCP port.
-            PortPermissionError: this user may not have it.
-            TransportError: it cannot be had for another reason.
+            ListenError: it cannot be had.
         """
         return self._listen(Protocol.RAW, host, port)
 

@@ -90,7 +90,7 @@ class SerialPortTransport(Transport):
         """
         if baudrate <= 0:
             raise TransportError(port, f"{baudrate} is no baud rate")
-        opened = _prepared(port, baudrate)
+        opened = prepare(port, baudrate)
         with open_errors(port):
             if sys.platform == "win32":
                 opened.dtr = False
@@ -356,8 +356,14 @@ class SerialPortTransport(Transport):
             yield
 
 
-def _prepared(port: str, baudrate: int) -> serial.Serial:
-    """Return pyserial's object for ``port``, not open yet."""
+def prepare(port: str, baudrate: int = DEFAULT_BAUDRATE) -> serial.Serial:
+    """Return pyserial's object for ``port``, not open yet.
+
+    Raises:
+        UnknownSchemeError: pyserial does not know the scheme of the URL.
+        UrlError: the rest of the URL makes no sense.
+        TransportError: there is no such port, as far as that shows by now.
+    """
     scheme, separator, _ = port.partition("://")
     if separator and not _is_known(scheme.lower()):
         raise UnknownSchemeError(port, f"the scheme {scheme!r} is not known")

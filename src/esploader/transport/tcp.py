@@ -173,6 +173,11 @@ class TcpPipe:
             raise error_class(self.name, str(exc)) from exc
 
 
+def parse_socket_url(url: str) -> NetworkUrl:
+    """Read ``socket://host:port[/][?logging=LEVEL]``. Raises as :func:`parse_network_url`."""
+    return parse_network_url(url, "socket", _SOCKET_OPTIONS)
+
+
 def _connect(
     unconnected: socket.socket, address: tuple[str | int, ...] | tuple[int, bytes], timeout: float
 ) -> socket.socket:
@@ -209,7 +214,7 @@ class SocketTransport(Transport):
             UrlError: the URL is malformed.
             HostUnreachableError: the host did not accept.
         """
-        parsed = parse_network_url(url, "socket", _SOCKET_OPTIONS)
+        parsed = parse_socket_url(url)
         log_level = parsed.log_level()
         pipe = TcpPipe.connect(parsed, RealClock())
         if log_level is not None:

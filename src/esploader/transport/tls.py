@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import (
-    NegotiationError,
+    TlsError,
     TransportClosedError,
     TransportError,
     UrlError,
@@ -59,13 +59,16 @@ class TlsPipe:
     _has_certificate: bool
     """We have shown one, or could."""
 
+    _has_heard: bool = attrs.field(default=False, init=False)
+    """Bytes have come since the handshake."""
+
     @classmethod
     def over(cls, inner: Pipe, address: NetworkUrl, files: TlsOptions) -> TlsPipe:
         """Return a pipe to the host of ``address`` through ``inner``, which it owns from now on.
 
         Raises:
             UrlError: a file cannot be used.
-            NegotiationError: the host does not speak TLS, is not who it should be, or
+            TlsError: the host does not speak TLS, is not who it should be, or
                 wants to know who we are.
             TransportError: the connection failed.
         """
@@ -109,7 +112,7 @@ class TlsPipe:
 
         Raises:
             TransportClosedError: the other end closed the connection, or we did.
-            NegotiationError: it hung up for want of a certificate that it accepts.
+            TlsError: it hung up for want of a certificate that it accepts.
         """
         with self._errors():
             while True:
@@ -121,6 +124,7 @@ class TlsPipe:
                     continue
                 if not data:
                     raise TransportClosedError(self.name, "the other end closed the connection")
+                self._has_heard = True
                 return data
 
     def send(self, data: bytes) -> None:
@@ -148,7 +152,7 @@ class TlsPipe:
                 except ssl.SSLWantReadError:
                     self._flush()
                     if not self._take_in(deadline):
-                        raise NegotiationError(
+                        raise TlsError(
                             self.name, "the host does not speak TLS: it says nothing"
                         ) from None
                 else:
@@ -156,16 +160,24 @@ class TlsPipe:
                     return
         except ssl.SSLCertVerificationError as exc:
             self._send_alert()
-            raise NegotiationError(self.name, _mistrust(exc, host)) from exc
+            raise TlsError(self.name, _mistrust(exc, host)) from exc
         except ssl.SSLError as exc:
             self._send_alert()
             raise self._refusal(exc) from exc
         except TransportClosedError as exc:
             reason = "the host closed the connection during the TLS handshake"
-            raise NegotiationError(self.name, reason) from exc
+            raise TlsError(self.name, reason) from exc
 
     def _take_in(self, deadline: float) -> bool:
-        data = self._inner.receive(deadline)
+        try:
+            data = self._inner.receive(deadline)
+        except TransportClosedError as exc:
+            # With TLS 1.3 a server looks at our certificate when the handshake is over here,
+            # and not all of them get to say what they think of it. A good-bye would be said.
+            if self._has_heard or self._tls.version() != "TLSv1.3":
+                raise
+            reason = "the server hung up right after the TLS handshake; perhaps it "
+            raise TlsError(self.name, reason + self._wanted()) from exc
         self._incoming.write(data)
         # A new key may have to be acknowledged.
         self._flush()
@@ -196,16 +208,17 @@ class TlsPipe:
         if "ALERT" in reason:
             # With TLS 1.3 a server looks at our certificate when the handshake is over.
             if any(reason.endswith(alert) for alert in _CLIENT_CERTIFICATE_ALERTS):
-                what = (
-                    "the server does not accept our certificate"
-                    if self._has_certificate
-                    else "the server wants a certificate: name one with cert= and key="
-                )
-                return NegotiationError(self.name, f"{what} ({reason.lower()})")
-            return NegotiationError(self.name, f"the server refuses: {reason.lower()}")
+                return TlsError(self.name, f"the server {self._wanted()} ({reason.lower()})")
+            return TlsError(self.name, f"the server refuses: {reason.lower()}")
         if self._tls.version() is None or self._tls.cipher() is None:
-            return NegotiationError(self.name, f"the host does not speak TLS ({reason.lower()})")
+            return TlsError(self.name, f"the host does not speak TLS ({reason.lower()})")
         return TransportError(self.name, f"TLS failed: {error}")
+
+    def _wanted(self) -> str:
+        """Return what a server has against our certificate, or the lack of one."""
+        if self._has_certificate:
+            return "does not accept our certificate"
+        return "wants a certificate: name one with cert= and key="
 
 
 def _context(url: str, files: TlsOptions) -> ssl.SSLContext:
