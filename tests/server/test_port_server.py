@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from typing_extensions import override
 
 from esploader.connector import connect
 from esploader.errors import (
@@ -46,6 +47,19 @@ NOWHERE = "192.0.2.1"
 IDENTITY = UsbIdentity(vid=0x10C4, serial_number="0001")
 
 
+class SlowPlugs(Plugs):
+    """A machine that takes its time to list its ports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    @override
+    def list_ports(self) -> list[PortInfo]:
+        assert self.go_on.wait(PATIENCE)
+        return super().list_ports()
+
+
 @contextlib.contextmanager
 def plugged_in(plugs: Plugs, serial_number: str = "0001") -> Iterator[PseudoTerminal]:
     device = PseudoTerminal()
@@ -72,6 +86,29 @@ def test_a_port_that_is_plugged_in_later_is_served_then() -> None:
         with plugged_in(plugs) as device, attached(place.url) as client:
             client.write(b"hello")
             assert device.read(5) == b"hello"
+
+
+def test_a_client_that_comes_while_the_port_opens_waits_for_that() -> None:
+    plugs = SlowPlugs()
+    config = ServerConfig(ports=(raw_port(IDENTITY),), tcp_port=0)
+    with plugged_in(plugs) as device, serving(config, plugs) as places:
+        (place,) = places.wait(1)
+        with connected(place.tcp_port) as early:
+            early.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                early.recv(1)
+            plugs.go_on.set()
+            early.sendall(b"hello")
+            assert device.read(5) == b"hello"
+
+
+def test_a_port_that_takes_for_ever_to_open_does_not_stop_the_others() -> None:
+    plugs = SlowPlugs()
+    config = ServerConfig(ports=(raw_port(IDENTITY), raw_port("sim://esp32c3")), tcp_port=0)
+    with serving(config, plugs) as places:
+        _, simulated = places.wait(2)
+        attached(simulated.url).close()
+        plugs.go_on.set()
 
 
 def test_a_port_that_is_unplugged_comes_back_under_the_same_tcp_port() -> None:

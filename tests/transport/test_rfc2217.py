@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -247,6 +248,17 @@ def test_another_rate_than_asked_for_is_an_error() -> None:
         read_until_closed(connection)
 
     with tcp_host(script) as port, pytest.raises(TransportError, match="9600 baud instead"):
+        Rfc2217Transport.open(url_of(port))
+
+
+def test_a_server_that_agrees_and_leaves_at_once_is_busy() -> None:
+    def script(connection: socket.socket) -> None:
+        # With something unread the system resets the connection, whatever was said.
+        receive(connection, LAST_OF_FLIGHT[:1])
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(AGREEMENT)
+
+    with tcp_host(script) as port, pytest.raises(PortBusyError, match="closed the connection"):
         Rfc2217Transport.open(url_of(port))
 
 

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from esploader.transport.base import Transport
     from esploader.transport.ports import PortInfo
 
+OPENING_TIME: Final = 5.0
+"""For how long clients of a port wait at the start until it is opened, in seconds."""
+
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from others
 
 _SCHEMES: Final = {Protocol.RFC2217: "rfc2217", Protocol.RAW: "socket"}
@@ -163,7 +166,7 @@ class PortServer(Runner):
         async with AsyncExitStack() as stack:
             stack.push_async_callback(door.close)
             for place in self._places:
-                await self._open(place, door, journal, stack)
+                self._open(place, door, journal, stack)
             if config.new_ports is None:
                 await stopping.wait()
                 return
@@ -189,11 +192,9 @@ class PortServer(Runner):
                 reason = str(exc)
                 journal.note("no-place", level=logging.WARNING, port=config.label, reason=reason)
                 return
-            await self._open(place, door, journal, stack)
+            self._open(place, door, journal, stack)
 
-    async def _open(
-        self, place: Place, door: Door, journal: Journal, stack: AsyncExitStack
-    ) -> None:
+    def _open(self, place: Place, door: Door, journal: Journal, stack: AsyncExitStack) -> None:
         config = place.config
         station = Station(config.label, journal=journal, policy=config.reset)
         stack.push_async_callback(station.close)
@@ -205,6 +206,15 @@ class PortServer(Runner):
             journal=journal,
         )
         station.find(functools.partial(self._open_port, config))
+        admission = self._admit(place, station, door, make)
+        stack.callback(asyncio.get_running_loop().create_task(admission).cancel)
+
+    async def _admit(
+        self, place: Place, station: Station, door: Door, make: Callable[[str], Connection]
+    ) -> None:
+        """Let clients in once they do not hear that a port is missing that opens just now."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(station.looked.wait(), OPENING_TIME)
         for listener in place.listeners:
             door.open(listener, make)
 

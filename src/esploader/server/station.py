@@ -83,6 +83,9 @@ class Station:
         self.fallback: ClientEnd | None = None
         """Who has the port when nobody else does, and gives way to everybody."""
 
+        self.looked = asyncio.Event()
+        """Set once it is known whether the port is there."""
+
         self._open_port: Callable[[], Transport] | None = None
         self._on_loss: Callable[[TransportError], None] | None = None
         self._journal = journal
@@ -235,7 +238,9 @@ class Station:
                 reason = str(exc)
             else:
                 self._found(transport)
+                self.looked.set()
                 return
+            self.looked.set()
             if reason != last_reason:
                 last_reason = reason
                 self._journal.note(

@@ -325,18 +325,18 @@ class Rfc2217Transport(GatedTransport):
             self._wait_until(
                 lambda: server.agreed or server.refused, self._after(self._timeout, 10)
             )
+            if not server.agreed:
+                what = "refuses to speak" if server.refused else "does not speak"
+                raise NegotiationError(self.name, f"the host {what} RFC 2217{self._quoted()}")
+            if not self._settled(settings):
+                # A server that threw them away never answers the first copy.
+                unsettled = [each for each in settings if server.is_waiting_for(each.code)]
+                server.unanswered.clear()
+                self._send(com_port.encode(Signature(), from_server=False))
+                self._request(*unsettled)
+                self._settled(unsettled)
         except TransportClosedError as exc:
             raise self._hang_up_error() from exc
-        if not server.agreed:
-            what = "refuses to speak" if server.refused else "does not speak"
-            raise NegotiationError(self.name, f"the host {what} RFC 2217{self._quoted()}")
-        if not self._settled(settings):
-            # A server that threw them away never answers the first copy.
-            unsettled = [each for each in settings if server.is_waiting_for(each.code)]
-            server.unanswered.clear()
-            self._send(com_port.encode(Signature(), from_server=False))
-            self._request(*unsettled)
-            self._settled(unsettled)
         self._queue_size = server.queue_size
         if Code.SET_BAUDRATE in server.values:
             self._round_trip = self.clock.now() - started
@@ -360,8 +360,10 @@ class Rfc2217Transport(GatedTransport):
             return exc
         except TransportError:
             pass
-        # What ser2net and our own server write before they hang up on a second client.
-        busy = b"in use" in self._server.received.lower()
+        # What ser2net and our own server write before they hang up on a second client. It is
+        # lost when they close with our requests unread; to agree and to leave at once has no
+        # other cause.
+        busy = b"in use" in self._server.received.lower() or self._server.agreed
         error_class = PortBusyError if busy else NegotiationError
         return error_class(self.name, f"the host closed the connection{self._quoted()}")
 
