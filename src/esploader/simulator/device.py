@@ -34,8 +34,6 @@ DEFAULT_BAUDRATE: Final = 115200
 
 _ROM_WORD_ADDRESS: Final = 0x4000_1000
 
-_END: Final = 0xC0
-
 
 @attrs.define(eq=False)
 class SimulatedDevice:
@@ -260,17 +258,14 @@ class SimulatedDevice:
         return stretch.time_of(stretch.taken)
 
     def _next_arrival(self) -> float:
-        """Return when the next END arrives, with which a frame may be complete.
-
-        Without one, and where the rates do not match: when the last byte does.
-        """
-        if not self._inbox:
-            return NEVER
-        stretch = self._inbox[0]
-        index = stretch.data.find(_END, stretch.taken)
-        if index < 0 or not self._understands(stretch):
-            return stretch.end
-        return stretch.time_of(index)
+        """Return when bytes arrive after which the program may have something to say."""
+        for stretch in self._inbox:
+            if not self._understands(stretch):
+                return stretch.end
+            index = self._program.next_heeded(stretch.data, stretch.taken)
+            if index >= 0:
+                return stretch.time_of(index)
+        return NEVER
 
     def _understands(self, stretch: Stretch) -> bool:
         return stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate)
