@@ -13,8 +13,10 @@ BITS_PER_BYTE: Final = 10
 RATE_TOLERANCE: Final = 0.03
 """Two rates that differ by no more than this understand each other."""
 
-# What an adapter hands over at once, at most.
+# What an adapter hands over at once: so many bytes, or as many as come in so many seconds,
+# which at high rates spares everybody a hundred small pieces a second.
 _PIECE_SIZE: Final = 512
+_PIECE_TIME: Final = 0.025
 
 _LEVELS: Final = tuple(
     bytes((0, *((value >> bit) & 1 for bit in range(8)), 1)) for value in range(256)
@@ -109,8 +111,9 @@ class Transmitter:
     def send(self, data: bytes, at: float, baudrate: int) -> None:
         """Send ``data`` from ``at`` on, or as soon as what is being sent is out."""
         byte_time = BITS_PER_BYTE / baudrate if self.paced else 0.0
-        for start in range(0, len(data), _PIECE_SIZE):
-            piece = data[start : start + _PIECE_SIZE]
+        size = max(_PIECE_SIZE, int(_PIECE_TIME * baudrate / BITS_PER_BYTE))
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
             stretch = Stretch(piece, max(at, self._free_at), byte_time, baudrate)
             self._queue.append(stretch)
             self._free_at = stretch.end
