@@ -7,7 +7,8 @@ codes for sizes in JEDEC ids as such parts carry them.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+import io
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
@@ -151,13 +152,18 @@ class NorFlash:
         """
         if path.stat().st_size > self.size:
             raise ValueError(f"{path} is larger than a flash of {self.size} bytes")
-        self._sectors.clear()
         with path.open("rb") as file:
-            index = 0
-            while content := file.read(SECTOR_SIZE):
-                if content != _BLANK_SECTOR[: len(content)]:
-                    self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
-                index += 1
+            self._fill(file)
+
+    def fill(self, content: bytes) -> None:
+        """Take the content, which stands in the cells in no time; what it lacks is blank.
+
+        Raises:
+            ValueError: it is larger than the flash.
+        """
+        if len(content) > self.size:
+            raise ValueError(f"{len(content)} bytes are more than a flash of {self.size} holds")
+        self._fill(io.BytesIO(content))
 
     def save(self, path: Path) -> None:
         """Write the whole content to a file, in one step. Raises :exc:`OSError`."""
@@ -166,6 +172,15 @@ class NorFlash:
             for piece in self._pieces(0, self.size):
                 file.write(piece)
         part.replace(path)
+
+    def _fill(self, file: BinaryIO) -> None:
+        self._sectors.clear()
+        for index in range(self.size // SECTOR_SIZE):
+            content = file.read(SECTOR_SIZE)
+            if not content:
+                break
+            if content != _BLANK_SECTOR[: len(content)]:
+                self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
 
     def _count_operations(self, count: int) -> int:
         """Count programmed pages or erases; return how many succeed before the power fails."""
