@@ -303,7 +303,45 @@ def test_a_failure_shows_what_the_device_has_been_through(pytester: pytest.Pytes
     pytester.makepyfile(FAILING)
     result = run_here(pytester)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*- simulated device -*", "ESP32-C3, *", "boots: 1*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*- simulated device -*",
+            "ESP32-C3, 4096 KiB of flash, 115200 baud",
+            "   0.000000  DTR *, RTS *",
+            "*  boot into download mode (*)",
+            "*  ROM SYNC 07071220*... (36 bytes): done",
+            "*  ROM GET_SECURITY_INFO: done",
+            "*  ROM SPI_ATTACH 0000000000000000: done",
+        ]
+    )
+
+
+def test_a_failure_shows_what_was_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.esploader_chip(state="download")
+        def test_fails(esploader_transport):
+            esploader_transport.write(bytes.fromhex("c0 00 ee 00 00 00 00 00 00 c0"))
+            assert not esploader_transport.read(1.0)
+    """)
+    result = run_here(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*- simulated device -*", "*  ROM 0xee", "*: refused, error 0x05"])
+
+
+def test_of_a_long_history_a_failure_shows_the_end(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        def test_fails(esploader_device):
+            for _ in range(100):
+                esploader_device.session.read_words([0x6000_8840])
+            assert esploader_device.chip is None
+    """)
+    result = run_here(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*- simulated device -*", "ESP32-C3, *", "(* lines before these)"])
+    shown = [line for line in result.outlines if "ROM READ_REG 40880060: done" in line]
+    assert len(shown) == pytest_report.MAX_LINES
 
 
 def test_a_success_shows_nothing(pytester: pytest.Pytester) -> None:

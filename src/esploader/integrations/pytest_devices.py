@@ -12,12 +12,12 @@ import pytest
 
 from esploader.chips.registry import CHIPS, chip_by_name
 from esploader.errors import CapabilityError, UnsupportedError
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.faults import Fault
 from esploader.simulator.faulty_transport import FaultyTransport
 from esploader.simulator.timings import UNPACED, Timings
-from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
+from esploader.simulator.transport import RealTimeTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def make_device(
         options.setdefault("state", InitialState.DOWNLOAD)
     timings = UNPACED if is_served and not realtime else Timings()
     try:
-        config = DeviceConfig(chip=chip_by_name(chip), **options)
-        return SimulatedDevice(config, timings)
-    except (TypeError, ValueError) as exc:
+        return SimulatedDevice(chip, timings=timings, **options)
+    except (TypeError, ValueError, OSError) as exc:
         if chip_mark is None:
             raise
         _refuse(chip_mark, str(exc))
@@ -82,7 +81,7 @@ def make_device(
 
 def line_to(device: SimulatedDevice, faults_mark: pytest.Mark | None) -> Transport:
     """Return the line to ``device`` in virtual time, with its faults."""
-    return _with_faults(SimulatedTransport(device, _name(device)), faults_mark)
+    return _with_faults(device.open_transport(), faults_mark)
 
 
 @contextlib.contextmanager
