@@ -114,7 +114,7 @@ def test_a_closed_port_says_so() -> None:
             use()
 
 
-def test_closing_writes_the_flash_to_its_file(tmp_path: Path) -> None:
+def test_the_flash_is_in_its_file(tmp_path: Path) -> None:
     path = tmp_path / "flash.bin"
     device = SimulatedDevice(DeviceConfig(chip=ESP32_C3, flash_file=path))
     with SimulatedTransport(device):

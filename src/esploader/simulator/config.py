@@ -41,7 +41,7 @@ class DeviceConfig:
     """In bytes: a power of two from 256 KiB to 128 MiB."""
 
     flash_file: Path | None = None
-    """Where the content of the flash comes from, if it exists, and goes to on closing."""
+    """Where the content of the flash comes from, if it exists, and where every change goes."""
 
     state: InitialState = InitialState.APPLICATION
 

@@ -7,6 +7,7 @@ codes for sizes in JEDEC ids as such parts carry them.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -74,6 +75,10 @@ class NorFlash:
     """The power fails in the middle of the operation after that many."""
 
     _sectors: dict[int, bytearray] = attrs.field(factory=dict, init=False, repr=False)
+    _file: Path | None = attrs.field(default=None, init=False)
+    """Where every change is written at once."""
+    _is_file_stale: bool = attrs.field(default=False, init=False)
+    """A change could not be written there."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset`` on."""
@@ -167,6 +172,40 @@ class NorFlash:
                 file.write(piece)
         part.replace(path)
 
+    def keep_in(self, path: Path) -> None:
+        """Take the content from a file, if it exists, and write every change to it at once.
+
+        What cannot be written to it stays to be written by :meth:`save_changes`.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: the file is larger than the flash.
+        """
+        if path.exists():
+            self.load(path)
+        self._file = path
+        # A change in the middle needs a file that reaches so far.
+        self._is_file_stale = not path.exists() or path.stat().st_size < self.size
+        with suppress(OSError):
+            self.save_changes()
+
+    def save_changes(self) -> None:
+        """Write what has not reached the file of :meth:`keep_in`. Raises :exc:`OSError`."""
+        if self._file is not None and self._is_file_stale:
+            self.save(self._file)
+            self._is_file_stale = False
+
+    def _store(self, offset: int, data: bytes | bytearray) -> None:
+        """Write a change to the file, which is open no longer than that takes."""
+        if self._file is None or self._is_file_stale:
+            return
+        try:
+            with self._file.open("r+b", buffering=0) as file:
+                file.seek(offset)
+                self._is_file_stale = file.write(data) != len(data)
+        except OSError:
+            self._is_file_stale = True
+
     def _count_operations(self, count: int) -> int:
         """Count programmed pages or erases; return how many succeed before the power fails."""
         done = count
@@ -189,6 +228,7 @@ class NorFlash:
             end = start + len(piece)
             merged = int.from_bytes(sector[start:end], "big") & int.from_bytes(piece, "big")
             sector[start:end] = merged.to_bytes(len(piece), "big")
+            self._store(index * SECTOR_SIZE + start, sector[start:end])
 
     def _set_bits(self, offset: int, size: int) -> None:
         for position in range(offset, offset + size, SECTOR_SIZE):
@@ -196,9 +236,11 @@ class NorFlash:
             count = min(SECTOR_SIZE, offset + size - position)
             if sector is not None:
                 sector[:count] = _BLANK_SECTOR[:count]
+                self._store(position % self.size, sector[:count])
 
     def _erase_sector(self, index: int) -> None:
-        self._sectors.pop(index, None)
+        if self._sectors.pop(index, None) is not None:
+            self._store(index * SECTOR_SIZE, _BLANK_SECTOR)
         self.erase_counts[index] = self.erase_counts.get(index, 0) + 1
 
     def _pieces(self, offset: int, size: int) -> Iterator[bytes | bytearray]:
