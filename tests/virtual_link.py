@@ -18,9 +18,8 @@ from esploader.errors import TransportClosedError, TransportTimeoutError
 from esploader.server.peers import ComPortPeer, Peer
 from esploader.server.relay import Relay
 from esploader.server.served_port import serve_transport
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.timings import Timings
 from esploader.simulator.transport import SimulatedTransport
 from esploader.transport.clock import VirtualClock
 from esploader.transport.rfc2217 import Rfc2217Transport
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model import Chip
     from esploader.server.recogniser import ResetPolicy
+    from esploader.simulator.timings import Timings
     from esploader.transport.base import Transport
 
 WINDOW = 256 * 1024
@@ -297,6 +297,5 @@ def make_server(
 ) -> VirtualServer:
     """Return a server with a simulated device, by default one that runs its application."""
     clock = LinkClock()
-    config = DeviceConfig(chip=chip, state=state, flash_size=flash_size)
-    device = SimulatedDevice(config, timings or Timings())
-    return VirtualServer.around(SimulatedTransport(device, clock=clock), clock, policy)
+    device = SimulatedDevice(chip, state=state, flash_size=flash_size, timings=timings, clock=clock)
+    return VirtualServer.around(SimulatedTransport(device), clock, policy)

@@ -9,7 +9,7 @@ import pytest
 
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import TransportClosedError, TransportError
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
@@ -26,8 +26,7 @@ LIMIT = 10.0
 
 
 def make_device(timings: Timings = UNPACED) -> SimulatedDevice:
-    config = DeviceConfig(chip=ESP32_C3, state=InitialState.DOWNLOAD)
-    return SimulatedDevice(config, timings)
+    return SimulatedDevice(ESP32_C3, state=InitialState.DOWNLOAD, timings=timings)
 
 
 # Virtual time.
@@ -116,7 +115,7 @@ def test_a_closed_port_says_so() -> None:
 
 def test_the_flash_is_in_its_file(tmp_path: Path) -> None:
     path = tmp_path / "flash.bin"
-    device = SimulatedDevice(DeviceConfig(chip=ESP32_C3, flash_file=path))
+    device = SimulatedDevice(ESP32_C3, flash=path)
     with SimulatedTransport(device):
         device.nor.program(0, b"written")
 
@@ -127,7 +126,7 @@ def test_a_flash_that_cannot_be_written_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "missing" / "flash.bin"
-    SimulatedTransport(SimulatedDevice(DeviceConfig(chip=ESP32_C3, flash_file=path))).close()
+    SimulatedTransport(SimulatedDevice(ESP32_C3, flash=path)).close()
 
     assert "could not be written" in caplog.text
 

@@ -14,8 +14,9 @@ from esploader.errors import UnsupportedError
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Frame, SlipDecoder, encode
 from esploader.simulator.config import DeviceConfig
-from esploader.simulator.device import ROM_WORD_ADDRESS, SimulatedDevice
+from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.efuses import build_efuses
+from esploader.simulator.hardware import ROM_WORD_ADDRESS
 from esploader.simulator.personality import personality_of
 from esploader.simulator.recording import LOADERS
 from esploader.simulator.timings import Timings
@@ -89,7 +90,7 @@ class _Bench:
     def make(cls, recording: Recording, timings: Timings) -> _Bench:
         """Return a device as it was when the recording began."""
         config = DeviceConfig(chip=recording.chip, state=LOADERS[recording.loader])
-        device = SimulatedDevice(config, timings)
+        device = SimulatedDevice.from_config(config, timings)
         efuses = build_efuses(config, personality_of(recording.chip))
         read = _read_words(recording)
         device.memory.fix({address: read[address] for address in efuses.keys() & read.keys()})

@@ -1,4 +1,4 @@
-"""NOR flash: programming clears bits, erasing sets them.
+"""NOR flash: programming clears bits, erasing sets them, as long as the cells do.
 
 Sources: datasheets of 3 V NOR flash parts (Winbond W25Q32JV, GigaDevice GD25Q32E); the
 codes for sizes in JEDEC ids as such parts carry them.
@@ -7,8 +7,9 @@ codes for sizes in JEDEC ids as such parts carry them.
 from __future__ import annotations
 
 import hashlib
+import io
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
@@ -75,6 +76,10 @@ class NorFlash:
     """The power fails in the middle of the operation after that many."""
 
     _sectors: dict[int, bytearray] = attrs.field(factory=dict, init=False, repr=False)
+    _worn: set[int] = attrs.field(factory=set, init=False)
+    """Sectors that no longer erase, by number."""
+    _bad_bits: dict[int, dict[int, int]] = attrs.field(factory=dict, init=False)
+    """Bits that no longer program, by sector and position."""
     _file: Path | None = attrs.field(default=None, init=False)
     """Where every change is written at once."""
     _is_file_stale: bool = attrs.field(default=False, init=False)
@@ -147,6 +152,20 @@ class NorFlash:
             seconds += cost
         return seconds
 
+    def wear_out(self, offset: int, size: int = 1) -> None:
+        """Let the sectors that ``size`` bytes from ``offset`` touch no longer be erased.
+
+        They take the time of it, and hold what they held.
+        """
+        first, last = offset // SECTOR_SIZE, -(-(offset + size) // SECTOR_SIZE)
+        self._worn.update(index % (self.size // SECTOR_SIZE) for index in range(first, last))
+
+    def mark_bad(self, offset: int, bits: int = 0xFF) -> None:
+        """Let those bits of the byte at ``offset`` no longer be programmed: a 1 stays a 1."""
+        index, position = divmod(offset % self.size, SECTOR_SIZE)
+        bad_bits = self._bad_bits.setdefault(index, {})
+        bad_bits[position] = bad_bits.get(position, 0) | bits
+
     def load(self, path: Path) -> None:
         """Take the content from a file; what it lacks is blank.
 
@@ -156,13 +175,18 @@ class NorFlash:
         """
         if path.stat().st_size > self.size:
             raise ValueError(f"{path} is larger than a flash of {self.size} bytes")
-        self._sectors.clear()
         with path.open("rb") as file:
-            index = 0
-            while content := file.read(SECTOR_SIZE):
-                if content != _BLANK_SECTOR[: len(content)]:
-                    self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
-                index += 1
+            self._fill(file)
+
+    def fill(self, content: bytes) -> None:
+        """Take the content, which stands in the cells in no time; what it lacks is blank.
+
+        Raises:
+            ValueError: it is larger than the flash.
+        """
+        if len(content) > self.size:
+            raise ValueError(f"{len(content)} bytes are more than a flash of {self.size} holds")
+        self._fill(io.BytesIO(content))
 
     def save(self, path: Path) -> None:
         """Write the whole content to a file, in one step. Raises :exc:`OSError`."""
@@ -171,6 +195,15 @@ class NorFlash:
             for piece in self._pieces(0, self.size):
                 file.write(piece)
         part.replace(path)
+
+    def _fill(self, file: BinaryIO) -> None:
+        self._sectors.clear()
+        for index in range(self.size // SECTOR_SIZE):
+            content = file.read(SECTOR_SIZE)
+            if not content:
+                break
+            if content != _BLANK_SECTOR[: len(content)]:
+                self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
 
     def keep_in(self, path: Path) -> None:
         """Take the content from a file, if it exists, and write every change to it at once.
@@ -220,6 +253,7 @@ class NorFlash:
             index, start = divmod((offset + position) % self.size, SECTOR_SIZE)
             piece = data[position : position + SECTOR_SIZE - start]
             position += len(piece)
+            piece = self._without_bad_bits(piece, index, start)
             sector = self._sectors.get(index)
             if sector is None:
                 if piece.count(0xFF) == len(piece):
@@ -230,16 +264,28 @@ class NorFlash:
             sector[start:end] = merged.to_bytes(len(piece), "big")
             self._store(index * SECTOR_SIZE + start, sector[start:end])
 
+    def _without_bad_bits(self, data: bytes, index: int, start: int) -> bytes:
+        """Return the data that programs what can be programmed in a sector from ``start`` on."""
+        bad_bits = self._bad_bits.get(index)
+        if not bad_bits:
+            return data
+        possible = bytearray(data)
+        for position, bits in bad_bits.items():
+            if start <= position < start + len(data):
+                possible[position - start] |= bits
+        return bytes(possible)
+
     def _set_bits(self, offset: int, size: int) -> None:
         for position in range(offset, offset + size, SECTOR_SIZE):
-            sector = self._sectors.get(position % self.size // SECTOR_SIZE)
+            index = position % self.size // SECTOR_SIZE
+            sector = self._sectors.get(index)
             count = min(SECTOR_SIZE, offset + size - position)
-            if sector is not None:
+            if sector is not None and index not in self._worn:
                 sector[:count] = _BLANK_SECTOR[:count]
                 self._store(position % self.size, sector[:count])
 
     def _erase_sector(self, index: int) -> None:
-        if self._sectors.pop(index, None) is not None:
+        if index not in self._worn and self._sectors.pop(index, None) is not None:
             self._store(index * SECTOR_SIZE, _BLANK_SECTOR)
         self.erase_counts[index] = self.erase_counts.get(index, 0) + 1
 

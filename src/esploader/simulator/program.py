@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
     from esploader.simulator.crystal import SimulatedCrystal
     from esploader.simulator.flash_chip import FlashChip
+    from esploader.simulator.history import History
     from esploader.simulator.memory import Memory
     from esploader.simulator.nor import NorFlash
     from esploader.simulator.personality import Personality, ResetCause
@@ -55,6 +56,10 @@ class Machine(Protocol):
     @property
     def timings(self) -> Timings:
         """How long things take."""
+
+    @property
+    def history(self) -> History:
+        """What it has seen and done."""
 
     def send(self, data: bytes, at: float) -> float:
         """Send bytes from ``at`` on; return when the last one is out."""
@@ -102,7 +107,7 @@ class Program(abc.ABC):
 
 
 class Deaf(Program):
-    """A program that does not listen: an application, or nothing at all."""
+    """A program that does not listen, or none at all."""
 
     @override
     def feed(self, data: bytes, start: float, byte_time: float) -> int:

@@ -18,6 +18,7 @@ import attrs
 from typing_extensions import override
 
 from esploader.chips.model import Quirk
+from esploader.simulator.history import BODY_KEPT, Loader, SeenCommand, SentResponse
 from esploader.simulator.program import NEVER, Machine, Program
 from esploader.simulator.rom_command import RefusedError
 from esploader.simulator.stub_command import (
@@ -232,6 +233,15 @@ class StubLoader(Program):
         state.work(self.machine.timings.command)
         direction, opcode, size, checksum = _HEADER.unpack_from(frame.ljust(_HEADER.size, b"\0"))
         request = Request(body=frame[_HEADER.size :], checksum=checksum)
+        self.machine.history.note(
+            SeenCommand(
+                moment=self._free_at,
+                loader=Loader.STUB,
+                opcode=opcode,
+                body=request.body[:BODY_KEPT],
+                size=len(request.body),
+            )
+        )
         try:
             handler = self._find_handler(
                 direction, opcode, is_whole=len(frame) == _HEADER.size + size
@@ -265,6 +275,9 @@ class StubLoader(Program):
         return handler
 
     def _respond(self, opcode: int, outcome: Outcome, code: int) -> None:
+        self.machine.history.note(
+            SentResponse(moment=self.machine.moment, loader=Loader.STUB, opcode=opcode, error=code)
+        )
         body = outcome.data + bytes((code, 0))
         packet = _HEADER.pack(_RESPONSE, opcode, len(body), outcome.value) + body
         for _ in range(outcome.count):

@@ -121,6 +121,10 @@ class Transmitter:
             stretch.cut_off(moment)
         self._free_at = min(self._free_at, moment)
 
+    def forget(self) -> None:
+        """Lose what nobody has taken yet."""
+        self._queue.clear()
+
     def next_time(self) -> float:
         """Return when the next piece is out as a whole; infinity when there is none."""
         return self._queue[0].end if self._queue else float("inf")

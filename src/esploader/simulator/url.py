@@ -116,7 +116,7 @@ def _made(config: DeviceConfig, timings: Timings, url: str) -> SimulatedDevice:
     try:
         if config.flash_file is not None:
             _require_writable(config.flash_file)
-        return SimulatedDevice(config, timings)
+        return SimulatedDevice.from_config(config, timings)
     except (ValueError, OSError) as exc:
         raise UrlError(url, str(exc)) from exc
 
