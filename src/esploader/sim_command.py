@@ -17,7 +17,8 @@ from esploader.simulator.check import check_recording
 from esploader.simulator.config import InitialState
 from esploader.simulator.recording import read_recording
 from esploader.simulator.replay import ReplayTransport
-from esploader.simulator.trace import Trace, TracedTransport
+from esploader.simulator.trace import Trace
+from esploader.simulator.transport import RealTimeTransport
 from esploader.simulator.url import SCHEME, open_served, parse
 from esploader.transport.clock import RealClock
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model import Chip
     from esploader.simulator.check import CheckedRow
-    from esploader.simulator.tapped_transport import PunctualTransport
-    from esploader.simulator.transport import RealTimeTransport
+    from esploader.transport.base import Transport
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -148,9 +148,8 @@ def serving(arguments: argparse.Namespace) -> Iterator[list[ServedDevice]]:
         devices = []
         for index, source in enumerate(_sources(arguments)):
             label, chip, transport = _open(source, arguments, stack)
-            if trace is not None:
-                is_stub = arguments.state == InitialState.STUB.value
-                transport = TracedTransport(transport, trace, chip, label, is_stub=is_stub)
+            if trace is not None and isinstance(transport, RealTimeTransport):
+                trace.follow(transport.device, label, transport.clock.now())
             server = stack.enter_context(Server(transport))
             urls = _open_front_ends(server, arguments, index)
             devices.append(ServedDevice(label=label, chip=chip, server=server, urls=urls))
@@ -162,6 +161,8 @@ def _sources(arguments: argparse.Namespace) -> list[str]:
     if arguments.replay is not None:
         if named:
             raise ConfigError("--replay", "the recording says which chip it is of")
+        if arguments.trace_file is not None:
+            raise ConfigError("--trace", "a recording has no loader that could be traced")
         return [arguments.replay]
     if len(named) > 1 and arguments.flash is not None:
         raise ConfigError("--flash", f"whose? With several chips: {SCHEME}://CHIP?file=FILE")
@@ -171,7 +172,7 @@ def _sources(arguments: argparse.Namespace) -> list[str]:
 
 def _open(
     source: str, arguments: argparse.Namespace, stack: contextlib.ExitStack
-) -> tuple[str, Chip, PunctualTransport]:
+) -> tuple[str, Chip, Transport]:
     if arguments.replay is not None:
         recording = read_recording(Path(source))
         replay = stack.enter_context(ReplayTransport(recording, clock=RealClock()))

@@ -9,8 +9,7 @@ from typing_extensions import override
 
 from esploader.errors import TransportClosedError, TransportError
 from esploader.simulator.recording import RELEASED, LineChange
-from esploader.simulator.tapped_transport import PunctualTransport
-from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities
+from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, VirtualClock
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _END: Final = 0xC0
 
 
 @attrs.define(eq=False)
-class ReplayTransport(PunctualTransport):
+class ReplayTransport(Transport):
     """Answers with the rows of a recording, at once, whatever the baud rate.
 
     It goes on from row to row as long as the host does what was done then. Otherwise it
@@ -70,12 +69,12 @@ class ReplayTransport(PunctualTransport):
         return self._baudrate
 
     @property
-    @override
     def drained_at(self) -> float:
+        """The moment at which all that was written has arrived: it takes no time."""
         return float("-inf")
 
-    @override
     def next_event(self) -> float | None:
+        """Return when there is something to read; ``None`` when only a request changes that."""
         return self._clock.now() if self._output else None
 
     @override

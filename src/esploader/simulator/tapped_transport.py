@@ -1,8 +1,7 @@
-"""Transports in front of others."""
+"""A transport in front of another."""
 
 from __future__ import annotations
 
-import abc
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,22 +11,6 @@ from esploader.transport.base import Capabilities, Transport
 
 if TYPE_CHECKING:
     from esploader.transport.clock import Clock
-
-
-class PunctualTransport(Transport):
-    """A transport that knows what will come, so that those who serve it can wait for it."""
-
-    @abc.abstractmethod
-    def next_event(self) -> float | None:
-        """Return when :meth:`read` can first return something new; ``None`` for never.
-
-        Anything done to the device may change the answer.
-        """
-
-    @property
-    @abc.abstractmethod
-    def drained_at(self) -> float:
-        """The moment at which all that was written has arrived at the device."""
 
 
 @attrs.define(eq=False)

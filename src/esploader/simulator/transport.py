@@ -10,8 +10,7 @@ import attrs
 from typing_extensions import override
 
 from esploader.errors import TransportClosedError, TransportError
-from esploader.simulator.tapped_transport import PunctualTransport
-from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities
+from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock, VirtualClock
 
 if TYPE_CHECKING:
@@ -25,10 +24,10 @@ _CAPABILITIES = Capabilities(set_lines=True, set_lines_at_once=True, set_baudrat
 
 
 @attrs.define(eq=False)
-class _Line(PunctualTransport):
+class _Line(Transport):
     """A serial line to a simulated device, whatever the clock.
 
-    Closing it writes what of the flash is not in its file yet, if it has one.
+    Closing it writes the flash to its file, if it has one.
     """
 
     device: SimulatedDevice
@@ -57,12 +56,15 @@ class _Line(PunctualTransport):
         return self._baudrate if self._baudrate is not None else self.device.baudrate
 
     @property
-    @override
     def drained_at(self) -> float:
+        """The moment at which all that was written has arrived at the device."""
         return self._free_at
 
-    @override
     def next_event(self) -> float | None:
+        """Return when :meth:`read` can first return something new; ``None`` for never.
+
+        Anything done to the device may change the answer.
+        """
         with self._changed:
             moment = self.device.next_event_time()
         return None if moment == float("inf") else moment
