@@ -113,7 +113,7 @@ def test_a_closed_port_says_so() -> None:
             use()
 
 
-def test_closing_writes_the_flash_to_its_file(tmp_path: Path) -> None:
+def test_the_flash_is_in_its_file(tmp_path: Path) -> None:
     path = tmp_path / "flash.bin"
     device = SimulatedDevice(ESP32_C3, flash=path)
     with SimulatedTransport(device):

@@ -44,7 +44,7 @@ class DeviceConfig:
     """What the flash holds from its start on, unless there is a file; the rest is blank."""
 
     flash_file: Path | None = None
-    """Where the content of the flash comes from, if it exists, and goes to on closing."""
+    """Where the content of the flash comes from, if it exists, and where every change goes."""
 
     state: InitialState = InitialState.APPLICATION
 

@@ -77,7 +77,7 @@ class SimulatedDevice(Hardware):
         """Make a device.
 
         ``flash`` is what the flash holds at first: bytes, bytes by offset, or the path of a
-        file, which is written when a port to the device is closed. ``application`` is what
+        file, to which every change goes, too. ``application`` is what
         runs when an intact image was booted. The other options are those of
         :class:`~esploader.simulator.config.DeviceConfig`; devices that share a ``clock`` live
         in the same time.

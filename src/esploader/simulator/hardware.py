@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
     from esploader.simulator.config import DeviceConfig
 
-_ROM_WORD_ADDRESS: Final = 0x4000_1000
+ROM_WORD_ADDRESS: Final = 0x4000_1000
+"""A word of the ROM that differs from chip to chip."""
 
 
 @attrs.define(eq=False)
@@ -83,11 +84,11 @@ class Hardware:
         self.personality = personality_of(chip)
         self.nor = NorFlash(self.config.flash_size, self.timings)
         self.nor.fill(self.config.flash_content)
-        if self.config.flash_file is not None and self.config.flash_file.exists():
-            self.nor.load(self.config.flash_file)
+        if self.config.flash_file is not None:
+            self.nor.keep_in(self.config.flash_file)
         self.flash_chip = FlashChip.around(self.nor)
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
-        self.memory.fix({_ROM_WORD_ADDRESS: self.personality.rom_word})
+        self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
         self.memory.fix(build_efuses(self.config, self.personality))
         self.crystal = SimulatedCrystal.put_into(self.config, self.personality, self.memory)
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
@@ -230,9 +231,8 @@ class Hardware:
                 self._boot()
 
     def close(self) -> None:
-        """Write the flash to its file, if it has one. Raises :exc:`OSError`."""
-        if self.config.flash_file is not None:
-            self.nor.save(self.config.flash_file)
+        """Write what of the flash is not in its file, if it has one. Raises :exc:`OSError`."""
+        self.nor.save_changes()
 
     # What the program in it does (:class:`~esploader.simulator.program.Machine`).
 

@@ -48,7 +48,7 @@ class SeenCommand:
     @property
     def name(self) -> str:
         """The name of the opcode in the protocol document, or its number."""
-        return _name_of(self.opcode)
+        return name_of(self.opcode)
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +67,7 @@ class SentResponse:
     @property
     def name(self) -> str:
         """The name of the opcode in the protocol document, or its number."""
-        return _name_of(self.opcode)
+        return name_of(self.opcode)
 
 
 @attrs.frozen(kw_only=True)
@@ -141,7 +141,8 @@ class History:
         return [event for event in self._events if isinstance(event, Boot)]
 
 
-def _name_of(opcode: int) -> str:
+def name_of(opcode: int) -> str:
+    """Return the name of an opcode in the protocol document, or its number."""
     try:
         return Opcode(opcode).name
     except ValueError:

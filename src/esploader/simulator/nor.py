@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
@@ -79,6 +80,10 @@ class NorFlash:
     """Sectors that no longer erase, by number."""
     _bad_bits: dict[int, dict[int, int]] = attrs.field(factory=dict, init=False)
     """Bits that no longer program, by sector and position."""
+    _file: Path | None = attrs.field(default=None, init=False)
+    """Where every change is written at once."""
+    _is_file_stale: bool = attrs.field(default=False, init=False)
+    """A change could not be written there."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset`` on."""
@@ -200,6 +205,40 @@ class NorFlash:
             if content != _BLANK_SECTOR[: len(content)]:
                 self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
 
+    def keep_in(self, path: Path) -> None:
+        """Take the content from a file, if it exists, and write every change to it at once.
+
+        What cannot be written to it stays to be written by :meth:`save_changes`.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: the file is larger than the flash.
+        """
+        if path.exists():
+            self.load(path)
+        self._file = path
+        # A change in the middle needs a file that reaches so far.
+        self._is_file_stale = not path.exists() or path.stat().st_size < self.size
+        with suppress(OSError):
+            self.save_changes()
+
+    def save_changes(self) -> None:
+        """Write what has not reached the file of :meth:`keep_in`. Raises :exc:`OSError`."""
+        if self._file is not None and self._is_file_stale:
+            self.save(self._file)
+            self._is_file_stale = False
+
+    def _store(self, offset: int, data: bytes | bytearray) -> None:
+        """Write a change to the file, which is open no longer than that takes."""
+        if self._file is None or self._is_file_stale:
+            return
+        try:
+            with self._file.open("r+b", buffering=0) as file:
+                file.seek(offset)
+                self._is_file_stale = file.write(data) != len(data)
+        except OSError:
+            self._is_file_stale = True
+
     def _count_operations(self, count: int) -> int:
         """Count programmed pages or erases; return how many succeed before the power fails."""
         done = count
@@ -223,6 +262,7 @@ class NorFlash:
             end = start + len(piece)
             merged = int.from_bytes(sector[start:end], "big") & int.from_bytes(piece, "big")
             sector[start:end] = merged.to_bytes(len(piece), "big")
+            self._store(index * SECTOR_SIZE + start, sector[start:end])
 
     def _without_bad_bits(self, data: bytes, index: int, start: int) -> bytes:
         """Return the data that programs what can be programmed in a sector from ``start`` on."""
@@ -242,10 +282,11 @@ class NorFlash:
             count = min(SECTOR_SIZE, offset + size - position)
             if sector is not None and index not in self._worn:
                 sector[:count] = _BLANK_SECTOR[:count]
+                self._store(position % self.size, sector[:count])
 
     def _erase_sector(self, index: int) -> None:
-        if index not in self._worn:
-            self._sectors.pop(index, None)
+        if index not in self._worn and self._sectors.pop(index, None) is not None:
+            self._store(index * SECTOR_SIZE, _BLANK_SECTOR)
         self.erase_counts[index] = self.erase_counts.get(index, 0) + 1
 
     def _pieces(self, offset: int, size: int) -> Iterator[bytes | bytearray]:
