@@ -15,7 +15,7 @@ import attrs
 from typing_extensions import override
 
 from esploader.errors import HostUnreachableError, TransportClosedError
-from esploader.simulator.faults import Cut, Delay, Direction, Fault, Piece, Stall
+from esploader.simulator.faults import Cut, Delay, Direction, Fault, Piece, Split, Stall
 from esploader.transport.base import Capabilities, Transport
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _NEVER: Final = float("inf")
 
+# No bytes: what is held before it and what is held behind it arrive apart.
+_BOUNDARY: Final = b""
+
 
 @attrs.define(eq=False)
 class _Stage:
@@ -33,6 +36,8 @@ class _Stage:
     fault: Fault
     _random: random.Random
     _seen: int = attrs.field(default=0, init=False)
+    _run_end: int = attrs.field(default=0, init=False)
+    """To the bytes before that one it is happening."""
     _listed: deque[int] = attrs.field(init=False)
     _next_random: float = attrs.field(init=False)
 
@@ -53,8 +58,12 @@ class _Stage:
 
     def _hits(self, size: int) -> Iterator[int]:
         """Yield which of the next ``size`` bytes are hit."""
-        first, self._seen = self._seen, self._seen + size
+        start = first = self._seen
+        self._seen += size
         while True:
+            while first < min(self._run_end, self._seen):
+                yield first - start
+                first += 1
             listed = self._listed[0] if self._listed else _NEVER
             position = min(listed, self._next_random)
             if position >= self._seen:
@@ -64,12 +73,15 @@ class _Stage:
             if position == self._next_random:
                 self._next_random += 1 + self._gap()
             if position >= first:
-                yield int(position) - first
+                first = int(position)
+                self._run_end = first + self.fault.run_size
 
     def _gap(self) -> float:
         """Draw how many bytes are spared: a geometric distribution, from one number."""
         if self.fault.rate == 0.0:
             return _NEVER
+        if self.fault.rate == 1.0:
+            return 0.0
         return math.floor(math.log1p(-self._random.random()) / math.log1p(-self.fault.rate))
 
 
@@ -116,11 +128,25 @@ class _Way:
         self.held.clear()
         self._delayed_until = float("-inf")
 
+    def split(self, now: float) -> None:
+        """Let what follows arrive in another piece."""
+        self.hold(_BOUNDARY, now)
+
     def take(self, now: float) -> bytes:
-        """Return what is there."""
+        """Return what is there, up to the end of a piece."""
         arrived = bytearray()
         while self.held and self.held[0][0] <= now:
-            arrived += self.held.popleft()[1]
+            data = self.held.popleft()[1]
+            if not data and arrived:
+                break
+            arrived += data
+        return bytes(arrived)
+
+    def take_all(self, now: float) -> bytes:
+        """Return what is there, in however many pieces."""
+        arrived = bytearray()
+        while data := self.take(now):
+            arrived += data
         return bytes(arrived)
 
     def next_time(self) -> float:
@@ -157,7 +183,7 @@ class _LineState:
 
 @attrs.define(eq=False)
 class FaultyTransport(Transport):
-    """A transport in front of another, on whose line faults happen, in the order given.
+    """A transport in front of any other, on whose line faults happen, in the order given.
 
     Bytes that are held back move on when something is done with the transport; who sleeps
     instead of reading keeps them waiting. Closing closes the inner transport, unless the line
@@ -184,7 +210,8 @@ class FaultyTransport(Transport):
     @property
     @override
     def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+        # What is sent ahead would go past the faults.
+        return attrs.evolve(self.inner.capabilities, gated=False)
 
     @property
     @override
@@ -241,7 +268,7 @@ class FaultyTransport(Transport):
         self._check()
         self._send_held()
         self._receive(self.clock.now())
-        return self._line.from_device.take(self.clock.now())
+        return self._line.from_device.take_all(self.clock.now())
 
     @override
     def close(self) -> None:
@@ -288,19 +315,20 @@ class FaultyTransport(Transport):
                     way.hold(piece, now)
                 case Delay(seconds=seconds):
                     way.delay(now, seconds)
+                case Split():
+                    way.split(now)
                 case Stall(seconds=seconds):
                     line.to_device.delay(now, seconds)
                     line.from_device.delay(now, seconds)
                 case Cut(seconds=seconds):
                     # What went before the cut is there.
-                    arrived = way.take(now)
+                    arrived = way.take_all(now)
                     line.cut(now, seconds)
                     way.hold(arrived, now)
                     return
 
     def _send_held(self) -> None:
-        data = self._line.to_device.take(self.clock.now())
-        if data:
+        while data := self._line.to_device.take(self.clock.now()):
             self.inner.write(data)
 
     def _finish_sending(self) -> None:
