@@ -79,7 +79,8 @@ def served_chip(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         text = ""
         while not text.endswith("\n}\n"):
             text += process.stdout.readline() if process.stdout is not None else ""
-        (url,) = json.loads(text)["urls"].values()
+        (device,) = json.loads(text)["devices"]
+        (url,) = device["urls"].values()
         try:
             yield process, url
         finally:

@@ -307,11 +307,11 @@ def test_a_failure_shows_what_the_device_has_been_through(pytester: pytest.Pytes
         [
             "*- simulated device -*",
             "ESP32-C3, 4096 KiB of flash, 115200 baud",
-            "   0.000000  DTR *, RTS *",
-            "*  boot into download mode (*)",
-            "*  ROM SYNC 07071220*... (36 bytes): done",
-            "*  ROM GET_SECURITY_INFO: done",
-            "*  ROM SPI_ATTACH 0000000000000000: done",
+            "   0.000000 = DTR *, RTS *",
+            "* [*] boots into download mode",
+            "* > SYNC",
+            "* < SYNC done",
+            "* > SPI_ATTACH pins=0x0",
         ]
     )
 
@@ -327,7 +327,7 @@ def test_a_failure_shows_what_was_refused(pytester: pytest.Pytester) -> None:
     """)
     result = run_here(pytester)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*- simulated device -*", "*  ROM 0xee", "*: refused, error 0x05"])
+    result.stdout.fnmatch_lines(["*- simulated device -*", "* > 0xee", "* refused: error 0x05"])
 
 
 def test_of_a_long_history_a_failure_shows_the_end(pytester: pytest.Pytester) -> None:
@@ -340,8 +340,8 @@ def test_of_a_long_history_a_failure_shows_the_end(pytester: pytest.Pytester) ->
     result = run_here(pytester)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*- simulated device -*", "ESP32-C3, *", "(* lines before these)"])
-    shown = [line for line in result.outlines if "ROM READ_REG 40880060: done" in line]
-    assert len(shown) == pytest_report.MAX_LINES
+    shown = [line for line in result.outlines if "> READ_REG address=0x60008840" in line]
+    assert len(shown) == pytest_report.MAX_EVENTS // 2
 
 
 def test_a_success_shows_nothing(pytester: pytest.Pytester) -> None:
