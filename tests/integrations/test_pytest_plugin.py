@@ -279,6 +279,69 @@ def test_a_url_ends_with_its_test(pytester: pytest.Pytester) -> None:
     run_here(pytester).assert_outcomes(passed=2)
 
 
+def test_faults_happen_to_a_served_device_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import esploader
+        import pytest
+        from esploader.errors import ConnectError
+        from esploader.simulator import Corrupt, Delay, Direction, Drop
+
+        PAYLOAD = bytes(range(256)) * 128
+
+        @pytest.mark.esploader_faults(
+            Drop(rate=5e-5), Corrupt(rate=2e-5), Delay(rate=1e-4, seconds=0.001), seed=1
+        )
+        def test_bad_line(esploader_url, simulated_device, caplog):
+            with esploader.connect(esploader_url) as device:
+                device.write_flash([(0x10000, PAYLOAD)], compress=False)
+            assert simulated_device.nor.read(0x10000, len(PAYLOAD)) == PAYLOAD
+            assert "esploader.flash.write" in {record.name for record in caplog.records}
+
+        @pytest.mark.esploader_faults(Drop(rate=0.5, direction=Direction.TO_DEVICE))
+        def test_terrible_line(esploader_url):
+            with pytest.raises(ConnectError):
+                esploader.connect(esploader_url, attempts=1)
+    """)
+    run_here(pytester).assert_outcomes(passed=2)
+
+
+def test_a_served_device_comes_back_under_its_url(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import contextlib
+        import time
+
+        import esploader
+        import pytest
+        from esploader.errors import EsploaderError
+        from esploader.simulator import Cut
+
+        def connect(url):
+            deadline = time.monotonic() + 20.0
+            while time.monotonic() < deadline:
+                with contextlib.suppress(EsploaderError):
+                    return esploader.connect(url, stub=False, attempts=1)
+            pytest.fail("it did not come back")
+
+        @pytest.mark.esploader_faults(Cut(positions={2000}, seconds=0.01))
+        def test_cut(esploader_url, caplog):
+            with esploader.connect(esploader_url, stub=False) as device:
+                assert device.read_flash(0, 0x4000) == bytes([0xFF]) * 0x4000
+            assert "the line was cut" in caplog.text
+
+        def test_pulled_cable(esploader_url, simulated_device):
+            with connect(esploader_url) as device:
+                simulated_device.break_line()
+                with pytest.raises(EsploaderError):
+                    device.flash_id()
+            with pytest.raises(EsploaderError):
+                esploader.connect(esploader_url, stub=False, attempts=1)
+            simulated_device.mend_line()
+            with connect(esploader_url) as device:
+                assert device.chip.key == "esp32c3"
+    """)
+    run_here(pytester).assert_outcomes(passed=2)
+
+
 def test_virtual_and_real_time_do_not_mix(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         def test_both(esploader_url, esploader_device):

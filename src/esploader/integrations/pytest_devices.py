@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from esploader.chips.registry import CHIPS, chip_by_name
-from esploader.errors import CapabilityError, UnsupportedError
+from esploader.errors import CapabilityError, HostUnreachableError, UnsupportedError
 from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.faults import Fault
-from esploader.simulator.faulty_transport import FaultyTransport
+from esploader.simulator.faulty_transport import FaultyRealTimeTransport, FaultyTransport
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -81,7 +81,9 @@ def make_device(
 
 def line_to(device: SimulatedDevice, faults_mark: pytest.Mark | None) -> Transport:
     """Return the line to ``device`` in virtual time, with its faults."""
-    return _with_faults(device.open_transport(), faults_mark)
+    faults, seed = _faults_of(faults_mark)
+    line = device.open_transport()
+    return FaultyTransport(line, faults, seed) if faults else line
 
 
 @contextlib.contextmanager
@@ -92,10 +94,18 @@ def serve(
     from esploader.server.serve import Server  # noqa: PLC0415 - only for those who serve
 
     way, _ = _way_of(url_mark)
+    faults, seed = _faults_of(faults_mark)
     # A client of raw TCP cannot set the rate, so the line follows the device.
     baudrate = None if way == TCP else DEFAULT_BAUDRATE
-    line = RealTimeTransport(device, _name(device), baudrate=baudrate)
-    with _with_faults(line, faults_mark) as transport, Server(transport) as server:
+    line = RealTimeTransport(device, f"sim://{device.chip.key}", baudrate=baudrate)
+    faulty = FaultyRealTimeTransport(line, faults, seed)
+
+    def reopen() -> Transport:
+        if device.is_line_broken:
+            raise HostUnreachableError(line.name, "the line is broken")
+        return faulty.reopen()
+
+    with line, Server(faulty, reopen=reopen) as server:
         listen: Mapping[str, Callable[[], str]] = {
             RFC2217: server.listen_rfc2217,
             TCP: server.listen_tcp,
@@ -109,24 +119,21 @@ def serve(
         yield url
 
 
-def _name(device: SimulatedDevice) -> str:
-    return f"sim://{device.chip.key}"
-
-
-def _with_faults(transport: Transport, mark: pytest.Mark | None) -> Transport:
+def _faults_of(mark: pytest.Mark | None) -> tuple[tuple[Fault, ...], int]:
+    """Return what ``esploader_faults`` lists, and its seed."""
     if mark is None:
-        return transport
-    for fault in mark.args:
-        if not isinstance(fault, Fault):
-            _refuse(mark, f"{fault!r} is no fault")
+        return (), 0
     try:
-        return _faulty(transport, *mark.args, **mark.kwargs)
-    except TypeError as exc:
+        return _checked_faults(*mark.args, **mark.kwargs)
+    except (TypeError, ValueError) as exc:
         _refuse(mark, str(exc))
 
 
-def _faulty(transport: Transport, *faults: Fault, seed: int = 0) -> FaultyTransport:
-    return FaultyTransport(transport, faults, seed)
+def _checked_faults(*faults: Fault, seed: int = 0) -> tuple[tuple[Fault, ...], int]:
+    for fault in faults:
+        if not isinstance(fault, Fault):
+            raise TypeError(f"{fault!r} is no fault")
+    return faults, seed
 
 
 def _way_of(mark: pytest.Mark | None) -> tuple[str, bool]:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic
 
 import attrs
-from typing_extensions import override
+from typing_extensions import TypeVar, override
 
 from esploader.errors import HostUnreachableError, TransportClosedError
 from esploader.simulator.faults import Cut, Delay, Direction, Fault, Piece, Split, Stall
+from esploader.simulator.transport import RealTimeTransport
 from esploader.transport.base import Capabilities, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from esploader.transport.clock import Clock
+
+InnerT = TypeVar("InnerT", bound=Transport, default=Transport)
 
 _NEVER: Final = float("inf")
 
@@ -182,7 +186,7 @@ class _LineState:
 
 
 @attrs.define(eq=False)
-class FaultyTransport(Transport):
+class FaultyTransport(Transport, Generic[InnerT]):
     """A transport in front of any other, on whose line faults happen, in the order given.
 
     Bytes that are held back move on when something is done with the transport; who sleeps
@@ -190,7 +194,7 @@ class FaultyTransport(Transport):
     is cut.
     """
 
-    inner: Transport
+    inner: InnerT
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     _line: _LineState = attrs.field(
@@ -276,7 +280,7 @@ class FaultyTransport(Transport):
             self.inner.close()
         self._closed = True
 
-    def reopen(self) -> FaultyTransport:
+    def reopen(self) -> Self:
         """Return a new transport on the same line, which goes on with its faults.
 
         Raises:
@@ -337,3 +341,29 @@ class FaultyTransport(Transport):
         while self._line.to_device.held:
             self.clock.sleep(self._line.to_device.next_time() - self.clock.now())
             self._send_held()
+
+
+@attrs.define(eq=False)
+class FaultyRealTimeTransport(FaultyTransport[RealTimeTransport]):
+    """One in front of a simulated device in real time, for those who serve it.
+
+    While nothing happens nothing is done.
+    """
+
+    @property
+    def drained_at(self) -> float:
+        """The moment at which all that has passed has arrived at the device."""
+        return self.inner.drained_at
+
+    def next_event(self) -> float | None:
+        """Return when :meth:`read` has something to do; ``None`` for never.
+
+        Anything done to the device may change the answer.
+        """
+        moment = self.inner.next_event()
+        next_moment = min(
+            _NEVER if moment is None else moment,
+            self._line.to_device.next_time(),
+            self._line.from_device.next_time(),
+        )
+        return None if next_moment == _NEVER else next_moment
