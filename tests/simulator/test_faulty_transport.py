@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from esploader.errors import HostUnreachableError, TransportClosedError
+from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.faults import (
     BaudMismatch,
     Corrupt,
@@ -26,7 +27,9 @@ from esploader.simulator.faults import (
     Split,
     Stall,
 )
-from esploader.simulator.faulty_transport import FaultyTransport
+from esploader.simulator.faulty_transport import FaultyRealTimeTransport, FaultyTransport
+from esploader.simulator.timings import UNPACED
+from esploader.simulator.transport import RealTimeTransport
 from esploader.transport.base import Capabilities, Transport
 from esploader.transport.clock import Clock, VirtualClock
 from esploader.urls import open_transport
@@ -530,3 +533,21 @@ def test_nothing_is_sent_ahead_past_the_faults() -> None:
 
     assert FaultyTransport(pipe).capabilities == pipe.capabilities
     assert not FaultyTransport(GatedPipe()).capabilities.gated
+
+
+def test_a_faulty_line_in_real_time_knows_when_it_goes_on() -> None:
+    device = SimulatedDevice("esp32c3", state="download", timings=UNPACED)
+    fault = Delay(positions={0}, seconds=1000.0, direction=Direction.FROM_DEVICE)
+    with FaultyRealTimeTransport(RealTimeTransport(device), (fault,)) as transport:
+        assert transport.next_event() is None
+
+        transport.write(READ_MAGIC)
+        now = transport.clock.now()
+        moment = transport.next_event()
+        assert moment is not None
+        assert moment <= now
+
+        assert transport.read(now) == b""
+        moment = transport.next_event()
+        assert moment is not None
+        assert now < moment <= transport.clock.now() + 1000.0
