@@ -408,6 +408,21 @@ def test_what_a_listener_does_happens_at_the_time_of_the_event() -> None:
     assert boot.moment == pytest.approx(arrived + 0.1 + 0.001 + 0.004)
 
 
+@pytest.mark.parametrize("state", ["download", "stub"])
+def test_the_line_may_break_at_a_certain_command(state: str) -> None:
+    device = SimulatedDevice("esp32c3", state=state)
+    bench = Bench(device.open_transport())
+    when(device, "READ_REG", lambda: device.break_line(1.0))
+    bench.transport.write(READ_MAGIC * 2)
+    with pytest.raises(TransportClosedError):
+        bench.receive()
+    device.clock.sleep(1.1)
+    assert bench.receive() == b""
+
+    assert len(device.history.commands) == 1
+    assert bench.exchange(READ_MAGIC)
+
+
 def test_a_listener_may_press_the_reset_button_at_a_boot() -> None:
     device = SimulatedDevice("esp32c3")
 

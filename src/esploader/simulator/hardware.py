@@ -380,7 +380,8 @@ class Hardware:
             span = (count - start) * stretch.byte_time
             self._program.feed(garbled, stretch.end - span, span / max(len(garbled), 1))
             stretch.taken = count
-        if stretch.taken >= len(stretch.data):
+        # A listener may have broken the line meanwhile.
+        if self._inbox and stretch.taken >= len(stretch.data):
             self._inbox.popleft()
         return True
 
