@@ -52,9 +52,6 @@ class RecordingTransport(TappedTransport):
     _unread: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _is_over: bool = attrs.field(default=False, init=False)
     """The host has waited for an answer for as long as it wanted."""
-    _after: float = attrs.field(default=0.0, init=False)
-    _idle_since: float = attrs.field(init=False)
-    """When anything last happened."""
     _changed_at: float = attrs.field(default=0.0, init=False)
     """When a line was set."""
     _last_lines: LineChange = attrs.field(default=RELEASED, init=False)
@@ -62,7 +59,6 @@ class RecordingTransport(TappedTransport):
 
     def __attrs_post_init__(self) -> None:
         self._first_baudrate = self.baudrate
-        self._idle_since = self.clock.now()
 
     def recording(self, chip: Chip, *, source: str = "") -> Recording:
         """Return what has been recorded; ``source`` says in words where.
@@ -88,7 +84,7 @@ class RecordingTransport(TappedTransport):
             self._unread.clear()
             return data
         data = self.inner.read(deadline)
-        self._receive(data)
+        self._received += data
         self._is_over = not data
         return data
 
@@ -97,7 +93,6 @@ class RecordingTransport(TappedTransport):
         self._look()
         if self._received or self._is_over or not self._sent:
             self._end_row()
-        self._act()
         self._sent += data
         self.inner.write(data)
 
@@ -106,7 +101,6 @@ class RecordingTransport(TappedTransport):
         self._look()
         if self._received or not self._lines:
             self._end_row()
-        self._act()
         now = self.clock.now()
         seconds = now - self._changed_at if self._lines else 0.0
         self._changed_at = now
@@ -118,14 +112,13 @@ class RecordingTransport(TappedTransport):
     def set_baudrate(self, baudrate: int) -> None:
         self._look()
         self._end_row()
-        self._act()
         self._baudrate = baudrate
         self.inner.set_baudrate(baudrate)
 
     @override
     def discard_input(self) -> bytes:
         data = self.inner.discard_input()
-        self._receive(data)
+        self._received += data
         discarded = bytes(self._unread) + data
         self._unread.clear()
         return discarded
@@ -137,26 +130,13 @@ class RecordingTransport(TappedTransport):
     def _look(self) -> None:
         """Take what has arrived, before the host does something else."""
         data = self.inner.read(self.clock.now())
-        self._receive(data)
+        self._received += data
         self._unread += data
-
-    def _act(self) -> None:
-        """Take note that the host does something."""
-        now = self.clock.now()
-        if self._is_blank:
-            self._after = now - self._idle_since
-        self._idle_since = now
-
-    def _receive(self, data: bytes) -> None:
-        if data:
-            self._received += data
-            self._idle_since = self.clock.now()
 
     def _row(self) -> Row:
         other = "lines" if self._lines else "baud rate" if self._baudrate else "nothing"
         return Row(
             name=_name(describe_sent(bytes(self._sent))) if self._sent else other,
-            after=self._after,
             baudrate=self._baudrate,
             lines=tuple(self._lines),
             sent=bytes(self._sent),
@@ -197,7 +177,6 @@ def split(row: Row) -> list[Row]:
             name=_name(describe_sent(request)),
             sent=request,
             received=response,
-            after=0.0 if index else row.after,
             baudrate=None if index else row.baudrate,
             lines=() if index else row.lines,
         )

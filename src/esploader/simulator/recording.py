@@ -100,8 +100,6 @@ class Row:
     """One exchange: what the host did, and what came back until it did something else."""
 
     name: str
-    after: float = 0.0
-    """How long the host had done nothing and heard nothing before it, in seconds."""
     baudrate: int | None = None
     """The rate that the host set at first, in baud; ``None`` where it set none."""
     lines: tuple[LineChange, ...] = ()
@@ -164,8 +162,6 @@ def read_recording(path: Path) -> Recording:
 
 def _row_document(row: Row) -> dict[str, Json]:
     document: dict[str, Json] = {"name": row.name}
-    if row.after > 0:
-        document["after"] = round(row.after, 6)
     if row.baudrate is not None:
         document["baudrate"] = row.baudrate
     if row.lines:
@@ -207,16 +203,6 @@ class _Object:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_WORD:
             raise _FormatError(f"{self.place}: {key} is no number of 32 bits")
         return value
-
-    def seconds(self, key: str) -> float:
-        value = self.get(key)
-        if value is None:
-            return 0.0
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise _FormatError(f"{self.place}: {key} is no number")
-        if not 0 <= value <= _MAX_WORD:
-            raise _FormatError(f"{self.place}: {key} is no time")
-        return float(value)
 
     def baudrate(self) -> int | None:
         rate = None if self.get("baudrate") is None else self.number("baudrate")
@@ -270,7 +256,6 @@ def _parse_row(row: _Object) -> Row:
     needs = row.child("needs")
     return Row(
         name=row.text("name"),
-        after=row.seconds("after"),
         baudrate=row.baudrate(),
         lines=tuple(_parse_lines(change, row.place) for change in row.items("lines")),
         sent=row.data("send"),
