@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 from typing_extensions import override
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Content: TypeAlias = "bytes | str | os.PathLike[str] | Mapping[int, bytes]"
 """What a flash holds: bytes from its start on, bytes by offset, or the path of a file."""
 
-RESET_PRESS: float = 0.1
+RESET_PRESS: Final = 0.1
 """How long somebody holds a button who only wants to have pressed it, in seconds."""
 
 

@@ -6,7 +6,6 @@ come out with the time at which they have been received.
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +26,7 @@ from esploader.simulator.rom import RomLoader
 from esploader.simulator.spi import SpiPeripheral
 from esploader.simulator.stub import StubLoader
 from esploader.simulator.timings import Timings
-from esploader.simulator.uart import BITS_PER_BYTE, Stretch, Transmitter, rates_match, resample
+from esploader.simulator.uart import Receiver, Transmitter, rates_match, resample
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Hardware:
 
     _program: Program = attrs.field(init=False)
     _transmitter: Transmitter = attrs.field(init=False)
-    _inbox: deque[Stretch] = attrs.field(factory=deque, init=False)
+    _receiver: Receiver = attrs.field(init=False)
     _dtr: bool = attrs.field(default=False, init=False)
     _rts: bool = attrs.field(default=False, init=False)
     _boot_held: bool = attrs.field(default=False, init=False)
@@ -111,6 +110,7 @@ class Hardware:
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
         self._transmitter = Transmitter(self.timings.uart_paced)
+        self._receiver = Receiver(self.timings.uart_paced)
         self._downloads = self.config.state is not InitialState.APPLICATION
         self._program = self._first_program()
 
@@ -126,13 +126,7 @@ class Hardware:
 
         ``baudrate`` is the host's rate; ``None`` always suits the device.
         """
-        byte_time = 0.0
-        if self.timings.uart_paced:
-            byte_time = BITS_PER_BYTE / (baudrate or self.baudrate)
-        stretch = Stretch(data, start, byte_time, baudrate)
-        if data:
-            self._inbox.append(stretch)
-        return stretch.end
+        return self._receiver.receive(data, start, baudrate, self.baudrate)
 
     @property
     def dtr(self) -> bool:
@@ -175,7 +169,7 @@ class Hardware:
         """Lose what is on the wire and what it sends until then, and release the lines."""
         self.set_lines(dtr=False, rts=False, now=now)
         self._transmitter.forget()
-        self._inbox.clear()
+        self._receiver.forget()
         self.unheard_until = until
 
     @property
@@ -224,8 +218,8 @@ class Hardware:
         """Return when there may be something new; infinity when only input changes that."""
         return min(
             self._boot_at,
-            self._next_arrival(),
-            self._program.next_event_time(self._next_byte_time()),
+            self._receiver.next_heeded_time(self.baudrate, self._program.next_heeded),
+            self._program.next_event_time(self._receiver.next_byte_time()),
             self._transmitter.next_time(),
         )
 
@@ -331,25 +325,6 @@ class Hardware:
         clock = self.crystal.frequency * chip.crystal.uart_clock_ratio
         return round(clock / self.baudrate) << chip.uart_clock_divider.lsb
 
-    def _next_byte_time(self) -> float:
-        if not self._inbox:
-            return NEVER
-        stretch = self._inbox[0]
-        return stretch.time_of(stretch.taken)
-
-    def _next_arrival(self) -> float:
-        """Return when bytes arrive after which the program may have something to say."""
-        for stretch in self._inbox:
-            if not self._understands(stretch):
-                return stretch.end
-            index = self._program.next_heeded(stretch.data, stretch.taken)
-            if index >= 0:
-                return stretch.time_of(index)
-        return NEVER
-
-    def _understands(self, stretch: Stretch) -> bool:
-        return stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate)
-
     def _read_straps(self) -> int:
         """Return the straps as they were latched when it booted."""
         mode = self.personality.download_mode if self._downloads else self.personality.flash_mode
@@ -357,9 +332,9 @@ class Hardware:
 
     def _deliver(self, limit: float) -> bool:
         """Give the program what has arrived by ``limit``; tell whether there was anything."""
-        if not self._inbox:
+        stretch = self._receiver.first
+        if stretch is None:
             return False
-        stretch = self._inbox[0]
         start, count = stretch.taken, stretch.complete_count(limit)
         if count <= start:
             return False
@@ -380,9 +355,7 @@ class Hardware:
             span = (count - start) * stretch.byte_time
             self._program.feed(garbled, stretch.end - span, span / max(len(garbled), 1))
             stretch.taken = count
-        # A listener may have broken the line meanwhile.
-        if self._inbox and stretch.taken >= len(stretch.data):
-            self._inbox.popleft()
+        self._receiver.drop_taken()
         return True
 
     def _reset(self, at: float, seconds: float) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BITS_PER_BYTE: Final = 10
 """Start bit, eight data bits, stop bit."""
@@ -67,6 +70,10 @@ class Stretch:
     """The sender's rate; ``None`` follows the receiver's."""
     taken: int = 0
     """How many of the bytes have been dealt with."""
+
+    def is_understood_at(self, baudrate: int) -> bool:
+        """Tell whether a receiver at that rate gets the bytes that were sent."""
+        return self.baudrate is None or rates_match(self.baudrate, baudrate)
 
     @property
     def end(self) -> float:
@@ -149,3 +156,51 @@ class Transmitter:
                 break
             self._queue.popleft()
         return bytes(received)
+
+
+@attrs.define(eq=False)
+class Receiver:
+    """What is on its way to the device, in the order of time."""
+
+    paced: bool
+    _queue: deque[Stretch] = attrs.field(factory=deque, init=False)
+
+    def receive(self, data: bytes, start: float, baudrate: int | None, own_rate: int) -> float:
+        """Take what a host sends from ``start`` on; return when the last byte has arrived."""
+        byte_time = BITS_PER_BYTE / (baudrate or own_rate) if self.paced else 0.0
+        stretch = Stretch(data, start, byte_time, baudrate)
+        if data:
+            self._queue.append(stretch)
+        return stretch.end
+
+    @property
+    def first(self) -> Stretch | None:
+        """What comes next, and may have come in part."""
+        return self._queue[0] if self._queue else None
+
+    def drop_taken(self) -> None:
+        """Forget what has been dealt with."""
+        while self._queue and self._queue[0].taken >= len(self._queue[0].data):
+            self._queue.popleft()
+
+    def forget(self) -> None:
+        """Lose all that is on its way."""
+        self._queue.clear()
+
+    def next_byte_time(self) -> float:
+        """Return when the next byte is complete; infinity when there is none."""
+        first = self.first
+        return float("inf") if first is None else first.time_of(first.taken)
+
+    def next_heeded_time(self, own_rate: int, next_heeded: Callable[[bytes, int], int]) -> float:
+        """Return when bytes arrive after which the program may have something to say.
+
+        ``next_heeded`` is :meth:`~esploader.simulator.program.Program.next_heeded`.
+        """
+        for stretch in self._queue:
+            if not stretch.is_understood_at(own_rate):
+                return stretch.end
+            index = next_heeded(stretch.data, stretch.taken)
+            if index >= 0:
+                return stretch.time_of(index)
+        return float("inf")
