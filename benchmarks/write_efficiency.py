@@ -16,11 +16,10 @@ import zlib
 from typing import TYPE_CHECKING
 
 from esploader import connect
-from esploader.chips.registry import chip_by_name
 from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE
 from esploader.progress import Phase, Progress, ProgressEvent
 from esploader.protocol import slip
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.simulator.timings import Timings
 from side_by_side import Goal, conclude
 from slow_link import SlowLink
@@ -116,8 +115,7 @@ def stop_and_wait(image: bytes, baudrate: int) -> float:
 
 def measure(image: bytes, baudrate: int, *, blank: bool, stub: bool = True) -> tuple[float, float]:
     """Write ``image``; return the time from block to block and that of the whole."""
-    config = DeviceConfig(chip=chip_by_name(CHIP))
-    device = SimulatedDevice(config, TIMINGS)
+    device = SimulatedDevice(CHIP, timings=TIMINGS)
     if not blank:
         device.nor.program(OFFSET, bytes(SIZE))
     link = SlowLink(SimulatedTransport(device), ROUND_TRIP)
@@ -141,7 +139,7 @@ def measure(image: bytes, baudrate: int, *, blank: bool, stub: bool = True) -> t
 def rewriting(image: bytes, change: Callable[[bytearray], None], hash_rate: float) -> float:
     """Return what share of a full write it takes to write a changed image over ``image``."""
     timings = Timings(hashed_byte=1 / hash_rate)
-    device = SimulatedDevice(DeviceConfig(chip=chip_by_name(CHIP)), timings)
+    device = SimulatedDevice(CHIP, timings=timings)
     link = SlowLink(SimulatedTransport(device), ROUND_TRIP)
     device.nor.program(OFFSET, bytes(SIZE))
     changed = bytearray(image)

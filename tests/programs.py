@@ -111,7 +111,8 @@ def served_chip(chip: str, *options: str) -> Iterator[dict[str, str]]:
             line = read_line(process)
             assert line, f"sim serve ended with exit code {process.wait()}"
             text += line
-        yield cast("dict[str, str]", json.loads(text)["urls"])
+        (device,) = json.loads(text)["devices"]
+        yield cast("dict[str, str]", device["urls"])
 
 
 def free_port() -> int:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.timings import Timings
 from esploader.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from esploader.chips.model import Chip
+    from esploader.simulator.timings import Timings
 
 SYNC = bytes.fromhex("c000082400000000000707122055555555") + b"\x55" * 28 + b"\xc0"
 STUB_SYNC_ANSWER = bytes.fromhex("c001080200000000000000c0")
@@ -128,8 +128,9 @@ def make_bench(
     efuses: Mapping[str, int] = MappingProxyType({}),
 ) -> Bench:
     """Return a device, by default an ESP32-C3 whose loader waits."""
-    config = DeviceConfig(chip=chip, state=state, flash_size=flash_size, efuses=efuses)
-    device = SimulatedDevice(config, timings or Timings())
+    device = SimulatedDevice(
+        chip, state=state, flash_size=flash_size, efuses=efuses, timings=timings
+    )
     return Bench(SimulatedTransport(device, baudrate=baudrate))
 
 

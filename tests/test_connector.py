@@ -26,7 +26,7 @@ from esploader.errors import (
     WrongBootModeError,
     WrongChipError,
 )
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.transport import reset
 from esploader.transport.base import Capabilities
 from esploader.transport.reset import SetLines, Wait
@@ -105,8 +105,9 @@ def test_a_wrong_chip_is_refused_by_name_of_both(asked: Chip, answering: Chip) -
     "chip", [chip for chip in CHIPS if chip.secure_download], ids=lambda chip: chip.key
 )
 def test_secure_download_mode_is_recognised_and_respected(chip: Chip) -> None:
-    config = DeviceConfig(chip=chip, efuses={"secure_download": 1})
-    transport = UnreliableTransport(SimulatedTransport(SimulatedDevice(config)))
+    transport = UnreliableTransport(
+        SimulatedTransport(SimulatedDevice(chip, efuses={"secure_download": 1}))
+    )
     with connect(transport) as device:
         assert device.chip is chip
         assert device.is_in_secure_download_mode

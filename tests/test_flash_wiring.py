@@ -12,7 +12,7 @@ from esploader.chips.flash_wiring import FlashType, FlashVoltage, FlashWiring, V
 from esploader.chips.registry import CHIPS
 from esploader.cli import main
 from esploader.errors import UnsupportedError
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.urls import open_transport
 from unreliable_transport import UnreliableTransport
 
@@ -54,9 +54,8 @@ def test_where_there_is_no_choice_nothing_is_sent(chip: str) -> None:
     "chip", [chip for chip in CHIPS if chip.secure_download], ids=lambda chip: chip.key
 )
 def test_in_secure_download_mode_it_is_not_known(chip: Chip) -> None:
-    config = DeviceConfig(chip=chip, efuses={"secure_download": 1})
     with (
-        connect(SimulatedTransport(SimulatedDevice(config))) as device,
+        connect(SimulatedTransport(SimulatedDevice(chip, efuses={"secure_download": 1}))) as device,
         pytest.raises(UnsupportedError, match="Secure Download Mode"),
     ):
         device.flash_wiring()

@@ -18,7 +18,6 @@ from esploader.memory_access import STEP_SIZE, plan_program
 from esploader.progress import Progress, ProgressEvent
 from esploader.simulator import (
     Corrupt,
-    DeviceConfig,
     Drop,
     FaultyTransport,
     SimulatedDevice,
@@ -296,9 +295,7 @@ def test_a_word_that_never_stays_the_same_is_given_as_last_read() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_memory_is_read_right_over_a_bad_line(fault: Drop | Corrupt, seed: int) -> None:
     content = incompressible(3 * STEP_SIZE)
-    line = FaultyTransport(
-        SimulatedTransport(SimulatedDevice(DeviceConfig(chip=ESP32_C3))), (fault,), seed=seed
-    )
+    line = FaultyTransport(SimulatedTransport(SimulatedDevice(ESP32_C3)), (fault,), seed=seed)
     with connect(line, stub=False) as device:
         simulated(device).memory.write(RAM, content)
         assert device.read_memory(RAM, len(content)) == content
@@ -333,8 +330,7 @@ def test_a_soft_reset_is_refused_while_a_stub_runs_and_changes_nothing(
 
 
 def test_memory_is_out_of_reach_in_secure_download_mode() -> None:
-    config = DeviceConfig(chip=ESP32_C3, efuses={"secure_download": 1})
-    transport = SimulatedTransport(SimulatedDevice(config))
+    transport = SimulatedTransport(SimulatedDevice(ESP32_C3, efuses={"secure_download": 1}))
     with connect(transport) as device:
         for call in (
             lambda: device.read_memory(RAM, 4),

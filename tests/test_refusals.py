@@ -23,7 +23,7 @@ from esploader.device_commands import COMMANDS
 from esploader.errors import EsploaderError, PlanError, UnsupportedError
 from esploader.exit_codes import EXPLANATIONS
 from esploader.flash.inputs import FlashParameters
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import build_image, header_for, small_image, small_parts
 from silence import Silent
 from stub_files import stub_directory
@@ -52,8 +52,9 @@ def _connect_to(tmp_path: Path) -> Iterator[Connect]:
         has_stub: bool = False,
         efuses: dict[str, int] | None = None,
     ) -> Device:
-        config = DeviceConfig(chip=chip, flash_size=flash_size, efuses=efuses or {})
-        transport = SimulatedTransport(SimulatedDevice(config))
+        transport = SimulatedTransport(
+            SimulatedDevice(chip, flash_size=flash_size, efuses=efuses or {})
+        )
         device = connect(transport, stub=stub_directory(tmp_path) if has_stub else False)
         devices.append(device)
         return device
@@ -199,8 +200,7 @@ def test_flash_beyond_16_mib_is_refused_when_no_stub_can_be_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ESPLOADER_STUB_DIR", str(tmp_path))
-    config = DeviceConfig(chip=ESP32_S3, flash_size=32 * MIB)
-    with connect(SimulatedTransport(SimulatedDevice(config))) as device:
+    with connect(SimulatedTransport(SimulatedDevice(ESP32_S3, flash_size=32 * MIB))) as device:
         with pytest.raises(PlanError, match="the ROM loader of the ESP32-S3 reaches"):
             device.write_flash([(16 * MIB, b"x")])
         assert_nothing_erased(device)

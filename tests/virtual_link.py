@@ -23,9 +23,8 @@ from esploader.errors import (
 from esploader.server.peers import ComPortPeer, Peer
 from esploader.server.relay import Relay
 from esploader.server.served_port import serve_transport
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.timings import Timings
 from esploader.simulator.transport import SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
 from esploader.transport.clock import VirtualClock
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model import Chip
     from esploader.server.recogniser import ResetPolicy
+    from esploader.simulator.timings import Timings
     from esploader.transport.base import Transport
 
 WINDOW = 256 * 1024
@@ -335,6 +335,5 @@ def make_server(
 ) -> VirtualServer:
     """Return a server with a simulated device, by default one that runs its application."""
     clock = LinkClock()
-    config = DeviceConfig(chip=chip, state=state, flash_size=flash_size)
-    device = SimulatedDevice(config, timings or Timings())
-    return VirtualServer.around(SimulatedTransport(device, clock=clock), clock, policy)
+    device = SimulatedDevice(chip, state=state, flash_size=flash_size, timings=timings, clock=clock)
+    return VirtualServer.around(SimulatedTransport(device), clock, policy)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from esploader.serve_arguments import add_serve_options
+from esploader.sim_arguments import add_sim_commands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ DEFAULT_CONNECT_ATTEMPTS: Final = 7
 
 BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 AFTER: Final = ("hard-reset", "soft-reset", "no-reset")
-STATES: Final = ("app", "download", "stub")
 
 DEVICE_COMMANDS: Final = {
     "flash-id": "read the JEDEC id of the flash chip",
@@ -47,6 +47,7 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
         no_stub=False,
         stub=None,
         trace=False,
+        record=None,
         json=False,
         json_events=False,
         no_progress=False,
@@ -63,7 +64,8 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
     _add_memory_commands(commands, options)
     _add_command(commands, "ports", "list the serial ports of this machine", options)
     _add_command(commands, "version", "print the version", options)
-    _add_sim(commands, options)
+    sim = commands.add_parser("sim", help="simulated chips", description="Simulated chips.")
+    add_sim_commands(sim)
     # Its -p is the TCP port, and of the other options of all commands few mean anything.
     text = "serve serial ports over the network"
     serve = commands.add_parser("serve", help=text, description=text)
@@ -106,6 +108,7 @@ def _add_global_options(command: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")
     parser.add_argument("--stub", metavar="PATH", help="a stub, or a directory of them")
     parser.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
+    parser.add_argument("--record", metavar="FILE", help="write every exchange into this file")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
         "--json-events", action="store_true", help="report progress as JSON lines on stderr"
@@ -283,26 +286,6 @@ def _add_memory_commands(commands: argparse._SubParsersAction[_Parser], options:
     _add_command(commands, "run", "have the ROM loader start the application", options)
 
 
-def _add_sim(
-    commands: argparse._SubParsersAction[_Parser],
-    options: _Parser,
-) -> None:
-    sim = commands.add_parser("sim", help="simulated chips", description="Simulated chips.")
-    actions = sim.add_subparsers(dest="action", metavar="ACTION", required=True)
-    serve = _add_command(actions, "serve", "serve a simulated chip to other programs", options)
-    serve.set_defaults(command="sim serve")
-    serve.add_argument("--pty", action="store_true", help="serve it on a pseudo-terminal")
-    serve.add_argument("--tcp", type=_port_number, metavar="PORT", help="on a raw TCP port")
-    serve.add_argument("--rfc2217", type=_port_number, metavar="PORT", help="as a port server")
-    serve.add_argument("--flash", metavar="FILE", help="keep the flash in this file")
-    serve.add_argument(
-        "--state",
-        choices=STATES,
-        help="what the chip does at first (default: app with --rfc2217, download otherwise)",
-    )
-    serve.add_argument("--realtime", action="store_true", help="take the time a real line takes")
-
-
 def _hyphened(text: str) -> str:
     return text.replace("_", "-")
 
@@ -323,10 +306,6 @@ def _size(text: str) -> int | None:
 
 def _count(text: str) -> int:
     return _bounded(text, 0, 1_000_000)
-
-
-def _port_number(text: str) -> int:
-    return _bounded(text, 0, 0xFFFF)
 
 
 def _bounded(text: str, low: int, high: int) -> int:

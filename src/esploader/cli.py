@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from esploader.errors import EsploaderError
     from esploader.progress import ProgressEvent
     from esploader.progress_display import Display
-    from esploader.simulator.transport import RealTimeTransport
+    from esploader.recorded_port import RecordedPort
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -174,12 +174,12 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     try:
         with _logging(output, arguments):
             try:
-                _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
+                code = _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
             finally:
                 output.end_progress()
     except EsploaderError as exc:
         return _report(exc, arguments, output)
-    return DONE
+    return DONE if code is None else code
 
 
 def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output) -> int:
@@ -234,7 +234,8 @@ def _on_device(arguments: argparse.Namespace, output: Output) -> None:
     from esploader.errors import EsploaderError  # noqa: PLC0415
 
     output.banner()
-    with _connect(arguments, output) as device:
+    with contextlib.ExitStack() as stack:
+        device = stack.enter_context(_connect(arguments, output, stack))
         try:
             document = _print_device(device, output)
             if getattr(arguments, "spi_connection", None) is not None:
@@ -253,18 +254,19 @@ def _on_device(arguments: argparse.Namespace, output: Output) -> None:
     output.finish(document)
 
 
-def _connect(arguments: argparse.Namespace, output: Output) -> Device:
+def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
     from esploader.connector import connect  # noqa: PLC0415 - see the module's docstring
 
-    port = arguments.port or _only_port()
-    output.line(f"Serial port {port}:")
+    name = arguments.port or _only_port()
+    output.line(f"Serial port {name}:")
+    recorded = None if arguments.record is None else _open_recorded(name, arguments, stack)
 
     def on_attempt(attempt: int) -> None:
         output.part("Connecting..." if attempt == 1 else ".")
 
     try:
         device = connect(
-            port,
+            name if recorded is None else recorded.transport,
             chip=None if arguments.chip.lower() == "auto" else arguments.chip,
             baudrate=_baudrate(arguments.baud),
             before=arguments.before,
@@ -274,7 +276,21 @@ def _connect(arguments: argparse.Namespace, output: Output) -> Device:
         )
     finally:
         output.end_line()
+    if recorded is not None:
+        recorded.chip = device.chip
     return device
+
+
+def _open_recorded(
+    name: str, arguments: argparse.Namespace, stack: contextlib.ExitStack
+) -> RecordedPort:
+    from esploader.connector import DEFAULT_BAUDRATE  # noqa: PLC0415 - see the docstring
+    from esploader.recorded_port import recorded_port  # noqa: PLC0415
+
+    # As connect() opens a port.
+    rate = _baudrate(arguments.baud)
+    rate = rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
+    return stack.enter_context(recorded_port(name, Path(arguments.record), baudrate=rate))
 
 
 def _only_port() -> str:
@@ -365,66 +381,29 @@ def _ports(_arguments: argparse.Namespace, output: Output) -> None:
     output.finish(document)
 
 
-def _sim_serve(arguments: argparse.Namespace, output: Output) -> None:
-    from esploader.server.serve import Server  # noqa: PLC0415 - see the docstring
-
-    with _simulated_transport(arguments) as transport, Server(transport) as server:
-        urls: dict[str, Json] = {}
-        if arguments.pty:
-            urls["pty"] = server.open_pty()
-        if arguments.tcp is not None:
-            urls["tcp"] = server.listen_tcp(arguments.tcp)
-        if arguments.rfc2217 is not None or not urls:
-            urls["rfc2217"] = server.listen_rfc2217(arguments.rfc2217 or 0)
-        server.heed_signals()
-        output.banner()
-        for url in urls.values():
-            output.line(f"Serving {transport.device.chip.name} on {url}")
-        output.finish({"chip": transport.device.chip.name, "urls": urls})
-        try:
-            server.run()
-        finally:
-            _save_flash(transport)
-
-
 def _serve(arguments: argparse.Namespace, output: Output) -> None:
     from esploader.serve_command import serve  # noqa: PLC0415 - see the module's docstring
 
     serve(arguments, output)
 
 
-def _save_flash(transport: RealTimeTransport) -> None:
-    from esploader.errors import TransportError  # noqa: PLC0415 - see the docstring
+def _sim(arguments: argparse.Namespace, output: Output) -> int | None:
+    from esploader import sim_command  # noqa: PLC0415 - see the module's docstring
 
-    try:
-        transport.device.close()
-    except OSError as exc:
-        raise TransportError(transport.name, f"the flash could not be saved: {exc}") from exc
-
-
-def _simulated_transport(arguments: argparse.Namespace) -> RealTimeTransport:
-    from esploader.chips.registry import chip_by_name  # noqa: PLC0415 - see the docstring
-    from esploader.simulator.config import DeviceConfig, InitialState  # noqa: PLC0415
-    from esploader.simulator.url import open_served  # noqa: PLC0415
-
-    # Without reset lines nobody could get the device out of its application.
-    has_lines = not arguments.pty and arguments.tcp is None
-    state = arguments.state or ("app" if has_lines else "download")
-    config = DeviceConfig(
-        chip=chip_by_name("esp32c3" if arguments.chip.lower() == "auto" else arguments.chip),
-        flash_file=None if arguments.flash is None else Path(arguments.flash),
-        state=InitialState(state),
-    )
-    url = f"sim://{config.chip.key}"
-    if arguments.flash is not None:
-        url += f"?file={arguments.flash}"
-    return open_served(
-        config, url, paced=arguments.realtime, follows_device=arguments.tcp is not None
-    )
+    match arguments.action:
+        case "serve":
+            sim_command.serve(arguments, output)
+            return None
+        case "run":
+            return sim_command.run(arguments, output)
+        case _:
+            return sim_command.check(arguments, output)
 
 
-_WITHOUT_DEVICE: Final[dict[str, Callable[[argparse.Namespace, Output], None]]] = {
+_WITHOUT_DEVICE: Final[dict[str, Callable[[argparse.Namespace, Output], int | None]]] = {
     "ports": _ports,
     "serve": _serve,
-    "sim serve": _sim_serve,
+    "sim serve": _sim,
+    "sim run": _sim,
+    "sim check": _sim,
 }

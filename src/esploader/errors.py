@@ -34,6 +34,7 @@
     * :exc:`VerifyError`: the flash holds something else
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
     * :exc:`ImageError`: the data are no intact firmware image
+    * :exc:`RecordingError`: a file is no recording
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
 """
@@ -429,3 +430,18 @@ class ImageError(EsploaderError):
     @override
     def __str__(self) -> str:
         return f"not an intact firmware image: {self.reason}"
+
+
+@attrs.define(eq=False)
+class RecordingError(EsploaderError):
+    """A file is no recording of a device, or none can be made of it."""
+
+    path: str
+    """The file."""
+
+    reason: str
+    """What is wrong with it."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"

@@ -109,6 +109,7 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.ImageError: Explanation(
         50, "Is it the right file, made for this chip? If so, build or download it again."
     ),
+    errors.RecordingError: Explanation(51, ""),
 }
 
 

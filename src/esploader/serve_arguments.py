@@ -22,7 +22,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-p",
         "--tcp-port",
-        type=_tcp_port,
+        type=tcp_port,
         metavar="N",
         help=f"TCP port of the first PORT; others follow (default: {DEFAULT_TCP_PORT}); 0: any",
     )
@@ -85,7 +85,8 @@ def build_server_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tcp_port(text: str) -> int:
+def tcp_port(text: str) -> int:
+    """Return the number of a TCP port, 0 included, for argparse."""
     try:
         value = int(text, 0)
     except ValueError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 
 from esploader.errors import ConfigError
+from esploader.port_file import write_port_file
 from esploader.server.access import AllowList, TlsFiles
 from esploader.server.config import (
     LOOPBACK,
@@ -67,7 +68,8 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
         places.append(place)
         # The ports that were named come all at once.
         if arguments.port_file is not None and len(places) >= len(config.ports):
-            _write_port_file(Path(arguments.port_file), places)
+            urls = ((place.url, place.label) for place in places)
+            write_port_file(Path(arguments.port_file), urls)
         output.line(f"Serving {place.label} on {place.url}")
 
     with PortServer(config, on_place=on_place) as server:
@@ -118,14 +120,3 @@ def _tls(given: argparse.Namespace) -> TlsFiles | None:
         key=None if given.tls_key is None else Path(given.tls_key),
         client_ca=None if given.tls_client_ca is None else Path(given.tls_client_ca),
     )
-
-
-def _write_port_file(path: Path, places: list[Place]) -> None:
-    text = "".join(f"{place.url} {place.label}\n" for place in places)
-    # Whoever waits for the file must never see half of it.
-    unfinished = path.with_name(f"{path.name}.new")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as exc:
-        raise ConfigError(str(path), f"it cannot be written: {exc.strerror or exc}") from exc

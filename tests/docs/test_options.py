@@ -40,7 +40,8 @@ def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_every_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     documented = set(OPTION.findall(documentation()))
-    for command in [[], ["sim", "serve"], *([name] for name in commands(capsys))]:
+    of_sim = (["sim", action] for action in ("serve", "run", "check"))
+    for command in [[], *of_sim, *([name] for name in commands(capsys))]:
         # An underscore is the other spelling of a hyphen.
         options = {name.replace("_", "-") for name in OPTION.findall(help_text(capsys, *command))}
         assert options - documented == set(), " ".join(command)

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esploader import connect
-from esploader.chips.registry import chip_by_name
 from esploader.flash.blank import blank_apart, is_blank
 from esploader.flash.delta import CostModel
 from esploader.flash.plan import Piece
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def noise(size: int) -> bytes:
 def test_a_long_run_is_erased_and_not_sent(
     tmp_path: Path, chip: str, *, has_stub: bool, compress: bool | None
 ) -> None:
-    device = SimulatedDevice(DeviceConfig(chip=chip_by_name(chip)))
+    device = SimulatedDevice(chip)
     device.nor.program(0, bytes(0x10_0000))
     data = noise(BLOCK) + b"\xff" * 4 * BLOCK + noise(BLOCK + 0x3000)
     stub = stub_directory(tmp_path) if has_stub else False
@@ -54,7 +53,7 @@ def test_a_long_run_is_erased_and_not_sent(
 
 
 def test_the_rom_loader_of_the_esp8266_is_sent_nothing_to_leave_a_run_blank() -> None:
-    device = SimulatedDevice(DeviceConfig(chip=chip_by_name("esp8266")))
+    device = SimulatedDevice("esp8266")
     device.nor.program(0, bytes(0x4_0000))
     with connect(SimulatedTransport(device), stub=False) as target:
         (result,) = target.write_flash([(OFFSET, b"\xff" * BLOCK)])

@@ -18,13 +18,11 @@ from esploader.flash.read_back import reading_seconds
 from esploader.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.simulator import (
     Corrupt,
-    DeviceConfig,
     Drop,
     FaultyTransport,
     SimulatedDevice,
     SimulatedTransport,
 )
-from esploader.transport.clock import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +181,7 @@ def test_nobody_is_warned_where_the_loader_can_hash(caplog: pytest.LogCaptureFix
 
 
 def on_line(fault: Drop | Corrupt, seed: int) -> tuple[SimulatedDevice, FaultyTransport]:
-    device = SimulatedDevice(DeviceConfig(chip=ESP8266))
+    device = SimulatedDevice(ESP8266)
     return device, FaultyTransport(SimulatedTransport(device), (fault,), seed=seed)
 
 
@@ -212,14 +210,14 @@ def test_a_bad_line_cannot_lie(fault: Drop | Corrupt, seed: int) -> None:
 @pytest.mark.parametrize("operation", [1, 2, 3, 4, 20, 50])
 def test_a_second_run_repairs_what_a_power_cut_left(operation: int) -> None:
     image = noise(3 * SECTOR_SIZE)
-    simulated = SimulatedDevice(DeviceConfig(chip=ESP8266))
+    simulated = SimulatedDevice(ESP8266)
     simulated.nor.program(0, bytes(USED))
     line = SimulatedTransport(simulated)
     simulated.cut_power_at(operation)
     with connect(line, stub=False) as device, pytest.raises(EsploaderError):
         device.write_flash([(BLOCK, image)])
-    simulated.power_on(line.clock.now())
-    again = SimulatedTransport(simulated, clock=VirtualClock(line.clock.now()))
+    simulated.power_on()
+    again = SimulatedTransport(simulated)
     with connect(again, stub=False) as device:
         device.write_flash([(BLOCK, image)])
     assert simulated.nor.read(BLOCK, len(image)) == image

@@ -17,7 +17,7 @@ from esploader.chips.registry import CHIPS
 from esploader.cli import main
 from esploader.errors import UnsupportedError
 from esploader.flash.connection import attach_word
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_every_loader_is_told_where_the_flash_is(
     has_stub: bool,
     tmp_path: Path,
 ) -> None:
-    transport = SimulatedTransport(SimulatedDevice(DeviceConfig(chip=chip)))
+    transport = SimulatedTransport(SimulatedDevice(chip))
     simulated = transport.device
     with connect(transport, stub=stub_directory(tmp_path) if has_stub else False) as device:
         device.set_spi_connection(PINS)
@@ -118,7 +118,7 @@ def test_every_loader_is_told_where_the_flash_is(
 
 @pytest.mark.parametrize("chip", [ESP32, ESP32_C3], ids=lambda chip: chip.key)
 def test_a_rom_loader_that_was_reset_is_told_of_the_flash_again(chip: Chip) -> None:
-    transport = SimulatedTransport(SimulatedDevice(DeviceConfig(chip=chip)))
+    transport = SimulatedTransport(SimulatedDevice(chip))
     with connect(transport, stub=False) as device:
         device.write_flash([(0x30_0000, b"beyond the size that a ROM loader believes in")])
         device.reset()
@@ -128,14 +128,14 @@ def test_a_rom_loader_that_was_reset_is_told_of_the_flash_again(chip: Chip) -> N
 
 
 def test_a_stub_finds_the_flash_at_its_usual_pins_by_itself(tmp_path: Path) -> None:
-    transport = SimulatedTransport(SimulatedDevice(DeviceConfig(chip=ESP32_C3)))
+    transport = SimulatedTransport(SimulatedDevice(ESP32_C3))
     with connect(transport, stub=stub_directory(tmp_path)) as device:
         device.write_flash([(0, b"data")])
         assert transport.device.flash_pins is None
 
 
 def test_a_refused_connection_changes_nothing() -> None:
-    transport = SimulatedTransport(SimulatedDevice(DeviceConfig(chip=ESP32)))
+    transport = SimulatedTransport(SimulatedDevice(ESP32))
     with connect(transport, stub=False) as device:
         with pytest.raises(UnsupportedError):
             device.set_spi_connection("1,2,3")

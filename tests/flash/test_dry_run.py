@@ -16,7 +16,7 @@ from esploader.errors import EsploaderError, StubError
 from esploader.flash.inputs import FlashParameters
 from esploader.flash.plan import HeaderChange
 from esploader.protocol.dialect import STUB
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
 from stub_files import stub_directory
 
@@ -44,8 +44,10 @@ def _connect_to() -> Iterator[Connect]:
         efuses: dict[str, int] | None = None,
         flash_size: int = 4 * MIB,
     ) -> Device:
-        config = DeviceConfig(chip=chip, efuses=efuses or {}, flash_size=flash_size)
-        device = connect(SimulatedTransport(SimulatedDevice(config)), stub=stub)
+        device = connect(
+            SimulatedTransport(SimulatedDevice(chip, efuses=efuses or {}, flash_size=flash_size)),
+            stub=stub,
+        )
         devices.append(device)
         return device
 

@@ -25,7 +25,7 @@ from esploader.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.protocol import slip
 from esploader.protocol.dialect import ESP32_ROM
 from esploader.protocol.download_commands import FlashBegin
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.simulator.flash_encryption import encrypt
 from images import small_image
 from stub_files import stub_directory
@@ -102,8 +102,9 @@ def _connect_to(tmp_path: Path) -> Iterator[Connect]:
         loader: str = "stub",
         garble: Callable[[bytes], bytes] = bytes,
     ) -> Device:
-        config = DeviceConfig(chip=chip, efuses=efuses or {})
-        transport = UnreliableTransport(SimulatedTransport(SimulatedDevice(config)), garble)
+        transport = UnreliableTransport(
+            SimulatedTransport(SimulatedDevice(chip, efuses=efuses or {})), garble
+        )
         device = connect(transport, stub=stub_directory(tmp_path) if loader == "stub" else False)
         devices.append(device)
         return device
@@ -256,7 +257,7 @@ def test_an_esp32_for_which_no_stub_is_found_is_not_erased(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ESPLOADER_STUB_DIR", str(tmp_path))
-    transport = SimulatedTransport(SimulatedDevice(DeviceConfig(chip=ESP32, efuses=ESP32_KEY)))
+    transport = SimulatedTransport(SimulatedDevice(ESP32, efuses=ESP32_KEY))
     with connect(transport) as device:
         for write in (device.plan_write, device.write_flash):
             with pytest.raises(UnsupportedError, match="ESP32 ROM loader cannot; a stub can"):

@@ -20,7 +20,7 @@ from esploader.device_commands import COMMANDS
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.guards import SecurityState, security_state, security_state_addresses
 from esploader.flash.inputs import FlashParameters
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
 from silence import Silent
 from stub_files import stub_directory
@@ -74,8 +74,9 @@ def _connect_to(tmp_path: Path) -> Iterator[Connect]:
         chip: Chip, efuses: dict[str, int] | None = None, *, has_stub: bool = True
     ) -> Device:
         revision = REVISION_3 if chip is ESP32 else None
-        config = DeviceConfig(chip=chip, revision=revision, efuses=efuses or {})
-        transport = SimulatedTransport(SimulatedDevice(config))
+        transport = SimulatedTransport(
+            SimulatedDevice(chip, revision=revision, efuses=efuses or {})
+        )
         for offset in (0, chip.bootloader_offset, APP_OFFSET):
             transport.device.nor.program(offset, OLD)
         device = connect(transport, stub=stub_directory(tmp_path) if has_stub else False)

@@ -14,13 +14,11 @@ import attrs
 import pytest
 
 from esploader import connect
-from esploader.chips.registry import chip_by_name
 from esploader.errors import EsploaderError
 from esploader.simulator import (
     Corrupt,
     Cut,
     Delay,
-    DeviceConfig,
     Drop,
     FaultyTransport,
     SimulatedDevice,
@@ -103,7 +101,7 @@ HOLLOW_IMAGE = IMAGE[:0x8000] + b"\xff" * 0x2_8000 + IMAGE[0x3_0000:]
 
 def on_bad_line(case: Case, stubs: Path, content: bytes) -> tuple[SimulatedDevice, Device]:
     """Return a simulated device with ``content``, and our end of the bad line to it."""
-    device = SimulatedDevice(DeviceConfig(chip=chip_by_name(case.chip)))
+    device = SimulatedDevice(case.chip)
     device.nor.program(OFFSET, content)
     line = FaultyTransport(SimulatedTransport(device), case.faults, seed=case.seed)
     stub = stubs if case.has_stub else False

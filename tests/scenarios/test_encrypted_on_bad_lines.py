@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from esploader import connect
-from esploader.chips.registry import chip_by_name
 from esploader.simulator import (
     Corrupt,
     Cut,
-    DeviceConfig,
     Drop,
     FaultyTransport,
     SimulatedDevice,
@@ -55,8 +53,7 @@ def test_encrypted_writes_get_through_bad_lines(
 ) -> None:
     restarts = 0
     for seed in range(3):
-        config = DeviceConfig(chip=chip_by_name(chip), efuses=EFUSES[chip])
-        device = SimulatedDevice(config)
+        device = SimulatedDevice(chip, efuses=EFUSES[chip])
         device.nor.program(OFFSET, bytes(len(IMAGE)))
         line = FaultyTransport(SimulatedTransport(device), (fault,), seed=seed)
         stub = stub_directory(tmp_path) if loader == "stub" else False

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader import connect
-from esploader.chips.registry import chip_by_name
 from esploader.protocol import slip
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
 
@@ -53,7 +52,7 @@ class Saboteur:
 def test_what_was_in_place_is_looked_at_again_after_trouble(
     loader: str, spoilt_block: int, tmp_path: Path
 ) -> None:
-    device = SimulatedDevice(DeviceConfig(chip=chip_by_name("esp32c3")))
+    device = SimulatedDevice("esp32c3")
     saboteur = Saboteur(spoilt_block)
     transport = UnreliableTransport(SimulatedTransport(device), garble_output=saboteur.spoil)
     stub = stub_directory(tmp_path) if loader == "stub" else False
@@ -81,7 +80,7 @@ class Diverter:
 
 
 def test_what_was_read_from_elsewhere_is_read_again(tmp_path: Path) -> None:
-    device = SimulatedDevice(DeviceConfig(chip=chip_by_name("esp32c3")))
+    device = SimulatedDevice("esp32c3")
     diverter = Diverter()
     transport = UnreliableTransport(SimulatedTransport(device), garble_output=diverter.spoil)
     with connect(transport, stub=stub_directory(tmp_path)) as target:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader import connect
-from esploader.chips.registry import chip_by_name
 from esploader.errors import EsploaderError
-from esploader.simulator import DeviceConfig, SimulatedDevice, SimulatedTransport
-from esploader.transport.clock import VirtualClock
+from esploader.simulator import SimulatedDevice, SimulatedTransport
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
 
@@ -45,12 +43,12 @@ class PowerCut:
         assert self.transport is not None
         now = self.transport.clock.now()
         if self._on_at is not None and now >= self._on_at:
-            self._device.power_on(now)
+            self._device.power_on()
             self._on_at = None
         if data[2:3] in DATA_OPCODES and len(data) > 30:
             self._blocks_left -= 1
             if self._blocks_left == 0:
-                self._device.power_off(now)
+                self._device.power_off()
                 self.was_cut = True
                 self._on_at = now + self._off_for
         return data if self._on_at is None else b""
@@ -59,7 +57,7 @@ class PowerCut:
 def cut(
     chip: str, block: int, off_for: float
 ) -> tuple[SimulatedDevice, UnreliableTransport, PowerCut]:
-    device = SimulatedDevice(DeviceConfig(chip=chip_by_name(chip)))
+    device = SimulatedDevice(chip)
     device.nor.program(OFFSET, bytes(len(IMAGE)))
     power = PowerCut(device, block, off_for)
     transport = UnreliableTransport(SimulatedTransport(device), garble_output=power.pass_on)
@@ -90,6 +88,5 @@ def test_a_second_run_repairs_what_a_power_cut_left(
     with pytest.raises(EsploaderError):
         write(device, transport, stub)
     assert power.was_cut
-    device.power_on(transport.clock.now())
-    clock = VirtualClock(transport.clock.now())
-    write(device, UnreliableTransport(SimulatedTransport(device, clock=clock)), stub)
+    device.power_on()
+    write(device, UnreliableTransport(SimulatedTransport(device)), stub)

@@ -7,20 +7,14 @@ import pytest
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.protocol.opcodes import Opcode
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import DeviceConfig
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.transport import SimulatedTransport
 from simulated import Bench, make_bench, request, words
 
 
 def bench_with(*, mhz: int, assumed: int | None) -> Bench:
-    config = DeviceConfig(
-        chip=ESP32,
-        state=InitialState.DOWNLOAD,
-        crystal_mhz=mhz,
-        assumed_crystal_hz=assumed,
-    )
-    return Bench(SimulatedTransport(SimulatedDevice(config), baudrate=115200))
+    device = SimulatedDevice(ESP32, state="download", crystal_mhz=mhz, assumed_crystal_hz=assumed)
+    return Bench(device.open_transport())
 
 
 def change_rate(bench: Bench) -> None:
@@ -63,4 +57,4 @@ def test_other_chips_set_what_they_are_asked_for() -> None:
 )
 def test_what_the_chip_cannot_have_is_refused(config: DeviceConfig, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SimulatedDevice(config)
+        SimulatedDevice.from_config(config)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.chips.registry import CHIPS
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.timings import Timings
 from simulated import READ_MAGIC, SILENCE, make_bench, request, words
@@ -134,18 +132,6 @@ def test_blank_flash_has_an_invalid_header() -> None:
     assert b"invalid header: 0xffffffff\r\n" * 2 in make_bench().reset(strap_low=False)
 
 
-@pytest.mark.parametrize(("chip", "extended"), [(ESP32_C3, 16), (ESP32, 16), (ESP8266, 0)])
-def test_an_image_is_loaded_and_runs(chip: Chip, extended: int) -> None:
-    image = struct.pack("<BBBBI", 0xE9, 2, 2, 0x20, 0x4038_0000) + bytes(extended)
-    image += words(0x3FC9_0000, 8) + bytes(8) + words(0x4038_0000, 4) + bytes(4)
-    bench = make_bench(chip, baudrate=None)
-    bench.device.nor.program(chip.bootloader_offset, image)
-    log = bench.reset(strap_low=False)
-
-    assert b"load:0x3fc90000,len:0x8\r\nload:0x40380000,len:0x4\r\nentry 0x40380000" in log
-    assert log.endswith(b"Hello from the simulated application\r\n")
-
-
 def test_reset_restores_rate_and_ears() -> None:
     bench = make_bench()
     bench.exchange(request(0x0F, words(921600, 0)))
@@ -182,9 +168,9 @@ def test_power_loss_forgets_ram_and_keeps_flash() -> None:
     device = bench.device
     device.memory.write_word(0x3FC9_0000, 7)
     device.nor.program(0, b"kept")
-    device.power_off(bench.now)
+    device.power_off()
     assert bench.exchange(READ_MAGIC) == b""
-    device.power_on(bench.now)
+    device.power_on()
 
     assert b"rst:0x1 (POWERON)" in bench.receive()
     assert device.memory.read_word(0x3FC9_0000) == 0
@@ -193,11 +179,11 @@ def test_power_loss_forgets_ram_and_keeps_flash() -> None:
 
 def test_a_chip_without_power_does_not_boot() -> None:
     bench = make_bench()
-    bench.device.power_off(bench.now)
+    bench.device.power_off()
 
     assert bench.reset(strap_low=True) == b""
     bench.transport.set_lines(rts=True)
-    bench.device.power_on(bench.now)
+    bench.device.power_on()
     assert bench.receive() == b""
 
 
@@ -238,12 +224,11 @@ def test_any_play_on_the_lines_ends_in_one_of_three_states(
 
 def test_the_flash_survives_in_its_file(tmp_path: Path) -> None:
     path = tmp_path / "flash.bin"
-    config = DeviceConfig(chip=ESP32_C3, flash_file=path)
-    device = SimulatedDevice(config)
+    device = SimulatedDevice(ESP32_C3, flash=path)
     device.nor.program(0x1000, b"kept")
     device.close()
 
-    assert SimulatedDevice(config).nor.read(0x1000, 4) == b"kept"
+    assert SimulatedDevice(ESP32_C3, flash=path).nor.read(0x1000, 4) == b"kept"
 
 
 def test_timings_can_be_changed() -> None:

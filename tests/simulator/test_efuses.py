@@ -85,7 +85,7 @@ def test_seeds_make_macs_differ() -> None:
 
 
 def test_efuses_cannot_be_overwritten() -> None:
-    device = SimulatedDevice(DeviceConfig(chip=ESP32_C3))
+    device = SimulatedDevice(ESP32_C3)
     (address, *_) = ESP32_C3.mac.addresses
     before = device.memory.read_word(address)
     device.memory.write_word(address, 0x1234_5678)

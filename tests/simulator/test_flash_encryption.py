@@ -13,7 +13,7 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp8266 import ESP8266
 from esploader.protocol.opcodes import Opcode
-from esploader.simulator import DeviceConfig, SimulatedDevice
+from esploader.simulator import SimulatedDevice
 from esploader.simulator.config import InitialState
 from esploader.simulator.flash_encryption import can_encrypt, encrypt
 from simulated import Bench, make_bench, words
@@ -31,7 +31,7 @@ STUB_FAILED = b"\xc4\x00"
 
 
 def device(chip: Chip = ESP32_C3, **efuses: int) -> SimulatedDevice:
-    return SimulatedDevice(DeviceConfig(chip=chip, efuses=efuses or KEY))
+    return SimulatedDevice(chip, efuses=efuses or KEY)
 
 
 @given(st.integers(0, 0x8_0000), st.binary(max_size=300), st.integers(0, 300))
@@ -71,7 +71,7 @@ def test_another_offset_gives_other_bytes() -> None:
         (device(ESP32, flash_key=1), OFFSET + 16, 32, False),
         (device(ESP32, flash_key=1), OFFSET + 32, 32, True),
         (device(manual_encrypt_disabled=1), OFFSET, 16, False),
-        (SimulatedDevice(DeviceConfig(chip=ESP8266)), OFFSET, 16, False),
+        (SimulatedDevice(ESP8266), OFFSET, 16, False),
     ],
 )
 def test_what_can_be_encrypted(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from esploader.simulator.nor import NorFlash, jedec_id
+from esploader.simulator.nor import NorFlash, PowerLostError, jedec_id
 from esploader.simulator.timings import UNPACED, Timings
 
 if TYPE_CHECKING:
@@ -165,6 +165,56 @@ def test_a_file_larger_than_the_flash_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="larger"):
         make_flash().load(path)
+
+
+@pytest.mark.parametrize("size", [None, 0, 5000, SIZE], ids=["missing", "empty", "short", "whole"])
+def test_every_change_is_in_the_file_at_once(tmp_path: Path, size: int | None) -> None:
+    path = tmp_path / "flash.bin"
+    if size is not None:
+        path.write_bytes(b"\x0f" * size)
+    flash = make_flash()
+    flash.keep_in(path)
+    assert path.read_bytes() == flash.read(0, SIZE)
+
+    flash.program(0x1FF0, bytes(range(64)))
+    assert path.read_bytes() == flash.read(0, SIZE)
+    flash.program(SIZE - 2, b"wraps")
+    assert path.read_bytes() == flash.read(0, SIZE)
+    flash.erase(0x2000, 4096)
+    assert path.read_bytes() == flash.read(0, SIZE)
+    flash.erase(0, 65536)
+    assert path.read_bytes() == flash.read(0, SIZE)
+
+
+def test_what_a_power_cut_left_half_done_is_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "flash.bin"
+    path.write_bytes(bytes(SIZE))
+    flash = make_flash()
+    flash.keep_in(path)
+    flash.fails_after = 0
+
+    with pytest.raises(PowerLostError):
+        flash.erase(0x1000, 4096)
+    assert path.read_bytes() == flash.read(0, SIZE)
+    assert flash.read(0x1000, 4096).count(0xFF) == 2048
+
+
+def test_what_could_not_be_written_is_written_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "flash.bin"
+    flash = make_flash()
+    flash.keep_in(path)
+    flash.program(0, b"one")
+    with pytest.raises(FileNotFoundError):
+        flash.save_changes()
+    path.parent.mkdir()
+    flash.program(8, b"two")
+    flash.save_changes()
+    assert path.read_bytes() == flash.read(0, SIZE)
+
+    path.unlink()
+    flash.program(16, b"three")
+    flash.save_changes()
+    assert path.read_bytes() == flash.read(0, SIZE)
 
 
 def test_timings_without_pace_are_zero_but_for_the_reset_circuit() -> None:

@@ -139,7 +139,7 @@ def test_a_device_without_power_is_silent_until_it_has_some() -> None:
     assert bench.exchange(request(Opcode.FLASH_BEGIN, words(0x1000, 1, 0x400, 0, 0))) == b""
     assert bench.exchange(READ_MAGIC) == b""
     assert bench.reset(strap_low=True) == b""
-    bench.device.power_on(bench.now)
+    bench.device.power_on()
     assert b"SPI_FAST_FLASH_BOOT" in bench.receive()
     bench.reset(strap_low=True)
     assert bench.exchange(request(Opcode.FLASH_BEGIN, words(0x1000, 1, 0x400, 0, 0)))

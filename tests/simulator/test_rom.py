@@ -17,7 +17,6 @@ from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp8266 import ESP8266
 from esploader.chips.registry import CHIPS
 from esploader.protocol.opcodes import Opcode
-from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.timings import UNPACED
 from simulated import (
@@ -511,8 +510,7 @@ def test_the_clock_divider_tells_the_crystal(chip: Chip, mhz: int) -> None:
 
 
 def test_two_devices_never_see_each_other() -> None:
-    configs = [DeviceConfig(chip=ESP32_C3, seed=n, state=InitialState.DOWNLOAD) for n in (1, 2)]
-    first, second = (SimulatedDevice(config) for config in configs)
+    first, second = (SimulatedDevice("esp32c3", seed=n, state="download") for n in (1, 2))
     first.receive(request(Opcode.WRITE_REG, words(0x3FC9_0000, 1, 2**32 - 1, 0)), 0.0, None)
     first.advance(1.0)
 

@@ -9,11 +9,11 @@ import pytest
 
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import TransportClosedError, TransportError
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
-from simulated import READ_MAGIC, make_bench, request, words
+from simulated import READ_MAGIC, make_bench, make_stub_bench, request, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,7 @@ LIMIT = 10.0
 
 
 def make_device(timings: Timings = UNPACED) -> SimulatedDevice:
-    config = DeviceConfig(chip=ESP32_C3, state=InitialState.DOWNLOAD)
-    return SimulatedDevice(config, timings)
+    return SimulatedDevice(ESP32_C3, state=InitialState.DOWNLOAD, timings=timings)
 
 
 # Virtual time.
@@ -76,6 +75,26 @@ def test_bytes_queue_up_on_the_wire() -> None:
     assert bench.now == pytest.approx(1.0, abs=0.01)
 
 
+def test_the_inside_of_a_frame_is_no_reason_to_wake() -> None:
+    bench = make_stub_bench()
+    bench.exchange(READ_MAGIC[:1])
+    start = bench.now
+    bench.transport.write(READ_MAGIC[1:-1])
+    assert bench.transport.next_event() is None
+
+    bench.transport.write(READ_MAGIC[-1:])
+    end = start + (len(READ_MAGIC) - 1) * BYTE_TIME
+    assert bench.transport.next_event() == pytest.approx(end)
+    assert ANSWER[5:8] in bench.receive()
+
+
+def test_nothing_wakes_for_bytes_that_nobody_hears() -> None:
+    bench = make_bench(state=InitialState.APPLICATION)
+    bench.transport.write(READ_MAGIC)
+
+    assert bench.transport.next_event() is None
+
+
 def test_the_first_answer_of_a_burst_does_not_wait_for_the_last_request() -> None:
     bench = make_bench()
     bench.transport.write(READ_MAGIC * 100)
@@ -114,9 +133,9 @@ def test_a_closed_port_says_so() -> None:
             use()
 
 
-def test_closing_writes_the_flash_to_its_file(tmp_path: Path) -> None:
+def test_the_flash_is_in_its_file(tmp_path: Path) -> None:
     path = tmp_path / "flash.bin"
-    device = SimulatedDevice(DeviceConfig(chip=ESP32_C3, flash_file=path))
+    device = SimulatedDevice(ESP32_C3, flash=path)
     with SimulatedTransport(device):
         device.nor.program(0, b"written")
 
@@ -127,7 +146,7 @@ def test_a_flash_that_cannot_be_written_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "missing" / "flash.bin"
-    SimulatedTransport(SimulatedDevice(DeviceConfig(chip=ESP32_C3, flash_file=path))).close()
+    SimulatedTransport(SimulatedDevice(ESP32_C3, flash=path)).close()
 
     assert "could not be written" in caplog.text
 

@@ -1,34 +1,70 @@
 """A chip made of software: ROM loader, flash, registers, reset circuit and serial line.
 
-A :class:`SimulatedDevice` does no I/O; :class:`SimulatedTransport` connects it in virtual
-time, :class:`RealTimeTransport` in real time, and a ``sim://`` URL describes one in a line.
-A :class:`FaultyTransport` in front of it, or of any other, makes a bad line of a good one.
+A :class:`SimulatedDevice` does no I/O; :meth:`SimulatedDevice.open_transport` connects to it in
+virtual time, :class:`RealTimeTransport` in real time, and a ``sim://`` URL describes one in a
+line. When it boots, it runs an :data:`Application`. A :class:`FaultyTransport` in front of it,
+or of any other, makes a bad line of a good one.
 """
 
 from __future__ import annotations
 
+from esploader.simulator.application import Application, Runtime, Task, hello
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.faults import Corrupt, Cut, Delay, Drop, Stall
+from esploader.simulator.faults import (
+    BaudMismatch,
+    Corrupt,
+    Cut,
+    Delay,
+    Direction,
+    Drop,
+    Duplicate,
+    Fault,
+    Jitter,
+    Overflow,
+    Split,
+    Stall,
+)
 from esploader.simulator.faulty_transport import FaultyTransport
+from esploader.simulator.history import Boot, History, SeenCommand, SeenLines, SentResponse
+from esploader.simulator.minimal_image import minimal_image
+from esploader.simulator.personality import ResetCause
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
 from esploader.simulator.url import open_simulated, parse
 
 __all__ = [
     "UNPACED",
+    "Application",
+    "BaudMismatch",
+    "Boot",
     "Corrupt",
     "Cut",
     "Delay",
     "DeviceConfig",
+    "Direction",
     "Drop",
+    "Duplicate",
+    "Fault",
     "FaultyTransport",
+    "History",
     "InitialState",
+    "Jitter",
+    "Overflow",
     "RealTimeTransport",
+    "ResetCause",
+    "Runtime",
+    "SeenCommand",
+    "SeenLines",
+    "SentResponse",
     "SimulatedDevice",
     "SimulatedTransport",
+    "Split",
     "Stall",
+    "Task",
     "Timings",
+    "hello",
+    "minimal_image",
     "open_simulated",
     "parse",
 ]

@@ -40,8 +40,11 @@ class DeviceConfig:
     flash_size: int = 4 * MIB
     """In bytes: a power of two from 256 KiB to 128 MiB."""
 
+    flash_content: bytes = attrs.field(default=b"", repr=False)
+    """What the flash holds from its start on, unless there is a file; the rest is blank."""
+
     flash_file: Path | None = None
-    """Where the content of the flash comes from, if it exists, and goes to on closing."""
+    """Where the content of the flash comes from, if it exists, and where every change goes."""
 
     state: InitialState = InitialState.APPLICATION
 

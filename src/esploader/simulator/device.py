@@ -1,350 +1,210 @@
-"""A simulated device: a chip, its flash and its reset circuit, on a serial line.
+"""A simulated device, as a test holds it: made in a line, looked into, and played with.
 
-It does no I/O and has no clock: bytes go in with the time at which they are sent, and
-come out with the time at which they have been received.
+Everything that takes time takes that of :attr:`SimulatedDevice.clock`: virtual unless a
+:class:`~esploader.simulator.transport.RealTimeTransport` connects it in real time.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Final
+import os
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
+from typing_extensions import override
 
-from esploader.simulator.boot import application_output, flash_log, rom_log
-from esploader.simulator.config import InitialState
-from esploader.simulator.crystal import SimulatedCrystal
-from esploader.simulator.efuses import build_efuses
-from esploader.simulator.flash_chip import FlashChip
-from esploader.simulator.memory import Memory
-from esploader.simulator.nor import NorFlash, PowerLostError
-from esploader.simulator.personality import Personality, ResetCause, personality_of
-from esploader.simulator.program import NEVER, Deaf, Program
-from esploader.simulator.rom import RomLoader
-from esploader.simulator.spi import SpiPeripheral
-from esploader.simulator.stub import StubLoader
+from esploader.chips.model import MIB, Chip
+from esploader.chips.registry import chip_by_name
+from esploader.simulator.application import Application, hello
+from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.hardware import Hardware
 from esploader.simulator.timings import Timings
-from esploader.simulator.uart import BITS_PER_BYTE, Stretch, Transmitter, rates_match, resample
+from esploader.simulator.transport import SimulatedTransport
+from esploader.transport.base import DEFAULT_BAUDRATE
+from esploader.transport.clock import Clock, VirtualClock
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
-    from esploader.simulator.config import DeviceConfig
+    from collections.abc import Iterator, Mapping
 
-DEFAULT_BAUDRATE: Final = 115200
+Content: TypeAlias = "bytes | str | os.PathLike[str] | Mapping[int, bytes]"
+"""What a flash holds: bytes from its start on, bytes by offset, or the path of a file."""
 
-_ROM_WORD_ADDRESS: Final = 0x4000_1000
+RESET_PRESS: Final = 0.1
+"""How long somebody holds a button who only wants to have pressed it, in seconds."""
 
-_END: Final = 0xC0
 
+@attrs.define(eq=False, init=False)
+class SimulatedDevice(Hardware):
+    """One device of one chip model.
 
-@attrs.define(eq=False)
-class SimulatedDevice:
-    """One device. Moments must not go back from one call to the next.
+    Its methods may be called from any thread while it is served to other programs.
 
     Raises:
-        ValueError: the configuration asks for what the chip cannot have.
+        UnsupportedError: there is no such chip.
+        ValueError: the chip cannot have what is asked for.
         OSError: the file of the flash cannot be read.
     """
 
-    config: DeviceConfig
-    timings: Timings = attrs.field(factory=Timings)
+    clock: Clock = attrs.field(factory=VirtualClock, kw_only=True)
+    """The time it lives in."""
 
-    memory: Memory = attrs.field(init=False)
-    nor: NorFlash = attrs.field(init=False)
-    flash_chip: FlashChip = attrs.field(init=False)
-    personality: Personality = attrs.field(init=False)
-    crystal: SimulatedCrystal = attrs.field(init=False)
-    baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
-    """The device's own rate in baud."""
-    boot_count: int = attrs.field(default=0, init=False)
-    """How often it has booted since it was made."""
-    moment: float = attrs.field(default=0.0, init=False)
-    """The time at which the program does what it is doing."""
-    flash_pins: int | None = attrs.field(default=None, init=False)
-    """Where it was last told that the flash is, as SPI_ATTACH has it."""
+    changed: threading.Condition = attrs.field(factory=threading.Condition, init=False, repr=False)
+    """Held by whoever does something with it, and told when that may be news to others."""
 
-    _program: Program = attrs.field(init=False)
-    _transmitter: Transmitter = attrs.field(init=False)
-    _inbox: deque[Stretch] = attrs.field(factory=deque, init=False)
-    _dtr: bool = attrs.field(default=False, init=False)
-    _rts: bool = attrs.field(default=False, init=False)
-    _powered: bool = attrs.field(default=True, init=False)
-    _downloads: bool = attrs.field(init=False)
-    _boot_at: float = attrs.field(default=NEVER, init=False)
-    _boot_cause: ResetCause = attrs.field(default=ResetCause.POWER_ON, init=False)
+    def __init__(  # noqa: PLR0913 - options, all by keyword
+        self,
+        chip: str | Chip,
+        *,
+        flash_size: int = 4 * MIB,
+        flash: Content = b"",
+        state: InitialState | str = InitialState.APPLICATION,
+        mac: bytes | str | None = None,
+        revision: tuple[int, int] | None = None,
+        crystal_mhz: int | None = None,
+        assumed_crystal_hz: int | None = None,
+        efuses: Mapping[str, int] = MappingProxyType({}),
+        seed: int = 0,
+        application: Application | None = hello,
+        timings: Timings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Make a device.
 
-    def __attrs_post_init__(self) -> None:
-        chip = self.config.chip
-        self.personality = personality_of(chip)
-        self.nor = NorFlash(self.config.flash_size, self.timings)
-        if self.config.flash_file is not None and self.config.flash_file.exists():
-            self.nor.load(self.config.flash_file)
-        self.flash_chip = FlashChip.around(self.nor)
-        self.memory = Memory((*chip.memory, *self.personality.more_ram))
-        self.memory.fix({_ROM_WORD_ADDRESS: self.personality.rom_word})
-        self.memory.fix(build_efuses(self.config, self.personality))
-        self.crystal = SimulatedCrystal.put_into(self.config, self.personality, self.memory)
-        self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
-        self.memory.hook(chip.strapping.address, read=self._read_straps)
-        SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
-        self._transmitter = Transmitter(self.timings.uart_paced)
-        self._downloads = self.config.state is not InitialState.APPLICATION
-        self._program = self._first_program()
-
-    @property
-    def chip(self) -> Chip:
-        """The model."""
-        return self.config.chip
-
-    # What the host does.
-
-    def receive(self, data: bytes, start: float, baudrate: int | None) -> float:
-        """Take bytes that the host sends from ``start`` on; return when the last has arrived.
-
-        ``baudrate`` is the host's rate; ``None`` always suits the device.
+        ``flash`` is what the flash holds at first: bytes, bytes by offset, or the path of a
+        file, to which every change goes, too. ``application`` is what
+        runs when an intact image was booted. The other options are those of
+        :class:`~esploader.simulator.config.DeviceConfig`; devices that share a ``clock`` live
+        in the same time.
         """
-        byte_time = 0.0
-        if self.timings.uart_paced:
-            byte_time = BITS_PER_BYTE / (baudrate or self.baudrate)
-        stretch = Stretch(data, start, byte_time, baudrate)
-        if data:
-            self._inbox.append(stretch)
-        return stretch.end
-
-    def set_lines(self, *, dtr: bool, rts: bool, now: float) -> None:
-        """Assert (``True``) or release DTR and RTS.
-
-        RTS alone holds the chip in reset, DTR alone pulls its boot strap, both or none
-        do nothing: the usual circuit of two transistors.
-        """
-        self.advance(now)
-        was_in_reset = self._in_reset
-        self._dtr, self._rts = dtr, rts
-        if self._in_reset and not was_in_reset:
-            self._stop(now)
-        elif was_in_reset and not self._in_reset and self._powered:
-            self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
-
-    def power_off(self, now: float) -> None:
-        """Cut the power: RAM is lost, flash and eFuses stay.
-
-        What the flash is doing it ends; see :meth:`cut_power_at` for the other case.
-        """
-        self.advance(now)
-        self._lose_power(now)
-
-    def cut_power_at(self, operation_count: int) -> None:
-        """Let the power fail in the middle of a flash operation, the n-th from now on.
-
-        An operation is a page that is programmed, or a sector or block that is erased. It is
-        left half done, and the device is silent until :meth:`power_on`.
-
-        Raises:
-            ValueError: there is no operation before the first.
-        """
-        if operation_count < 1:
-            raise ValueError(f"operation {operation_count}: the first is 1")
-        self.nor.fails_after = self.nor.operation_count + operation_count - 1
-
-    @property
-    def is_powered(self) -> bool:
-        """It has power."""
-        return self._powered
-
-    def power_on(self, now: float) -> None:
-        """Give it power again; it boots unless it is held in reset."""
-        self.advance(now)
-        if not self._powered:
-            self._powered = True
-            self.nor.fails_after = None
-            if not self._in_reset:
-                self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
-
-    def take_output(self, until: float, baudrate: int | None) -> bytes:
-        """Return what a host that listens at ``baudrate`` has got by ``until``."""
-        self.advance(until)
-        return self._transmitter.take(until, baudrate)
-
-    def next_event_time(self) -> float:
-        """Return when there may be something new; infinity when only input changes that."""
-        return min(
-            self._boot_at,
-            self._next_arrival(),
-            self._program.next_event_time(self._next_byte_time()),
-            self._transmitter.next_time(),
+        config = DeviceConfig(
+            chip=chip if isinstance(chip, Chip) else chip_by_name(chip),
+            flash_size=flash_size,
+            flash_content=b"" if isinstance(flash, str | os.PathLike) else _laid_out(flash),
+            flash_file=Path(flash) if isinstance(flash, str | os.PathLike) else None,
+            state=InitialState(state),
+            mac=bytes.fromhex(mac.replace(":", "")) if isinstance(mac, str) else mac,
+            revision=revision,
+            crystal_mhz=crystal_mhz,
+            assumed_crystal_hz=assumed_crystal_hz,
+            efuses=efuses,
+            seed=seed,
+        )
+        self.__attrs_init__(
+            config, timings or Timings(), application, clock=clock or VirtualClock()
         )
 
-    def advance(self, now: float) -> None:
-        """Do what is due by ``now``."""
-        while True:
-            limit = min(now, self._boot_at)
-            try:
-                if self._deliver(limit):
-                    continue
-                self._program.advance(limit)
-            except PowerLostError as loss:
-                self._lose_power(self.moment + loss.elapsed)
-            if self._boot_at > now:
-                return
-            if self._boot_at <= limit:
-                self._boot()
+    @classmethod
+    def from_config(cls, config: DeviceConfig, timings: Timings | None = None) -> SimulatedDevice:
+        """Make the device that ``config`` describes."""
+        device = cls.__new__(cls)
+        device.__attrs_init__(config, timings or Timings())
+        return device
 
-    def close(self) -> None:
-        """Write the flash to its file, if it has one. Raises :exc:`OSError`."""
-        if self.config.flash_file is not None:
-            self.nor.save(self.config.flash_file)
+    @override
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if isinstance(self.clock, VirtualClock):
+            self.clock.watchers.append(self.advance)
 
-    # What the program in it does (:class:`~esploader.simulator.program.Machine`).
+    def open_transport(self, *, baudrate: int | None = DEFAULT_BAUDRATE) -> SimulatedTransport:
+        """Connect to it in virtual time. ``None`` for a rate follows the device's own."""
+        return SimulatedTransport(self, f"sim://{self.chip.key}", baudrate=baudrate)
 
-    def send(self, data: bytes, at: float) -> float:
-        """Send bytes from ``at`` on; return when the last one is out."""
-        self._transmitter.send(data, at, self.baudrate)
-        return max(self._transmitter.free_at, at)
-
-    def set_baudrate(self, baudrate: int) -> None:
-        """Set the device's own rate, for what is sent and received from now on."""
-        self.baudrate = baudrate
-
-    def halt(self) -> None:
-        """Stop the program; only a reset brings the device back."""
-        self._program = Deaf()
-
-    def restart(self, cause: ResetCause, at: float) -> None:
-        """Stop the program, and boot anew at ``at``."""
-        self._program = Deaf()
-        self._schedule_boot(cause, at)
-
-    def run_application(self, at: float) -> None:
-        """Stop the program, and run the application in flash from ``at`` on."""
-        self._program = Deaf()
-        self.send(self._flash_log() + self._application_output(), at)
-
-    def execute(self, entry: int, at: float) -> None:
-        """Stop the program, and run what is in RAM from ``at`` on: the stub, or nothing."""
-        self.flash_pins = None
-        has_code = self.memory.was_written(entry)
-        self._program = StubLoader(self, starts_at=at) if has_code else Deaf()
-
-    # What the hardware does.
-
-    def _first_program(self) -> Program:
-        match self.config.state:
-            case InitialState.DOWNLOAD:
-                return RomLoader(self)
-            case InitialState.STUB:
-                return StubLoader(self)
-            case InitialState.APPLICATION:
-                return Deaf()
+    # A look into it.
 
     @property
-    def _in_reset(self) -> bool:
-        return self._rts and not self._dtr
+    def flash(self) -> bytes:
+        """All that the flash holds; :attr:`nor` reads parts of it, and knows how it wears."""
+        with self.changed:
+            return self.nor.read(0, self.nor.size)
 
     @property
-    def _strap_is_low(self) -> bool:
-        return self._dtr and not self._rts
+    def erase_counts(self) -> dict[int, int]:
+        """How often each sector was erased, by its number; those that never were are left out."""
+        with self.changed:
+            return dict(self.nor.erase_counts)
 
-    def _now(self) -> float:
-        return self.moment
+    def read_register(self, address: int) -> int:
+        """Return the word at an address, with the effects that reading it has."""
+        with self.changed:
+            return self.memory.read_word(address)
 
-    def _read_clock_divider(self) -> int:
-        """Return the divider that the ROM has set for the rate in use."""
-        chip = self.chip
-        clock = self.crystal.frequency * chip.crystal.uart_clock_ratio
-        return round(clock / self.baudrate) << chip.uart_clock_divider.lsb
+    # What somebody at the bench does with it.
 
-    def _next_byte_time(self) -> float:
-        if not self._inbox:
-            return NEVER
-        stretch = self._inbox[0]
-        return stretch.time_of(stretch.taken)
+    def press_reset(self, seconds: float = RESET_PRESS) -> None:
+        """Press the reset button and release it after some time."""
+        with self._acting() as now:
+            self.pulse_reset(now, seconds)
 
-    def _next_arrival(self) -> float:
-        """Return when the next END arrives, with which a frame may be complete.
+    def press_boot(self) -> None:
+        """Press the boot button and keep it pressed: the next reset ends in download mode."""
+        with self._acting() as now:
+            self.hold_boot(now, held=True)
 
-        Without one, and where the rates do not match: when the last byte does.
+    def release_boot(self) -> None:
+        """Release the boot button."""
+        with self._acting() as now:
+            self.hold_boot(now, held=False)
+
+    def power_off(self) -> None:
+        """Cut the power. What the flash is doing it ends; ``cut_power_at`` is the other case."""
+        with self._acting() as now:
+            self.lose_power(now)
+
+    def power_on(self) -> None:
+        """Give it power again; it boots."""
+        with self._acting() as now:
+            self.gain_power(now)
+
+    def break_line(self, seconds: float = float("inf")) -> None:
+        """Pull the cable, for some time or until :meth:`mend_line`.
+
+        Ports raise :exc:`~esploader.errors.TransportClosedError` meanwhile, what is on the
+        wire is lost, and the lines are released. Afterwards all work as before.
         """
-        if not self._inbox:
-            return NEVER
-        stretch = self._inbox[0]
-        index = stretch.data.find(_END, stretch.taken)
-        if index < 0 or not self._understands(stretch):
-            return stretch.end
-        return stretch.time_of(index)
+        with self._acting() as now:
+            self.break_wires(now, until=now + seconds)
 
-    def _understands(self, stretch: Stretch) -> bool:
-        return stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate)
+    def mend_line(self) -> None:
+        """Plug the cable in again."""
+        with self._acting() as now:
+            self.break_wires(now, until=now)
 
-    def _read_straps(self) -> int:
-        """Return the straps as they were latched when it booted."""
-        mode = self.personality.download_mode if self._downloads else self.personality.flash_mode
-        return mode.number << self.chip.strapping.lsb
+    @property
+    def is_line_broken(self) -> bool:
+        """The port is gone for those who are connected to it."""
+        return self.clock.now() < self.unheard_until
 
-    def _deliver(self, limit: float) -> bool:
-        """Give the program what has arrived by ``limit``; tell whether there was anything."""
-        if not self._inbox:
-            return False
-        stretch = self._inbox[0]
-        start, count = stretch.taken, stretch.complete_count(limit)
-        if count <= start:
-            return False
-        # It may be about to change the rate that decides what it understands.
-        self._program.advance(stretch.time_of(start))
-        data = stretch.data[start:count]
-        if stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate):
-            offset = stretch.start + start * stretch.byte_time
-            stretch.taken += self._program.feed(data, offset, stretch.byte_time)
-        elif count < len(stretch.data):
-            return False
-        elif self._program.detect_rate(stretch.baudrate):
-            self.baudrate = stretch.baudrate
-            stretch.taken = count
-        else:
-            garbled = resample(data, stretch.baudrate, self.baudrate)
-            # Their number is another one, but they come in the same span of time.
-            span = (count - start) * stretch.byte_time
-            self._program.feed(garbled, stretch.end - span, span / max(len(garbled), 1))
-            stretch.taken = count
-        if stretch.taken >= len(stretch.data):
-            self._inbox.popleft()
-        return True
+    def say(self, data: bytes) -> None:
+        """Send bytes as if an application did."""
+        with self._acting() as now:
+            self.advance(now)
+            self.send(data, now)
 
-    def _lose_power(self, at: float) -> None:
-        self._powered = False
-        self._stop(at)
-        self.memory.forget()
+    def run(self, application: Application | None) -> None:
+        """Have another application run from the next boot on."""
+        with self._acting():
+            self.application = application
 
-    def _stop(self, now: float) -> None:
-        self._boot_at = NEVER
-        self._program = Deaf()
-        self._transmitter.cut_off(now)
+    @contextmanager
+    def _acting(self) -> Iterator[float]:
+        with self.changed:
+            # Called by a listener, of what may have happened some time ago.
+            yield self.moment if self.is_acting else self.clock.now()
+            self.changed.notify_all()
 
-    def _schedule_boot(self, cause: ResetCause, at: float) -> None:
-        self._boot_cause = cause
-        self._boot_at = at
 
-    def _boot(self) -> None:
-        """Read the strap, and start what it says."""
-        at, self._boot_at = self._boot_at + self.timings.boot, NEVER
-        self.flash_pins = None
-        self.boot_count += 1
-        self._downloads = download = self._strap_is_low
-        self.baudrate = self.personality.boot_baudrate or DEFAULT_BAUDRATE
-        log = rom_log(self.personality, self._boot_cause, download=download)
-        if not download:
-            log += self._flash_log()
-        printed_at = self.send(log, at)
-        self.baudrate = DEFAULT_BAUDRATE
-        if download:
-            self._program = RomLoader(self, listening_from=at)
-        else:
-            self._program = Deaf()
-            self.send(self._application_output(), printed_at)
-
-    def _flash_log(self) -> bytes:
-        chip = self.chip
-        has_extended_header = chip.image_chip_id is not None
-        return flash_log(self.nor, chip.bootloader_offset, has_extended_header=has_extended_header)
-
-    def _application_output(self) -> bytes:
-        return application_output(self.nor, self.chip.bootloader_offset)
+def _laid_out(content: bytes | Mapping[int, bytes]) -> bytes:
+    """Return what stands in the flash from its start on."""
+    if isinstance(content, bytes):
+        return content
+    end = max((offset + len(data) for offset, data in content.items()), default=0)
+    whole = bytearray(b"\xff" * end)
+    for offset, data in content.items():
+        if offset < 0:
+            raise ValueError(f"offset {offset}: the flash begins at 0")
+        whole[offset : offset + len(data)] = data
+    return bytes(whole)

@@ -1,4 +1,4 @@
-"""NOR flash: programming clears bits, erasing sets them.
+"""NOR flash: programming clears bits, erasing sets them, as long as the cells do.
 
 Sources: datasheets of 3 V NOR flash parts (Winbond W25Q32JV, GigaDevice GD25Q32E); the
 codes for sizes in JEDEC ids as such parts carry them.
@@ -7,7 +7,9 @@ codes for sizes in JEDEC ids as such parts carry them.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+import io
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
@@ -74,6 +76,14 @@ class NorFlash:
     """The power fails in the middle of the operation after that many."""
 
     _sectors: dict[int, bytearray] = attrs.field(factory=dict, init=False, repr=False)
+    _worn: set[int] = attrs.field(factory=set, init=False)
+    """Sectors that no longer erase, by number."""
+    _bad_bits: dict[int, dict[int, int]] = attrs.field(factory=dict, init=False)
+    """Bits that no longer program, by sector and position."""
+    _file: Path | None = attrs.field(default=None, init=False)
+    """Where every change is written at once."""
+    _is_file_stale: bool = attrs.field(default=False, init=False)
+    """A change could not be written there."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset`` on."""
@@ -142,6 +152,20 @@ class NorFlash:
             seconds += cost
         return seconds
 
+    def wear_out(self, offset: int, size: int = 1) -> None:
+        """Let the sectors that ``size`` bytes from ``offset`` touch no longer be erased.
+
+        They take the time of it, and hold what they held.
+        """
+        first, last = offset // SECTOR_SIZE, -(-(offset + size) // SECTOR_SIZE)
+        self._worn.update(index % (self.size // SECTOR_SIZE) for index in range(first, last))
+
+    def mark_bad(self, offset: int, bits: int = 0xFF) -> None:
+        """Let those bits of the byte at ``offset`` no longer be programmed: a 1 stays a 1."""
+        index, position = divmod(offset % self.size, SECTOR_SIZE)
+        bad_bits = self._bad_bits.setdefault(index, {})
+        bad_bits[position] = bad_bits.get(position, 0) | bits
+
     def load(self, path: Path) -> None:
         """Take the content from a file; what it lacks is blank.
 
@@ -151,13 +175,18 @@ class NorFlash:
         """
         if path.stat().st_size > self.size:
             raise ValueError(f"{path} is larger than a flash of {self.size} bytes")
-        self._sectors.clear()
         with path.open("rb") as file:
-            index = 0
-            while content := file.read(SECTOR_SIZE):
-                if content != _BLANK_SECTOR[: len(content)]:
-                    self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
-                index += 1
+            self._fill(file)
+
+    def fill(self, content: bytes) -> None:
+        """Take the content, which stands in the cells in no time; what it lacks is blank.
+
+        Raises:
+            ValueError: it is larger than the flash.
+        """
+        if len(content) > self.size:
+            raise ValueError(f"{len(content)} bytes are more than a flash of {self.size} holds")
+        self._fill(io.BytesIO(content))
 
     def save(self, path: Path) -> None:
         """Write the whole content to a file, in one step. Raises :exc:`OSError`."""
@@ -166,6 +195,49 @@ class NorFlash:
             for piece in self._pieces(0, self.size):
                 file.write(piece)
         part.replace(path)
+
+    def _fill(self, file: BinaryIO) -> None:
+        self._sectors.clear()
+        for index in range(self.size // SECTOR_SIZE):
+            content = file.read(SECTOR_SIZE)
+            if not content:
+                break
+            if content != _BLANK_SECTOR[: len(content)]:
+                self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
+
+    def keep_in(self, path: Path) -> None:
+        """Take the content from a file, if it exists, and write every change to it at once.
+
+        What cannot be written to it stays to be written by :meth:`save_changes`.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: the file is larger than the flash.
+        """
+        if path.exists():
+            self.load(path)
+        self._file = path
+        # A change in the middle needs a file that reaches so far.
+        self._is_file_stale = not path.exists() or path.stat().st_size < self.size
+        with suppress(OSError):
+            self.save_changes()
+
+    def save_changes(self) -> None:
+        """Write what has not reached the file of :meth:`keep_in`. Raises :exc:`OSError`."""
+        if self._file is not None and self._is_file_stale:
+            self.save(self._file)
+            self._is_file_stale = False
+
+    def _store(self, offset: int, data: bytes | bytearray) -> None:
+        """Write a change to the file, which is open no longer than that takes."""
+        if self._file is None or self._is_file_stale:
+            return
+        try:
+            with self._file.open("r+b", buffering=0) as file:
+                file.seek(offset)
+                self._is_file_stale = file.write(data) != len(data)
+        except OSError:
+            self._is_file_stale = True
 
     def _count_operations(self, count: int) -> int:
         """Count programmed pages or erases; return how many succeed before the power fails."""
@@ -181,6 +253,7 @@ class NorFlash:
             index, start = divmod((offset + position) % self.size, SECTOR_SIZE)
             piece = data[position : position + SECTOR_SIZE - start]
             position += len(piece)
+            piece = self._without_bad_bits(piece, index, start)
             sector = self._sectors.get(index)
             if sector is None:
                 if piece.count(0xFF) == len(piece):
@@ -189,16 +262,31 @@ class NorFlash:
             end = start + len(piece)
             merged = int.from_bytes(sector[start:end], "big") & int.from_bytes(piece, "big")
             sector[start:end] = merged.to_bytes(len(piece), "big")
+            self._store(index * SECTOR_SIZE + start, sector[start:end])
+
+    def _without_bad_bits(self, data: bytes, index: int, start: int) -> bytes:
+        """Return the data that programs what can be programmed in a sector from ``start`` on."""
+        bad_bits = self._bad_bits.get(index)
+        if not bad_bits:
+            return data
+        possible = bytearray(data)
+        for position, bits in bad_bits.items():
+            if start <= position < start + len(data):
+                possible[position - start] |= bits
+        return bytes(possible)
 
     def _set_bits(self, offset: int, size: int) -> None:
         for position in range(offset, offset + size, SECTOR_SIZE):
-            sector = self._sectors.get(position % self.size // SECTOR_SIZE)
+            index = position % self.size // SECTOR_SIZE
+            sector = self._sectors.get(index)
             count = min(SECTOR_SIZE, offset + size - position)
-            if sector is not None:
+            if sector is not None and index not in self._worn:
                 sector[:count] = _BLANK_SECTOR[:count]
+                self._store(position % self.size, sector[:count])
 
     def _erase_sector(self, index: int) -> None:
-        self._sectors.pop(index, None)
+        if index not in self._worn and self._sectors.pop(index, None) is not None:
+            self._store(index * SECTOR_SIZE, _BLANK_SECTOR)
         self.erase_counts[index] = self.erase_counts.get(index, 0) + 1
 
     def _pieces(self, offset: int, size: int) -> Iterator[bytes | bytearray]:

@@ -26,9 +26,17 @@ class ResetCause(enum.Enum):
     """Why a chip boots."""
 
     POWER_ON = enum.auto()
-    """Power came, or EN was released."""
+
+    EXTERNAL = enum.auto()
+    """EN was released (RST of the ESP8266). Only the ESP8266 tells that from power."""
 
     SOFTWARE = enum.auto()
+
+    WATCHDOG = enum.auto()
+
+
+POWER_CAUSES: Final = frozenset({ResetCause.POWER_ON, ResetCause.EXTERNAL})
+"""After these nothing is left of what ran before."""
 
 
 @attrs.frozen
@@ -42,7 +50,9 @@ class Code:
 _NEW_CAUSES: Final = MappingProxyType(
     {
         ResetCause.POWER_ON: Code(0x1, "POWERON"),
+        ResetCause.EXTERNAL: Code(0x1, "POWERON"),
         ResetCause.SOFTWARE: Code(0x3, "RTC_SW_SYS_RST"),
+        ResetCause.WATCHDOG: Code(0x7, "TG0WDT_SYS_RST"),
     }
 )
 
@@ -55,6 +65,54 @@ _RISCV_CRASH_REPORT: Final = "".join(
         *(f"{0x3FCD_F000 + 32 * row:08x}: " + "0xa5a5a5a5 " * 8 + "\r\n" for row in range(32)),
     )
 ).encode("ascii")
+
+
+@attrs.frozen(kw_only=True)
+class LoadLog:
+    """What a ROM prints while it loads an image, as texts to be filled in."""
+
+    # A real ROM goes on for ever; the watchdog boots it again and again.
+    invalid_header: str = "invalid header: 0x{word:08x}\r\n" * 4
+    preamble: str = "SPIWP:0xee\r\nmode:{mode}, clock div:{divider}\r\n"
+    segment: str = "load:0x{address:08x},len:{size:#x}\r\n"
+    bad_segments: str = "ets_loader.c 78\r\n"
+    checksum: str = ""
+    bad_checksum: str = (
+        "Checksum failure. Calculated 0x{computed:02x} stored 0x{stored:02x}\r\nets_main.c 329\r\n"
+    )
+    bad_digest: str | None = (
+        "SHA-256 comparison failed:\r\nCalculated: {computed}\r\nExpected: {stored}\r\n"
+        "Attempting to boot anyway...\r\n"
+    )
+    """``None`` where the ROM does not look at the digest."""
+    entry: str = "entry 0x{entry:08x}\r\n"
+
+
+_ESP32_LOAD_LOG: Final = LoadLog(
+    preamble=(
+        "configsip: 0, SPIWP:0xee\r\n"
+        "clk_drv:0x00,q_drv:0x00,d_drv:0x00,cs0_drv:0x00,hd_drv:0x00,wp_drv:0x00\r\n"
+        "mode:{mode}, clock div:{divider}\r\n"
+    ),
+    segment="load:0x{address:08x},len:{size}\r\n",
+    bad_segments="ets_main.c 371\r\n",
+    bad_checksum="csum err:0x{computed:02x}!=0x{stored:02x}\r\nets_main.c 371\r\n",
+    bad_digest=None,
+)
+
+_ESP8266_LOAD_LOG: Final = LoadLog(
+    invalid_header="ets_main.c\r\n",
+    preamble="",
+    segment=(
+        "load 0x{address:08x}, len {size}, room {room} \r\n"
+        "tail {tail}\r\nchksum 0x{checksum:02x}\r\n"
+    ),
+    bad_segments="ets_main.c\r\n",
+    checksum="csum 0x{stored:02x}\r\n",
+    bad_checksum="csum err\r\nets_main.c\r\n",
+    bad_digest=None,
+    entry="",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +158,9 @@ class Personality:
     causes: Mapping[ResetCause, Code] = _NEW_CAUSES
     download_mode: Code = Code(0x5, "DOWNLOAD(USB/UART0/1)")
     flash_mode: Code = Code(0xD, "SPI_FAST_FLASH_BOOT")
+    saved_pc: str = "Saved PC:0x40048b82\r\n"
+    """Where it was before a reset that did not end everything."""
+    load_log: LoadLog = LoadLog()
     prompt: str = "waiting for download\r\n"
     """What the ROM prints when it starts to listen."""
 
@@ -119,11 +180,18 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         banner="\r\n ets Jan  8 2013,",
         boot_line="rst cause:{cause.number}, boot mode:({mode.number},6)\r\n\r\n",
         causes=MappingProxyType(
-            {ResetCause.POWER_ON: Code(2, "EXT"), ResetCause.SOFTWARE: Code(2, "EXT")}
+            {
+                ResetCause.POWER_ON: Code(1, "POWER"),
+                ResetCause.EXTERNAL: Code(2, "EXT"),
+                ResetCause.SOFTWARE: Code(2, "EXT"),
+                ResetCause.WATCHDOG: Code(4, "WDT"),
+            }
         ),
         download_mode=Code(1, "UART"),
         flash_mode=Code(3, "FLASH"),
+        saved_pc="",
         prompt="",
+        load_log=_ESP8266_LOAD_LOG,
     ),
     "esp32": Personality(
         rom_word=0x00F0_1D83,
@@ -132,11 +200,15 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         causes=MappingProxyType(
             {
                 ResetCause.POWER_ON: Code(0x1, "POWERON_RESET"),
+                ResetCause.EXTERNAL: Code(0x1, "POWERON_RESET"),
                 ResetCause.SOFTWARE: Code(0xC, "SW_CPU_RESET"),
+                ResetCause.WATCHDOG: Code(0x10, "RTCWDT_RTC_RESET"),
             }
         ),
         download_mode=Code(0x3, "DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2)"),
         flash_mode=Code(0x13, "SPI_FAST_FLASH_BOOT"),
+        saved_pc="",
+        load_log=_ESP32_LOAD_LOG,
     ),
     "esp32s2": Personality(
         rom_word=0x0000_07C6,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from typing_extensions import override
 
@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
     from esploader.simulator.crystal import SimulatedCrystal
     from esploader.simulator.flash_chip import FlashChip
+    from esploader.simulator.history import History
     from esploader.simulator.memory import Memory
     from esploader.simulator.nor import NorFlash
     from esploader.simulator.personality import Personality, ResetCause
     from esploader.simulator.timings import Timings
 
 NEVER = float("inf")
+
+_END: Final = 0xC0
 
 
 class Machine(Protocol):
@@ -56,6 +59,10 @@ class Machine(Protocol):
     def timings(self) -> Timings:
         """How long things take."""
 
+    @property
+    def history(self) -> History:
+        """What it has seen and done."""
+
     def send(self, data: bytes, at: float) -> float:
         """Send bytes from ``at`` on; return when the last one is out."""
 
@@ -85,6 +92,15 @@ class Program(abc.ABC):
         Returns how many it took, which is fewer when it ended meanwhile.
         """
 
+    def next_heeded(self, data: bytes, start: int) -> int:
+        """Return the index of the byte, from ``start`` on, with which it may have something to say.
+
+        -1 when it has not, whatever follows. By default that is the end of a frame, or
+        else the last byte.
+        """
+        index = data.find(_END, start)
+        return len(data) - 1 if index < 0 else index
+
     def detect_rate(self, baudrate: int) -> bool:  # noqa: ARG002 - for those that can
         """Tell whether it takes over the host's rate, losing what it measured that with."""
         return False
@@ -102,11 +118,15 @@ class Program(abc.ABC):
 
 
 class Deaf(Program):
-    """A program that does not listen: an application, or nothing at all."""
+    """A program that does not listen, or none at all."""
 
     @override
     def feed(self, data: bytes, start: float, byte_time: float) -> int:
         return len(data)
+
+    @override
+    def next_heeded(self, data: bytes, start: int) -> int:
+        return -1
 
     @override
     def advance(self, now: float) -> None:

@@ -28,6 +28,7 @@ from esploader.simulator.framing import (
     RomFrameDecoder,
     encode_frame,
 )
+from esploader.simulator.history import BODY_KEPT, Loader, SeenCommand, SentResponse
 from esploader.simulator.program import NEVER, Machine, Program
 from esploader.simulator.rom_command import (
     INVALID_MESSAGE,
@@ -165,7 +166,17 @@ class RomLoader(Program):
             size=max(len(frame) - _HEADER.size, 0),
             checksum=checksum,
         )
-        self.machine.moment = at + self.machine.timings.command
+        self.machine.moment = at
+        self.machine.history.note(
+            SeenCommand(
+                moment=at,
+                loader=Loader.ROM,
+                opcode=code,
+                body=bytes(request.buffer[: min(request.size, BODY_KEPT)]),
+                size=request.size,
+            )
+        )
+        self.machine.moment += self.machine.timings.command
         handler = self._find_handler(direction, code)
         if handler is None:
             self._refuse(INVALID_MESSAGE)
@@ -205,6 +216,14 @@ class RomLoader(Program):
         header = _HEADER.pack(_RESPONSE, state.opcode, size, state.value)
         frame = encode_frame(header + body[:size])
         count = _SYNC_RESPONSE_COUNT if state.opcode == Opcode.SYNC else 1
+        self.machine.history.note(
+            SentResponse(
+                moment=self.machine.moment,
+                loader=Loader.ROM,
+                opcode=state.opcode,
+                error=state.error if status else 0,
+            )
+        )
         out = self.machine.send(frame * count, self.machine.moment)
         # The response goes to a FIFO; only an action that follows has to wait for it.
         self._busy_until = self.machine.moment if outcome.then is None else out

@@ -27,6 +27,13 @@ class Timings:
     boot: float = 0.004
     """From the start of the chip until its ROM prints the first character."""
 
+    watchdog: float | None = None
+    """From the moment at which a boot has failed until the watchdog boots the chip again.
+
+    Real chips do that again and again. ``None``: it never happens, so that a device to which
+    nobody does anything is still.
+    """
+
     command: float = 50e-6
     """What every command costs, whatever it does."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import logging
-import threading
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,6 +14,8 @@ from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock, VirtualClock
 
 if TYPE_CHECKING:
+    import threading
+
     from esploader.simulator.device import SimulatedDevice
 
 _LOG = logging.getLogger(__name__)
@@ -32,11 +33,12 @@ class _Line(Transport):
     device: SimulatedDevice
     _name: str = "sim://"
     _baudrate: int | None = attrs.field(default=DEFAULT_BAUDRATE, kw_only=True)
-    _dtr: bool = attrs.field(default=False, init=False)
-    _rts: bool = attrs.field(default=False, init=False)
     _free_at: float = attrs.field(default=float("-inf"), init=False)
     _closed: bool = attrs.field(default=False, init=False)
-    _changed: threading.Condition = attrs.field(factory=threading.Condition, init=False)
+    _changed: threading.Condition = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._changed = self.device.changed
 
     @property
     @override
@@ -90,9 +92,12 @@ class _Line(Transport):
     def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
         with self._changed:
             self._check_open()
-            self._dtr = self._dtr if dtr is None else dtr
-            self._rts = self._rts if rts is None else rts
-            self.device.set_lines(dtr=self._dtr, rts=self._rts, now=self.clock.now())
+            device = self.device
+            device.set_lines(
+                dtr=device.dtr if dtr is None else dtr,
+                rts=device.rts if rts is None else rts,
+                now=self.clock.now(),
+            )
             self._changed.notify_all()
 
     @override
@@ -126,13 +131,26 @@ class _Line(Transport):
     def _check_open(self) -> None:
         if self._closed:
             raise TransportClosedError(self._name, "the port is closed")
+        if self.device.is_line_broken:
+            raise TransportClosedError(self._name, "the line is broken")
 
 
 @attrs.define(eq=False)
 class SimulatedTransport(_Line):
-    """A device in virtual time: waiting takes no time, and all times are exact."""
+    """A device in virtual time: waiting takes no time, and all times are exact.
 
-    _clock: VirtualClock = attrs.field(factory=VirtualClock, kw_only=True)
+    Raises:
+        ValueError: the device lives in real time.
+    """
+
+    _clock: VirtualClock = attrs.field(init=False)
+
+    @override
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if not isinstance(self.device.clock, VirtualClock):
+            raise ValueError("the device lives in real time")  # noqa: TRY004 - no wrong type
+        self._clock = self.device.clock
 
     @property
     @override
@@ -151,10 +169,16 @@ class RealTimeTransport(_Line):
     """A device in real time, for those who serve it to other programs.
 
     Safe to use from several threads: one may wait in :meth:`read` while others call the
-    rest. While nothing happens nothing is done.
+    rest. While nothing happens nothing is done. From the moment on at which it is made, the
+    device lives in real time.
     """
 
-    _clock: RealClock = attrs.field(factory=RealClock, kw_only=True)
+    _clock: RealClock = attrs.field(factory=RealClock, init=False)
+
+    @override
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.device.clock = self._clock
 
     @property
     @override

@@ -48,8 +48,8 @@ _EFUSE: Final = re.compile(r"([a-z0-9_]+):(0|[1-9][0-9]{0,9}|0x[0-9A-Fa-f]{1,64}
 _UNITS: Final = {"KB": KIB, "MB": MIB}
 
 
-def parse(url: str) -> DeviceConfig:
-    """Return what a ``sim://`` URL describes.
+def parse(url: str, *, state: InitialState = InitialState.APPLICATION) -> DeviceConfig:
+    """Return what a ``sim://`` URL describes; ``state`` where it does not say any.
 
     Raises:
         UrlError: it names no chip we know, or an option or a value that does not exist.
@@ -66,7 +66,7 @@ def parse(url: str) -> DeviceConfig:
         chip = chip_by_name(parts.netloc)
     except UnsupportedError as exc:
         raise UrlError(url, f"no chip is called {parts.netloc!r}") from exc
-    config = DeviceConfig(chip=chip)
+    config = DeviceConfig(chip=chip, state=state)
     seen: set[str] = set()
     for name, value in _options(url, parts.query):
         option = _OPTIONS.get(name)
@@ -116,7 +116,7 @@ def _made(config: DeviceConfig, timings: Timings, url: str) -> SimulatedDevice:
     try:
         if config.flash_file is not None:
             _require_writable(config.flash_file)
-        return SimulatedDevice(config, timings)
+        return SimulatedDevice.from_config(config, timings)
     except (ValueError, OSError) as exc:
         raise UrlError(url, str(exc)) from exc
 

@@ -8,10 +8,13 @@ asks the :class:`Clock` of the transport. A simulated device brings a
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Clock(Protocol):
@@ -44,6 +47,9 @@ class VirtualClock(Clock):
 
     _now: float = 0.0
 
+    watchers: list[Callable[[float], None]] = attrs.field(factory=list, init=False, repr=False)
+    """Each is told of every moment that is reached, so that it does what is due by then."""
+
     @override
     def now(self) -> float:
         return self._now
@@ -55,3 +61,5 @@ class VirtualClock(Clock):
     def advance_to(self, moment: float) -> None:
         """Move on to ``moment``; stay when it has passed already."""
         self._now = max(self._now, moment)
+        for watcher in self.watchers:
+            watcher(self._now)
