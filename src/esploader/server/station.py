@@ -192,6 +192,10 @@ class Station:
                 return
             try:
                 relay.pump()
+                if self._holder is None:
+                    # Nobody listens. It is read all the same: that is how its loss is noticed,
+                    # and what a simulated device does meanwhile.
+                    port.read()
             except TransportTimeoutError as exc:
                 # The port is stuck. The client would wait for ever: let it know.
                 self._journal.note(
@@ -208,16 +212,6 @@ class Station:
         if self._holder is not None and self._relay is not None:
             self._holder.flush()
             self._holder.set_reading(self._relay.wants_client)
-
-    def _readable(self) -> None:
-        if self._holder is not None:
-            self.wake()
-        elif self._port is not None:
-            # Nobody listens. It is read all the same: that is how its loss is noticed.
-            try:
-                self._port.read()
-            except TransportError as exc:
-                self._lose_port(exc)
 
     async def _find_port(
         self,
@@ -339,7 +333,7 @@ class Station:
             return
         self._unwatch()
         if wanted is not None:
-            self._loop.add_reader(wanted, self._readable)
+            self._loop.add_reader(wanted, self.wake)
             self._watched = wanted
 
     def _unwatch(self) -> None:
@@ -353,7 +347,10 @@ class Station:
             self._timer = None
         if self._port is None or self._relay is None:
             return
-        seconds = self._relay.seconds_to_wait
+        moments = [self._relay.seconds_to_wait]
+        if self._holder is None:
+            moments.append(self._port.seconds_to_wait())
+        seconds = min((each for each in moments if each is not None), default=None)
         if seconds is None:
             return
         if seconds <= 0:
