@@ -24,6 +24,7 @@ from fake_transport import (
     PunctualTransport,
     WatchedTransport,
 )
+from served import attached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -350,6 +351,22 @@ def test_a_port_that_fails_ends_the_server_and_its_client_learns_of_it() -> None
                 receive(client, 1)
         server.close()
         assert isinstance(server.failure, TransportClosedError)
+
+
+def test_a_port_that_fails_is_taken_again_by_who_knows_how() -> None:
+    first, second = WatchedTransport(), WatchedTransport()
+    with first, second, Server(first, reopen=lambda: second) as server:
+        url = server.listen_tcp()
+        server.start()
+        with SocketTransport.open(url) as client:
+            first.happened(1)
+            first.device.close()
+            with pytest.raises(TransportClosedError):
+                receive(client, 1)
+        with attached(url) as client:
+            second.device.sendall(b"here again")
+            assert receive(client, 10) == b"here again"
+        assert server.failure is None
 
 
 def test_a_tcp_port_that_is_taken_is_busy() -> None:

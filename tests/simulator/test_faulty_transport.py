@@ -12,10 +12,27 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from esploader.errors import HostUnreachableError, TransportClosedError
-from esploader.simulator.faults import Corrupt, Cut, Delay, Direction, Drop, Fault, Stall
-from esploader.simulator.faulty_transport import FaultyTransport
+from esploader.simulator.device import SimulatedDevice
+from esploader.simulator.faults import (
+    BaudMismatch,
+    Corrupt,
+    Cut,
+    Delay,
+    Direction,
+    Drop,
+    Duplicate,
+    Fault,
+    Jitter,
+    Overflow,
+    Split,
+    Stall,
+)
+from esploader.simulator.faulty_transport import FaultyRealTimeTransport, FaultyTransport
+from esploader.simulator.timings import UNPACED
+from esploader.simulator.transport import RealTimeTransport
 from esploader.transport.base import Capabilities, Transport
 from esploader.transport.clock import Clock, VirtualClock
+from esploader.urls import open_transport
 from simulated import READ_MAGIC, make_bench
 
 if TYPE_CHECKING:
@@ -92,6 +109,15 @@ class Pipe(Transport):
         return b"".join(data for _, data in self.got)
 
 
+class GatedPipe(Pipe):
+    """A pipe whose far end obeys gates, or says so."""
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return attrs.evolve(super().capabilities, gated=True)
+
+
 def sent_through(faults: Iterable[Fault], *chunks: bytes, seed: int = 7) -> bytes:
     """Return what arrives of bytes that are written."""
     pipe = Pipe()
@@ -110,16 +136,27 @@ def read_all(transport: Transport, seconds: float = 100.0) -> bytes:
 
 
 contents = st.binary(max_size=300)
-rates = st.sampled_from([0.0, 0.01, 0.3, 0.9])
-faults = st.lists(
-    st.builds(Drop, rate=rates)
+rates = st.sampled_from([0.0, 0.01, 0.3, 0.9, 1.0])
+some_positions = st.frozensets(st.integers(0, 300), max_size=3)
+harmless = (
+    st.builds(Delay, rate=rates, seconds=st.just(0.0))
+    | st.builds(Jitter, rate=rates, seconds=st.just(0.0))
+    | st.builds(Split, rate=rates, positions=some_positions)
+    | st.builds(BaudMismatch, factor=st.floats(0.98, 1.02))
+)
+"""What changes neither the bytes nor, on this pipe, their times."""
+any_faults = st.lists(
+    st.builds(Drop, rate=rates, positions=some_positions)
     | st.builds(Corrupt, rate=rates, whole_byte=st.booleans())
-    | st.builds(Delay, rate=rates, seconds=st.just(0.0)),
+    | st.builds(Duplicate, rate=rates, positions=some_positions)
+    | st.builds(Overflow, rate=rates, positions=some_positions, count=st.integers(1, 50))
+    | st.builds(BaudMismatch, factor=st.floats(0.5, 2.0))
+    | harmless,
     max_size=3,
 )
 
 
-@given(content=contents, kinds=faults, cuts=st.lists(st.integers(0, 300), max_size=5))
+@given(content=contents, kinds=any_faults, cuts=st.lists(st.integers(0, 300), max_size=5))
 def test_chunking_never_matters(content: bytes, kinds: list[Fault], cuts: list[int]) -> None:
     edges = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
     chunks = [content[start:end] for start, end in pairwise(edges)]
@@ -186,7 +223,7 @@ def test_a_corrupt_byte_is_another(*, whole_byte: bool) -> None:
     assert (set(flipped) == {1}) == (not whole_byte)
 
 
-@pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
 def test_a_rate_is_a_share(rate: float) -> None:
     with pytest.raises(ValueError, match="rate"):
         Drop(rate=rate)
@@ -199,7 +236,143 @@ def test_faults_apply_one_after_the_other() -> None:
     assert sent_through(kinds, b"abc") == b"c"
 
 
+@given(content=contents, first=any_faults, second=any_faults)
+def test_faults_in_one_tuple_or_on_two_lines_are_the_same(
+    content: bytes, first: list[Fault], second: list[Fault]
+) -> None:
+    """Chance apart: it depends on the place in the tuple."""
+    certain = [attrs.evolve(fault, rate=float(fault.rate > 0.5)) for fault in (*first, *second)]
+    plain = [fault for fault in certain if not isinstance(fault, Corrupt)]
+    half = sum(not isinstance(fault, Corrupt) for fault in first)
+    pipe = Pipe()
+    far = FaultyTransport(pipe, tuple(plain[half:]))
+    FaultyTransport(far, tuple(plain[:half])).write(content)
+
+    assert pipe.received == sent_through(plain, content)
+
+
+@given(content=contents, kinds=st.lists(harmless, max_size=3), other=any_faults)
+def test_harmless_faults_leave_the_others_what_they_are(
+    content: bytes, kinds: list[Fault], other: list[Fault]
+) -> None:
+    """Behind them: in front they would move the others to another place in the tuple."""
+    assert sent_through(kinds, content) == content
+    assert sent_through((*other, *kinds), content) == sent_through(other, content)
+
+
+@given(content=contents, kinds=any_faults, seed=st.integers(0, 3))
+def test_the_same_faults_and_seed_give_the_same_line(
+    content: bytes, kinds: list[Fault], seed: int
+) -> None:
+    copies = [attrs.evolve(fault) for fault in kinds]
+
+    assert copies == kinds
+    assert sent_through(copies, content, seed=seed) == sent_through(kinds, content, seed=seed)
+
+
+@given(content=contents, rate=rates, kind=st.sampled_from((Drop, Overflow, Duplicate)))
+def test_bytes_are_lost_or_come_twice_and_keep_their_order(
+    content: bytes, rate: float, kind: type[Drop | Overflow | Duplicate]
+) -> None:
+    numbered = bytes(range(len(content) % 256))
+    received = list(sent_through((kind(rate=rate),), numbered))
+
+    assert received == sorted(received)
+    assert set(received) <= set(numbered)
+    if kind is Duplicate:
+        assert set(received) == set(numbered)
+        assert all(received.count(value) <= 2 for value in numbered)
+    else:
+        assert len(set(received)) == len(received)
+
+
+def test_an_overflow_loses_bytes_in_a_row() -> None:
+    numbered = bytes(range(100))
+
+    assert sent_through((Overflow(positions=(10, 12, 90), count=5),), numbered) == bytes(
+        (*range(10), *range(15, 90), *range(95, 100))
+    )
+
+
+def test_an_overflow_goes_on_in_the_next_piece() -> None:
+    kinds = (Overflow(positions=(1,), count=5),)
+
+    assert sent_through(kinds, b"ab", b"cd", b"efgh") == b"agh"
+
+
+def test_a_duplicate_comes_twice() -> None:
+    assert sent_through((Duplicate(positions=(1,)),), b"abc") == b"abbc"
+
+
+def test_all_bytes_may_be_hit() -> None:
+    assert sent_through((Drop(rate=1.0),), b"abc") == b""
+    assert sent_through((Duplicate(rate=1.0),), b"abc") == b"aabbcc"
+
+
+@pytest.mark.parametrize("factor", [0.97, 1.0, 1.03])
+def test_clocks_that_differ_a_little_understand_each_other(factor: float) -> None:
+    content = bytes(range(256))
+
+    assert sent_through((BaudMismatch(factor=factor),), content) == content
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.2, 2.0])
+def test_clocks_that_differ_much_make_other_bytes(factor: float) -> None:
+    content = bytes(range(256))
+    received = sent_through((BaudMismatch(factor=factor),), content)
+
+    assert received
+    assert sum(a == b for a, b in zip(received, content, strict=False)) < 128
+
+
+def test_a_mismatch_may_hit_one_direction() -> None:
+    bench = make_bench()
+    kinds = (BaudMismatch(factor=1.5, direction=Direction.FROM_DEVICE),)
+    transport = FaultyTransport(bench.transport, kinds)
+    transport.write(READ_MAGIC)
+
+    assert read_all(transport, 1.0) not in {ANSWER, b""}
+    assert len(bench.device.history.commands) == 1
+
+
 # Time.
+
+
+def test_what_is_split_is_read_in_two_pieces_at_the_same_time() -> None:
+    pipe = Pipe(to_say=[(1.0, b"abcdef")])
+    transport = FaultyTransport(pipe, (Split(positions=(0, 2, 5)),))
+
+    arrivals = []
+    while data := transport.read(20.0):
+        arrivals.append((transport.clock.now(), data))
+    assert arrivals == [(1.0, b"ab"), (1.0, b"cde"), (1.0, b"f")]
+
+
+def test_what_is_split_is_written_in_two_pieces() -> None:
+    pipe = Pipe()
+    FaultyTransport(pipe, (Split(positions=(2,)),)).write(b"abcd")
+
+    assert pipe.got == [(0.0, b"ab"), (0.0, b"cd")]
+
+
+def test_a_purge_takes_all_pieces() -> None:
+    pipe = Pipe(to_say=[(0.0, b"abcd")])
+
+    assert FaultyTransport(pipe, (Split(rate=1.0),)).discard_input() == b"abcd"
+
+
+def test_jitter_delays_by_chance_and_never_overtakes() -> None:
+    said = [(float(index), bytes((index,))) for index in range(1, 50)]
+    transport = FaultyTransport(Pipe(to_say=list(said)), (Jitter(rate=0.5, seconds=0.5),), 3)
+    delays = []
+    received = bytearray()
+    while data := transport.read(transport.clock.now() + 3.0):
+        received += data
+        delays.append(transport.clock.now() - said[len(received) - 1][0])
+
+    assert received == bytes(range(1, 50))
+    assert all(0.0 <= delay <= 0.5 for delay in delays)
+    assert len({round(delay, 6) for delay in delays}) > 10
 
 
 def test_what_is_delayed_comes_later_and_in_order() -> None:
@@ -336,3 +509,45 @@ def test_it_works_in_front_of_a_simulated_device() -> None:
     assert read_all(transport) == ANSWER
     assert (transport.name, transport.baudrate, transport.round_trip) == ("sim://", 115200, 0.0)
     assert transport.capabilities.set_lines
+
+
+# In front of any port.
+
+
+def test_the_port_of_another_library_may_be_behind_it() -> None:
+    faults: tuple[Fault, ...] = (Corrupt(positions=(1,), direction=Direction.TO_DEVICE),)
+    with FaultyTransport(open_transport("loop://"), faults) as transport:
+        transport.write(b"abc")
+        received = bytearray()
+        deadline = transport.clock.now() + 10.0
+        while len(received) < 3:
+            received += transport.read(deadline)
+            assert transport.clock.now() < deadline
+
+    assert received[::2] == b"ac"
+    assert (received[1] ^ ord("b")).bit_count() == 1
+
+
+def test_nothing_is_sent_ahead_past_the_faults() -> None:
+    pipe = Pipe()
+
+    assert FaultyTransport(pipe).capabilities == pipe.capabilities
+    assert not FaultyTransport(GatedPipe()).capabilities.gated
+
+
+def test_a_faulty_line_in_real_time_knows_when_it_goes_on() -> None:
+    device = SimulatedDevice("esp32c3", state="download", timings=UNPACED)
+    fault = Delay(positions={0}, seconds=1000.0, direction=Direction.FROM_DEVICE)
+    with FaultyRealTimeTransport(RealTimeTransport(device), (fault,)) as transport:
+        assert transport.next_event() is None
+
+        transport.write(READ_MAGIC)
+        now = transport.clock.now()
+        moment = transport.next_event()
+        assert moment is not None
+        assert moment <= now
+
+        assert transport.read(now) == b""
+        moment = transport.next_event()
+        assert moment is not None
+        assert now < moment <= transport.clock.now() + 1000.0

@@ -40,6 +40,24 @@ def begin(size: int, count: int, offset: int, block_size: int = BLOCK_SIZE) -> b
 # Writing the flash.
 
 
+def test_what_is_written_after_the_response_is_there_soon_without_anybody_waking_for_a_page() -> (
+    None
+):
+    bench = make_stub_bench()
+    data = incompressible(BLOCK_SIZE)
+    assert bench.status(Opcode.FLASH_BEGIN, begin(BLOCK_SIZE, 1, 0)) == OK
+    bench.transport.write(block(Opcode.FLASH_DATA, data, 0))
+    while not bench.transport.read(bench.now + 10.0):
+        pass
+    wakes = 0
+    while (moment := bench.transport.next_event()) is not None:
+        bench.transport.clock.sleep(moment - bench.now)
+        wakes += 1
+
+    assert bench.device.nor.read(0, BLOCK_SIZE) == data
+    assert wakes < BLOCK_SIZE // 256 / 2
+
+
 def test_data_lands_block_after_block_whatever_the_numbers() -> None:
     bench = make_stub_bench()
     data = incompressible(0x600)

@@ -13,7 +13,7 @@ from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
-from simulated import READ_MAGIC, make_bench, request, words
+from simulated import READ_MAGIC, make_bench, make_stub_bench, request, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +73,26 @@ def test_bytes_queue_up_on_the_wire() -> None:
     bench.transport.read(10.0)
 
     assert bench.now == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_inside_of_a_frame_is_no_reason_to_wake() -> None:
+    bench = make_stub_bench()
+    bench.exchange(READ_MAGIC[:1])
+    start = bench.now
+    bench.transport.write(READ_MAGIC[1:-1])
+    assert bench.transport.next_event() is None
+
+    bench.transport.write(READ_MAGIC[-1:])
+    end = start + (len(READ_MAGIC) - 1) * BYTE_TIME
+    assert bench.transport.next_event() == pytest.approx(end)
+    assert ANSWER[5:8] in bench.receive()
+
+
+def test_nothing_wakes_for_bytes_that_nobody_hears() -> None:
+    bench = make_bench(state=InitialState.APPLICATION)
+    bench.transport.write(READ_MAGIC)
+
+    assert bench.transport.next_event() is None
 
 
 def test_the_first_answer_of_a_burst_does_not_wait_for_the_last_request() -> None:

@@ -113,3 +113,12 @@ def test_a_listener_that_follows_understands_every_rate() -> None:
     transmitter.send(b"x", 0.0, 12345)
 
     assert transmitter.take(0.0, None) == b"x"
+
+
+@pytest.mark.parametrize(("rate", "first"), [(115200, 512), (460800, 1152), (921600, 2304)])
+def test_an_adapter_gathers_more_at_a_high_rate(rate: int, first: int) -> None:
+    transmitter = Transmitter(paced=True)
+    transmitter.send(bytes(4096), 0.0, rate)
+
+    assert transmitter.next_time() == pytest.approx(first * 10 / rate)
+    assert len(transmitter.take(transmitter.next_time(), rate)) == first

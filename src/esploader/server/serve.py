@@ -28,6 +28,7 @@ from esploader.transport.clock import RealClock
 if TYPE_CHECKING:
     import asyncio
     import socket
+    from collections.abc import Callable
 
     from esploader.server.pty_end import PseudoTerminal
     from esploader.transport.base import Transport
@@ -43,9 +44,18 @@ class Server(Runner):
     manager it stops at the end, and has then closed everything that it opened.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self, transport: Transport, *, reopen: Callable[[], Transport] | None = None
+    ) -> None:
+        """Serve ``transport``.
+
+        ``reopen`` is called when it failed, in a thread, again and again until it returns a
+        transport in place of it; it raises :exc:`~esploader.errors.EsploaderError` as long as
+        there is none. Without it, a failure is the end.
+        """
         super().__init__()
         self._transport = transport
+        self._reopen = reopen
         self._listeners: list[tuple[socket.socket, Protocol]] = []
         self._terminal: PseudoTerminal | None = None
 
@@ -110,7 +120,7 @@ class Server(Runner):
                 from esploader.server.pty_end import PtyEnd  # noqa: PLC0415 - POSIX only
 
                 station.fallback = PtyEnd(self._terminal, station)
-            station.borrow(self._transport, self._fail)
+            station.borrow(self._transport, functools.partial(self._lose, station))
             for listener, protocol in self._listeners:
                 make = functools.partial(
                     Connection,
@@ -121,6 +131,12 @@ class Server(Runner):
                 )
                 door.open(listener, make)
             await stopping.wait()
+
+    def _lose(self, station: Station, exc: TransportError) -> None:
+        if self._reopen is None:
+            self._fail(exc)
+        else:
+            station.find(self._reopen)
 
     def _listen(self, protocol: Protocol, host: str, port: int) -> str:
         listener = listen(host, port)

@@ -11,7 +11,20 @@ from __future__ import annotations
 from esploader.simulator.application import Application, Runtime, Task, hello
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.faults import Corrupt, Cut, Delay, Drop, Stall
+from esploader.simulator.faults import (
+    BaudMismatch,
+    Corrupt,
+    Cut,
+    Delay,
+    Direction,
+    Drop,
+    Duplicate,
+    Fault,
+    Jitter,
+    Overflow,
+    Split,
+    Stall,
+)
 from esploader.simulator.faulty_transport import FaultyTransport
 from esploader.simulator.history import Boot, History, SeenCommand, SeenLines, SentResponse
 from esploader.simulator.minimal_image import minimal_image
@@ -23,15 +36,21 @@ from esploader.simulator.url import open_simulated, parse
 __all__ = [
     "UNPACED",
     "Application",
+    "BaudMismatch",
     "Boot",
     "Corrupt",
     "Cut",
     "Delay",
     "DeviceConfig",
+    "Direction",
     "Drop",
+    "Duplicate",
+    "Fault",
     "FaultyTransport",
     "History",
     "InitialState",
+    "Jitter",
+    "Overflow",
     "RealTimeTransport",
     "ResetCause",
     "Runtime",
@@ -40,6 +59,7 @@ __all__ = [
     "SentResponse",
     "SimulatedDevice",
     "SimulatedTransport",
+    "Split",
     "Stall",
     "Task",
     "Timings",

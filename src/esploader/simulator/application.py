@@ -3,12 +3,12 @@ r"""What runs in a simulated device when it has booted: an application of the us
 It is a function, called with a :class:`Runtime` when the chip has started it. A generator
 function goes on from there::
 
-    def echo(runtime: Runtime) -> Generator[float | None, bytes, None]:
+    def echo(runtime: Runtime) -> Task:
         runtime.send(b"ready\r\n")
         while True:
-            runtime.send((yield))
+            runtime.send((yield None))
 
-``yield`` waits for bytes and gives those that came; ``yield 0.5`` waits no longer than half a
+``yield None`` waits for bytes and gives those that came; ``yield 0.5`` waits no longer than half a
 second, and gives ``b""`` when nothing came. When the function has ended, the device is silent.
 
 Bytes come as from the FIFO of a UART: when it is full, or nothing has come for the time of

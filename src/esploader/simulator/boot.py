@@ -35,6 +35,7 @@ _FLASH_MODES: Final = {0: "QIO", 1: "QOUT", 2: "DIO", 3: "DOUT"}
 
 _CLOCK_DIVIDERS: Final = {0x0: 2, 0x1: 3, 0x2: 4, 0xF: 1}
 
+_MAX_HEADER_SIZE: Final = 24
 _ROW_SIZE: Final = 16
 _SEGMENT_HEADER_SIZE: Final = 8
 
@@ -62,12 +63,13 @@ def rom_log(personality: Personality, cause: ResetCause, *, download: bool) -> b
 def load_image(nor: NorFlash, chip: Chip, style: LoadLog) -> Loading:
     """Load the image at the chip's bootloader offset, as its ROM does."""
     offset = chip.bootloader_offset
-    data = nor.read(offset, min(nor.size - offset, MAX_IMAGE_SIZE))
+    head = nor.read(offset, _MAX_HEADER_SIZE)
     try:
-        header = parse_header(data, chip)
+        header = parse_header(head, chip)
     except ImageError:
-        (word,) = struct.unpack_from("<I", data)
+        (word,) = struct.unpack_from("<I", head)
         return Loading(style.invalid_header.format(word=word).encode("ascii"), succeeded=False)
+    data = nor.read(offset, min(nor.size - offset, MAX_IMAGE_SIZE))
     try:
         layout = parse_image(data, chip)
     except ImageError:

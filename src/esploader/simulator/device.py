@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 from typing_extensions import override
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Content: TypeAlias = "bytes | str | os.PathLike[str] | Mapping[int, bytes]"
 """What a flash holds: bytes from its start on, bytes by offset, or the path of a file."""
 
-RESET_PRESS: float = 0.1
+RESET_PRESS: Final = 0.1
 """How long somebody holds a button who only wants to have pressed it, in seconds."""
 
 
@@ -53,9 +53,6 @@ class SimulatedDevice(Hardware):
 
     changed: threading.Condition = attrs.field(factory=threading.Condition, init=False, repr=False)
     """Held by whoever does something with it, and told when that may be news to others."""
-
-    is_line_broken: bool = attrs.field(default=False, init=False)
-    """The port is gone for those who are connected to it."""
 
     def __init__(  # noqa: PLR0913 - options, all by keyword
         self,
@@ -162,17 +159,24 @@ class SimulatedDevice(Hardware):
         with self._acting() as now:
             self.gain_power(now)
 
-    def break_line(self) -> None:
-        """Pull the cable: ports raise, what is on the wire is lost, the lines are released."""
+    def break_line(self, seconds: float = float("inf")) -> None:
+        """Pull the cable, for some time or until :meth:`mend_line`.
+
+        Ports raise :exc:`~esploader.errors.TransportClosedError` meanwhile, what is on the
+        wire is lost, and the lines are released. Afterwards all work as before.
+        """
         with self._acting() as now:
-            self.is_line_broken = True
-            self.break_wires(now)
+            self.break_wires(now, until=now + seconds)
 
     def mend_line(self) -> None:
-        """Plug the cable in again: ports work, new ones and those there are."""
+        """Plug the cable in again."""
         with self._acting() as now:
-            self.break_wires(now)
-            self.is_line_broken = False
+            self.break_wires(now, until=now)
+
+    @property
+    def is_line_broken(self) -> bool:
+        """The port is gone for those who are connected to it."""
+        return self.clock.now() < self.unheard_until
 
     def say(self, data: bytes) -> None:
         """Send bytes as if an application did."""
@@ -188,7 +192,8 @@ class SimulatedDevice(Hardware):
     @contextmanager
     def _acting(self) -> Iterator[float]:
         with self.changed:
-            yield self.clock.now()
+            # Called by a listener, of what may have happened some time ago.
+            yield self.moment if self.is_acting else self.clock.now()
             self.changed.notify_all()
 
 

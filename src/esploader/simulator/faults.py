@@ -1,20 +1,27 @@
 """What can go wrong on a line, as data.
 
-:class:`~esploader.simulator.faulty_transport.FaultyTransport` makes it happen.
+:class:`~esploader.simulator.faulty_transport.FaultyTransport` makes it happen, on the line of a
+simulated device or of a real one. Faults are frozen values: compose them by putting several
+into a tuple, each of which gets what the one before it has left.
 """
 
 from __future__ import annotations
 
 import abc
 import enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 from typing_extensions import override
 
+from esploader.simulator.uart import resample
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
+
+
+_NOMINAL_RATE: Final = 1_000_000
 
 
 class Direction(enum.Enum):
@@ -34,14 +41,19 @@ class Fault(abc.ABC):
     """Something that happens to bytes. Each direction counts its own."""
 
     rate: float = attrs.field(
-        default=0.0, validator=[attrs.validators.ge(0.0), attrs.validators.lt(1.0)]
+        default=0.0, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)]
     )
-    """The share of the bytes to which it happens."""
+    """The share of the bytes to which it happens, or with which it begins; 1 is all of them."""
 
     positions: frozenset[int] = attrs.field(default=(), converter=_as_set)
     """Bytes to which it happens in any case, counted from 0 on."""
 
     direction: Direction = Direction.BOTH
+
+    @property
+    def run_size(self) -> int:
+        """To how many bytes in a row it happens, once it has begun."""
+        return 1
 
     @abc.abstractmethod
     def strike(self, value: int, source: random.Random) -> tuple[Piece, ...]:
@@ -58,6 +70,32 @@ class Drop(Fault):
 
 
 @attrs.frozen(kw_only=True)
+class Overflow(Fault):
+    """A FIFO is full, as nobody has emptied it in time: some bytes in a row are lost."""
+
+    count: int = attrs.field(default=16, validator=attrs.validators.ge(1))
+    """How many; a FIFO that is emptied late by so many byte times loses so many."""
+
+    @property
+    @override
+    def run_size(self) -> int:
+        return self.count
+
+    @override
+    def strike(self, value: int, source: random.Random) -> tuple[Piece, ...]:
+        return ()
+
+
+@attrs.frozen(kw_only=True)
+class Duplicate(Fault):
+    """The byte arrives twice."""
+
+    @override
+    def strike(self, value: int, source: random.Random) -> tuple[Piece, ...]:
+        return (bytes((value, value)),)
+
+
+@attrs.frozen(kw_only=True)
 class Corrupt(Fault):
     """The byte arrives as another."""
 
@@ -68,6 +106,27 @@ class Corrupt(Fault):
     def strike(self, value: int, source: random.Random) -> tuple[Piece, ...]:
         change = source.randrange(1, 256) if self.whole_byte else 1 << source.randrange(8)
         return (bytes((value ^ change,)),)
+
+
+@attrs.frozen(kw_only=True)
+class BaudMismatch(Fault):
+    """The receiver's clock runs at another rate than the sender's; all bytes suffer from it.
+
+    Each byte is sampled by itself, as if there were a pause behind it. Up to some percent
+    change nothing, as with a real UART. The lines and the rates that are asked for have
+    nothing to do with it.
+    """
+
+    rate: float = attrs.field(
+        default=1.0, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)]
+    )
+    factor: float = attrs.field(validator=[attrs.validators.ge(0.1), attrs.validators.le(10.0)])
+    """The sender's rate divided by the receiver's."""
+
+    @override
+    def strike(self, value: int, source: random.Random) -> tuple[Piece, ...]:
+        received = resample(bytes((value,)), round(self.factor * _NOMINAL_RATE), _NOMINAL_RATE)
+        return (received,) if received else ()
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +143,23 @@ class Delay(_Event):
     """The byte and all that follow it in its direction come later."""
 
     seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class Jitter(Fault):
+    """The byte and all that follow it come later by a time that chance decides."""
+
+    seconds: float
+    """At most."""
+
+    @override
+    def strike(self, value: int, source: random.Random) -> tuple[Piece, ...]:
+        return (Delay(seconds=source.random() * self.seconds), bytes((value,)))
+
+
+@attrs.frozen(kw_only=True)
+class Split(_Event):
+    """What comes before the byte and what comes from it on arrive in two pieces, if at once."""
 
 
 @attrs.frozen(kw_only=True)

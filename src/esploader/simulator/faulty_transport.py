@@ -9,21 +9,28 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic
 
 import attrs
-from typing_extensions import override
+from typing_extensions import TypeVar, override
 
 from esploader.errors import HostUnreachableError, TransportClosedError
-from esploader.simulator.faults import Cut, Delay, Direction, Fault, Piece, Stall
+from esploader.simulator.faults import Cut, Delay, Direction, Fault, Piece, Split, Stall
+from esploader.simulator.transport import RealTimeTransport
 from esploader.transport.base import Capabilities, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from esploader.transport.clock import Clock
 
+InnerT = TypeVar("InnerT", bound=Transport, default=Transport)
+
 _NEVER: Final = float("inf")
+
+# No bytes: what is held before it and what is held behind it arrive apart.
+_BOUNDARY: Final = b""
 
 
 @attrs.define(eq=False)
@@ -33,6 +40,8 @@ class _Stage:
     fault: Fault
     _random: random.Random
     _seen: int = attrs.field(default=0, init=False)
+    _run_end: int = attrs.field(default=0, init=False)
+    """To the bytes before that one it is happening."""
     _listed: deque[int] = attrs.field(init=False)
     _next_random: float = attrs.field(init=False)
 
@@ -53,8 +62,12 @@ class _Stage:
 
     def _hits(self, size: int) -> Iterator[int]:
         """Yield which of the next ``size`` bytes are hit."""
-        first, self._seen = self._seen, self._seen + size
+        start = first = self._seen
+        self._seen += size
         while True:
+            while first < min(self._run_end, self._seen):
+                yield first - start
+                first += 1
             listed = self._listed[0] if self._listed else _NEVER
             position = min(listed, self._next_random)
             if position >= self._seen:
@@ -64,12 +77,15 @@ class _Stage:
             if position == self._next_random:
                 self._next_random += 1 + self._gap()
             if position >= first:
-                yield int(position) - first
+                first = int(position)
+                self._run_end = first + self.fault.run_size
 
     def _gap(self) -> float:
         """Draw how many bytes are spared: a geometric distribution, from one number."""
         if self.fault.rate == 0.0:
             return _NEVER
+        if self.fault.rate == 1.0:
+            return 0.0
         return math.floor(math.log1p(-self._random.random()) / math.log1p(-self.fault.rate))
 
 
@@ -116,11 +132,25 @@ class _Way:
         self.held.clear()
         self._delayed_until = float("-inf")
 
+    def split(self, now: float) -> None:
+        """Let what follows arrive in another piece."""
+        self.hold(_BOUNDARY, now)
+
     def take(self, now: float) -> bytes:
-        """Return what is there."""
+        """Return what is there, up to the end of a piece."""
         arrived = bytearray()
         while self.held and self.held[0][0] <= now:
-            arrived += self.held.popleft()[1]
+            data = self.held.popleft()[1]
+            if not data and arrived:
+                break
+            arrived += data
+        return bytes(arrived)
+
+    def take_all(self, now: float) -> bytes:
+        """Return what is there, in however many pieces."""
+        arrived = bytearray()
+        while data := self.take(now):
+            arrived += data
         return bytes(arrived)
 
     def next_time(self) -> float:
@@ -156,15 +186,15 @@ class _LineState:
 
 
 @attrs.define(eq=False)
-class FaultyTransport(Transport):
-    """A transport in front of another, on whose line faults happen, in the order given.
+class FaultyTransport(Transport, Generic[InnerT]):
+    """A transport in front of any other, on whose line faults happen, in the order given.
 
     Bytes that are held back move on when something is done with the transport; who sleeps
     instead of reading keeps them waiting. Closing closes the inner transport, unless the line
     is cut.
     """
 
-    inner: Transport
+    inner: InnerT
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     _line: _LineState = attrs.field(
@@ -184,7 +214,8 @@ class FaultyTransport(Transport):
     @property
     @override
     def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+        # What is sent ahead would go past the faults.
+        return attrs.evolve(self.inner.capabilities, gated=False)
 
     @property
     @override
@@ -241,7 +272,7 @@ class FaultyTransport(Transport):
         self._check()
         self._send_held()
         self._receive(self.clock.now())
-        return self._line.from_device.take(self.clock.now())
+        return self._line.from_device.take_all(self.clock.now())
 
     @override
     def close(self) -> None:
@@ -249,7 +280,7 @@ class FaultyTransport(Transport):
             self.inner.close()
         self._closed = True
 
-    def reopen(self) -> FaultyTransport:
+    def reopen(self) -> Self:
         """Return a new transport on the same line, which goes on with its faults.
 
         Raises:
@@ -288,19 +319,20 @@ class FaultyTransport(Transport):
                     way.hold(piece, now)
                 case Delay(seconds=seconds):
                     way.delay(now, seconds)
+                case Split():
+                    way.split(now)
                 case Stall(seconds=seconds):
                     line.to_device.delay(now, seconds)
                     line.from_device.delay(now, seconds)
                 case Cut(seconds=seconds):
                     # What went before the cut is there.
-                    arrived = way.take(now)
+                    arrived = way.take_all(now)
                     line.cut(now, seconds)
                     way.hold(arrived, now)
                     return
 
     def _send_held(self) -> None:
-        data = self._line.to_device.take(self.clock.now())
-        if data:
+        while data := self._line.to_device.take(self.clock.now()):
             self.inner.write(data)
 
     def _finish_sending(self) -> None:
@@ -309,3 +341,29 @@ class FaultyTransport(Transport):
         while self._line.to_device.held:
             self.clock.sleep(self._line.to_device.next_time() - self.clock.now())
             self._send_held()
+
+
+@attrs.define(eq=False)
+class FaultyRealTimeTransport(FaultyTransport[RealTimeTransport]):
+    """One in front of a simulated device in real time, for those who serve it.
+
+    While nothing happens nothing is done.
+    """
+
+    @property
+    def drained_at(self) -> float:
+        """The moment at which all that has passed has arrived at the device."""
+        return self.inner.drained_at
+
+    def next_event(self) -> float | None:
+        """Return when :meth:`read` has something to do; ``None`` for never.
+
+        Anything done to the device may change the answer.
+        """
+        moment = self.inner.next_event()
+        next_moment = min(
+            _NEVER if moment is None else moment,
+            self._line.to_device.next_time(),
+            self._line.from_device.next_time(),
+        )
+        return None if next_moment == _NEVER else next_moment

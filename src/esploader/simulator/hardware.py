@@ -6,7 +6,7 @@ come out with the time at which they have been received.
 
 from __future__ import annotations
 
-from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -26,17 +26,25 @@ from esploader.simulator.rom import RomLoader
 from esploader.simulator.spi import SpiPeripheral
 from esploader.simulator.stub import StubLoader
 from esploader.simulator.timings import Timings
-from esploader.simulator.uart import BITS_PER_BYTE, Stretch, Transmitter, rates_match, resample
+from esploader.simulator.uart import Receiver, Transmitter, rates_match, resample
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from esploader.chips.model import Chip
     from esploader.simulator.config import DeviceConfig
 
 ROM_WORD_ADDRESS: Final = 0x4000_1000
 """A word of the ROM that differs from chip to chip."""
 
-_END: Final = 0xC0
+
+class InterruptionError(Exception):
+    """Something ends the program in the middle of what it is doing."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        super().__init__("the program has ended")
+        self.action = action
 
 
 @attrs.define(eq=False)
@@ -66,12 +74,17 @@ class Hardware:
     """The time at which the program does what it is doing."""
     flash_pins: int | None = attrs.field(default=None, init=False)
     """Where it was last told that the flash is, as SPI_ATTACH has it."""
+    unheard_until: float = attrs.field(default=float("-inf"), init=False)
+    """Until then nothing that it sends reaches anybody."""
     history: History = attrs.field(factory=History, init=False)
     """What it has seen and done."""
 
+    is_acting: bool = attrs.field(default=False, init=False)
+    """It is doing what is due, and :attr:`moment` is the time of that."""
+
     _program: Program = attrs.field(init=False)
     _transmitter: Transmitter = attrs.field(init=False)
-    _inbox: deque[Stretch] = attrs.field(factory=deque, init=False)
+    _receiver: Receiver = attrs.field(init=False)
     _dtr: bool = attrs.field(default=False, init=False)
     _rts: bool = attrs.field(default=False, init=False)
     _boot_held: bool = attrs.field(default=False, init=False)
@@ -97,6 +110,7 @@ class Hardware:
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
         self._transmitter = Transmitter(self.timings.uart_paced)
+        self._receiver = Receiver(self.timings.uart_paced)
         self._downloads = self.config.state is not InitialState.APPLICATION
         self._program = self._first_program()
 
@@ -112,13 +126,7 @@ class Hardware:
 
         ``baudrate`` is the host's rate; ``None`` always suits the device.
         """
-        byte_time = 0.0
-        if self.timings.uart_paced:
-            byte_time = BITS_PER_BYTE / (baudrate or self.baudrate)
-        stretch = Stretch(data, start, byte_time, baudrate)
-        if data:
-            self._inbox.append(stretch)
-        return stretch.end
+        return self._receiver.receive(data, start, baudrate, self.baudrate)
 
     @property
     def dtr(self) -> bool:
@@ -150,21 +158,19 @@ class Hardware:
     def pulse_reset(self, now: float, seconds: float) -> None:
         """Hold it in reset for some time; it boots unless the lines hold it there longer."""
         self.advance(now)
-        self._stop(now)
-        if self._powered and not self._in_reset:
-            released = now + seconds + self.timings.enable_rise
-            self._schedule_boot(ResetCause.EXTERNAL, released)
+        self._end_program(partial(self._reset, now, seconds))
 
     def hold_boot(self, now: float, *, held: bool) -> None:
         """Pull the boot strap, or release it; only the chip that boots looks at it."""
         self.advance(now)
         self._boot_held = held
 
-    def break_wires(self, now: float) -> None:
-        """Lose what is on the wire, in both directions, and what the lines assert."""
+    def break_wires(self, now: float, until: float) -> None:
+        """Lose what is on the wire and what it sends until then, and release the lines."""
         self.set_lines(dtr=False, rts=False, now=now)
         self._transmitter.forget()
-        self._inbox.clear()
+        self._receiver.forget()
+        self.unheard_until = until
 
     @property
     def is_powered(self) -> bool:
@@ -177,7 +183,7 @@ class Hardware:
         What the flash is doing it ends; see :meth:`cut_power_at` for the other case.
         """
         self.advance(now)
-        self._lose_power(now)
+        self._end_program(partial(self._lose_power, now))
 
     def gain_power(self, now: float) -> None:
         """Give it power again; it boots unless it is held in reset."""
@@ -212,25 +218,21 @@ class Hardware:
         """Return when there may be something new; infinity when only input changes that."""
         return min(
             self._boot_at,
-            self._next_arrival(),
-            self._program.next_event_time(self._next_byte_time()),
+            self._receiver.next_heeded_time(self.baudrate, self._program.next_heeded),
+            self._program.next_event_time(self._receiver.next_byte_time()),
             self._transmitter.next_time(),
         )
 
     def advance(self, now: float) -> None:
         """Do what is due by ``now``."""
-        while True:
-            limit = min(now, self._boot_at)
-            try:
-                if self._deliver(limit):
-                    continue
-                self._program.advance(limit)
-            except PowerLostError as loss:
-                self._lose_power(self.moment + loss.elapsed)
-            if self._boot_at > now:
-                return
-            if self._boot_at <= limit:
-                self._boot()
+        if self.is_acting:
+            return
+        self.is_acting = True
+        try:
+            while self._step(now):
+                pass
+        finally:
+            self.is_acting = False
 
     def close(self) -> None:
         """Write what of the flash is not in its file, if it has one. Raises :exc:`OSError`."""
@@ -241,6 +243,8 @@ class Hardware:
     def send(self, data: bytes, at: float) -> float:
         """Send bytes from ``at`` on; return when the last one is out."""
         self._transmitter.send(data, at, self.baudrate)
+        if at < self.unheard_until:
+            self._transmitter.forget()
         return max(self._transmitter.free_at, at)
 
     def set_baudrate(self, baudrate: int) -> None:
@@ -267,6 +271,29 @@ class Hardware:
         self._program = StubLoader(self, starts_at=at) if has_code else Deaf()
 
     # What the hardware does.
+
+    def _end_program(self, action: Callable[[], None]) -> None:
+        """Do what ends the program, which may be what calls this: by way of a listener."""
+        if self.is_acting:
+            raise InterruptionError(action)
+        action()
+
+    def _step(self, now: float) -> bool:
+        """Do the next thing that is due by ``now``; tell whether there may be more."""
+        limit = min(now, self._boot_at)
+        try:
+            if self._deliver(limit):
+                return True
+            self._program.advance(limit)
+            if self._boot_at > now:
+                return False
+            if self._boot_at <= limit:
+                self._boot()
+        except PowerLostError as loss:
+            self._lose_power(self.moment + loss.elapsed)
+        except InterruptionError as interruption:
+            interruption.action()
+        return True
 
     def _first_program(self) -> Program:
         match self.config.state:
@@ -298,28 +325,6 @@ class Hardware:
         clock = self.crystal.frequency * chip.crystal.uart_clock_ratio
         return round(clock / self.baudrate) << chip.uart_clock_divider.lsb
 
-    def _next_byte_time(self) -> float:
-        if not self._inbox:
-            return NEVER
-        stretch = self._inbox[0]
-        return stretch.time_of(stretch.taken)
-
-    def _next_arrival(self) -> float:
-        """Return when the next END arrives, with which a frame may be complete.
-
-        Without one, and where the rates do not match: when the last byte does.
-        """
-        if not self._inbox:
-            return NEVER
-        stretch = self._inbox[0]
-        index = stretch.data.find(_END, stretch.taken)
-        if index < 0 or not self._understands(stretch):
-            return stretch.end
-        return stretch.time_of(index)
-
-    def _understands(self, stretch: Stretch) -> bool:
-        return stretch.baudrate is None or rates_match(stretch.baudrate, self.baudrate)
-
     def _read_straps(self) -> int:
         """Return the straps as they were latched when it booted."""
         mode = self.personality.download_mode if self._downloads else self.personality.flash_mode
@@ -327,9 +332,9 @@ class Hardware:
 
     def _deliver(self, limit: float) -> bool:
         """Give the program what has arrived by ``limit``; tell whether there was anything."""
-        if not self._inbox:
+        stretch = self._receiver.first
+        if stretch is None:
             return False
-        stretch = self._inbox[0]
         start, count = stretch.taken, stretch.complete_count(limit)
         if count <= start:
             return False
@@ -350,9 +355,14 @@ class Hardware:
             span = (count - start) * stretch.byte_time
             self._program.feed(garbled, stretch.end - span, span / max(len(garbled), 1))
             stretch.taken = count
-        if stretch.taken >= len(stretch.data):
-            self._inbox.popleft()
+        self._receiver.drop_taken()
         return True
+
+    def _reset(self, at: float, seconds: float) -> None:
+        self._stop(at)
+        if self._powered and not self._in_reset:
+            released = at + seconds + self.timings.enable_rise
+            self._schedule_boot(ResetCause.EXTERNAL, released)
 
     def _lose_power(self, at: float) -> None:
         self._powered = False
@@ -371,6 +381,7 @@ class Hardware:
     def _boot(self) -> None:
         """Read the strap, and start what it says."""
         at, self._boot_at = self._boot_at + self.timings.boot, NEVER
+        self.moment = at
         self.flash_pins = None
         self.boot_count += 1
         self._downloads = download = self._strap_is_low

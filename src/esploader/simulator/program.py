@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from typing_extensions import override
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from esploader.simulator.timings import Timings
 
 NEVER = float("inf")
+
+_END: Final = 0xC0
 
 
 class Machine(Protocol):
@@ -90,6 +92,15 @@ class Program(abc.ABC):
         Returns how many it took, which is fewer when it ended meanwhile.
         """
 
+    def next_heeded(self, data: bytes, start: int) -> int:
+        """Return the index of the byte, from ``start`` on, with which it may have something to say.
+
+        -1 when it has not, whatever follows. By default that is the end of a frame, or
+        else the last byte.
+        """
+        index = data.find(_END, start)
+        return len(data) - 1 if index < 0 else index
+
     def detect_rate(self, baudrate: int) -> bool:  # noqa: ARG002 - for those that can
         """Tell whether it takes over the host's rate, losing what it measured that with."""
         return False
@@ -112,6 +123,10 @@ class Deaf(Program):
     @override
     def feed(self, data: bytes, start: float, byte_time: float) -> int:
         return len(data)
+
+    @override
+    def next_heeded(self, data: bytes, start: int) -> int:
+        return -1
 
     @override
     def advance(self, now: float) -> None:

@@ -166,6 +166,7 @@ class RomLoader(Program):
             size=max(len(frame) - _HEADER.size, 0),
             checksum=checksum,
         )
+        self.machine.moment = at
         self.machine.history.note(
             SeenCommand(
                 moment=at,
@@ -175,7 +176,7 @@ class RomLoader(Program):
                 size=request.size,
             )
         )
-        self.machine.moment = at + self.machine.timings.command
+        self.machine.moment += self.machine.timings.command
         handler = self._find_handler(direction, code)
         if handler is None:
             self._refuse(INVALID_MESSAGE)

@@ -62,6 +62,9 @@ _PLUGIN_OPCODES: Final = range(0xD5, 0xF0)
 # direction u8 | opcode u8 | size u16 | checksum or value u32
 _HEADER: Final = struct.Struct("<BBHI")
 _REQUEST: Final = 0
+
+# Work that nobody sees is done in steps of so many seconds, or when it matters.
+_UNSEEN_TIME: Final = 0.02
 _RESPONSE: Final = 1
 
 
@@ -94,6 +97,8 @@ class StubLoader(Program):
     """The task wants a frame."""
     _free_at: float = attrs.field(default=0.0, init=False)
     """When the main program has done what it is doing."""
+    _is_silent: bool = attrs.field(default=False, init=False)
+    """The task will send nothing more."""
     _ended: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -130,11 +135,17 @@ class StubLoader(Program):
     def next_event_time(self, next_byte: float) -> float:
         return min(self._next_work_time(), self._next_interrupt_time(next_byte))
 
+    @override
+    def next_heeded(self, data: bytes, start: int) -> int:
+        return data.find(END, start)
+
     def _next_work_time(self) -> float:
         if self._ended:
             return NEVER
         if self._task is not None and not self._task_waits:
-            return self._free_at
+            # Nobody can see when it is done, until there is something to answer.
+            unseen = self._is_silent and self._received is None
+            return self._free_at + (_UNSEEN_TIME if unseen else 0.0)
         return NEVER if self._received is None else max(self._free_at, self._received_at)
 
     def _next_interrupt_time(self, next_byte: float) -> float:
@@ -230,6 +241,7 @@ class StubLoader(Program):
     def _serve(self, frame: bytes) -> Task:
         """Answer a request, and do what it asks for."""
         state = self._state
+        self._is_silent = False
         state.work(self.machine.timings.command)
         direction, opcode, size, checksum = _HEADER.unpack_from(frame.ljust(_HEADER.size, b"\0"))
         request = Request(body=frame[_HEADER.size :], checksum=checksum)
@@ -253,6 +265,7 @@ class StubLoader(Program):
             self._respond(opcode, Outcome(), refusal.code)
             return
         self._respond(opcode, outcome, 0)
+        self._is_silent = outcome.after_is_silent
         if outcome.after is not None:
             try:
                 yield from outcome.after

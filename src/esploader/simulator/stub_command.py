@@ -79,6 +79,9 @@ class Outcome:
     after: Task | None = None
     """Work that comes after it. If that fails, the next command is refused."""
 
+    after_is_silent: bool = False
+    """That work sends nothing."""
+
 
 Handler: TypeAlias = "Callable[[StubState, Request], Outcome]"
 

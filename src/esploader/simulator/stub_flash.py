@@ -97,7 +97,9 @@ def flash_data(state: StubState, request: Request) -> Outcome:
     if size != len(data):
         raise RefusedError(TOO_MUCH_DATA)
     _check(state, data, request)
-    return Outcome(after=_program(state, download, data[: download.remaining]))
+    return Outcome(
+        after=_program(state, download, data[: download.remaining]), after_is_silent=True
+    )
 
 
 def flash_defl_data(state: StubState, request: Request) -> Outcome:
@@ -111,7 +113,7 @@ def flash_defl_data(state: StubState, request: Request) -> Outcome:
         # The checksum is that of whatever lies behind the request.
         raise RefusedError(WRONG_CHECKSUM)
     _check(state, data, request)
-    return Outcome(after=_inflate(state, download, data, sequence))
+    return Outcome(after=_inflate(state, download, data, sequence), after_is_silent=True)
 
 
 def _download(state: StubState) -> FlashDownload:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BITS_PER_BYTE: Final = 10
 """Start bit, eight data bits, stop bit."""
@@ -13,8 +16,10 @@ BITS_PER_BYTE: Final = 10
 RATE_TOLERANCE: Final = 0.03
 """Two rates that differ by no more than this understand each other."""
 
-# What an adapter hands over at once, at most.
+# What an adapter hands over at once: so many bytes, or as many as come in so many seconds,
+# which at high rates spares everybody a hundred small pieces a second.
 _PIECE_SIZE: Final = 512
+_PIECE_TIME: Final = 0.025
 
 _LEVELS: Final = tuple(
     bytes((0, *((value >> bit) & 1 for bit in range(8)), 1)) for value in range(256)
@@ -66,6 +71,10 @@ class Stretch:
     taken: int = 0
     """How many of the bytes have been dealt with."""
 
+    def is_understood_at(self, baudrate: int) -> bool:
+        """Tell whether a receiver at that rate gets the bytes that were sent."""
+        return self.baudrate is None or rates_match(self.baudrate, baudrate)
+
     @property
     def end(self) -> float:
         """When the last byte is complete."""
@@ -109,8 +118,9 @@ class Transmitter:
     def send(self, data: bytes, at: float, baudrate: int) -> None:
         """Send ``data`` from ``at`` on, or as soon as what is being sent is out."""
         byte_time = BITS_PER_BYTE / baudrate if self.paced else 0.0
-        for start in range(0, len(data), _PIECE_SIZE):
-            piece = data[start : start + _PIECE_SIZE]
+        size = max(_PIECE_SIZE, int(_PIECE_TIME * baudrate / BITS_PER_BYTE))
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
             stretch = Stretch(piece, max(at, self._free_at), byte_time, baudrate)
             self._queue.append(stretch)
             self._free_at = stretch.end
@@ -146,3 +156,51 @@ class Transmitter:
                 break
             self._queue.popleft()
         return bytes(received)
+
+
+@attrs.define(eq=False)
+class Receiver:
+    """What is on its way to the device, in the order of time."""
+
+    paced: bool
+    _queue: deque[Stretch] = attrs.field(factory=deque, init=False)
+
+    def receive(self, data: bytes, start: float, baudrate: int | None, own_rate: int) -> float:
+        """Take what a host sends from ``start`` on; return when the last byte has arrived."""
+        byte_time = BITS_PER_BYTE / (baudrate or own_rate) if self.paced else 0.0
+        stretch = Stretch(data, start, byte_time, baudrate)
+        if data:
+            self._queue.append(stretch)
+        return stretch.end
+
+    @property
+    def first(self) -> Stretch | None:
+        """What comes next, and may have come in part."""
+        return self._queue[0] if self._queue else None
+
+    def drop_taken(self) -> None:
+        """Forget what has been dealt with."""
+        while self._queue and self._queue[0].taken >= len(self._queue[0].data):
+            self._queue.popleft()
+
+    def forget(self) -> None:
+        """Lose all that is on its way."""
+        self._queue.clear()
+
+    def next_byte_time(self) -> float:
+        """Return when the next byte is complete; infinity when there is none."""
+        first = self.first
+        return float("inf") if first is None else first.time_of(first.taken)
+
+    def next_heeded_time(self, own_rate: int, next_heeded: Callable[[bytes, int], int]) -> float:
+        """Return when bytes arrive after which the program may have something to say.
+
+        ``next_heeded`` is :meth:`~esploader.simulator.program.Program.next_heeded`.
+        """
+        for stretch in self._queue:
+            if not stretch.is_understood_at(own_rate):
+                return stretch.end
+            index = next_heeded(stretch.data, stretch.taken)
+            if index >= 0:
+                return stretch.time_of(index)
+        return float("inf")
