@@ -143,10 +143,11 @@ def serving(arguments: argparse.Namespace) -> Iterator[list[ServedDevice]]:
     Raises:
         EsploaderError: the options make no sense, or a port cannot be had.
     """
+    sources = _sources(arguments)
     with contextlib.ExitStack() as stack:
         trace = None if arguments.trace_file is None else _open_trace(arguments.trace_file, stack)
         devices = []
-        for index, source in enumerate(_sources(arguments)):
+        for index, source in enumerate(sources):
             label, chip, transport = _open(source, arguments, stack)
             if trace is not None and isinstance(transport, RealTimeTransport):
                 trace.follow(transport.device, label, transport.clock.now())

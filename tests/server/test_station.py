@@ -19,10 +19,13 @@ from esploader.server.door import Door, format_address, listen
 from esploader.server.journal import Journal
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.runner import Runner
+from esploader.server.serve import Server
 from esploader.server.station import Station
+from esploader.simulator import RealTimeTransport, SimulatedDevice
 from esploader.transport.clock import RealClock
 from esploader.transport.gates import Arm, Armed, GateCode, encode
 from esploader.transport.ports import ESPRESSIF_VID
+from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.tcp import SocketTransport
 from esploader.transport.telnet import Option, Verb, encode_negotiation
 from eventually import eventually
@@ -170,3 +173,20 @@ def receive_until(client: SocketTransport, end: bytes) -> None:
     while end not in data:
         data += (piece := receive(client))
         assert piece, data
+
+
+def test_a_simulated_device_lives_on_when_its_client_has_gone() -> None:
+    device = SimulatedDevice("esp32c3")
+    with RealTimeTransport(device) as port, Server(port) as server:
+        url = server.listen_rfc2217()
+        server.start()
+        with Rfc2217Transport.open(url) as client:
+            client.set_lines(dtr=False, rts=True)
+            client.clock.sleep(0.1)
+            client.set_lines(rts=False)
+        # The reset is played to its end, and then the chip boots.
+        eventually(lambda: require_boot(device), AssertionError)
+
+
+def require_boot(device: SimulatedDevice) -> None:
+    assert [boot.download for boot in device.history.boots] == [False]

@@ -195,6 +195,10 @@ class Station:
                 return
             try:
                 relay.pump()
+                if self._holder is None:
+                    # Nobody listens. It is read all the same: that is how its loss is noticed,
+                    # and what a simulated device does meanwhile.
+                    port.read()
             except TransportTimeoutError as exc:
                 # The port is stuck. The client would wait for ever: let it know.
                 self._journal.note(
@@ -211,16 +215,6 @@ class Station:
         if self._holder is not None and self._relay is not None:
             self._holder.flush()
             self._holder.set_reading(self._relay.wants_client)
-
-    def _readable(self) -> None:
-        if self._holder is not None:
-            self.wake()
-        elif self._port is not None:
-            # Nobody listens. It is read all the same: that is how its loss is noticed.
-            try:
-                self._port.read()
-            except TransportError as exc:
-                self._lose_port(exc)
 
     async def _find_port(
         self,
@@ -343,7 +337,7 @@ class Station:
             return
         self._unwatch()
         if wanted is not None:
-            self._loop.add_reader(wanted, self._readable)
+            self._loop.add_reader(wanted, self.wake)
             self._watched = wanted
 
     def _unwatch(self) -> None:
@@ -358,7 +352,10 @@ class Station:
         if self._relay is None:
             return
         # Without its port, too: a client that waits for it hears something now and then.
-        seconds = self._relay.seconds_to_wait
+        moments = [self._relay.seconds_to_wait]
+        if self._holder is None and self._port is not None:
+            moments.append(self._port.seconds_to_wait())
+        seconds = min((each for each in moments if each is not None), default=None)
         if seconds is None:
             return
         if seconds <= 0:

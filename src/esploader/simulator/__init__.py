@@ -3,12 +3,14 @@
 A :class:`SimulatedDevice` does no I/O; :meth:`SimulatedDevice.open_transport` connects to it in
 virtual time, :class:`RealTimeTransport` in real time, and a ``sim://`` URL describes one in a
 line. When it boots, it runs an :data:`Application`. A :class:`FaultyTransport` in front of it,
-or of any other, makes a bad line of a good one.
+or of any other, makes a bad line of a good one. A :class:`RecordingTransport` remembers what
+passes, and a :class:`ReplayTransport` answers from it.
 """
 
 from __future__ import annotations
 
 from esploader.simulator.application import Application, Runtime, Task, hello
+from esploader.simulator.check import CheckedRow, check_recording
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.faults import (
@@ -29,6 +31,9 @@ from esploader.simulator.faulty_transport import FaultyTransport
 from esploader.simulator.history import Boot, History, SeenCommand, SeenLines, SentResponse
 from esploader.simulator.minimal_image import minimal_image
 from esploader.simulator.personality import ResetCause
+from esploader.simulator.recorder import RecordingTransport
+from esploader.simulator.recording import Recording, encode_recording, read_recording
+from esploader.simulator.replay import ReplayTransport
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
 from esploader.simulator.url import open_simulated, parse
@@ -38,6 +43,7 @@ __all__ = [
     "Application",
     "BaudMismatch",
     "Boot",
+    "CheckedRow",
     "Corrupt",
     "Cut",
     "Delay",
@@ -52,6 +58,9 @@ __all__ = [
     "Jitter",
     "Overflow",
     "RealTimeTransport",
+    "Recording",
+    "RecordingTransport",
+    "ReplayTransport",
     "ResetCause",
     "Runtime",
     "SeenCommand",
@@ -63,8 +72,11 @@ __all__ = [
     "Stall",
     "Task",
     "Timings",
+    "check_recording",
+    "encode_recording",
     "hello",
     "minimal_image",
     "open_simulated",
     "parse",
+    "read_recording",
 ]

@@ -9,23 +9,19 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic
+from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import TypeVar, override
+from typing_extensions import override
 
 from esploader.errors import HostUnreachableError, TransportClosedError
 from esploader.simulator.faults import Cut, Delay, Direction, Fault, Piece, Split, Stall
 from esploader.simulator.transport import RealTimeTransport
-from esploader.transport.base import Capabilities, Transport
+from esploader.simulator.wrapping_transport import InnerT, WrappingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
-
-    from esploader.transport.clock import Clock
-
-InnerT = TypeVar("InnerT", bound=Transport, default=Transport)
 
 _NEVER: Final = float("inf")
 
@@ -186,7 +182,7 @@ class _LineState:
 
 
 @attrs.define(eq=False)
-class FaultyTransport(Transport, Generic[InnerT]):
+class FaultyTransport(WrappingTransport[InnerT]):
     """A transport in front of any other, on whose line faults happen, in the order given.
 
     Bytes that are held back move on when something is done with the transport; who sleeps
@@ -194,7 +190,6 @@ class FaultyTransport(Transport, Generic[InnerT]):
     is cut.
     """
 
-    inner: InnerT
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     _line: _LineState = attrs.field(
@@ -205,32 +200,6 @@ class FaultyTransport(Transport, Generic[InnerT]):
         repr=False,
     )
     _closed: bool = attrs.field(default=False, init=False)
-
-    @property
-    @override
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    @override
-    def capabilities(self) -> Capabilities:
-        # What is sent ahead would go past the faults.
-        return attrs.evolve(self.inner.capabilities, gated=False)
-
-    @property
-    @override
-    def clock(self) -> Clock:
-        return self.inner.clock
-
-    @property
-    @override
-    def baudrate(self) -> int:
-        return self.inner.baudrate
-
-    @property
-    @override
-    def round_trip(self) -> float:
-        return self.inner.round_trip
 
     @override
     def read(self, deadline: float) -> bytes:

@@ -13,7 +13,7 @@ from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Frame, SlipDecoder
 from esploader.simulator.description import describe_sent
 from esploader.simulator.recording import MAX_FILE_SIZE, RELEASED, LineChange, Recording, Row
-from esploader.simulator.tapped_transport import TappedTransport
+from esploader.simulator.wrapping_transport import WrappingTransport
 
 if TYPE_CHECKING:
     from esploader.chips.model import Chip
@@ -37,7 +37,7 @@ _ROW_SIZE: Final = 100
 
 
 @attrs.define(eq=False)
-class RecordingTransport(TappedTransport):
+class RecordingTransport(WrappingTransport):
     """A transport that remembers what passes, in front of the one that does the work.
 
     It counts as received what has arrived when the host does the next thing, read or not.

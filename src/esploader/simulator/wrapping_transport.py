@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 import attrs
-from typing_extensions import override
+from typing_extensions import TypeVar, override
 
 from esploader.transport.base import Capabilities, Transport
 
 if TYPE_CHECKING:
     from esploader.transport.clock import Clock
 
+InnerT = TypeVar("InnerT", bound=Transport, default=Transport)
+
 
 @attrs.define(eq=False)
-class TappedTransport(Transport):
-    """A transport that hands everything on to another; subclasses look at it.
+class WrappingTransport(Transport, Generic[InnerT]):
+    """A transport that hands everything on to another; subclasses do something about it.
 
     Closing it closes the inner transport. Nothing is sent ahead of its turn, whatever the
-    inner transport can do: what passes would be in another order than it happens.
+    inner transport can do: that would go past whoever is in front of it.
     """
 
-    inner: Transport
+    inner: InnerT
 
     @property
     @override
