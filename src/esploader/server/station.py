@@ -188,14 +188,14 @@ class Station:
 
     def wake(self) -> None:
         """Do what can be done at this moment, and wait for what comes next."""
-        relay = self._relay
+        relay, port = self._relay, self._port
         if relay is not None:
-            if self._holder is None and self.fallback is not None and self._port is not None:
+            if self._holder is None and self.fallback is not None and port is not None:
                 self.attach(self.fallback)
                 return
             try:
                 relay.pump()
-                if self._holder is None:
+                if self._holder is None and port is not None:
                     # Nobody listens. It is read all the same: that is how its loss is noticed,
                     # and what a simulated device does meanwhile.
                     port.read()
