@@ -10,8 +10,8 @@ import attrs
 import pytest
 from typing_extensions import override
 
+from described_chips import DESCRIBED
 from esploader import connect
-from esploader.chips.registry import CHIPS
 from esploader.device import After
 from esploader.download_mode import diagnose
 from esploader.errors import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model import Chip
 
-every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 
 
 def unreliable(url: str) -> UnreliableTransport:
@@ -91,7 +91,7 @@ def test_flash_registers_are_put_back(chip: Chip) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "answering"), list(permutations(CHIPS, 2)), ids=lambda chip: chip.key
+    ("asked", "answering"), list(permutations(DESCRIBED, 2)), ids=lambda chip: chip.key
 )
 def test_a_wrong_chip_is_refused_by_name_of_both(asked: Chip, answering: Chip) -> None:
     transport = unreliable(f"sim://{answering.key}")
@@ -102,7 +102,7 @@ def test_a_wrong_chip_is_refused_by_name_of_both(asked: Chip, answering: Chip) -
 
 
 @pytest.mark.parametrize(
-    "chip", [chip for chip in CHIPS if chip.secure_download], ids=lambda chip: chip.key
+    "chip", [chip for chip in DESCRIBED if chip.secure_download], ids=lambda chip: chip.key
 )
 def test_secure_download_mode_is_recognised_and_respected(chip: Chip) -> None:
     config = DeviceConfig(chip=chip, efuses={"secure_download": 1})

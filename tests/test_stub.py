@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.chips.registry import CHIPS, chip_by_name
+from described_chips import DESCRIBED
+from esploader.chips.registry import chip_by_name
 from esploader.errors import StubError
 from esploader.stub import MAX_FILE_SIZE, StubImage, find_stub
 from stub_files import DATA_START, TEXT_START, stub_directory, stub_file
@@ -121,7 +122,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 
 @needs_esptool
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_the_stubs_of_an_installed_esptool_are_found(chip: Chip) -> None:
     stub = find_stub(chip, None, {})
     assert len(stub.segments) == 2

@@ -310,7 +310,11 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
     output.labelled("Chip type", f"{identity.description}{known_revision}")
     output.labelled("Features", ", ".join(identity.features))
     output.labelled("Crystal frequency", f"{identity.crystal_mhz}MHz")
-    output.labelled("MAC", identity.mac)
+    extension = identity.mac_extension
+    output.labelled("MAC", identity.eui64 or identity.mac)
+    if extension is not None:
+        output.labelled("BASE MAC", identity.mac)
+        output.labelled("MAC_EXT", extension.hex(":"))
     output.line()
     return {
         **document,
@@ -319,6 +323,7 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
         "features": list(identity.features),
         "crystal_mhz": identity.crystal_mhz,
         "mac": identity.mac,
+        "eui64": identity.eui64,
     }
 
 

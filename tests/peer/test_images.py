@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from described_chips import DESCRIBED
 from esploader.chips.identity import Revision
 from esploader.chips.model import Architecture
-from esploader.chips.registry import CHIPS
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from esploader.image.patch import patch_header
 from esploader.image.suitability import Suitability, check_image
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.peer
 
-every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 with_chip_id = pytest.mark.parametrize(
-    "chip", [chip for chip in CHIPS if chip.image_chip_id is not None], ids=lambda chip: chip.key
+    "chip",
+    [chip for chip in DESCRIBED if chip.image_chip_id is not None],
+    ids=lambda chip: chip.key,
 )
 
 ELF_MACHINES = {Architecture.XTENSA: 0x5E, Architecture.RISCV: 0xF3}
@@ -143,7 +145,7 @@ def test_an_image_that_esptool_makes_is_read(chip: Chip, tmp_path: Path) -> None
 
 
 def test_esptool_makes_esp8266_images_too(tmp_path: Path) -> None:
-    chip = next(chip for chip in CHIPS if chip.image_chip_id is None)
+    chip = next(chip for chip in DESCRIBED if chip.image_chip_id is None)
     parts = small_parts(chip)
     source = tmp_path / "program.elf"
     source.write_bytes(elf(chip, parts))
