@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from described_chips import DESCRIBED
+from esploader import connect
 from esploader.chips.registry import chip_by_name
 from esploader.errors import StubError
+from esploader.protocol.dialect import STUB
 from esploader.stub import MAX_FILE_SIZE, StubImage, find_stub
 from stub_files import DATA_START, TEXT_START, stub_directory, stub_file
 
@@ -148,3 +150,16 @@ def test_esptool_is_not_imported_for_its_stubs() -> None:
         text=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("chip", "is_started"),
+    [("esp32c2?revision=0.3", False), ("esp32c2?revision=1.0", True), ("esp32c2", True)],
+)
+def test_a_first_revision_that_starts_no_stub_does_without(
+    chip: str, *, is_started: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESPLOADER_STUB_DIR", str(stub_directory(tmp_path)))
+    with connect(f"sim://{chip}") as device:
+        device.write_flash([(0x1_0000, b"data")])
+        assert (device.session.dialect is STUB) == is_started

@@ -298,6 +298,8 @@ def _baudrate(text: str) -> int:
 
 
 def _print_device(device: Device, output: Output) -> dict[str, Json]:
+    from esploader.device_commands import print_mac  # noqa: PLC0415 - see the docstring
+
     output.line(f"Detecting chip type... {device.chip.name}")
     output.line(f"Connected to {device.chip.name} on {device.port}:")
     document: dict[str, Json] = {"port": device.port, "chip": device.chip.name}
@@ -310,11 +312,7 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
     output.labelled("Chip type", f"{identity.description}{known_revision}")
     output.labelled("Features", ", ".join(identity.features))
     output.labelled("Crystal frequency", f"{identity.crystal_mhz}MHz")
-    extension = identity.mac_extension
-    output.labelled("MAC", identity.eui64 or identity.mac)
-    if extension is not None:
-        output.labelled("BASE MAC", identity.mac)
-        output.labelled("MAC_EXT", extension.hex(":"))
+    print_mac(device, output)
     output.line()
     return {
         **document,

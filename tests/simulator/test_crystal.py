@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from esploader.chips.esp32 import ESP32
+from esploader.chips.esp32c2 import ESP32_C2
 from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32c5 import ESP32_C5
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
@@ -47,6 +49,25 @@ def test_what_was_not_measured_changes_nothing() -> None:
     assert bench.device.baudrate == 460800
 
 
+def test_a_rom_may_take_it_to_be_the_same_always() -> None:
+    bench = make_bench(ESP32_C2)
+    change_rate(bench)
+    assert bench.device.baudrate == round(460800 * 26 / 40)
+
+
+@pytest.mark.parametrize("assumed", [40, 48])
+def test_a_rom_may_take_it_to_be_what_a_register_says(assumed: int) -> None:
+    config = DeviceConfig(
+        chip=ESP32_C5,
+        state=InitialState.DOWNLOAD,
+        crystal_mhz=48,
+        assumed_crystal_hz=assumed * 1_000_000,
+    )
+    bench = Bench(SimulatedTransport(SimulatedDevice(config), baudrate=115200))
+    change_rate(bench)
+    assert bench.device.baudrate == round(460800 * 48 / assumed)
+
+
 def test_other_chips_set_what_they_are_asked_for() -> None:
     bench = make_bench(ESP32_C3)
     change_rate(bench)
@@ -58,8 +79,9 @@ def test_other_chips_set_what_they_are_asked_for() -> None:
     [
         (DeviceConfig(chip=ESP32, crystal_mhz=27), "no crystal of 27 MHz"),
         (DeviceConfig(chip=ESP32_C3, assumed_crystal_hz=40_000_000), "does not measure"),
+        (DeviceConfig(chip=ESP32_C2, assumed_crystal_hz=40_000_000), "always takes"),
     ],
-    ids=["crystal", "measurement"],
+    ids=["crystal", "measurement", "constant"],
 )
 def test_what_the_chip_cannot_have_is_refused(config: DeviceConfig, message: str) -> None:
     with pytest.raises(ValueError, match=message):
