@@ -51,8 +51,8 @@ library says (`tests/chips/recorded`). Where they disagree, this was found:
 | ESP32-C6 | "Unknown Embedded Flash" with a capacity of 0 | the same | 0 means that there is none, so it is wrong there; others look for the words |
 | ESP32-S31 | "unknown ESP32-S31", in lower case | the same | others look for the words |
 | ESP32-S31 | no EUI-64 | no EUI-64 | the eFuse MAC_EXT is in the table of ESP-IDF; no tool makes an EUI-64 of it yet |
-| ESP32-C2, ESP32-C5 | crystals of 26, 40 and 48 MHz, with a warning | only those that the chip works with | data sheets |
-| ESP32-C5, ESP32-C6, ESP32-C61 | UART_DATE at 0x7C | at 0x8C | `uart_reg.h`; the other register there only counts pulses, so writing to it harms nobody |
+| ESP32-C2, ESP32-C5 | crystals of 26, 40 and 48 MHz, with a warning | only those that the chip works with | ESP-IDF supports no others |
+| ESP32-C5, ESP32-C6, ESP32-C61 | UART_DATE at 0x7C | at 0x8C | `uart_reg.h`; what is at the other address is written with a mask of 0, which harms nobody |
 | ESP32-P4, ESP32-S31 | the UART's divider at the address of another chip | at that of its own UART | `reg_base.h`; neither asks it: there is one crystal |
 | ESP32-C5, ESP32-C61, ESP32-H2, ESP32-P4, ESP32-S31 | memory maps of test chips and of relatives | those of ESP-IDF | `soc.h`; listed one by one in `tests/chips/test_numbers.py` |
 

@@ -30,6 +30,7 @@ RESET_TOKENS = {
     "esp32": (b"boot:0x3 (DOWNLOAD", b"boot:0x13 (SPI_FAST_FLASH_BOOT)"),
     "esp32s2": (b"boot:0x0 (DOWNLOAD", b"boot:0x8 (SPI_FAST_FLASH_BOOT)"),
     "esp32s3": (b"boot:0x0 (DOWNLOAD", b"boot:0x8 (SPI_FAST_FLASH_BOOT)"),
+    "esp32c5": (b"boot:0x8 (DOWNLOAD", b"boot:0x18 (SPI_FAST_FLASH_BOOT)"),
 }
 USUAL_RESET_TOKENS = (b"boot:0x5 (DOWNLOAD", b"boot:0xd (SPI_FAST_FLASH_BOOT)")
 
@@ -53,7 +54,9 @@ def test_a_high_strap_at_reset_means_the_application(chip: Chip) -> None:
     assert bench.exchange(READ_MAGIC) == b""
 
 
-@every_chip
+@pytest.mark.parametrize(
+    "chip", [chip for chip in DESCRIBED if chip.knows("boot_strap")], ids=lambda chip: chip.key
+)
 def test_the_strap_can_be_read_back(chip: Chip) -> None:
     bench = make_bench(chip, state=InitialState.APPLICATION, baudrate=None)
     bench.reset(strap_low=True)

@@ -2,21 +2,23 @@
 
 Sources:
 
-* eFuses: ESP-IDF, ``components/efuse/esp32c5/esp_efuse_table.csv``; addresses:
-  ``components/soc/esp32c5/register/soc/efuse_reg.h`` (``include/soc/`` in older versions).
+* eFuses: ESP-IDF, ``components/efuse/esp32c5/esp_efuse_table.csv``; addresses: BLOCK0 and BLOCK1
+  where esptool 5.6.0 reads them, the other blocks behind them as on the ESP32-C3.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
-* Registers: ESP-IDF, ``components/soc/esp32c5/``: ``reg_base.h``, ``spi_mem_reg.h`` (SPI1),
-  ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: the same directory, ``soc.h``, "Overall memory map".
-* Straps: esptool documentation, "Boot Mode Selection"; bit 3 of GPIO_STRAP_REG is the one that
-  chooses the boot from flash (``boot_mode.h`` of the chips that have one).
+* Registers: ESP-IDF, ``components/soc/esp32c5/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG) and
+  ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
+* Memory: ESP-IDF, ``components/soc/esp32c5/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,
+  ``components/soc/esp32c5/register/soc/gpio_reg.h`` (bit 3 is GPIO27, bit 4 is GPIO28), with which
+  the boot modes of a real device agree (espressif/esptool, pull request 1140: 0x18).
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
-* Key purposes: ESP-IDF, ``components/efuse/esp32c5/include/esp_efuse_chip.h``.
-* The crystal that the ROM assumes: PCR_SYSCLK_CONF_REG, ``PCR_CLK_XTAL_FREQ``, in
-  ``pcr_reg.h``; that it goes into the baud rate: what esptool 5.6.0 asks for.
-* UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32c5/include/esp_efuse_chip.h``.
+* The crystal that the ROM assumes: in PCR_SYSCLK_CONF_REG, where esptool 5.6.0 looks for it before
+  it asks for another baud rate.
+* UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
 """
 
 from __future__ import annotations
@@ -249,7 +251,7 @@ ESP32_C5: Final = Chip(
     mmu_page_sizes=(64 * KIB,),
     uf2_family=0xF71C_0343,
     strapping=Bits(_GPIO_STRAP, 0, 16),
-    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap=Bits(_GPIO_STRAP, 4, 1),
     boot_strap_gpio=28,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,

@@ -2,18 +2,19 @@
 
 Sources:
 
-* eFuses: ESP-IDF, ``components/efuse/esp32h2/esp_efuse_table.csv``; addresses:
-  ``components/soc/esp32h2/register/soc/efuse_reg.h`` (``include/soc/`` in older versions).
+* eFuses: ESP-IDF, ``components/efuse/esp32h2/esp_efuse_table.csv``; addresses of BLOCK0 and BLOCK1:
+  those that esptool 5.6.0 reads; the other blocks follow as on the ESP32-C3.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
-* Registers: ESP-IDF, ``components/soc/esp32h2/``: ``reg_base.h``, ``spi_mem_reg.h`` (SPI1),
-  ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: the same directory, ``soc.h``, "Overall memory map".
-* Straps: esptool documentation, "Boot Mode Selection"; bit 3 of GPIO_STRAP_REG is the one that
-  chooses the boot from flash (``boot_mode.h`` of the chips that have one).
+* Registers: SPI1 and UART0 as esptool 5.6.0 uses them; ESP-IDF, ``components/soc/esp32h2/``:
+  ``gpio_reg.h``. UART_DATE as on the ESP32-C6.
+* Memory: ESP-IDF, ``components/soc/esp32h2/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,
+  ``components/soc/esp32h2/include/soc/boot_mode.h``.
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
-* Key purposes: ESP-IDF, ``components/efuse/esp32h2/include/esp_efuse_chip.h``.
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32h2/include/esp_efuse_chip.h``.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
 

@@ -2,21 +2,20 @@
 
 Sources:
 
-* eFuses: ESP-IDF, ``components/efuse/esp32h4/esp_efuse_table.csv``; addresses:
-  ``components/soc/esp32h4/register/soc/efuse_reg.h`` (``include/soc/`` in older versions).
+* eFuses: ESP-IDF, ``components/soc/esp32h4/register/soc/efuse_struct.h``; the table of eFuses in
+  ESP-IDF is that of the chip that had this name before.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
-* Registers: ESP-IDF, ``components/soc/esp32h4/``: ``reg_base.h``, ``spi_mem_reg.h`` (SPI1),
-  ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: the same directory, ``soc.h``, "Overall memory map".
-* Straps: esptool documentation, "Boot Mode Selection"; bit 3 of GPIO_STRAP_REG is the one that
-  chooses the boot from flash (``boot_mode.h`` of the chips that have one).
+* Registers: ESP-IDF, ``components/soc/esp32h4/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG) and
+  ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
+* Memory: ESP-IDF, ``components/soc/esp32h4/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection". What ``gpio_reg.h`` says of their bits is
+  copied from another chip.
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
-* Key purposes: ESP-IDF, ``components/efuse/esp32h4/include/esp_efuse_chip.h``.
-* eFuses: ``components/soc/esp32h4/register/soc/efuse_struct.h``; the table of eFuses in ESP-IDF
-  is that of the chip that had this name before.
-* UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32h4/include/esp_efuse_chip.h``.
+* UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from typing import Final
 
 from esploader.chips.model import (
     KIB,
+    UNKNOWN,
     Architecture,
     BitField,
     Bits,
@@ -268,7 +268,7 @@ ESP32_H4: Final = Chip(
     mmu_page_sizes=(8 * KIB, 16 * KIB, 32 * KIB, 64 * KIB),
     uf2_family=0x9E0B_AA8A,
     strapping=Bits(_GPIO_STRAP, 0, 16),
-    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap=UNKNOWN,
     boot_strap_gpio=14,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,

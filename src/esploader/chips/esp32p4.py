@@ -2,19 +2,22 @@
 
 Sources:
 
-* eFuses: ESP-IDF, ``components/efuse/esp32p4/esp_efuse_table.csv``; addresses:
-  ``components/soc/esp32p4/register/soc/efuse_reg.h`` (``include/soc/`` in older versions).
+* eFuses: ESP-IDF, ``components/efuse/esp32p4/esp_efuse_table.csv``; addresses of BLOCK0 and BLOCK1:
+  those that esptool 5.6.0 reads; the other blocks follow as on the ESP32-C3.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
-* Registers: ESP-IDF, ``components/soc/esp32p4/``: ``reg_base.h``, ``spi_mem_reg.h`` (SPI1),
-  ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: the same directory, ``soc.h``, "Overall memory map".
-* Straps: esptool documentation, "Boot Mode Selection"; bit 3 of GPIO_STRAP_REG is the one that
-  chooses the boot from flash (``boot_mode.h`` of the chips that have one).
+* Registers: SPI1, GPIO_STRAP_REG and UART_DATE as esptool 5.6.0 uses them; UART0 by the latter.
+* Memory: ESP-IDF, ``components/soc/esp32p4/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection"; the bit is that of esptool 5.6.0 and of
+  ``components/soc/esp32p4/include/soc/boot_mode.h``.
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
-* Key purposes: ESP-IDF, ``components/efuse/esp32p4/include/esp_efuse_chip.h``.
-* USB product id: ESP-IDF Programming Guide, "Device Firmware Upgrade via USB".
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32p4/include/esp_efuse_chip.h``.
+* From revision 3.0 on the key purposes have a fifth bit each (``esp_efuse_table_v3.0.csv``), which
+  before that was part of other fields. It is left out, as esptool 5.6.0 does.
+* USB product id: the image chip id, as on the other chips with USB-OTG; esptool 5.6.0 expects
+  it.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
 

@@ -3,21 +3,22 @@
 Sources:
 
 * eFuses: ESP-IDF, ``components/efuse/esp32s31/esp_efuse_table.csv``; addresses:
-  ``components/soc/esp32s31/register/soc/efuse_reg.h`` (``include/soc/`` in older versions).
+  ``components/soc/esp32s31/register/soc/efuse_struct.h``.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
-* Registers: ESP-IDF, ``components/soc/esp32s31/``: ``reg_base.h``, ``spi_mem_reg.h`` (SPI1),
-  ``uart_reg.h``, ``gpio_reg.h``.
-* Memory: the same directory, ``soc.h``, "Overall memory map".
-* Straps: esptool documentation, "Boot Mode Selection"; bit 3 of GPIO_STRAP_REG is the one that
-  chooses the boot from flash (``boot_mode.h`` of the chips that have one).
+* Registers: ESP-IDF, ``components/soc/esp32s31/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG) and
+  ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
+* Memory: ESP-IDF, ``components/soc/esp32s31/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,
+  ``components/soc/esp32s31/include/soc/boot_mode.h``.
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
-* Key purposes: ESP-IDF, ``components/efuse/esp32s31/include/esp_efuse_chip.h``.
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32s31/include/esp_efuse_chip.h``.
 * MAC_EXT is in the table of eFuses, too; no tool is known to make an EUI-64 of it.
 * USB product id: the image chip id, as on the other chips with USB-OTG; esptool 5.6.0 expects
   it.
-* UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
 """
 
 from __future__ import annotations

@@ -168,6 +168,8 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         revision=(1, 0),
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c5-simulated\r\n",
+        download_mode=Code(0x8, "DOWNLOAD(USB/UART0)"),
+        flash_mode=Code(0x18, "SPI_FAST_FLASH_BOOT"),
     ),
     "esp32p4": Personality(
         revision=(3, 0),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from esploader.chips.model import Architecture, Chip, SpiRegisters
+from esploader.chips.model import Architecture, Bits, Chip, SpiRegisters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +55,7 @@ _STAND_INS: Final[Mapping[str, object]] = MappingProxyType(
         "supports_4_byte_addresses": False,
         "mmu_page_sizes": (),
         "uf2_family": 0,
+        "boot_strap": Bits(0, 0, 1),
         "boot_strap_gpio": 0,
     }
 )
