@@ -6,7 +6,7 @@ Sources:
   where esptool 5.6.0 reads them, the other blocks behind them as on the ESP32-C3.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
-* Registers: ESP-IDF, ``components/soc/esp32c5/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG) and
+* Registers: ESP-IDF, ``components/soc/esp32c5/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
   ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
 * Memory: ESP-IDF, ``components/soc/esp32c5/include/soc/soc.h``, "Overall memory map".
 * Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,

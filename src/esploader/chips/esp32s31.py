@@ -6,7 +6,7 @@ Sources:
   ``components/soc/esp32s31/register/soc/efuse_struct.h``.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
-* Registers: ESP-IDF, ``components/soc/esp32s31/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG) and
+* Registers: ESP-IDF, ``components/soc/esp32s31/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
   ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
 * Memory: ESP-IDF, ``components/soc/esp32s31/include/soc/soc.h``, "Overall memory map".
 * Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,
