@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 from hypothesis import strategies as st
 
+from described_chips import DESCRIBED
 from esploader.chips.identity import Revision
-from esploader.chips.registry import CHIPS
 from esploader.image.header import ExtendedHeader, ImageHeader
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Plan:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Return anything that the header of an image can say, for any chip."""
-    chip = draw(st.sampled_from(CHIPS))
+    chip = draw(st.sampled_from(DESCRIBED))
     parts = draw(st.lists(st.tuples(_WORDS, st.binary(max_size=40)), max_size=16))
     header = ImageHeader(
         segment_count=len(parts),

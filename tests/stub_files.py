@@ -6,7 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from esploader.chips.registry import CHIPS
+from described_chips import DESCRIBED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def stub_file(
 
 def stub_directory(folder: Path) -> Path:
     """Put a stub file for every chip into ``folder``."""
-    for chip in CHIPS:
+    for chip in DESCRIBED:
         code = next(region for region in chip.memory if region.name == "iram")
         data = next(region for region in chip.memory if region.name == "dram")
         content = stub_file(

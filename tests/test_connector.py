@@ -10,6 +10,7 @@ import attrs
 import pytest
 from typing_extensions import override
 
+from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.registry import CHIPS
 from esploader.device import After
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
 
 every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+every_described_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 
 
 def unreliable(url: str) -> UnreliableTransport:
@@ -57,9 +59,13 @@ def is_free(transport: UnreliableTransport) -> bool:
 
 @every_chip
 def test_every_chip_is_found_without_being_told(chip: Chip) -> None:
-    with connect(f"sim://{chip.key}") as device:
+    transport = unreliable(f"sim://{chip.key}")
+    with connect(transport) as device:
         assert device.chip is chip
         assert device.port == f"sim://{chip.key}"
+        # SYNC, which chip, which device: docs/round-trips.md. The ESP8266 is told five words
+        # one by one.
+        assert len(transport.writes) == (7 if chip.rom.receive_ring_size is None else 3)
 
 
 @every_chip
@@ -71,7 +77,7 @@ def test_identity_is_that_of_the_device(chip: Chip) -> None:
         assert (device.chip_id is None) == (chip.unique_id is None)
 
 
-@every_chip
+@every_described_chip
 @pytest.mark.parametrize("size", ["512KB", "4MB", "16MB"])
 def test_flash_id_tells_the_size(chip: Chip, size: str) -> None:
     with connect(f"sim://{chip.key}?flash={size}") as device:
@@ -81,7 +87,7 @@ def test_flash_id_tells_the_size(chip: Chip, size: str) -> None:
         assert flash.is_plausible
 
 
-@every_chip
+@every_described_chip
 def test_flash_registers_are_put_back(chip: Chip) -> None:
     with connect(f"sim://{chip.key}") as device:
         register = chip.spi.base + chip.spi.usr2
@@ -102,7 +108,7 @@ def test_a_wrong_chip_is_refused_by_name_of_both(asked: Chip, answering: Chip) -
 
 
 @pytest.mark.parametrize(
-    "chip", [chip for chip in CHIPS if chip.secure_download], ids=lambda chip: chip.key
+    "chip", [chip for chip in DESCRIBED if chip.secure_download], ids=lambda chip: chip.key
 )
 def test_secure_download_mode_is_recognised_and_respected(chip: Chip) -> None:
     transport = UnreliableTransport(
@@ -175,7 +181,7 @@ def test_a_chip_that_does_not_exist_is_refused_before_the_port_is_opened() -> No
 
 @pytest.mark.parametrize(
     ("chip", "flights"),
-    [("esp8266", 17), ("esp32", 4), ("esp32s2", 4), ("esp32s3", 4), ("esp32c3", 4)],
+    [(chip.key, 17 if chip.rom.receive_ring_size is None else 4) for chip in DESCRIBED],
 )
 def test_identifying_chip_and_flash_takes_few_turnarounds(chip: str, flights: int) -> None:
     transport = unreliable(f"sim://{chip}")
@@ -185,7 +191,7 @@ def test_identifying_chip_and_flash_takes_few_turnarounds(chip: str, flights: in
         assert len(transport.writes) == flights
 
 
-@every_chip
+@every_described_chip
 def test_the_lines_decide_what_the_chip_does(chip: Chip) -> None:
     transport = unreliable(f"sim://{chip.key}?state=download")
     with pytest.raises(ConnectError) as caught:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.flash_wiring import FlashType, FlashVoltage, FlashWiring, VoltageSource
-from esploader.chips.registry import CHIPS
 from esploader.cli import main
 from esploader.errors import UnsupportedError
 from esploader.simulator import SimulatedDevice, SimulatedTransport
@@ -51,7 +51,7 @@ def test_where_there_is_no_choice_nothing_is_sent(chip: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "chip", [chip for chip in CHIPS if chip.secure_download], ids=lambda chip: chip.key
+    "chip", [chip for chip in DESCRIBED if chip.secure_download], ids=lambda chip: chip.key
 )
 def test_in_secure_download_mode_it_is_not_known(chip: Chip) -> None:
     with (

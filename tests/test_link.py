@@ -31,15 +31,32 @@ def simulated(device: Device) -> SimulatedDevice:
 WRONG = ["26&assumed=24700000", "26&assumed=28200000", "40&assumed=37500000", "40&assumed=43000000"]
 """Crystals, and what the ROM takes them to be: further off than a UART tolerates."""
 
+WRONG_ON_OTHERS = [
+    "esp32c2?crystal=26",
+    "esp32c2?crystal=40",
+    "esp32c5?crystal=48&assumed=40000000",
+    "esp32c5?crystal=40&assumed=48000000",
+    "esp32c5?crystal=40&assumed=40000000",
+]
+"""The ROM of the one assumes 40 MHz, that of the other what a register says."""
 
-@pytest.mark.parametrize("crystal", WRONG)
+
+@pytest.mark.parametrize("chip", [*(f"esp32?crystal={wrong}" for wrong in WRONG), *WRONG_ON_OTHERS])
 @pytest.mark.parametrize("baudrate", [230400, 460800, 921600])
-def test_the_rate_is_right_although_the_rom_is_wrong(crystal: str, baudrate: int) -> None:
-    url = f"sim://esp32?crystal={crystal}"
-    with connect(url, baudrate=baudrate, stub=False) as device:
+def test_the_rate_is_right_although_the_rom_is_wrong(chip: str, baudrate: int) -> None:
+    with connect(f"sim://{chip}", baudrate=baudrate, stub=False) as device:
         assert simulated(device).baudrate == pytest.approx(baudrate, rel=0.005)
         assert device.session.transport.baudrate == baudrate
-        assert device.read_register(0x4000_1000) == device.chip.magic
+        assert device.mac.startswith("24:0a:c4")
+
+
+@pytest.mark.parametrize("chip", ["esp32c2", "esp32c5"])
+def test_a_rate_that_cannot_be_told_is_not_set(chip: str, caplog: pytest.LogCaptureFixture) -> None:
+    simulated_device = SimulatedDevice(chip, efuses={"secure_download": 1})
+    with connect(simulated_device.open_transport(), baudrate=460800) as device:
+        assert device.is_in_secure_download_mode
+        assert simulated_device.baudrate == 115200
+    assert "it stays at 115200" in caplog.text
 
 
 @pytest.mark.parametrize("crystal", WRONG)

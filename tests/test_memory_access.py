@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.chips.registry import CHIPS, chip_by_name
+from esploader.chips.registry import chip_by_name
 from esploader.device import After
 from esploader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.errors import NoResponseError, PlanError, StubError, UnsupportedError
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from esploader.device import Device
     from images import Parts
 
-every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 
 RAM = 0x3FC9_0000
 """An address in the RAM of an ESP32-C3."""

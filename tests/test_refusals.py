@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
 from esploader.arguments import build_parser
 from esploader.chips.esp32 import ESP32
@@ -17,7 +18,6 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.registry import CHIPS
 from esploader.cli import main
 from esploader.device_commands import COMMANDS
 from esploader.errors import EsploaderError, PlanError, UnsupportedError
@@ -173,7 +173,7 @@ def test_a_file_past_the_size_that_is_put_into_the_bootloader_is_refused(
 
 
 @pytest.mark.parametrize("has_stub", [True, False], ids=["stub", "rom"])
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_flash_beyond_16_mib_is_refused_where_the_loader_does_not_reach_it(
     connect_to: Connect, chip: Chip, *, has_stub: bool
 ) -> None:
@@ -245,7 +245,7 @@ def test_reading_all_in_secure_download_mode_is_refused(
 # Erasing --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_a_rom_loader_does_not_erase_everything(connect_to: Connect, chip: Chip) -> None:
     device = connect_to(chip)
     with pytest.raises(UnsupportedError):
@@ -269,10 +269,10 @@ def test_erasing_beyond_the_flash_is_refused(region: tuple[str, str]) -> None:
 # Images ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_a_bootloader_for_another_chip_is_refused(connect_to: Connect, chip: Chip) -> None:
     device = connect_to(chip)
-    for other in CHIPS:
+    for other in DESCRIBED:
         inputs = [(chip.bootloader_offset, small_image(other))]
         if other is chip:
             device.plan_write(inputs)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esploader.chips.registry import CHIPS, chip_by_name
+from described_chips import DESCRIBED
+from esploader.chips.registry import chip_by_name
 from esploader.errors import (
     CommandFailedError,
     EsploaderError,
@@ -193,7 +194,7 @@ registers = st.integers(0, 30)
 words = st.integers(0, 0xFFFF_FFFF)
 
 
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(

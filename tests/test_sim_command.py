@@ -69,7 +69,7 @@ def test_tcp_ports_follow_the_first_one() -> None:
         taken = int(urls["tcp"].rpartition(":")[2])
         refused = run(*command("sim", "serve", "esp32", "esp32c3", "--tcp", str(taken - 1)))
     assert refused.exit_code == 2
-    assert f"127.0.0.1:{taken}: cannot listen" in refused.stderr
+    assert f"cannot listen on 127.0.0.1:{taken}" in refused.stderr
 
 
 def test_a_pseudo_terminal_has_the_rate_that_its_client_sets() -> None:

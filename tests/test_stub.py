@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.chips.registry import CHIPS, chip_by_name
+from described_chips import DESCRIBED
+from esploader import connect
+from esploader.chips.registry import chip_by_name
 from esploader.errors import StubError
+from esploader.protocol.dialect import STUB
 from esploader.stub import MAX_FILE_SIZE, StubImage, find_stub
 from stub_files import DATA_START, TEXT_START, stub_directory, stub_file
 
@@ -121,7 +124,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 
 @needs_esptool
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_the_stubs_of_an_installed_esptool_are_found(chip: Chip) -> None:
     stub = find_stub(chip, None, {})
     assert len(stub.segments) == 2
@@ -147,3 +150,16 @@ def test_esptool_is_not_imported_for_its_stubs() -> None:
         text=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("chip", "is_started"),
+    [("esp32c2?revision=0.3", False), ("esp32c2?revision=1.0", True), ("esp32c2", True)],
+)
+def test_a_first_revision_that_starts_no_stub_does_without(
+    chip: str, *, is_started: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESPLOADER_STUB_DIR", str(stub_directory(tmp_path)))
+    with connect(f"sim://{chip}") as device:
+        device.write_flash([(0x1_0000, b"data")])
+        assert (device.session.dialect is STUB) == is_started

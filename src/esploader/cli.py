@@ -314,6 +314,8 @@ def _baudrate(text: str) -> int:
 
 
 def _print_device(device: Device, output: Output) -> dict[str, Json]:
+    from esploader.device_commands import print_mac  # noqa: PLC0415 - see the docstring
+
     output.line(f"Detecting chip type... {device.chip.name}")
     output.line(f"Connected to {device.chip.name} on {device.port}:")
     document: dict[str, Json] = {"port": device.port, "chip": device.chip.name}
@@ -326,7 +328,7 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
     output.labelled("Chip type", f"{identity.description}{known_revision}")
     output.labelled("Features", ", ".join(identity.features))
     output.labelled("Crystal frequency", f"{identity.crystal_mhz}MHz")
-    output.labelled("MAC", identity.mac)
+    print_mac(device, output)
     output.line()
     return {
         **document,
@@ -335,6 +337,7 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
         "features": list(identity.features),
         "crystal_mhz": identity.crystal_mhz,
         "mac": identity.mac,
+        "eui64": identity.eui64,
     }
 
 

@@ -77,8 +77,22 @@ def _size_name(size: int) -> str:
     return f"{kib // 1024}MB" if kib % 1024 == 0 else f"{kib}KB"
 
 
+def print_mac(device: Device, printer: Printer) -> None:
+    """Print the MAC address, and the EUI-64 instead where the chip has one.
+
+    Raises:
+        UnsupportedError: the device is in Secure Download Mode.
+    """
+    mac, eui64 = device.mac, device.eui64
+    printer.labelled("MAC", eui64 or mac)
+    if eui64 is not None:
+        half = len(mac) // 2
+        printer.labelled("BASE MAC", mac)
+        printer.labelled("MAC_EXT", eui64[half + 1 : -half - 1])
+
+
 def _read_mac(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
-    printer.labelled("MAC", device.mac)
+    print_mac(device, printer)
     return {}
 
 
@@ -86,7 +100,7 @@ def _chip_id(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
     chip_id = device.chip_id
     if chip_id is None:
         printer.note(f"{device.chip.name} has no chip id; its MAC identifies it")
-        printer.labelled("MAC", device.mac)
+        print_mac(device, printer)
         return {"chip_id": None}
     printer.line(f"Chip ID: {chip_id:#010x}")
     return {"chip_id": chip_id}

@@ -48,6 +48,7 @@ def identify_device(session: Session, expected: Chip | None) -> Device:
     security_info = answers.security_info
     link = Link(session, found)
     if security_info is not None and security_info.secure_download_mode:
+        link.reads_registers = False
         return Device(link, None, security_info)
     words = session.read_words(identity_addresses(found))
     link.fingerprint = {address: words[address] for address in found.mac.addresses}

@@ -129,6 +129,15 @@ class IdentifiedDevice:
         return self._known_identity("reading the MAC").mac
 
     @property
+    def eui64(self) -> str | None:
+        """The EUI-64, as eight pairs of hexadecimal digits; ``None`` on a chip without one.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        return self._known_identity("reading the EUI-64").eui64
+
+    @property
     def revision(self) -> Revision | None:
         """The revision of the silicon; ``None`` where the chip does not tell.
 

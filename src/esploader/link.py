@@ -78,6 +78,9 @@ class Link:
     fingerprint: Mapping[int, int] = attrs.field(factory=dict)
     """Words of registers that tell this device from others of its kind."""
 
+    reads_registers: bool = True
+    """The ROM loader tells the content of registers; not in Secure Download Mode."""
+
     after_revival: Callable[[], None] | None = attrs.field(default=None, init=False)
     """Tells a loader that was reset once more what it has to know of the flash."""
 
@@ -239,6 +242,14 @@ class Link:
             self.baudrate = transport.baudrate
             return
         is_stub = self.session.dialect is dialect.STUB
+        if self.chip.assumed_crystal is not None and not is_stub and not self.reads_registers:
+            _log.warning(
+                "what the ROM loader would make of another baud rate cannot be told in Secure "
+                "Download Mode: it stays at %d",
+                transport.baudrate,
+            )
+            self.baudrate = transport.baudrate
+            return
         # A ROM loader knows its rate; a stub is told the one that is to change.
         old = transport.baudrate if is_stub else 0
         new = self.baudrate if is_stub else self._rate_to_ask_for()

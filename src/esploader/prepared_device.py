@@ -72,6 +72,13 @@ class PreparedDevice(IdentifiedDevice):
             return "Secure Download Mode takes no code"
         if self._has_secure_boot and Quirk.SECURE_BOOT_BLOCKS_STUB in self.chip.quirks:
             return "secure boot keeps this chip from starting it"
+        if (
+            Quirk.FIRST_MAJOR_REVISION_BLOCKS_STUB in self.chip.quirks
+            and self.identity is not None
+            and self.identity.revision is not None
+            and self.identity.revision.major == 0
+        ):
+            return "devices of this chip from before revision 1.0 cannot start it"
         return None
 
     def _expected_dialect(self) -> Dialect:

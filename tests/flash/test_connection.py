@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.registry import CHIPS
 from esploader.cli import main
 from esploader.errors import UnsupportedError
 from esploader.flash.connection import attach_word
@@ -35,7 +35,7 @@ def test_pins_are_packed_in_the_order_of_the_rom() -> None:
     assert attach_word("6, 17,8 ,11,16", ESP32) == 0x0B40_8446
 
 
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_every_chip_has_its_usual_pins(chip: Chip) -> None:
     assert attach_word("SPI", chip) == attach_word("spi", chip) == 0
 

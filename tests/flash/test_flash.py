@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
-from esploader.chips.registry import CHIPS
 from esploader.errors import PlanError, UnsupportedError
 from esploader.progress import Phase, Progress, ProgressEvent
 from stub_files import stub_directory
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from esploader.device import Device
 
-WITH_STUB = [(chip.key, True) for chip in CHIPS]
-WITH_ROM = [(chip.key, False) for chip in CHIPS if chip.key != "esp8266"]
+WITH_STUB = [(chip.key, True) for chip in DESCRIBED]
+WITH_ROM = [(chip.key, False) for chip in DESCRIBED if chip.key != "esp8266"]
 
 
 @pytest.fixture(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
 from esploader.arguments import build_parser
 from esploader.chips.esp32 import ESP32
@@ -15,7 +16,6 @@ from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.chips.identity import Revision
-from esploader.chips.registry import CHIPS
 from esploader.device_commands import COMMANDS
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.guards import SecurityState, security_state, security_state_addresses
@@ -142,7 +142,7 @@ def test_force_erases_the_whole_of_a_secured_flash(connect_to: Connect) -> None:
     assert flash_of(device, 0x2_0000, 6) == b"second"
 
 
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_a_device_without_security_may_be_erased_and_written(
     connect_to: Connect, chip: Chip, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -241,7 +241,7 @@ def damaged(image: bytes) -> bytes:
     [damaged, lambda image: image[:-1], lambda image: image[:100], lambda image: image[:1]],
     ids=["damaged", "digest cut off", "cut off in a segment", "cut off in the header"],
 )
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_a_damaged_bootloader_is_refused(
     connect_to: Connect, chip: Chip, spoil: Callable[[bytes], bytes]
 ) -> None:

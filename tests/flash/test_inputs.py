@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.chips.registry import CHIPS
 from esploader.errors import PlanError
 from esploader.flash.inputs import FlashParameters
 from esploader.image.patch import patch_header
@@ -99,7 +99,13 @@ def pieces_of(chip: Chip, before: int) -> bytes:
 
 @pytest.mark.parametrize("before", [0, 1, 0x800, 0x1000], ids=hex)
 @pytest.mark.parametrize(
-    "chip", [chip for chip in CHIPS if chip.bootloader_offset >= 0x1000], ids=lambda chip: chip.key
+    "chip",
+    [
+        chip
+        for chip in DESCRIBED
+        if chip.bootloader_offset >= 0x1000 and "40m" in dict(chip.flash_frequencies)
+    ],
+    ids=lambda chip: chip.key,
 )
 def test_parameters_go_into_the_bootloader_within_a_merged_image(chip: Chip, before: int) -> None:
     bootloader = small_image(chip)

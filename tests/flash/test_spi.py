@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
-from esploader.chips.registry import CHIPS
 from esploader.errors import UnsupportedError
 from esploader.flash.spi import (
     MAX_READ_SIZE,
@@ -22,7 +22,7 @@ from esploader.simulator import SimulatedTransport
 if TYPE_CHECKING:
     from esploader.device import Device
 
-every_chip = pytest.mark.parametrize("chip", [chip.key for chip in CHIPS])
+every_chip = pytest.mark.parametrize("chip", [chip.key for chip in DESCRIBED])
 
 WRITE_ENABLE = 0x06
 WRITE_DISABLE = 0x04

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
-from esploader.chips.registry import CHIPS
 from esploader.errors import UnsupportedError
 from esploader.flash.status import MAX_POLLS, POLL_INTERVAL, write_status
 from esploader.transport.clock import VirtualClock
@@ -28,7 +28,7 @@ def status_of(device: Device) -> bytes:
     return bytes(device.session.transport.device.flash_chip.status)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("chip", [chip.key for chip in CHIPS])
+@pytest.mark.parametrize("chip", [chip.key for chip in DESCRIBED])
 @pytest.mark.parametrize(("count", "value"), [(1, 0x9C), (2, 0x021C), (3, 0x60021C)])
 def test_registers_are_set(chip: str, count: int, value: int) -> None:
     with connect(f"sim://{chip}") as device:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from described_chips import DESCRIBED
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.registry import CHIPS
 from esploader.errors import ImageError
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from images import Plan, build_image, header_for, plans, small_image, small_parts
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
     from images import Parts
 
-every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 
 
 def verify(data: bytes, chip: Chip) -> None:
@@ -46,7 +46,7 @@ def test_what_was_built_is_read_whatever_follows(plan: Plan, rest: bytes) -> Non
     verify(image + rest, plan.chip)
 
 
-@given(st.sampled_from(CHIPS), st.binary(max_size=200))
+@given(st.sampled_from(DESCRIBED), st.binary(max_size=200))
 def test_any_bytes_are_an_image_or_an_image_error(chip: Chip, data: bytes) -> None:
     for candidate in (data, b"\xe9\x01" + data):
         try:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from described_chips import DESCRIBED
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.chips.identity import Revision
-from esploader.chips.registry import CHIPS
 from esploader.image.suitability import Suitability, Verdict, check_image
 from images import build_image, header_for, small_image, small_parts
 
@@ -25,7 +25,7 @@ SUITABLE = Verdict(Suitability.SUITABLE, None)
 LATEST = Revision(655, 35)
 NONE = Revision(0, 0)
 
-every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 
 
 def image_for(
@@ -52,7 +52,7 @@ def test_an_image_for_every_revision(chip: Chip, revision: Revision | None) -> N
 
 
 def test_an_image_for_another_chip() -> None:
-    with_id = [chip for chip in CHIPS if chip.image_chip_id is not None]
+    with_id = [chip for chip in DESCRIBED if chip.image_chip_id is not None]
     for made_for in with_id:
         for chip in with_id:
             verdict = check_image(small_image(made_for), chip, None)
@@ -170,7 +170,7 @@ def test_an_image_for_another_chip_is_that_before_it_is_damaged() -> None:
     assert check_image(bytes(image), ESP32, None).suitability is Suitability.WRONG_CHIP
 
 
-@given(st.sampled_from(CHIPS), st.binary(max_size=200))
+@given(st.sampled_from(DESCRIBED), st.binary(max_size=200))
 def test_any_bytes_get_a_verdict(chip: Chip, data: bytes) -> None:
     for candidate in (data, b"\xe9\x01" + data):
         verdict = check_image(candidate, chip, Revision(0, 0))

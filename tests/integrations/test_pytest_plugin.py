@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 # Runs in this process forget what they were the first to import.
-from esploader.chips.registry import CHIPS
+from described_chips import DESCRIBED
 from esploader.integrations import pytest_devices, pytest_plugin, pytest_report
 from esploader.server import serve
 
@@ -119,8 +119,8 @@ def test_several_chips_make_several_tests(pytester: pytest.Pytester) -> None:
             pass
     """)
     result = run_here(pytester, "-v")
-    result.assert_outcomes(passed=len(CHIPS) + 2 + 1)
-    names = [f"*::test_all[[]{chip.key}] PASSED*" for chip in CHIPS]
+    result.assert_outcomes(passed=len(DESCRIBED) + 2 + 1)
+    names = [f"*::test_all[[]{chip.key}] PASSED*" for chip in DESCRIBED]
     result.stdout.fnmatch_lines([*names, "*::test_list[[]esp32] *", "*::test_list[[]esp8266] *"])
 
 
@@ -435,7 +435,7 @@ def test_several_workers_do_not_get_in_each_others_way(
     )
     pytester.makeini(INI.format(options=f"-p xdist.plugin -p {PLUGIN}"))
     result = pytester.runpytest_subprocess("-n", "2")
-    result.assert_outcomes(passed=2 * len(CHIPS), failed=1)
+    result.assert_outcomes(passed=2 * len(DESCRIBED), failed=1)
     result.stdout.fnmatch_lines(["*- simulated device -*", "ESP32-C3, *"])
 
 

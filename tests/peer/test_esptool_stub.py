@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from described_chips import DESCRIBED
 from programs import Completed, run, served_chip
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.peer
 
 CHIPS = ("esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3")
+MORE_CHIPS = tuple(chip.key for chip in DESCRIBED if chip.key not in CHIPS)
 WORKERS = 2
 
 KIB = 1024
@@ -119,6 +121,11 @@ def small_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, F
 
 
 @pytest.fixture(scope="module")
+def more_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Job]]]:
+    yield from start(MORE_CHIPS, 64 * KIB, tmp_path_factory.mktemp("more"))
+
+
+@pytest.fixture(scope="module")
 def large_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Job]]]:
     yield from start(CHIPS, 1024 * KIB, tmp_path_factory.mktemp("large"))
 
@@ -142,6 +149,14 @@ def check(job: Job) -> None:
 @pytest.mark.parametrize("chip", CHIPS)
 def test_esptool_works_through_its_stub(chip: str, small_jobs: dict[str, Future[Job]]) -> None:
     check(small_jobs[chip].result())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chip", MORE_CHIPS)
+def test_esptool_works_through_the_stub_of_the_other_chips(
+    chip: str, more_jobs: dict[str, Future[Job]]
+) -> None:
+    check(more_jobs[chip].result())
 
 
 @pytest.mark.slow

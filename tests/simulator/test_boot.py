@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from described_chips import DESCRIBED as CHIPS
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.registry import CHIPS
 from esploader.image.suitability import Suitability, check_image
 from esploader.simulator import SimulatedDevice, Timings, minimal_image
 from images import build_image, header_for, small_image

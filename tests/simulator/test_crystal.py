@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from esploader.chips.esp32 import ESP32
+from esploader.chips.esp32c2 import ESP32_C2
 from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32c5 import ESP32_C5
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.config import DeviceConfig
 from esploader.simulator.device import SimulatedDevice
 from simulated import Bench, make_bench, request, words
 
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
 
-def bench_with(*, mhz: int, assumed: int | None) -> Bench:
-    device = SimulatedDevice(ESP32, state="download", crystal_mhz=mhz, assumed_crystal_hz=assumed)
+
+def bench_with(chip: Chip = ESP32, *, mhz: int, assumed: int | None) -> Bench:
+    device = SimulatedDevice(chip, state="download", crystal_mhz=mhz, assumed_crystal_hz=assumed)
     return Bench(device.open_transport())
 
 
@@ -41,6 +48,19 @@ def test_what_was_not_measured_changes_nothing() -> None:
     assert bench.device.baudrate == 460800
 
 
+def test_a_rom_may_take_it_to_be_the_same_always() -> None:
+    bench = make_bench(ESP32_C2)
+    change_rate(bench)
+    assert bench.device.baudrate == round(460800 * 26 / 40)
+
+
+@pytest.mark.parametrize("assumed", [40, 48])
+def test_a_rom_may_take_it_to_be_what_a_register_says(assumed: int) -> None:
+    bench = bench_with(ESP32_C5, mhz=48, assumed=assumed * 1_000_000)
+    change_rate(bench)
+    assert bench.device.baudrate == round(460800 * 48 / assumed)
+
+
 def test_other_chips_set_what_they_are_asked_for() -> None:
     bench = make_bench(ESP32_C3)
     change_rate(bench)
@@ -52,8 +72,9 @@ def test_other_chips_set_what_they_are_asked_for() -> None:
     [
         (DeviceConfig(chip=ESP32, crystal_mhz=27), "no crystal of 27 MHz"),
         (DeviceConfig(chip=ESP32_C3, assumed_crystal_hz=40_000_000), "does not measure"),
+        (DeviceConfig(chip=ESP32_C2, assumed_crystal_hz=40_000_000), "always takes"),
     ],
-    ids=["crystal", "measurement"],
+    ids=["crystal", "measurement", "constant"],
 )
 def test_what_the_chip_cannot_have_is_refused(config: DeviceConfig, message: str) -> None:
     with pytest.raises(ValueError, match=message):

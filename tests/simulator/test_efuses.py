@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from described_chips import DESCRIBED
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.registry import CHIPS
 from esploader.simulator.config import DeviceConfig
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.efuses import build_efuses, named_fields
@@ -20,14 +20,14 @@ from esploader.simulator.personality import personality_of
 if TYPE_CHECKING:
     from esploader.chips.model import Chip
 
-every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 
 
 def words_of(config: DeviceConfig) -> dict[int, int]:
     return build_efuses(config, personality_of(config.chip))
 
 
-@given(st.sampled_from(CHIPS), st.binary(min_size=6, max_size=6))
+@given(st.sampled_from(DESCRIBED), st.binary(min_size=6, max_size=6))
 def test_the_mac_reads_back(chip: Chip, mac: bytes) -> None:
     words = words_of(DeviceConfig(chip=chip, mac=mac))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader.chips.registry import CHIPS
+from described_chips import DESCRIBED
 from esploader.simulator.flash_chip import FlashChip, SpiTransaction
 from esploader.simulator.nor import NorFlash
 from esploader.simulator.sfdp import SFDP_SIZE, build_sfdp
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 CMD_USR = 1 << 18
 
-every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
+every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 
 
 def make_chip() -> FlashChip:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.chips.registry import CHIPS
 from esploader.server.serve import Server
 from esploader.simulator import SimulatedDevice
 from esploader.simulator.check import check_recording
@@ -159,7 +159,7 @@ def test_nothing_is_sent_ahead_while_it_is_recorded() -> None:
             assert as_gated(port) is None
 
 
-@pytest.mark.parametrize("chip_key", [chip.key for chip in CHIPS])
+@pytest.mark.parametrize("chip_key", [chip.key for chip in DESCRIBED])
 @pytest.mark.parametrize("stub", [True, False], ids=["stub", "rom"])
 def test_a_recording_of_a_simulated_device_agrees_with_one(chip_key: str, stub: bool) -> None:  # noqa: FBT001 - a parameter of the table
     device = SimulatedDevice(chip_key)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from described_chips import DESCRIBED
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.registry import CHIPS
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.timings import UNPACED
@@ -76,7 +76,7 @@ def flash_content(bench: Bench, offset: int, size: int) -> bytes:
 @example(stream=request(0x07, b""))
 @settings(max_examples=150, deadline=None)
 def test_no_input_ever_raises(stream: bytes) -> None:
-    for chip in CHIPS:
+    for chip in DESCRIBED:
         make_bench(chip, timings=UNPACED).exchange(stream)
 
 

@@ -83,6 +83,7 @@ ESP32: Final = Chip(
     security_info_size=None,
     rom=dialect.ESP32_ROM,
     mac=BitField(_block0(2, 0, 16), _block0(1, 0, 32)),
+    mac_extension=None,
     mac_oui_code=None,
     mac_ouis=(),
     unique_id=None,

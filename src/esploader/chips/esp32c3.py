@@ -61,6 +61,7 @@ ESP32_C3: Final = Chip(
     security_info_size=20,
     rom=dialect.ROM,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
+    mac_extension=None,
     mac_oui_code=None,
     mac_ouis=(),
     unique_id=None,

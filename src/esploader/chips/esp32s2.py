@@ -75,6 +75,7 @@ ESP32_S2: Final = Chip(
     security_info_size=12,
     rom=dialect.ESP32_S2_ROM,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
+    mac_extension=None,
     mac_oui_code=None,
     mac_ouis=(),
     unique_id=None,

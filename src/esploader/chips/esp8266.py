@@ -54,6 +54,7 @@ ESP8266: Final = Chip(
     security_info_size=None,
     rom=dialect.ESP8266_ROM,
     mac=BitField(_efuse(3, 0, 24), _efuse(1, 0, 16), _efuse(0, 24, 8)),
+    mac_extension=None,
     mac_oui_code=BitField(_efuse(1, 16, 8)),
     mac_ouis=((0, 0x18_FE34), (1, 0xAC_D074)),
     unique_id=BitField(_efuse(1, 0, 24), _efuse(0, 24, 8)),

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 MAC_SIZE: Final = 6
 """Bytes of a MAC address."""
 
+MAC_EXTENSION_SIZE: Final = 2
+"""Bytes that make an EUI-64 of a MAC address."""
+
+_OUI_SIZE: Final = 3
+
 _OUI_LSB: Final = 24
 _PAD_WIDTH: Final = 6  # in the argument of SPI_ATTACH
 _HZ_PER_MHZ: Final = 1e6
@@ -64,6 +69,9 @@ class Identity:
     mac_bytes: bytes
     """The MAC address from the factory, 6 bytes in the order of transmission."""
 
+    mac_extension: bytes | None
+    """The 2 bytes in the middle of the EUI-64; ``None`` on a chip without one."""
+
     unique_id: int | None
     """The number that users of the ESP8266 know as its chip id; ``None`` on later chips."""
 
@@ -75,6 +83,14 @@ class Identity:
     def mac(self) -> str:
         """The MAC address as six pairs of hexadecimal digits."""
         return self.mac_bytes.hex(":")
+
+    @property
+    def eui64(self) -> str | None:
+        """The EUI-64 as eight pairs of hexadecimal digits; ``None`` on a chip without one."""
+        if self.mac_extension is None:
+            return None
+        mac = self.mac_bytes
+        return (mac[:_OUI_SIZE] + self.mac_extension + mac[_OUI_SIZE:]).hex(":")
 
 
 def identity_addresses(chip: Chip) -> tuple[int, ...]:
@@ -103,6 +119,9 @@ def identify(chip: Chip, words: Mapping[int, int], baudrate: int) -> Identity:
         features=tuple(_texts(chip.features, values, names)),
         crystal_mhz=crystal_mhz(chip, words, baudrate),
         mac_bytes=_mac(chip, words),
+        mac_extension=None
+        if chip.mac_extension is None
+        else chip.mac_extension.extract(words).to_bytes(MAC_EXTENSION_SIZE, "big"),
         unique_id=None if chip.unique_id is None else chip.unique_id.extract(words),
         flash_pads=_flash_pads(chip, words),
     )
@@ -111,6 +130,7 @@ def identify(chip: Chip, words: Mapping[int, int], baudrate: int) -> Identity:
 def _needed(chip: Chip) -> Iterator[BitField]:
     for bits in (
         chip.mac,
+        chip.mac_extension,
         chip.mac_oui_code,
         chip.unique_id,
         chip.major_revision,

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import enum
 import string
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 from typing_extensions import override
+
+from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +36,16 @@ MINOR: Final = "minor"
 
 
 @enum.unique
+class _Absence(enum.Enum):
+    UNKNOWN = enum.auto()
+
+
+# Typed as what it stands for, whatever that is: it is never seen, see Chip.
+UNKNOWN: Final[Any] = _Absence.UNKNOWN
+"""Instead of a fact of a chip: nobody who could be asked knows it."""
+
+
+@enum.unique
 class Quirk(enum.Enum):
     """Behaviour no number can express. Ask for the quirk, never for the chip."""
 
@@ -48,6 +60,12 @@ class Quirk(enum.Enum):
     """With secure boot on, the ROM loader does not jump into what was uploaded.
 
     esptool documentation, "Flasher Stub", and its notes on the ESP32-C3.
+    """
+
+    FIRST_MAJOR_REVISION_BLOCKS_STUB = enum.auto()
+    """Devices of a revision before 1.0 do not run what was uploaded.
+
+    esptool documentation, "Flasher Stub", and what esptool 5.6.0 does.
     """
 
     LEGACY_IMAGE_REVISION_IS_MINOR = enum.auto()
@@ -366,9 +384,13 @@ class FixedFlashKey:
     read_protected: BitField
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Chip:
-    """One chip model. Two devices of the same model share one ``Chip``."""
+    """One chip model. Two devices of the same model share one ``Chip``.
+
+    A fact that is given as :data:`UNKNOWN` is absent: reading it raises
+    :exc:`~esploader.errors.UnsupportedError`. :meth:`knows` asks before.
+    """
 
     name: str
     """As Espressif writes it: ``ESP32-C3``."""
@@ -389,6 +411,8 @@ class Chip:
 
     mac: BitField
     """The MAC address from the factory, 48 bits."""
+    mac_extension: BitField | None
+    """The 16 bits that go into its middle to make an EUI-64; ``None`` where there are none."""
     mac_oui_code: BitField | None
     """Stands for the upper half of the MAC address where that half was not burnt."""
     mac_ouis: tuple[tuple[int, int], ...]
@@ -479,20 +503,30 @@ class Chip:
     quirks: frozenset[Quirk]
 
     def __attrs_post_init__(self) -> None:
+        for field in attrs.fields(type(self)):
+            if getattr(self, field.name) is UNKNOWN:
+                # Leaves the slot empty, which __getattr__ then speaks for.
+                object.__delattr__(self, field.name)
         if self.image_chip_id is None and self.magic is None:
             raise ValueError(f"{self.name} cannot be recognised")
-        if not _is_register(self.uart_date_register):
+        if self.knows("uart_date_register") and not _is_register(self.uart_date_register):
             raise ValueError(f"{self.uart_date_register:#x} is not the address of a register")
         if (self.mac_oui_code is None) != (not self.mac_ouis):
             raise ValueError(f"{self.name} needs a code for the OUI and their list, or neither")
         if (self.major_revision is None) != (self.minor_revision is None):
             raise ValueError(f"{self.name} has one half of a revision")
-        _require_unique("region", [region.name for region in self.memory])
-        _require_unique("field", [field.name for field in self.fields])
-        _require_unique("eFuse block", [block.name for block in self.efuse_blocks])
-        for table in (self.flash_sizes, self.flash_frequencies, self.flash_modes):
-            _require_unique("flash parameter", [name for name, _ in table])
+        self._check_names()
         self._check_labels()
+
+    def _check_names(self) -> None:
+        _require_unique("field", [field.name for field in self.fields])
+        if self.knows("memory"):
+            _require_unique("region", [region.name for region in self.memory])
+        if self.knows("efuse_blocks"):
+            _require_unique("eFuse block", [block.name for block in self.efuse_blocks])
+        for table in ("flash_sizes", "flash_frequencies", "flash_modes"):
+            if self.knows(table):
+                _require_unique("flash parameter", [name for name, _ in getattr(self, table)])
 
     def _check_labels(self) -> None:
         known = {field.name for field in self.fields}
@@ -507,6 +541,28 @@ class Chip:
     def __repr__(self) -> str:
         # All the facts would bury whatever they are printed with.
         return f"<Chip {self.name}>"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # Only asked for what is not there.
+            if name in attrs.fields_dict(type(self)):
+                what = name.replace("_", " ")
+                raise UnsupportedError(f"{what} of the {self.name}", "it is not known yet")
+            raise AttributeError(f"a chip has no {name!r}")
+
+    def knows(self, fact: str) -> bool:
+        """Return whether the field of that name is there."""
+        try:
+            getattr(self, fact)
+        except UnsupportedError:
+            return False
+        return True
+
+    @property
+    def is_described(self) -> bool:
+        """Whether more is known of it than how to recognise it."""
+        return self.knows("spi")
 
     @property
     def key(self) -> str:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from esploader.chips.esp32 import ESP32
+from esploader.chips.esp32c2 import ESP32_C2
 from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32c5 import ESP32_C5
+from esploader.chips.esp32c6 import ESP32_C6
+from esploader.chips.esp32c61 import ESP32_C61
+from esploader.chips.esp32e22 import ESP32_E22
+from esploader.chips.esp32h2 import ESP32_H2
+from esploader.chips.esp32h4 import ESP32_H4
+from esploader.chips.esp32h21 import ESP32_H21
+from esploader.chips.esp32p4 import ESP32_P4
 from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp32s3 import ESP32_S3
+from esploader.chips.esp32s31 import ESP32_S31
 from esploader.chips.esp8266 import ESP8266
 from esploader.errors import UnsupportedError
 
@@ -32,8 +42,24 @@ def registered(*chips: Chip) -> tuple[Chip, ...]:
     return chips
 
 
-CHIPS: Final[tuple[Chip, ...]] = registered(ESP8266, ESP32, ESP32_S2, ESP32_S3, ESP32_C3)
-"""All chips, the oldest first."""
+CHIPS: Final[tuple[Chip, ...]] = registered(
+    ESP8266,
+    ESP32,
+    ESP32_S2,
+    ESP32_S3,
+    ESP32_C3,
+    ESP32_C2,
+    ESP32_C6,
+    ESP32_H2,
+    ESP32_P4,
+    ESP32_C61,
+    ESP32_C5,
+    ESP32_H21,
+    ESP32_H4,
+    ESP32_E22,
+    ESP32_S31,
+)
+"""All chips: those told apart by a magic word, the others roughly as they came out."""
 
 
 def chip_by_name(name: str) -> Chip:

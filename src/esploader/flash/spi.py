@@ -115,6 +115,8 @@ class FlashPort:
             UnsupportedError: the transaction did not end.
             EsploaderError: as :meth:`Session.execute`.
         """
+        # Raises where nobody knows the registers, which no other way of writing would help.
+        self._changed_registers(transaction)
         try:
             return self._transact(transaction)
         except (CommandError, UnsupportedError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.model import MIB
+from esploader.simulator.stand_ins import with_stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ class InitialState(enum.Enum):
 class DeviceConfig:
     """A chip model, and what differs from one device of it to the next."""
 
-    chip: Chip
+    chip: Chip = attrs.field(converter=with_stand_ins)
 
     flash_size: int = 4 * MIB
     """In bytes: a power of two from 256 KiB to 128 MiB."""

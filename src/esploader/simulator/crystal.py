@@ -1,8 +1,9 @@
 """The crystal of a simulated device, and what its ROM takes it to be.
 
-The ESP32 measures its crystal against an RC oscillator whose frequency was burnt into
-eFuses, and computes the divider of the UART from what came of that (see
-:class:`~esploader.chips.model.AssumedCrystal`). Both are a percent or so wrong.
+Some chips take it to be the same always, or what a register says. The ESP32 measures it
+against an RC oscillator whose frequency was burnt into eFuses, and computes the divider of
+the UART from what came of that (see :class:`~esploader.chips.model.AssumedCrystal`). Both are
+a percent or so wrong.
 """
 
 from __future__ import annotations
@@ -53,8 +54,11 @@ class SimulatedCrystal:
             if asked is not None:
                 raise ValueError(f"{chip.name} does not measure its crystal")
             return cls(frequency, frequency)
-        measured = round(frequency * USUAL_ERROR) if asked is None else asked
-        words = _measured_words(chip, measured, memory)
+        if not chip.assumed_crystal.factors:
+            if asked is not None:
+                raise ValueError(f"{chip.name} always takes its crystal to be the same")
+            return cls(frequency, chip.assumed_crystal.frequency({}))
+        words = _words_for(chip, frequency, asked, memory)
         memory.fix(words)
         return cls(frequency, chip.assumed_crystal.frequency(words) or frequency)
 
@@ -63,12 +67,16 @@ class SimulatedCrystal:
         return round(requested * self.frequency / self.assumed)
 
 
-def _measured_words(chip: Chip, hertz: int, memory: Memory) -> dict[int, int]:
+def _words_for(chip: Chip, frequency: int, asked: int | None, memory: Memory) -> dict[int, int]:
     assumed = chip.assumed_crystal
     if assumed is None:
         return {}
     words = {address: memory.read_word(address) for address in assumed.addresses}
+    unit = assumed.numerator / assumed.denominator
+    if len(assumed.factors) == 1:
+        (setting,) = assumed.factors
+        return words | setting.insert(round((frequency if asked is None else asked) / unit), words)
     measured, oscillator = assumed.factors
-    periods = round(hertz * assumed.denominator / (assumed.numerator * _OSCILLATOR))
+    hertz = round(frequency * USUAL_ERROR) if asked is None else asked
     words |= oscillator.insert(_OSCILLATOR, words)
-    return words | measured.insert(periods, words)
+    return words | measured.insert(round(hertz / (unit * _OSCILLATOR)), words)

@@ -229,6 +229,25 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c3-api1-20210207\r\nBuild:Feb  7 2021\r\n",
     ),
+    "esp32c2": Personality(
+        crystal_mhz=26,
+        revision=(1, 0),
+        crash_report=_RISCV_CRASH_REPORT,
+        banner="ESP-ROM:esp8684-api2-20220127\r\nBuild:Jan 27 2022\r\n",
+    ),
+    "esp32c5": Personality(
+        crystal_mhz=48,
+        revision=(1, 0),
+        crash_report=_RISCV_CRASH_REPORT,
+        banner="ESP-ROM:esp32c5-simulated\r\n",
+        download_mode=Code(0x8, "DOWNLOAD(USB/UART0)"),
+        flash_mode=Code(0x18, "SPI_FAST_FLASH_BOOT"),
+    ),
+    "esp32p4": Personality(
+        revision=(3, 0),
+        crash_report=_RISCV_CRASH_REPORT,
+        banner="ESP-ROM:esp32p4-simulated\r\n",
+    ),
 }
 
 

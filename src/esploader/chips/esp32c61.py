@@ -1,0 +1,251 @@
+"""ESP32-C61.
+
+Sources:
+
+* eFuses: ESP-IDF, ``components/efuse/esp32c61/esp_efuse_table.csv``; addresses: BLOCK0 and BLOCK1
+  where esptool 5.6.0 reads them, the other blocks behind them as on the ESP32-C3.
+* Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
+  bit alone, and every package, capacity, vendor and grade of temperature).
+* Registers: ESP-IDF, ``components/soc/esp32c61/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
+  ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
+* Memory: ESP-IDF, ``components/soc/esp32c61/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,
+  ``components/soc/esp32c61/include/soc/boot_mode.h``.
+* Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
+  ``components/bootloader_support/include/esp_app_format.h``.
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32c61/include/esp_efuse_chip.h``.
+* UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from esploader.chips.model import (
+    KIB,
+    Architecture,
+    BitField,
+    Bits,
+    Chip,
+    Crystal,
+    EfuseBlock,
+    Field,
+    Label,
+    Region,
+    SpiRegisters,
+    When,
+)
+from esploader.protocol import dialect
+
+_EFUSE: Final = 0x600B_4800
+_UART: Final = 0x6000_0000
+_GPIO_STRAP: Final = 0x6009_1000
+
+
+def _block0(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x2C + 4 * word, lsb, width)
+
+
+def _block1(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x44 + 4 * word, lsb, width)
+
+
+ESP32_C61: Final = Chip(
+    name="ESP32-C61",
+    architecture=Architecture.RISCV,
+    image_chip_id=20,
+    magic=None,
+    security_info_size=20,
+    rom=dialect.ROM,
+    mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
+    mac_extension=None,
+    mac_oui_code=None,
+    mac_ouis=(),
+    unique_id=None,
+    major_revision=BitField(_block1(2, 4, 2)),
+    major_revision_codes=(),
+    minor_revision=BitField(_block1(2, 0, 4)),
+    fields=(
+        Field(
+            "package_code",
+            BitField(_block1(2, 26, 3)),
+            names=(
+                (3, "LA"),
+                (4, "?"),
+                (5, "?"),
+                (6, "?"),
+                (7, "?"),
+            ),
+        ),
+        Field(
+            "flash_capacity",
+            BitField(_block1(2, 13, 3)),
+            names=(
+                (1, "4MB"),
+                (2, "8MB"),
+            ),
+        ),
+        Field(
+            "flash_code",
+            BitField(_block1(2, 13, 3)),
+            names=(
+                (1, "F4"),
+                (2, "F8"),
+                (3, "F?"),
+                (4, "F?"),
+                (5, "F?"),
+                (6, "F?"),
+                (7, "F?"),
+            ),
+        ),
+        Field(
+            "psram_capacity",
+            BitField(_block1(2, 19, 3)),
+            names=(
+                (1, "2MB"),
+                (2, "8MB"),
+            ),
+        ),
+        Field(
+            "psram_code",
+            BitField(_block1(2, 19, 3)),
+            names=(
+                (1, "R2"),
+                (2, "R8"),
+                (3, "R?"),
+                (4, "R?"),
+                (5, "R?"),
+                (6, "R?"),
+                (7, "R?"),
+            ),
+        ),
+        Field(
+            "temperature_code",
+            BitField(_block1(2, 24, 2)),
+            names=(
+                (0, "N"),
+                (1, "H"),
+                (2, "?"),
+                (3, "?"),
+            ),
+        ),
+    ),
+    descriptions=(
+        Label(
+            "ESP32-C61{temperature_code}{flash_code}{psram_code}{package_code}",
+            (
+                When("temperature_code", (0, 1)),
+                When("flash_capacity", (0, 1, 2)),
+                When("psram_capacity", (0, 1, 2)),
+                When("package_code", (0, 1, 2, 3)),
+            ),
+        ),
+        Label("Unknown ESP32-C61{temperature_code}{flash_code}{psram_code}{package_code}"),
+    ),
+    features=(
+        (Label("Wi-Fi 6"),),
+        (Label("BT 5 (LE)"),),
+        (Label("Single Core"),),
+        (Label("160MHz"),),
+        (
+            Label("Embedded Flash {flash_capacity}", (When("flash_capacity", (1, 2)),)),
+            Label("No Embedded Flash", (When("flash_capacity", (0,)),)),
+            Label("Unknown Embedded Flash"),
+        ),
+        (
+            Label("Embedded PSRAM {psram_capacity}", (When("psram_capacity", (1, 2)),)),
+            Label("No Embedded PSRAM", (When("psram_capacity", (0,)),)),
+            Label("Unknown Embedded PSRAM"),
+        ),
+    ),
+    efuse_blocks=(
+        EfuseBlock("BLOCK0", _EFUSE + 0x2C, 6),
+        EfuseBlock("BLOCK1", _EFUSE + 0x44, 6),
+        EfuseBlock("BLOCK2", _EFUSE + 0x5C, 8),
+        EfuseBlock("BLOCK3", _EFUSE + 0x7C, 8),
+        EfuseBlock("BLOCK_KEY0", _EFUSE + 0x9C, 8),
+        EfuseBlock("BLOCK_KEY1", _EFUSE + 0xBC, 8),
+        EfuseBlock("BLOCK_KEY2", _EFUSE + 0xDC, 8),
+        EfuseBlock("BLOCK_KEY3", _EFUSE + 0xFC, 8),
+        EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
+        EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
+        EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
+    ),
+    flash_crypt_count=BitField(_block0(1, 23, 3)),
+    secure_boot_v1=None,
+    secure_boot_v2=BitField(_block0(2, 26, 1)),
+    secure_download=BitField(_block0(3, 4, 1)),
+    manual_encrypt_disabled=BitField(_block0(1, 14, 1)),
+    flash_crypt_config=None,
+    flash_crypt_config_hidden=None,
+    fixed_flash_key=None,
+    flash_key_purposes=(frozenset({4}),),
+    key_purposes=(
+        BitField(_block0(2, 0, 4)),
+        BitField(_block0(2, 4, 4)),
+        BitField(_block0(2, 8, 4)),
+        BitField(_block0(2, 12, 4)),
+        BitField(_block0(2, 16, 4)),
+        BitField(_block0(2, 20, 4)),
+    ),
+    key_purpose_names=(
+        (0, "USER/EMPTY"),
+        (1, "ECDSA_KEY"),
+        (4, "XTS_AES_128_KEY"),
+        (9, "SECURE_BOOT_DIGEST0"),
+        (10, "SECURE_BOOT_DIGEST1"),
+        (11, "SECURE_BOOT_DIGEST2"),
+    ),
+    spi=SpiRegisters(
+        base=0x6000_3000,
+        cmd=0x00,
+        addr=0x04,
+        usr=0x18,
+        usr1=0x1C,
+        usr2=0x20,
+        mosi_dlen=0x24,
+        miso_dlen=0x28,
+        w0=0x58,
+        addr_is_msb_aligned=False,
+    ),
+    flash_pads=(),
+    flash_pin_choices=None,
+    octal_flash=None,
+    flash_supply=None,
+    uart_clock_divider=Bits(_UART + 0x14, 0, 12),
+    uart_date_register=_UART + 0x8C,
+    crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
+    memory=(
+        Region("drom", 0x4200_0000, 0x4400_0000),
+        Region("irom", 0x4200_0000, 0x4400_0000),
+        Region("drom_mask", 0x4000_0000, 0x4004_0000),
+        Region("irom_mask", 0x4000_0000, 0x4004_0000),
+        Region("dram", 0x4080_0000, 0x4085_0000),
+        Region("iram", 0x4080_0000, 0x4085_0000),
+    ),
+    bootloader_offset=0x0,
+    flash_sizes=(
+        ("1MB", 0x0),
+        ("2MB", 0x1),
+        ("4MB", 0x2),
+        ("8MB", 0x3),
+        ("16MB", 0x4),
+        ("32MB", 0x5),
+        ("64MB", 0x6),
+        ("128MB", 0x7),
+    ),
+    flash_frequencies=(("40m", 0x0), ("20m", 0x2), ("80m", 0xF)),
+    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    encrypted_write_alignment=16,
+    supports_4_byte_addresses=True,
+    mmu_page_sizes=(8 * KIB, 16 * KIB, 32 * KIB, 64 * KIB),
+    uf2_family=0x77D8_50C4,
+    strapping=Bits(_GPIO_STRAP, 0, 16),
+    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap_gpio=9,
+    has_usb_serial_jtag=True,
+    usb_otg_pid=None,
+    quirks=frozenset(),
+)

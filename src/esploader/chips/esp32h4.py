@@ -1,0 +1,276 @@
+"""ESP32-H4.
+
+Sources:
+
+* eFuses: ESP-IDF, ``components/soc/esp32h4/register/soc/efuse_struct.h``; the table of eFuses in
+  ESP-IDF is that of the chip that had this name before.
+* Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
+  bit alone, and every package, capacity, vendor and grade of temperature).
+* Registers: ESP-IDF, ``components/soc/esp32h4/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
+  ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
+* Memory: ESP-IDF, ``components/soc/esp32h4/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection". What ``gpio_reg.h`` says of their bits is
+  copied from another chip.
+* Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
+  ``components/bootloader_support/include/esp_app_format.h``.
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32h4/include/esp_efuse_chip.h``.
+* UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from esploader.chips.model import (
+    KIB,
+    UNKNOWN,
+    Architecture,
+    BitField,
+    Bits,
+    Chip,
+    Crystal,
+    EfuseBlock,
+    Field,
+    Label,
+    Region,
+    SpiRegisters,
+    When,
+)
+from esploader.protocol import dialect
+
+_EFUSE: Final = 0x600B_1800
+_UART: Final = 0x6001_2000
+_GPIO_STRAP: Final = 0x6009_3000
+
+
+def _block0(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x2C + 4 * word, lsb, width)
+
+
+def _block1(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x44 + 4 * word, lsb, width)
+
+
+ESP32_H4: Final = Chip(
+    name="ESP32-H4",
+    architecture=Architecture.RISCV,
+    image_chip_id=28,
+    magic=None,
+    security_info_size=20,
+    rom=dialect.ROM,
+    mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
+    mac_extension=BitField(_block1(1, 16, 16)),
+    mac_oui_code=None,
+    mac_ouis=(),
+    unique_id=None,
+    major_revision=BitField(_block1(3, 22, 2)),
+    major_revision_codes=(),
+    minor_revision=BitField(_block1(3, 18, 4)),
+    fields=(
+        Field("package", BitField(_block1(4, 12, 3))),
+        Field("flash_capacity", BitField(_block1(4, 0, 2), _block1(3, 31, 1)), names=((1, "4MB"),)),
+        Field(
+            "flash_code",
+            BitField(_block1(4, 0, 2), _block1(3, 31, 1)),
+            names=(
+                (1, "4"),
+                (2, "?"),
+                (3, "?"),
+                (4, "?"),
+                (5, "?"),
+                (6, "?"),
+                (7, "?"),
+            ),
+        ),
+        Field(
+            "flash_vendor",
+            BitField(_block1(4, 2, 3)),
+            names=(
+                (1, "FM"),
+                (2, "XMC"),
+                (3, "PY"),
+            ),
+        ),
+        Field("flash_voltage_code", BitField(_block1(4, 2, 3)), names=((3, "L"),)),
+        Field(
+            "psram_capacity",
+            BitField(_block1(4, 5, 3)),
+            names=(
+                (1, "8MB"),
+                (2, "2MB"),
+            ),
+        ),
+        Field(
+            "psram_code",
+            BitField(_block1(4, 5, 3)),
+            names=(
+                (1, "R8"),
+                (2, "R2"),
+                (3, "R?"),
+                (4, "R?"),
+                (5, "R?"),
+                (6, "R?"),
+                (7, "R?"),
+            ),
+        ),
+        Field("psram_vendor", BitField(_block1(4, 8, 2)), names=((1, "AP"),)),
+        Field(
+            "temperature_code",
+            BitField(_block1(4, 10, 2)),
+            names=(
+                (0, "?"),
+                (1, "H"),
+                (2, "?"),
+                (3, "?"),
+            ),
+        ),
+    ),
+    descriptions=(
+        Label(
+            "ESP32-H4{temperature_code}{psram_code}",
+            (
+                When("temperature_code", (1,)),
+                When("flash_capacity", (0,)),
+                When("psram_capacity", (0, 1, 2)),
+            ),
+        ),
+        Label(
+            "ESP32-H4{temperature_code}F{flash_voltage_code}{flash_code}{psram_code}",
+            (
+                When("temperature_code", (1,)),
+                When("flash_capacity", (1,)),
+                When("psram_capacity", (0, 1, 2)),
+            ),
+        ),
+        Label("Unknown ESP32-H4{temperature_code}{psram_code}", (When("flash_capacity", (0,)),)),
+        Label(
+            "Unknown ESP32-H4{temperature_code}F{flash_voltage_code}{flash_code}{psram_code}",
+            (When("flash_capacity", (1,)),),
+        ),
+        Label("Unknown ESP32-H4{temperature_code}F{flash_code}{psram_code}"),
+    ),
+    features=(
+        (Label("BT 5 (LE)"),),
+        (Label("IEEE802.15.4"),),
+        (Label("Dual Core"),),
+        (Label("96MHz"),),
+        (
+            Label(
+                "Embedded Flash {flash_capacity} ({flash_vendor})", (When("flash_capacity", (1,)),)
+            ),
+            Label("No Embedded Flash", (When("flash_capacity", (0,)),)),
+            Label("Unknown Embedded Flash"),
+        ),
+        (
+            Label(
+                "Embedded PSRAM {psram_capacity} ({psram_vendor})",
+                (When("psram_capacity", (1, 2)),),
+            ),
+            Label("No Embedded PSRAM", (When("psram_capacity", (0,)),)),
+            Label("Unknown Embedded PSRAM"),
+        ),
+    ),
+    efuse_blocks=(
+        EfuseBlock("BLOCK0", _EFUSE + 0x2C, 6),
+        EfuseBlock("BLOCK1", _EFUSE + 0x44, 6),
+        EfuseBlock("BLOCK2", _EFUSE + 0x5C, 8),
+        EfuseBlock("BLOCK3", _EFUSE + 0x7C, 8),
+        EfuseBlock("BLOCK_KEY0", _EFUSE + 0x9C, 8),
+        EfuseBlock("BLOCK_KEY1", _EFUSE + 0xBC, 8),
+        EfuseBlock("BLOCK_KEY2", _EFUSE + 0xDC, 8),
+        EfuseBlock("BLOCK_KEY3", _EFUSE + 0xFC, 8),
+        EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
+        EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
+        EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
+    ),
+    flash_crypt_count=BitField(_block0(1, 23, 3)),
+    secure_boot_v1=None,
+    secure_boot_v2=BitField(_block0(3, 5, 1)),
+    secure_download=BitField(_block0(4, 3, 1)),
+    manual_encrypt_disabled=BitField(_block0(1, 14, 1)),
+    flash_crypt_config=None,
+    flash_crypt_config_hidden=None,
+    fixed_flash_key=None,
+    flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
+    key_purposes=(
+        BitField(_block0(2, 0, 5)),
+        BitField(_block0(2, 5, 5)),
+        BitField(_block0(2, 10, 5)),
+        BitField(_block0(2, 15, 5)),
+        BitField(_block0(2, 20, 5)),
+        BitField(_block0(2, 25, 5)),
+    ),
+    key_purpose_names=(
+        (0, "USER/EMPTY"),
+        (1, "ECDSA_KEY"),
+        (2, "XTS_AES_256_KEY_FLASH_1"),
+        (3, "XTS_AES_256_KEY_FLASH_2"),
+        (4, "XTS_AES_128_KEY"),
+        (5, "HMAC_DOWN_ALL"),
+        (6, "HMAC_DOWN_JTAG"),
+        (7, "HMAC_DOWN_DIGITAL_SIGNATURE"),
+        (8, "HMAC_UP"),
+        (9, "SECURE_BOOT_DIGEST0"),
+        (10, "SECURE_BOOT_DIGEST1"),
+        (11, "SECURE_BOOT_DIGEST2"),
+        (12, "KM_INIT_KEY"),
+        (13, "XTS_AES_256_KEY_PSRAM_1"),
+        (14, "XTS_AES_256_KEY_PSRAM_2"),
+        (15, "XTS_AES_128_KEY_PSRAM"),
+        (16, "ECDSA_KEY_P192"),
+        (17, "ECDSA_KEY_P384_L"),
+        (18, "ECDSA_KEY_P384_H"),
+    ),
+    spi=SpiRegisters(
+        base=0x6009_9000,
+        cmd=0x00,
+        addr=0x04,
+        usr=0x18,
+        usr1=0x1C,
+        usr2=0x20,
+        mosi_dlen=0x24,
+        miso_dlen=0x28,
+        w0=0x58,
+        addr_is_msb_aligned=False,
+    ),
+    flash_pads=(),
+    flash_pin_choices=None,
+    octal_flash=None,
+    flash_supply=None,
+    uart_clock_divider=Bits(_UART + 0x14, 0, 12),
+    uart_date_register=_UART + 0x8C,
+    crystal=Crystal(choices_mhz=(32,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
+    memory=(
+        Region("drom", 0x4200_0000, 0x4400_0000),
+        Region("irom", 0x4200_0000, 0x4400_0000),
+        Region("drom_mask", 0x4000_0000, 0x4002_0000),
+        Region("irom_mask", 0x4000_0000, 0x4002_0000),
+        Region("dram", 0x4081_0000, 0x4086_0000),
+        Region("iram", 0x4081_0000, 0x4086_0000),
+    ),
+    bootloader_offset=0x2000,
+    flash_sizes=(
+        ("1MB", 0x0),
+        ("2MB", 0x1),
+        ("4MB", 0x2),
+        ("8MB", 0x3),
+        ("16MB", 0x4),
+        ("32MB", 0x5),
+        ("64MB", 0x6),
+        ("128MB", 0x7),
+    ),
+    flash_frequencies=(("24m", 0x0), ("48m", 0xF)),
+    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    encrypted_write_alignment=16,
+    supports_4_byte_addresses=True,
+    mmu_page_sizes=(8 * KIB, 16 * KIB, 32 * KIB, 64 * KIB),
+    uf2_family=0x9E0B_AA8A,
+    strapping=Bits(_GPIO_STRAP, 0, 16),
+    boot_strap=UNKNOWN,
+    boot_strap_gpio=14,
+    has_usb_serial_jtag=True,
+    usb_otg_pid=None,
+    quirks=frozenset(),
+)

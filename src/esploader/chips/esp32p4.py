@@ -1,0 +1,181 @@
+"""ESP32-P4.
+
+Sources:
+
+* eFuses: ESP-IDF, ``components/efuse/esp32p4/esp_efuse_table.csv``; addresses of BLOCK0 and BLOCK1:
+  those that esptool 5.6.0 reads; the other blocks follow as on the ESP32-C3.
+* Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
+  bit alone, and every package, capacity, vendor and grade of temperature).
+* Registers: SPI1, GPIO_STRAP_REG and UART_DATE as esptool 5.6.0 uses them; UART0 by the latter.
+* Memory: ESP-IDF, ``components/soc/esp32p4/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection"; the bit is that of esptool 5.6.0 and of
+  ``components/soc/esp32p4/include/soc/boot_mode.h``.
+* Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
+  ``components/bootloader_support/include/esp_app_format.h``.
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32p4/include/esp_efuse_chip.h``.
+* From revision 3.0 on the key purposes have a fifth bit each (``esp_efuse_table_v3.0.csv``), which
+  before that was part of other fields. It is left out, as esptool 5.6.0 does.
+* USB product id: the image chip id, as on the other chips with USB-OTG; esptool 5.6.0 expects
+  it.
+* UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from esploader.chips.model import (
+    KIB,
+    Architecture,
+    BitField,
+    Bits,
+    Chip,
+    Crystal,
+    EfuseBlock,
+    Field,
+    Label,
+    Quirk,
+    Region,
+    SpiRegisters,
+    When,
+)
+from esploader.protocol import dialect
+
+_EFUSE: Final = 0x5012_D000
+_UART: Final = 0x500C_A000
+_GPIO_STRAP: Final = 0x500E_0038
+
+
+def _block0(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x2C + 4 * word, lsb, width)
+
+
+def _block1(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x44 + 4 * word, lsb, width)
+
+
+ESP32_P4: Final = Chip(
+    name="ESP32-P4",
+    architecture=Architecture.RISCV,
+    image_chip_id=18,
+    magic=None,
+    security_info_size=20,
+    rom=dialect.ROM,
+    mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
+    mac_extension=None,
+    mac_oui_code=None,
+    mac_ouis=(),
+    unique_id=None,
+    major_revision=BitField(_block1(2, 23, 1), _block1(2, 4, 2)),
+    major_revision_codes=(),
+    minor_revision=BitField(_block1(2, 0, 4)),
+    fields=(Field("package", BitField(_block1(2, 20, 3))),),
+    descriptions=(
+        Label("ESP32-P4", (When("package", (0,)),)),
+        Label("Unknown ESP32-P4"),
+    ),
+    features=(
+        (Label("Dual Core + LP Core"),),
+        (Label("400MHz"),),
+    ),
+    efuse_blocks=(
+        EfuseBlock("BLOCK0", _EFUSE + 0x2C, 6),
+        EfuseBlock("BLOCK1", _EFUSE + 0x44, 6),
+        EfuseBlock("BLOCK2", _EFUSE + 0x5C, 8),
+        EfuseBlock("BLOCK3", _EFUSE + 0x7C, 8),
+        EfuseBlock("BLOCK_KEY0", _EFUSE + 0x9C, 8),
+        EfuseBlock("BLOCK_KEY1", _EFUSE + 0xBC, 8),
+        EfuseBlock("BLOCK_KEY2", _EFUSE + 0xDC, 8),
+        EfuseBlock("BLOCK_KEY3", _EFUSE + 0xFC, 8),
+        EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
+        EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
+        EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
+    ),
+    flash_crypt_count=BitField(_block0(2, 18, 3)),
+    secure_boot_v1=None,
+    secure_boot_v2=BitField(_block0(3, 20, 1)),
+    secure_download=BitField(_block0(4, 5, 1)),
+    manual_encrypt_disabled=BitField(_block0(1, 20, 1)),
+    flash_crypt_config=None,
+    flash_crypt_config_hidden=None,
+    fixed_flash_key=None,
+    flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
+    key_purposes=(
+        BitField(_block0(2, 24, 4)),
+        BitField(_block0(2, 28, 4)),
+        BitField(_block0(3, 0, 4)),
+        BitField(_block0(3, 4, 4)),
+        BitField(_block0(3, 8, 4)),
+        BitField(_block0(3, 12, 4)),
+    ),
+    key_purpose_names=(
+        (0, "USER/EMPTY"),
+        (1, "ECDSA_KEY"),
+        (2, "XTS_AES_256_KEY_1"),
+        (3, "XTS_AES_256_KEY_2"),
+        (4, "XTS_AES_128_KEY"),
+        (5, "HMAC_DOWN_ALL"),
+        (6, "HMAC_DOWN_JTAG"),
+        (7, "HMAC_DOWN_DIGITAL_SIGNATURE"),
+        (8, "HMAC_UP"),
+        (9, "SECURE_BOOT_DIGEST0"),
+        (10, "SECURE_BOOT_DIGEST1"),
+        (11, "SECURE_BOOT_DIGEST2"),
+        (12, "KM_INIT_KEY"),
+    ),
+    spi=SpiRegisters(
+        base=0x5008_D000,
+        cmd=0x00,
+        addr=0x04,
+        usr=0x18,
+        usr1=0x1C,
+        usr2=0x20,
+        mosi_dlen=0x24,
+        miso_dlen=0x28,
+        w0=0x58,
+        addr_is_msb_aligned=False,
+    ),
+    flash_pads=(),
+    flash_pin_choices=None,
+    octal_flash=None,
+    flash_supply=None,
+    uart_clock_divider=Bits(_UART + 0x14, 0, 12),
+    uart_date_register=_UART + 0x8C,
+    crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
+    memory=(
+        Region("drom", 0x4000_0000, 0x4400_0000),
+        Region("irom", 0x4000_0000, 0x4400_0000),
+        Region("extram", 0x4800_0000, 0x4C00_0000),
+        Region("drom_mask", 0x4FC0_0000, 0x4FC2_0000),
+        Region("irom_mask", 0x4FC0_0000, 0x4FC2_0000),
+        Region("dram", 0x4FF0_0000, 0x4FFC_0000),
+        Region("iram", 0x4FF0_0000, 0x4FFC_0000),
+        Region("rtc_iram", 0x5010_8000, 0x5011_0000),
+        Region("rtc_dram", 0x5010_8000, 0x5011_0000),
+    ),
+    bootloader_offset=0x2000,
+    flash_sizes=(
+        ("1MB", 0x0),
+        ("2MB", 0x1),
+        ("4MB", 0x2),
+        ("8MB", 0x3),
+        ("16MB", 0x4),
+        ("32MB", 0x5),
+        ("64MB", 0x6),
+        ("128MB", 0x7),
+    ),
+    flash_frequencies=(("40m", 0x0), ("26m", 0x1), ("20m", 0x2), ("80m", 0xF)),
+    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    encrypted_write_alignment=16,
+    supports_4_byte_addresses=True,
+    mmu_page_sizes=(64 * KIB,),
+    uf2_family=0x3D30_8E94,
+    strapping=Bits(_GPIO_STRAP, 0, 16),
+    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap_gpio=35,
+    has_usb_serial_jtag=True,
+    usb_otg_pid=0x0012,
+    quirks=frozenset({Quirk.STUB_RESTARTS_UART}),
+)

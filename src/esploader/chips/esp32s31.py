@@ -1,0 +1,188 @@
+"""ESP32-S31.
+
+Sources:
+
+* eFuses: ESP-IDF, ``components/efuse/esp32s31/esp_efuse_table.csv``; addresses:
+  ``components/soc/esp32s31/register/soc/efuse_struct.h``.
+* Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
+  bit alone, and every package, capacity, vendor and grade of temperature).
+* Registers: ESP-IDF, ``components/soc/esp32s31/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
+  ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
+* Memory: ESP-IDF, ``components/soc/esp32s31/include/soc/soc.h``, "Overall memory map".
+* Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,
+  ``components/soc/esp32s31/include/soc/boot_mode.h``.
+* Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
+  ``components/bootloader_support/include/esp_app_format.h``.
+* Key purposes: those of esptool 5.6.0; compare ESP-IDF,
+  ``components/efuse/esp32s31/include/esp_efuse_chip.h``.
+* MAC_EXT is in the table of eFuses, too; no tool is known to make an EUI-64 of it.
+* USB product id: the image chip id, as on the other chips with USB-OTG; esptool 5.6.0 expects
+  it.
+* UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from esploader.chips.model import (
+    KIB,
+    Architecture,
+    BitField,
+    Bits,
+    Chip,
+    Crystal,
+    EfuseBlock,
+    Field,
+    Label,
+    Region,
+    SpiRegisters,
+    When,
+)
+from esploader.protocol import dialect
+
+_EFUSE: Final = 0x2071_5000
+_UART: Final = 0x2038_A000
+_GPIO_STRAP: Final = 0x2058_3000
+
+
+def _block0(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x2C + 4 * word, lsb, width)
+
+
+def _block1(word: int, lsb: int, width: int) -> Bits:
+    return Bits(_EFUSE + 0x50 + 4 * word, lsb, width)
+
+
+ESP32_S31: Final = Chip(
+    name="ESP32-S31",
+    architecture=Architecture.RISCV,
+    image_chip_id=32,
+    magic=None,
+    security_info_size=20,
+    rom=dialect.ROM,
+    mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
+    mac_extension=None,
+    mac_oui_code=None,
+    mac_ouis=(),
+    unique_id=None,
+    major_revision=BitField(_block1(3, 22, 2)),
+    major_revision_codes=(),
+    minor_revision=BitField(_block1(3, 18, 4)),
+    fields=(Field("package", BitField(_block1(4, 6, 2))),),
+    descriptions=(
+        Label("ESP32-S31", (When("package", (0,)),)),
+        Label("unknown ESP32-S31"),
+    ),
+    features=(
+        (Label("Wi-Fi 6"),),
+        (Label("BT 5.4 (LE)"),),
+        (Label("IEEE802.15.4"),),
+        (Label("Dual Core + LP Core"),),
+        (Label("300MHz"),),
+    ),
+    efuse_blocks=(
+        EfuseBlock("BLOCK0", _EFUSE + 0x2C, 9),
+        EfuseBlock("BLOCK1", _EFUSE + 0x50, 6),
+        EfuseBlock("BLOCK2", _EFUSE + 0x68, 8),
+        EfuseBlock("BLOCK3", _EFUSE + 0x88, 8),
+        EfuseBlock("BLOCK_KEY0", _EFUSE + 0xA8, 8),
+        EfuseBlock("BLOCK_KEY1", _EFUSE + 0xC8, 8),
+        EfuseBlock("BLOCK_KEY2", _EFUSE + 0xE8, 8),
+        EfuseBlock("BLOCK_KEY3", _EFUSE + 0x108, 8),
+        EfuseBlock("BLOCK_KEY4", _EFUSE + 0x128, 8),
+        EfuseBlock("BLOCK9", _EFUSE + 0x148, 8),
+    ),
+    flash_crypt_count=BitField(_block0(2, 21, 3)),
+    secure_boot_v1=None,
+    secure_boot_v2=BitField(_block0(4, 2, 1)),
+    secure_download=BitField(_block0(4, 21, 1)),
+    manual_encrypt_disabled=BitField(_block0(1, 20, 1)),
+    flash_crypt_config=None,
+    flash_crypt_config_hidden=None,
+    fixed_flash_key=None,
+    flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
+    key_purposes=(
+        BitField(_block0(3, 0, 5)),
+        BitField(_block0(3, 5, 5)),
+        BitField(_block0(3, 10, 5)),
+        BitField(_block0(3, 15, 5)),
+        BitField(_block0(3, 20, 5)),
+    ),
+    key_purpose_names=(
+        (0, "USER/EMPTY"),
+        (1, "ECDSA_KEY"),
+        (2, "XTS_AES_256_KEY_1"),
+        (3, "XTS_AES_256_KEY_2"),
+        (4, "XTS_AES_128_KEY"),
+        (5, "HMAC_DOWN_ALL"),
+        (6, "HMAC_DOWN_JTAG"),
+        (7, "HMAC_DOWN_DIGITAL_SIGNATURE"),
+        (8, "HMAC_UP"),
+        (9, "SECURE_BOOT_DIGEST0"),
+        (10, "SECURE_BOOT_DIGEST1"),
+        (11, "SECURE_BOOT_DIGEST2"),
+        (12, "KM_INIT_KEY"),
+        (13, "XTS_AES_256_PSRAM_KEY_1"),
+        (14, "XTS_AES_256_PSRAM_KEY_2"),
+        (15, "XTS_AES_128_PSRAM_KEY"),
+        (16, "ECDSA_KEY_P192"),
+        (17, "ECDSA_KEY_P384_L"),
+        (18, "ECDSA_KEY_P384_H"),
+        (19, "SDC_KEY_DIGEST"),
+    ),
+    spi=SpiRegisters(
+        base=0x2050_1000,
+        cmd=0x00,
+        addr=0x04,
+        usr=0x18,
+        usr1=0x1C,
+        usr2=0x20,
+        mosi_dlen=0x24,
+        miso_dlen=0x28,
+        w0=0x58,
+        addr_is_msb_aligned=False,
+    ),
+    flash_pads=(),
+    flash_pin_choices=None,
+    octal_flash=None,
+    flash_supply=None,
+    uart_clock_divider=Bits(_UART + 0x14, 0, 12),
+    uart_date_register=_UART + 0x8C,
+    crystal=Crystal(choices_mhz=(40,), bounds_mhz=(), uart_clock_ratio=1),
+    assumed_crystal=None,
+    memory=(
+        Region("rtc_iram", 0x2E00_0000, 0x2E00_8000),
+        Region("rtc_dram", 0x2E00_0000, 0x2E00_8000),
+        Region("dram", 0x2F00_0000, 0x2F08_0000),
+        Region("iram", 0x2F00_0000, 0x2F08_0000),
+        Region("drom_mask", 0x2F80_0000, 0x2F85_0000),
+        Region("irom_mask", 0x2F80_0000, 0x2F85_0000),
+        Region("drom", 0x4000_0000, 0x4400_0000),
+        Region("irom", 0x4000_0000, 0x4400_0000),
+        Region("extram", 0x5000_0000, 0x5400_0000),
+    ),
+    bootloader_offset=0x2000,
+    flash_sizes=(
+        ("1MB", 0x0),
+        ("2MB", 0x1),
+        ("4MB", 0x2),
+        ("8MB", 0x3),
+        ("16MB", 0x4),
+        ("32MB", 0x5),
+        ("64MB", 0x6),
+        ("128MB", 0x7),
+    ),
+    flash_frequencies=(("40m", 0x0), ("20m", 0x2), ("80m", 0xF)),
+    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    encrypted_write_alignment=16,
+    supports_4_byte_addresses=True,
+    mmu_page_sizes=(32 * KIB, 64 * KIB, 128 * KIB, 256 * KIB),
+    uf2_family=0x3101_F7C1,
+    strapping=Bits(_GPIO_STRAP, 0, 16),
+    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap_gpio=61,
+    has_usb_serial_jtag=True,
+    usb_otg_pid=0x0020,
+    quirks=frozenset(),
+)
