@@ -9,8 +9,9 @@ Sources:
 * Registers: ESP-IDF, ``components/soc/esp32s31/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
   ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
 * Memory: ESP-IDF, ``components/soc/esp32s31/include/soc/soc.h``, "Overall memory map".
-* Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,
-  ``components/soc/esp32s31/include/soc/boot_mode.h``.
+* Straps: esptool documentation, "Boot Mode Selection". The bit is the one that the boot logs agree
+  on which users have published: 0x58 and 0x5f for the flash, 0x69 for the download mode. What
+  ``boot_mode.h`` says of bit 3 is copied from another chip.
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
 * Key purposes: those of esptool 5.6.0; compare ESP-IDF,
@@ -180,7 +181,7 @@ ESP32_S31: Final = Chip(
     mmu_page_sizes=(32 * KIB, 64 * KIB, 128 * KIB, 256 * KIB),
     uf2_family=0x3101_F7C1,
     strapping=Bits(_GPIO_STRAP, 0, 16),
-    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap=Bits(_GPIO_STRAP, 4, 1),
     boot_strap_gpio=61,
     has_usb_serial_jtag=True,
     usb_otg_pid=0x0020,

@@ -548,7 +548,9 @@ class Chip:
             # Only asked for what is not there.
             if name in attrs.fields_dict(type(self)):
                 what = name.replace("_", " ")
-                raise UnsupportedError(f"{what} of the {self.name}", "it is not known yet")
+                raise UnsupportedError(
+                    f"{what} of the {self.name}", "it is not known yet; docs/chips.md says what is"
+                )
             raise AttributeError(f"a chip has no {name!r}")
 
     def knows(self, fact: str) -> bool:
