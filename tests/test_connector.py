@@ -65,9 +65,6 @@ def test_every_chip_is_found_without_being_told(chip: Chip) -> None:
     with connect(transport) as device:
         assert device.chip is chip
         assert device.port == f"sim://{chip.key}"
-        # SYNC, which chip, which device: docs/round-trips.md. The ESP8266 is told five words
-        # one by one.
-        assert len(transport.writes) == (7 if chip.rom.receive_ring_size is None else 3)
 
 
 @every_chip
