@@ -13,7 +13,10 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from esploader.chips import model
+from esploader.chips.efuses import efuse_fields
 from esploader.chips.model import KIB, Quirk
 from esploader.chips.registry import CHIPS
 from esploader.errors import UnsupportedError
@@ -21,7 +24,7 @@ from esploader.errors import UnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model import Chip, Label
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "chips.md"
 
@@ -72,6 +75,8 @@ def page() -> str:
         INTRODUCTION,
         section("What tells them apart", IDENTITY),
         section("Loaders and flash", LOADERS),
+        section("Features", FEATURES),
+        section("eFuses", EFUSES),
         section("Pins and ports", PORTS),
         quirks(),
         DISAGREEMENTS,
@@ -188,6 +193,32 @@ def stub(chip: Chip) -> str:
     return f"`{chip.key}.json`" if chip.memory else NONE
 
 
+def texts(labels: Iterable[Label]) -> str:
+    """Return all that is said in place of each other; what is filled in keeps its braces."""
+    found = dict.fromkeys(label.text.format_map(Names()) for label in labels)
+    return " / ".join(found)
+
+
+class Names(dict[str, str]):
+    """A name for every field."""
+
+    @override
+    def __missing__(self, name: str) -> str:
+        return f"{{{name}}}"
+
+
+def keys(chip: Chip) -> str:
+    if chip.fixed_flash_key is not None:
+        return chip.fixed_flash_key.block.name
+    return number(len(chip.key_purposes) or None)
+
+
+def hidden_blocks(chip: Chip) -> Iterable[str]:
+    protection = chip.efuse_read_protection
+    names = [] if protection is None else [span.block for _, span in protection.covers]
+    return dict.fromkeys(names)
+
+
 IDENTITY: Final[Mapping[str, Callable[[Chip], str]]] = {
     "Told by": told_by,
     "Image chip id": lambda chip: number(chip.image_chip_id),
@@ -216,6 +247,21 @@ PORTS: Final[Mapping[str, Callable[[Chip], str]]] = {
     "Supply of the flash told": lambda chip: mark(applies=chip.flash_supply is not None),
     "USB": usb,
     "ROM assumes a crystal": lambda chip: mark(applies=chip.assumed_crystal is not None),
+}
+
+
+FEATURES: Final[Mapping[str, Callable[[Chip], str]]] = {
+    "Called; `{name}`: what the eFuse of that name means": lambda chip: texts(chip.descriptions),
+    "Features, each if the eFuses say so": lambda chip: "; ".join(map(texts, chip.features)),
+}
+
+EFUSES: Final[Mapping[str, Callable[[Chip], str]]] = {
+    "Blocks": lambda chip: number(len(chip.efuse_blocks)),
+    "Bits": lambda chip: number(32 * sum(block.word_count for block in chip.efuse_blocks)),
+    "Key blocks": keys,
+    "Fields known": lambda chip: number(len(efuse_fields(chip))),
+    "Can be write-protected": lambda chip: mark(applies=chip.efuse_write_protection is not None),
+    "Can be read-protected": lambda chip: listed(hidden_blocks(chip)),
 }
 
 
