@@ -13,8 +13,6 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from typing_extensions import override
-
 from esploader.chips import model
 from esploader.chips.efuses import efuse_fields
 from esploader.chips.model import KIB, Quirk
@@ -51,6 +49,8 @@ library says (`tests/chips/recorded`). Where they disagree, this was found:
 | Chip | esptool 5.6.0 | Here | Why |
 |---|---|---|---|
 | ESP32-E22 | revision v0.0 | no revision | where it is in the eFuses has not been said; zero is a guess |
+| ESP32-E22 | purposes of six key blocks, in the reverse order of the other chips | none | neither how many there are nor their order has been said |
+| ESP8266 | with `--no-stub` neither verifies nor reads flash | both | its ROM loader has no command for it; the registers in front of the flash will do ([Flash](flash.md#the-rom-loader-of-the-esp8266)) |
 | ESP32-C6 | "Unknown Embedded Flash" with a capacity of 0 | the same | 0 means that there is none, so it is wrong there; others look for the words |
 | ESP32-S31 | "unknown ESP32-S31", in lower case | the same | others look for the words |
 | ESP32-S31 | no EUI-64 | no EUI-64 | the eFuse MAC_EXT is in the table of ESP-IDF; no tool makes an EUI-64 of it yet |
@@ -194,17 +194,8 @@ def stub(chip: Chip) -> str:
 
 
 def texts(labels: Iterable[Label]) -> str:
-    """Return all that is said in place of each other; what is filled in keeps its braces."""
-    found = dict.fromkeys(label.text.format_map(Names()) for label in labels)
-    return " / ".join(found)
-
-
-class Names(dict[str, str]):
-    """A name for every field."""
-
-    @override
-    def __missing__(self, name: str) -> str:
-        return f"{{{name}}}"
+    """Return all that is said in place of each other."""
+    return " / ".join(dict.fromkeys(label.text for label in labels))
 
 
 def keys(chip: Chip) -> str:
