@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import string
-from itertools import combinations
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
@@ -407,10 +407,10 @@ class EfuseProtection:
         for bit, span in self.covers:
             if not 0 <= bit < self.register.width:
                 raise ValueError(f"nothing protects {span!r}: there is no bit {bit}")
-        spans = [span for _, span in self.covers]
-        for span, other in combinations(spans, 2):
-            if span.overlaps(other):
-                raise ValueError(f"{span!r} is protected twice")
+        spans = sorted((span for _, span in self.covers), key=lambda span: (span.block, span.first))
+        for span, following in pairwise(spans):
+            if span.overlaps(following):
+                raise ValueError(f"{following!r} is protected twice")
 
 
 @attrs.frozen(kw_only=True)
