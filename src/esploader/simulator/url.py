@@ -25,12 +25,13 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from esploader.chips.efuses import efuse_fields
 from esploader.chips.model import KIB, MIB
 from esploader.chips.registry import chip_by_name
 from esploader.errors import UnsupportedError, UrlError
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.efuses import MAC_SIZE, named_fields
+from esploader.simulator.efuses import MAC_SIZE
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -194,7 +195,7 @@ def _set_efuses(config: DeviceConfig, value: str) -> DeviceConfig:
         match = _EFUSE.fullmatch(part)
         if match is None or match[1] in efuses:
             raise ValueError("eFuses are NAME:VALUE, each once, with commas between")
-        if match[1] not in named_fields(config.chip):
+        if match[1] not in efuse_fields(config.chip):
             raise ValueError(f"{config.chip.name} has no field {match[1]!r}")
         efuses[match[1]] = int(match[2], 0)
     return attrs.evolve(config, efuses=efuses)
