@@ -152,6 +152,7 @@ ESP32: Final = Chip(
     flash_crypt_config=BitField(_block0(5, 28, 4)),
     flash_crypt_config_hidden=BitField(_block0(0, 19, 1)),
     fixed_flash_key=FixedFlashKey(block=_BLOCK1, read_protected=BitField(_block0(0, 16, 1))),
+    flash_key_in_manager=None,
     flash_key_purposes=(),
     key_purposes=(),
     key_purpose_names=(),

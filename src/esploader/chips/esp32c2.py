@@ -128,6 +128,7 @@ ESP32_C2: Final = Chip(
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=FixedFlashKey(block=_LOWER_KEY, read_protected=BitField(_block0(1, 0, 1))),
+    flash_key_in_manager=None,
     flash_key_purposes=(),
     key_purposes=(),
     key_purpose_names=(),

@@ -175,6 +175,7 @@ ESP32_C5: Final = Chip(
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=None,
+    flash_key_in_manager=BitField(_block0(2, 11, 1)),
     flash_key_purposes=(frozenset({4}),),
     key_purposes=(
         BitField(_block0(2, 22, 5)),

@@ -180,6 +180,7 @@ ESP32_C61: Final = Chip(
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=None,
+    flash_key_in_manager=None,
     flash_key_purposes=(frozenset({4}),),
     key_purposes=(
         BitField(_block0(2, 0, 4)),

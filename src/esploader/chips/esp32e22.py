@@ -62,6 +62,7 @@ ESP32_E22: Final = Chip(
     flash_crypt_config=UNKNOWN,
     flash_crypt_config_hidden=UNKNOWN,
     fixed_flash_key=UNKNOWN,
+    flash_key_in_manager=UNKNOWN,
     flash_key_purposes=UNKNOWN,
     key_purposes=UNKNOWN,
     key_purpose_names=UNKNOWN,

@@ -192,6 +192,7 @@ ESP32_H4: Final = Chip(
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=None,
+    flash_key_in_manager=BitField(_block0(3, 20, 1)),
     flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
     key_purposes=(
         BitField(_block0(2, 0, 5)),

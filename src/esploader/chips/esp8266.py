@@ -93,6 +93,7 @@ ESP8266: Final = Chip(
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=None,
+    flash_key_in_manager=None,
     flash_key_purposes=(),
     key_purposes=(),
     key_purpose_names=(),

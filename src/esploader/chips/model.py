@@ -449,6 +449,9 @@ class Chip:
     """Set where ``flash_crypt_config`` reads as 0, whatever it is."""
     fixed_flash_key: FixedFlashKey | None
     """``None`` where key blocks have purposes."""
+    flash_key_in_manager: BitField | None
+    """Set where the key manager has the key of flash encryption, and no key block needs to:
+    of FORCE_USE_KEY_MANAGER_KEY, the bit for XTS-AES."""
     flash_key_purposes: tuple[frozenset[int], ...]
     """Purposes of key blocks; those of any one entry together are a flash encryption key."""
     key_purposes: tuple[BitField, ...]

@@ -45,6 +45,7 @@ def named_fields(chip: Chip) -> dict[str, BitField]:
         "secure_boot_v1": chip.secure_boot_v1,
         "secure_boot_v2": chip.secure_boot_v2,
         "secure_download": chip.secure_download,
+        "flash_key_in_manager": chip.flash_key_in_manager,
         "manual_encrypt_disabled": chip.manual_encrypt_disabled,
         "flash_crypt_config": chip.flash_crypt_config,
         "flash_crypt_config_hidden": chip.flash_crypt_config_hidden,

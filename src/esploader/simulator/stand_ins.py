@@ -28,6 +28,7 @@ _STAND_INS: Final[Mapping[str, object]] = MappingProxyType(
         "flash_crypt_config": None,
         "flash_crypt_config_hidden": None,
         "fixed_flash_key": None,
+        "flash_key_in_manager": None,
         "flash_key_purposes": (),
         "key_purposes": (),
         "key_purpose_names": (),
