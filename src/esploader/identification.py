@@ -43,12 +43,14 @@ def identify_device(session: Session, expected: Chip | None) -> Device:
     found = _recognise(answers)
     if expected is not None and found is not expected:
         raise WrongChipError(expected.name, found.name)
-    if session.dialect is not dialect.STUB:
-        session.dialect = found.rom
     security_info = answers.security_info
-    link = Link(session, found)
-    if security_info is not None and security_info.secure_download_mode:
-        link.reads_registers = False
+    is_restricted = security_info is not None and security_info.secure_download_mode
+    rom = dialect.in_secure_download_mode(found.rom) if is_restricted else found.rom
+    if session.dialect is not dialect.STUB:
+        session.dialect = rom
+    link = Link(session, found, rom=rom)
+    if is_restricted:
+        link.expected_security_info = security_info
         return Device(link, None, security_info)
     words = session.read_words(identity_addresses(found))
     link.fingerprint = {address: words[address] for address in found.mac.addresses}

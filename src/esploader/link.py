@@ -9,6 +9,7 @@ import attrs
 
 from esploader.chips.identity import crystal_mhz
 from esploader.chips.model import Quirk
+from esploader.chips.security import SecurityInfo
 from esploader.download_mode import SYNC_VALUE_OF_STUB, reach_loader
 from esploader.errors import (
     CommandError,
@@ -20,7 +21,7 @@ from esploader.errors import (
     WrongChipError,
 )
 from esploader.protocol import dialect
-from esploader.protocol.commands import ChangeBaudrate
+from esploader.protocol.commands import ChangeBaudrate, GetSecurityInfo
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.stub import find_stub, start_stub
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model import Chip
     from esploader.download_mode import Before
+    from esploader.protocol.dialect import Dialect
     from esploader.session import Session
     from esploader.stub import MemorySegment, StubImage
     from esploader.transport.base import Transport
@@ -63,6 +65,11 @@ class Link:
 
     session: Session
     chip: Chip
+    rom: Dialect = attrs.field(
+        default=attrs.Factory(lambda link: link.chip.rom, takes_self=True), kw_only=True
+    )
+    """What its ROM loader speaks: less than that of the chip in Secure Download Mode."""
+
     baudrate: int = DEFAULT_BAUDRATE
     """The rate to talk at, in baud; lower after it has shown itself too high."""
 
@@ -78,8 +85,8 @@ class Link:
     fingerprint: Mapping[int, int] = attrs.field(factory=dict)
     """Words of registers that tell this device from others of its kind."""
 
-    reads_registers: bool = True
-    """The ROM loader tells the content of registers; not in Secure Download Mode."""
+    expected_security_info: SecurityInfo | None = None
+    """What this device says of itself where it does not tell the content of registers."""
 
     after_revival: Callable[[], None] | None = attrs.field(default=None, init=False)
     """Tells a loader that was reset once more what it has to know of the flash."""
@@ -121,7 +128,7 @@ class Link:
         is_stub = self.session.dialect is dialect.STUB
         waits_for_stub = not is_stub and (
             Quirk.STUB_RESTARTS_UART in self.chip.quirks
-            or Opcode.CHANGE_BAUDRATE not in self.chip.rom.opcodes
+            or Opcode.CHANGE_BAUDRATE not in self.rom.opcodes
         )
         if waits_for_stub and self.stub is not None:
             start_stub(self.session, self.stub)
@@ -196,16 +203,24 @@ class Link:
         transport = self.session.transport
         if transport.capabilities.set_baudrate:
             transport.set_baudrate(min(self.baudrate, DEFAULT_BAUDRATE))
-        self.session.dialect = self.chip.rom
+        self.session.dialect = self.rom
         value = reach_loader(
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
         )
         self._recognise(value)
         if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:
             raise WrongChipError(self.chip.name, "another device")
+        if self.expected_security_info is not None:
+            self._compare_security_info(self.expected_security_info)
+
+    def _compare_security_info(self, expected: SecurityInfo) -> None:
+        """See that it is a device of the same kind and state: it says nothing that is its own."""
+        found = SecurityInfo.decode(self.session.execute(GetSecurityInfo()))
+        if found != expected:
+            raise WrongChipError(self.chip.name, "another device")
 
     def _recognise(self, sync_value: int) -> None:
-        self.session.dialect = dialect.STUB if sync_value == SYNC_VALUE_OF_STUB else self.chip.rom
+        self.session.dialect = dialect.STUB if sync_value == SYNC_VALUE_OF_STUB else self.rom
 
     def _return(self) -> None:
         """Open the port again and reach the loader; both may take a moment to come back.
@@ -242,7 +257,8 @@ class Link:
             self.baudrate = transport.baudrate
             return
         is_stub = self.session.dialect is dialect.STUB
-        if self.chip.assumed_crystal is not None and not is_stub and not self.reads_registers:
+        reads_registers = Opcode.READ_REG in self.session.dialect.opcodes
+        if self.chip.assumed_crystal is not None and not is_stub and not reads_registers:
             _log.warning(
                 "what the ROM loader would make of another baud rate cannot be told in Secure "
                 "Download Mode: it stays at %d",
