@@ -44,13 +44,13 @@ def identify_device(session: Session, expected: Chip | None) -> Device:
     if expected is not None and found is not expected:
         raise WrongChipError(expected.name, found.name)
     security_info = answers.security_info
-    is_restricted = security_info is not None and security_info.secure_download_mode
-    rom = dialect.in_secure_download_mode(found.rom) if is_restricted else found.rom
-    if session.dialect is not dialect.STUB:
-        session.dialect = rom
-    link = Link(session, found, rom=rom)
-    if is_restricted:
+    link = Link(session, found)
+    if security_info is not None and security_info.secure_download_mode:
+        link.reads_registers = False
         link.expected_security_info = security_info
+    if session.dialect is not dialect.STUB:
+        session.dialect = link.rom_dialect
+    if not link.reads_registers:
         return Device(link, None, security_info)
     words = session.read_words(identity_addresses(found))
     link.fingerprint = {address: words[address] for address in found.mac.addresses}
