@@ -148,6 +148,7 @@ ESP32: Final = Chip(
     secure_boot_v1=BitField(_block0(6, 4, 1)),
     secure_boot_v2=BitField(_block0(6, 5, 1)),
     secure_download=None,
+    security_flags=(),
     manual_encrypt_disabled=BitField(_block0(6, 7, 1)),
     flash_crypt_config=BitField(_block0(5, 28, 4)),
     flash_crypt_config_hidden=BitField(_block0(0, 19, 1)),

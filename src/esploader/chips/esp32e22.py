@@ -58,6 +58,7 @@ ESP32_E22: Final = Chip(
     secure_boot_v1=UNKNOWN,
     secure_boot_v2=UNKNOWN,
     secure_download=UNKNOWN,
+    security_flags=UNKNOWN,
     manual_encrypt_disabled=UNKNOWN,
     flash_crypt_config=UNKNOWN,
     flash_crypt_config_hidden=UNKNOWN,

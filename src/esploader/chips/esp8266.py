@@ -89,6 +89,7 @@ ESP8266: Final = Chip(
     secure_boot_v1=None,
     secure_boot_v2=None,
     secure_download=None,
+    security_flags=(),
     manual_encrypt_disabled=None,
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,

@@ -440,6 +440,9 @@ class Chip:
     """On the ESP32 it has an effect from revision 3.0 on."""
     secure_download: BitField | None
     """Restricts the loader to Secure Download Mode."""
+    security_flags: tuple[tuple[str, BitField], ...]
+    """Flags of GET_SECURITY_INFO besides those of the two fields above, by the names of
+    :class:`~esploader.chips.security.SecurityFlag`, as far as their eFuses are known."""
     manual_encrypt_disabled: BitField | None
     """The loader cannot encrypt what it writes."""
     flash_crypt_config: BitField | None

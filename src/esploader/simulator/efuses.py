@@ -59,6 +59,7 @@ def named_fields(chip: Chip) -> dict[str, BitField]:
         keys["flash_key"] = _whole(chip.fixed_flash_key.block)
         keys["flash_key_read_protected"] = chip.fixed_flash_key.read_protected
     fields = {field.name: field.bits for field in chip.fields}
+    fields |= {name.lower(): bits for name, bits in chip.security_flags}
     fields |= {f"key_purpose_{index}": bits for index, bits in enumerate(chip.key_purposes)}
     return fields | keys | {name: bits for name, bits in security.items() if bits is not None}
 
