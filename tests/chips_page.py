@@ -17,6 +17,7 @@ from esploader.chips import model
 from esploader.chips.efuses import efuse_fields
 from esploader.chips.model import KIB, Quirk
 from esploader.chips.registry import CHIPS
+from esploader.chips.security import SIZE_WITHOUT_CHIP_ID
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def page() -> str:
         section("Loaders and flash", LOADERS),
         section("Features", FEATURES),
         section("eFuses", EFUSES),
+        section("Security", SECURITY),
         section("Pins and ports", PORTS),
         quirks(),
         DISAGREEMENTS,
@@ -210,6 +212,33 @@ def hidden_blocks(chip: Chip) -> Iterable[str]:
     return dict.fromkeys(names)
 
 
+def secure_boot(chip: Chip) -> str:
+    versions = {"V1": chip.secure_boot_v1, "V2": chip.secure_boot_v2}
+    return listed(name for name, bits in versions.items() if bits is not None)
+
+
+def flash_key(chip: Chip) -> str:
+    """Return where it can be."""
+    places: list[str] = []
+    if chip.fixed_flash_key is not None:
+        places.append(chip.fixed_flash_key.block.name)
+    names = dict(chip.key_purpose_names)
+    places += [
+        "a block for " + " and one for ".join(names[purpose] for purpose in sorted(purposes))
+        for purposes in chip.flash_key_purposes
+    ]
+    if chip.flash_key_in_manager is not None:
+        places.append("the key manager")
+    return listed(places)
+
+
+def security_info(chip: Chip) -> str:
+    if chip.security_info_size is None:
+        return NONE
+    has_id = chip.security_info_size > SIZE_WITHOUT_CHIP_ID
+    return "with chip id" if has_id else "without chip id"
+
+
 IDENTITY: Final[Mapping[str, Callable[[Chip], str]]] = {
     "Told by": told_by,
     "Image chip id": lambda chip: number(chip.image_chip_id),
@@ -224,12 +253,18 @@ LOADERS: Final[Mapping[str, Callable[[Chip], str]]] = {
     "ROM loader": lambda chip: chip.rom.name,
     "Receive ring": ring,
     "Stub": stub,
-    "Security info": lambda chip: mark(applies=chip.security_info_size is not None),
     "Bootloader at": lambda chip: code(chip.bootloader_offset),
     "Flash frequencies": lambda chip: listed(name for name, _ in chip.flash_frequencies),
     "Beyond 16 MiB": lambda chip: mark(applies=chip.supports_4_byte_addresses),
-    "Encrypts units of": lambda chip: number(chip.encrypted_write_alignment),
     "Pages": page_sizes,
+}
+
+SECURITY: Final[Mapping[str, Callable[[Chip], str]]] = {
+    "Secure boot": secure_boot,
+    "Secure Download Mode": lambda chip: mark(applies=chip.secure_download is not None),
+    "Key of flash encryption": flash_key,
+    "Encrypts units of": lambda chip: number(chip.encrypted_write_alignment),
+    "Security info": security_info,
 }
 
 PORTS: Final[Mapping[str, Callable[[Chip], str]]] = {

@@ -5,7 +5,6 @@ The table in docs/flash.md leads from each refusal to its test.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -15,14 +14,15 @@ from esploader import connect
 from esploader.arguments import build_parser
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
+from esploader.device import After
 from esploader.device_commands import COMMANDS
 from esploader.errors import EsploaderError, PlanError, UnsupportedError
 from esploader.exit_codes import EXPLANATIONS
 from esploader.flash.inputs import FlashParameters
+from esploader.protocol.commands import ReadReg
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import build_image, header_for, small_image, small_parts
 from silence import Silent
@@ -217,7 +217,7 @@ def test_reading_all_of_a_flash_of_unknown_size_is_refused(
     connect_to: Connect, tmp_path: Path
 ) -> None:
     device = connect_to(ESP32_C3)
-    simulated(device).flash_chip.jedec_id = b"\xff\xff\xff"
+    simulated(device).flash_chip.jedec_id = b"\xc8\x40\x00"
     arguments = build_parser({}).parse_args(["read-flash", "0", "all", str(tmp_path / "out.bin")])
     with pytest.raises(PlanError, match="size of the flash is not known"):
         COMMANDS["read-flash"](device, arguments, Silent())
@@ -297,11 +297,17 @@ def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> No
 # Secure Download Mode -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chip", [ESP32_S2, ESP32_S3, ESP32_C3], ids=lambda chip: chip.key)
+RESTRICTED = [chip for chip in DESCRIBED if chip.secure_download is not None]
+"""The chips that have the mode."""
+
+
+@pytest.mark.parametrize("chip", RESTRICTED, ids=lambda chip: chip.key)
 @pytest.mark.parametrize(
     "work",
     [
         lambda device: device.mac,
+        lambda device: device.eui64,
+        lambda device: device.revision,
         lambda device: device.chip_id,
         lambda device: device.flash_id(),
         lambda device: device.flash_sfdp(0, 4),
@@ -316,11 +322,14 @@ def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> No
         lambda device: device.verify_flash([(0, b"data")]),
         lambda device: device.flash_md5(0, 16),
         lambda device: device.erase_flash(),
-        lambda device: device.write_flash([(0, b"data")]),
-        lambda device: device.plan_write([(0, b"data")]),
+        lambda device: device.erase_flash(force=True),
+        lambda device: device.write_flash([(0, b"data")], erase_all=True),
+        lambda device: device.plan_write([(0, b"data")], erase_all=True, force=True),
     ],
     ids=[
         "mac",
+        "EUI-64",
+        "revision",
         "chip id",
         "flash id",
         "SFDP",
@@ -335,24 +344,49 @@ def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> No
         "verify flash",
         "MD5",
         "erase flash",
-        "write flash",
-        "plan write",
+        "erase flash by force",
+        "erase all and write",
+        "plan to erase all",
     ],
 )
 def test_secure_download_mode_allows_nothing_else(
     connect_to: Connect,
     chip: Chip,
     work: Callable[[Device], object],
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     device = connect_to(chip, efuses={"secure_download": 1})
-    caplog.set_level(logging.DEBUG, "esploader.session")
+    history = simulated(device).history
+    history.clear()
+    start = device.session.transport.clock.now()
     with pytest.raises(UnsupportedError, match="Secure Download Mode"):
         work(device)
-    assert not caplog.records, "not a byte is sent"
+    assert not history.events, "not a byte is sent"
+    assert device.session.transport.clock.now() == start
     assert_nothing_erased(device)
-    device.erase_region(0x1000, 0x1000)
+
+
+@pytest.mark.parametrize("chip", RESTRICTED, ids=lambda chip: chip.key)
+def test_secure_download_mode_allows_what_it_allows(connect_to: Connect, chip: Chip) -> None:
+    device = connect_to(chip, efuses={"secure_download": 1})
+    history = simulated(device).history
+    # When it was connected to, it refused to read a register.
+    history.clear()
+    assert device.is_in_secure_download_mode
+    assert device.chip is chip
     assert device.get_security_info().secure_download_mode
+    device.erase_region(0x1000, 0x1000)
+    device.write_flash([(0x8000, b"data")])
+    for after in (After.NO_RESET, After.SOFT_RESET, After.HARD_RESET):
+        device.reset(after)
+    assert not any(response.error for response in history.responses)
+
+
+def test_a_command_that_the_mode_does_not_have_is_refused_by_name(connect_to: Connect) -> None:
+    device = connect_to(ESP32_C3, efuses={"secure_download": 1})
+    simulated(device).history.clear()
+    with pytest.raises(UnsupportedError, match="READ_REG: the Secure Download Mode ROM loader"):
+        device.session.execute(ReadReg(0x4000_1000))
+    assert not simulated(device).history.events
 
 
 # Other commands -------------------------------------------------------------------------

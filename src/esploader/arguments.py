@@ -156,6 +156,13 @@ def _add_flash_commands(commands: argparse._SubParsersAction[_Parser], options: 
     erase = _add_command(commands, "erase-region", "erase sectors of the flash", options)
     erase.add_argument("offset", type=_number, metavar="OFFSET", help="where to begin")
     erase.add_argument("size", type=_number, metavar="SIZE", help="both multiples of 4096 bytes")
+    erase.add_argument(
+        "-fs",
+        "--flash-size",
+        default="keep",
+        metavar="SIZE",
+        help="size of the flash, for Secure Download Mode, where it cannot be found out",
+    )
     for parser in (erase_all, erase):
         parser.add_argument(
             "--force", action="store_true", help="although the device may never boot again"

@@ -12,6 +12,7 @@ from esploader.flash.erase import erase_everything, erase_sectors
 from esploader.flash.guards import (
     check_encrypted_pieces,
     check_encryption,
+    check_encryption_from_info,
     check_erase,
     check_loader_encrypts,
     check_loader_erases_everything,
@@ -28,7 +29,7 @@ from esploader.flash.inputs import (
     read_pieces,
 )
 from esploader.flash.job import write_plan
-from esploader.flash.limits import check_reach, usable_size
+from esploader.flash.limits import check_reach, named_size
 from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import warn_if_blind
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from esploader.flash.guards import SecurityState
     from esploader.flash.inputs import Source
     from esploader.flash.job import RegionResult
+    from esploader.flash.plan import Piece
     from esploader.flash.verify import Difference
 
 __all__ = ["DETECT", "KEEP_PARAMETERS", "After", "Device"]
@@ -99,20 +101,21 @@ class Device(PreparedDevice):
         ``ignore_encryption_efuses`` leaves out the checks that there is a key, and that the
         device decrypts as its loader encrypts.
 
+        In Secure Download Mode the size of the flash cannot be found out: ``parameters`` say
+        it, or what is beyond the 2 MiB that the loader assumes is refused. They do not go
+        into the header there.
+
         Raises:
             PlanError: it cannot be done.
             StubError: a certain stub was asked for, and it cannot be used.
             UnsupportedError: the chip does not know one of the parameters, it cannot encrypt,
-                its loader cannot, or cannot erase everything, or it is in Secure Download Mode.
+                its loader cannot, or cannot erase everything.
         """
-        if self.is_in_secure_download_mode:
-            raise UnsupportedError(
-                "writing flash", "in Secure Download Mode what was written cannot be checked"
-            )
         pieces = [*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)]
         security = self._security_state()
         if not force:
-            check_suitability(pieces, self.chip, self.revision)
+            revision = None if self.identity is None else self.identity.revision
+            check_suitability(pieces, self.chip, revision)
             check_write(pieces, security)
             if erase_all:
                 check_erase(security)
@@ -122,23 +125,17 @@ class Device(PreparedDevice):
         if any(piece.encrypted for piece in pieces):
             check_encrypted_pieces(pieces, self.chip)
             check_loader_encrypts(loader)
-            check_encryption(
-                self.chip,
-                self._read_words(encryption_addresses(self.chip)),
-                ignore_configuration=ignore_encryption_efuses,
-            )
+            self._check_encryption(ignore_configuration=ignore_encryption_efuses)
         if security.flash_encryption and not all(piece.encrypted for piece in pieces):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
-        size = self._flash_size()
-        parameters = self._usable_parameters(parameters, security, size)
+        parameters = self._usable_parameters(parameters)
         for piece in pieces:
             check_reach(piece.end, self.chip, through_stub=loader is STUB)
+        end = max((piece.end for piece in pieces), default=0)
+        size = self._usable_flash_size(parameters.size, end)
+        parameters = self._header_of(parameters, security, pieces)
         pieces, header = put_parameters(pieces, self.chip, parameters)
-        plan = plan_write(
-            pieces,
-            usable_size(size, parameters.size),
-            encryption_unit=self.chip.encrypted_write_alignment or 1,
-        )
+        plan = plan_write(pieces, size, encryption_unit=self.chip.encrypted_write_alignment or 1)
         return attrs.evolve(
             plan,
             erase_all=erase_all,
@@ -163,7 +160,8 @@ class Device(PreparedDevice):
         """Write ``inputs`` to the flash and see that they are there.
 
         ``encrypted_inputs`` are written, too, but nobody can see whether they are there:
-        only the device knows the key.
+        only the device knows the key. In Secure Download Mode nobody can see anything: what
+        the results call written the loader has taken without complaint.
 
         What the flash holds already is not written again, unless ``skip`` is false.
         ``compress`` forces or forbids compression. The other arguments are those of
@@ -183,7 +181,7 @@ class Device(PreparedDevice):
             force=force,
             ignore_encryption_efuses=ignore_encryption_efuses,
         )
-        self.prepare_flash()
+        self.prepare_flash(named_size(parameters.size))
         # The file of the stub may have gone since.
         if any(region.encrypted for region in plan.regions):
             check_loader_encrypts(self.session.dialect)
@@ -243,9 +241,8 @@ class Device(PreparedDevice):
         for piece in pieces:
             self._check_region(piece.offset, len(piece.data))
         if parameters != KEEP_PARAMETERS:
-            parameters = self._usable_parameters(
-                parameters, self._security_state(), self._flash_size()
-            )
+            parameters = self._usable_parameters(parameters)
+            parameters = self._header_of(parameters, self._security_state(), pieces)
             pieces, _ = put_parameters(pieces, self.chip, parameters)
         self._prepare_reach(max(piece.end for piece in pieces))
         warn_if_blind(self.link, sum(len(piece.data) for piece in pieces))
@@ -281,6 +278,7 @@ class Device(PreparedDevice):
         self._known_identity("erasing the whole flash")
         if not force:
             check_erase(self._security_state())
+        check_loader_erases_everything(self._expected_dialect())
         self.prepare_flash()
         erase_everything(self.session, self._flash_size(), on_progress)
 
@@ -289,41 +287,69 @@ class Device(PreparedDevice):
         offset: int,
         size: int,
         *,
+        flash_size: str = KEEP,
         force: bool = False,
         on_progress: ProgressCallback = ignore_progress,
     ) -> None:
         """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
 
+        ``flash_size`` is one of the chip's names of sizes, such as ``4MB``, for Secure Download
+        Mode: without it, what is beyond the 2 MiB that the loader assumes there is refused.
+        Nobody can see there whether the region was erased.
+
         Raises:
             PlanError: they are not, the region lies outside the flash, or secure boot or
                 flash encryption is on, and it is not forced.
+            UnsupportedError: the chip does not know that size.
             CommandError: the loader failed.
         """
-        self._check_region(offset, size)
+        parameters = self._usable_parameters(FlashParameters(size=flash_size))
+        self._check_region(offset, size, parameters.size)
         if offset % SECTOR_SIZE or size % SECTOR_SIZE:
             raise PlanError(
                 f"{size:#x} bytes at {offset:#x} are no whole sectors of {SECTOR_SIZE:#x} bytes"
             )
         if not force:
             check_erase(self._security_state())
-        self._prepare_reach(offset + size)
+        self._prepare_reach(offset + size, named_size(parameters.size))
         erase_sectors(self.link, offset, size, on_progress)
 
-    def _usable_parameters(
-        self, parameters: FlashParameters, security: SecurityState, flash_size: int | None
-    ) -> FlashParameters:
-        """Return what goes into the header of the bootloader of this device.
+    def _check_encryption(self, *, ignore_configuration: bool) -> None:
+        """Refuse to let the loader encrypt, as far as this device tells what it has for that."""
+        if self.identity is not None:
+            words = self._read_words(encryption_addresses(self.chip))
+            check_encryption(self.chip, words, ignore_configuration=ignore_configuration)
+        elif self.security_info is not None and not ignore_configuration:
+            check_encryption_from_info(self.chip, self.security_info)
+
+    def _usable_parameters(self, parameters: FlashParameters) -> FlashParameters:
+        """Return the flash parameters by name, that of the size that is there included.
 
         Raises:
             UnsupportedError: the chip does not know one of the parameters.
         """
-        if security.secure_boot and parameters != KEEP_PARAMETERS:
-            _log.warning("the flash parameters were not changed: secure boot is on")
-            return KEEP_PARAMETERS
         if parameters.size == DETECT:
-            name = KEEP if flash_size is None else _name_of_size(self.chip, flash_size)
+            size = self._flash_size()
+            name = KEEP if size is None else _name_of_size(self.chip, size)
             parameters = attrs.evolve(parameters, size=name)
         check_parameters(parameters, self.chip)
+        return parameters
+
+    def _header_of(
+        self, parameters: FlashParameters, security: SecurityState, pieces: Iterable[Piece]
+    ) -> FlashParameters:
+        """Return what goes into the header of the bootloader, should it be among ``pieces``."""
+        start = self.chip.bootloader_offset
+        reasons = {
+            "secure boot is on": security.secure_boot,
+            # There the size is given for the sake of the loader, too.
+            "the device is in Secure Download Mode": self.is_in_secure_download_mode
+            and any(piece.offset <= start < piece.end for piece in pieces),
+        }
+        for reason, applies in reasons.items():
+            if applies and parameters != KEEP_PARAMETERS:
+                _log.warning("the flash parameters were not changed: %s", reason)
+                return KEEP_PARAMETERS
         return parameters
 
 

@@ -13,6 +13,7 @@ from esploader.device import After
 from esploader.efuse_report import efuse_document, efuse_lines
 from esploader.errors import PlanError, VerifyError
 from esploader.flash.inputs import FlashParameters
+from esploader.flash.jedec import check_presence
 from esploader.output_file import OutputFile
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def _flash_id(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]
         names = (flash.manufacturer_name, flash.device_name)
         printer.line(f"Flash chip: {' '.join(name for name in names if name)}")
     printer.line(f"Detected flash size: {size or 'Unknown'}")
+    if not flash.is_plausible:
+        printer.note("this is the id of no flash chip: none answers")
     if kind is not None:
         printer.line(f"Flash type set in eFuse: {kind}")
     if voltage is not None:
@@ -194,9 +197,7 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
                 right = result.size - result.written
                 printer.line(f"The other {right} of {result.size} bytes were in flash already.")
         printer.line(
-            "Hash of data verified."
-            if result.verified
-            else "Not verified: only the device can read what it encrypted."
+            "Hash of data verified." if result.verified else f"Not verified: {_reason(device)}."
         )
     return {
         "written": [
@@ -212,6 +213,13 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
             for result in results
         ]
     }
+
+
+def _reason(device: Device) -> str:
+    """Return why nobody can see what was written."""
+    if device.is_in_secure_download_mode:
+        return "in Secure Download Mode nobody can see what the flash holds"
+    return "only the device can read what it encrypted"
 
 
 def _plan_document(plan: WritePlan) -> dict[str, Json]:
@@ -245,7 +253,9 @@ def _flash_parameters(arguments: Namespace) -> FlashParameters:
 def _read_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
     size = arguments.size
     if size is None:
-        flash_size = device.flash_id().size
+        flash = device.flash_id()
+        check_presence(flash)
+        flash_size = flash.size
         if flash_size is None:
             raise PlanError("the size of the flash is not known: say how much to read")
         if arguments.offset >= flash_size:
@@ -290,7 +300,11 @@ def _erase_region(device: Device, arguments: Namespace, printer: Printer) -> dic
     clock = device.session.transport.clock
     start = clock.now()
     device.erase_region(
-        arguments.offset, arguments.size, force=arguments.force, on_progress=printer.progress
+        arguments.offset,
+        arguments.size,
+        flash_size=arguments.flash_size,
+        force=arguments.force,
+        on_progress=printer.progress,
     )
     seconds = clock.now() - start
     printer.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")

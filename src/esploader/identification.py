@@ -45,12 +45,14 @@ def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chi
     found = _recognise(answers, chips)
     if expected is not None and found is not expected:
         raise WrongChipError(expected.name, found.name)
-    if session.dialect is not dialect.STUB:
-        session.dialect = found.rom
     security_info = answers.security_info
     link = Link(session, found)
     if security_info is not None and security_info.secure_download_mode:
         link.reads_registers = False
+        link.expected_security_info = security_info
+    if session.dialect is not dialect.STUB:
+        session.dialect = link.rom_dialect
+    if not link.reads_registers:
         return Device(link, None, security_info)
     words = session.read_words(identity_addresses(found))
     link.fingerprint = {address: words[address] for address in found.mac.addresses}

@@ -9,6 +9,7 @@ import attrs
 
 from esploader.chips.identity import crystal_mhz
 from esploader.chips.model import Quirk
+from esploader.chips.security import SecurityInfo
 from esploader.download_mode import SYNC_VALUE_OF_STUB, reach_loader
 from esploader.errors import (
     CommandError,
@@ -20,7 +21,7 @@ from esploader.errors import (
     WrongChipError,
 )
 from esploader.protocol import dialect
-from esploader.protocol.commands import ChangeBaudrate
+from esploader.protocol.commands import ChangeBaudrate, GetSecurityInfo
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.stub import find_stub, start_stub
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model import Chip
     from esploader.download_mode import Before
+    from esploader.protocol.dialect import Dialect
     from esploader.session import Session
     from esploader.stub import MemorySegment, StubImage
     from esploader.transport.base import Transport
@@ -53,6 +55,7 @@ wanted, as a factor: no pair of crystals is further apart."""
 _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
 _STUB_STARTS: Final = 2
+_COMPARISONS: Final = 3
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
@@ -80,6 +83,9 @@ class Link:
 
     reads_registers: bool = True
     """The ROM loader tells the content of registers; not in Secure Download Mode."""
+
+    expected_security_info: SecurityInfo | None = None
+    """What this device says of itself where it does not tell the content of registers."""
 
     after_revival: Callable[[], None] | None = attrs.field(default=None, init=False)
     """Tells a loader that was reset once more what it has to know of the flash."""
@@ -196,16 +202,33 @@ class Link:
         transport = self.session.transport
         if transport.capabilities.set_baudrate:
             transport.set_baudrate(min(self.baudrate, DEFAULT_BAUDRATE))
-        self.session.dialect = self.chip.rom
+        self.session.dialect = self.rom_dialect
         value = reach_loader(
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
         )
         self._recognise(value)
         if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:
             raise WrongChipError(self.chip.name, "another device")
+        if self.expected_security_info is not None:
+            self._compare_security_info(self.expected_security_info)
+
+    def _compare_security_info(self, expected: SecurityInfo) -> None:
+        """See that it is a device of the same kind and state: it says nothing that is its own."""
+        for _ in range(_COMPARISONS):
+            # Nothing protects the answer on the line.
+            if SecurityInfo.decode(self.session.execute(GetSecurityInfo())) == expected:
+                return
+        raise WrongChipError(self.chip.name, "another device")
 
     def _recognise(self, sync_value: int) -> None:
-        self.session.dialect = dialect.STUB if sync_value == SYNC_VALUE_OF_STUB else self.chip.rom
+        is_stub = sync_value == SYNC_VALUE_OF_STUB
+        self.session.dialect = dialect.STUB if is_stub else self.rom_dialect
+
+    @property
+    def rom_dialect(self) -> Dialect:
+        """What the ROM loader takes, in the mode that it is in."""
+        rom = self.chip.rom
+        return rom if self.reads_registers else dialect.in_secure_download_mode(rom)
 
     def _return(self) -> None:
         """Open the port again and reach the loader; both may take a moment to come back.

@@ -21,7 +21,9 @@ from esploader.flash.guards import (
     security_state_addresses,
     security_state_from_info,
 )
-from esploader.flash.limits import check_reach
+from esploader.flash.inputs import KEEP
+from esploader.flash.jedec import check_presence
+from esploader.flash.limits import check_assumed_size, check_reach, named_size, usable_size
 from esploader.identified_device import IdentifiedDevice
 from esploader.protocol.commands import SpiSetParams
 from esploader.protocol.dialect import STUB
@@ -42,23 +44,28 @@ _STEADY_ATTEMPTS: Final = 3
 class PreparedDevice(IdentifiedDevice):
     """One device, and what its flash commands need first, whichever loader answers."""
 
-    def prepare_flash(self) -> None:
+    def prepare_flash(self, flash_size: int | None = None) -> None:
         """Have the loader ready for the flash: a stub, if one may be used; else the ROM.
 
+        ``flash_size`` is what a ROM loader is told in bytes where the size cannot be found out,
+        as in Secure Download Mode; without it, it goes by what it assumes.
+
         Raises:
+            PlanError: no flash answers.
             StubError: a certain stub was asked for, and it cannot be used.
             CommandError: the loader failed.
             TransportError: the port failed.
         """
         self.link.use_stub(reason_against=self._reason_against_stub)
         size = self._flash_size() if self.session.dialect.flash_must_be_attached else None
+        size = flash_size if size is None else size
         self._attach_flash(size)
         self.link.after_revival = functools.partial(self._attach_flash, size)
 
-    def _prepare_reach(self, end: int) -> None:
+    def _prepare_reach(self, end: int, flash_size: int | None = None) -> None:
         """Have the loader ready for flash up to ``end``, or refuse what it cannot reach."""
         check_reach(end, self.chip, through_stub=self._expected_dialect() is STUB)
-        self.prepare_flash()
+        self.prepare_flash(flash_size)
         # The file of the stub may have gone since.
         check_reach(end, self.chip, through_stub=self._has_stub)
 
@@ -130,10 +137,29 @@ class PreparedDevice(IdentifiedDevice):
         return self._steadily(lambda: self.session.read_words(addresses)) if addresses else {}
 
     def _flash_size(self) -> int | None:
-        """Return the bytes of flash, if that can be known."""
+        """Return the bytes of flash, if that can be known.
+
+        Raises:
+            PlanError: no flash answers.
+        """
         if self.is_in_secure_download_mode:
             return None
-        return self._steadily(lambda: self.flash_id().size)
+        flash = self._steadily(self.flash_id)
+        if not flash.is_plausible:
+            # What was garbled on the line reads differently the next time.
+            flash = self._steadily(self.flash_id)
+        check_presence(flash)
+        return flash.size
+
+    def _usable_flash_size(self, size_name: str, end: int) -> int | None:
+        """Return the bytes of flash that may be used, given what the caller says of its size.
+
+        Raises:
+            PlanError: nobody knows, and ``end`` is beyond what a ROM loader takes for granted.
+        """
+        if self.is_in_secure_download_mode and named_size(size_name) is None:
+            check_assumed_size(end)
+        return usable_size(self._flash_size(), size_name)
 
     def _steadily(self, read: Callable[[], _ReadT]) -> _ReadT:
         """Return what ``read`` returns, over whatever line."""
@@ -145,12 +171,12 @@ class PreparedDevice(IdentifiedDevice):
                 self._flash.forget()
         return read()
 
-    def _check_region(self, offset: int, size: int) -> None:
+    def _check_region(self, offset: int, size: int, size_name: str = KEEP) -> None:
         # Many a caller has no types.
         are_numbers = all(isinstance(number, int) for number in (offset, size))
         if not are_numbers or offset < 0 or size <= 0:
             raise PlanError(f"{size!r} bytes at {offset!r} are no region of flash")
-        flash_size = self._flash_size()
+        flash_size = self._usable_flash_size(size_name, offset + size)
         if flash_size is not None and offset + size > flash_size:
             raise PlanError(
                 f"{size:#x} bytes at {offset:#x} end beyond the flash of {flash_size:#x} bytes"

@@ -81,7 +81,27 @@ SECURE_BOOT = {"secure_boot_v2": 1}
 KEY = {"key_purpose_0": 4, "key0": 0x1234}
 
 REFUSED = [
-    pytest.param(ESP32_C3, {"secure_download": 1}, {}, id="secure download mode"),
+    pytest.param(
+        ESP32_C3,
+        {"secure_download": 1},
+        {"inputs": [(2 * MIB, b"x")]},
+        id="beyond what is assumed in Secure Download Mode",
+    ),
+    pytest.param(
+        ESP32_C3, {"secure_download": 1}, {"erase_all": True}, id="erase all, Secure Download Mode"
+    ),
+    pytest.param(
+        ESP32_C3,
+        {"secure_download": 1, "flash_crypt_count": 1},
+        {},
+        id="plain data, Secure Download Mode",
+    ),
+    pytest.param(
+        ESP32_C3,
+        {"secure_download": 1},
+        {"inputs": (), "encrypted_inputs": [(APP_OFFSET, b"x")]},
+        id="no key, Secure Download Mode",
+    ),
     pytest.param(ESP32_C3, {}, {"erase_all": True}, id="erase all, no stub"),
     pytest.param(ESP8266, {}, {"erase_all": True}, id="erase all, ESP8266, no stub"),
     pytest.param(

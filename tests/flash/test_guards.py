@@ -12,12 +12,11 @@ from esploader import connect
 from esploader.arguments import build_parser
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.chips.identity import Revision
 from esploader.device_commands import COMMANDS
-from esploader.errors import PlanError, UnsupportedError
+from esploader.errors import PlanError
 from esploader.flash.guards import SecurityState, security_state, security_state_addresses
 from esploader.flash.inputs import FlashParameters
 from esploader.simulator import SimulatedDevice, SimulatedTransport
@@ -38,6 +37,10 @@ REVISION_3 = (3, 0)
 APP_OFFSET = 0x1_0000
 OLD = b"what was there before"
 
+SECURABLE = [
+    chip for chip in DESCRIBED if chip.secure_boot_v2 is not None and chip.secure_boot_v1 is None
+]
+
 SECURED = [
     pytest.param(ESP32, {"secure_boot_v1": 1}, "secure boot is on", id="esp32-secure-boot-v1"),
     pytest.param(ESP32, {"secure_boot_v2": 1}, "secure boot is on", id="esp32-secure-boot-v2"),
@@ -50,7 +53,7 @@ SECURED = [
     ),
     *(
         pytest.param(chip, {name: value}, reason, id=f"{chip.key}-{name}")
-        for chip in (ESP32_S2, ESP32_S3, ESP32_C3)
+        for chip in SECURABLE
         for name, value, reason in (
             ("secure_boot_v2", 1, "secure boot is on"),
             ("flash_crypt_count", 0b111, "flash encryption is on"),
@@ -61,7 +64,7 @@ SECURED = [
 
 ENCRYPTING_ONLY_AT_BOOT = [
     pytest.param(chip, {"flash_crypt_count": 1, "manual_encrypt_disabled": 1}, id=chip.key)
-    for chip in (ESP32, ESP32_S2, ESP32_S3, ESP32_C3)
+    for chip in (ESP32, *SECURABLE)
 ]
 
 
@@ -161,6 +164,44 @@ def test_secure_boot_v1_keeps_its_bootloader(connect_to: Connect, offset: int) -
     assert_untouched(device)
     device.write_flash([(offset, b"!")], force=True)
     assert flash_of(device, offset, 1) == b"!"
+
+
+KEY_MANAGED = [chip for chip in DESCRIBED if chip.flash_key_in_manager is not None]
+
+
+def test_the_key_manager_is_known_of_those_chips_that_have_one_for_flash_encryption() -> None:
+    assert [chip.key for chip in KEY_MANAGED] == ["esp32p4", "esp32c5", "esp32h4", "esp32s31"]
+
+
+@pytest.mark.parametrize("offset", [0, 0x1FFF])
+@pytest.mark.parametrize("chip", KEY_MANAGED, ids=lambda chip: chip.key)
+def test_what_the_key_manager_needs_is_let_alone(
+    connect_to: Connect, chip: Chip, offset: int
+) -> None:
+    device = connect_to(chip, {"flash_crypt_count": 1, "flash_key_in_manager": 1})
+    reason = r"^the key manager has the key .* of 0x2000"
+    with pytest.raises(PlanError, match=reason):
+        device.write_flash([(0x2000, b"new"), (offset, b"!")])
+    with pytest.raises(PlanError, match=reason):
+        device.write_flash(encrypted_inputs=[(offset - offset % 16, b"!")])
+    with pytest.raises(PlanError, match=r"^flash encryption is on"):
+        device.erase_region(0, 0x1000)
+    assert_untouched(device)
+    device.write_flash([(0x4000, b"new")])
+    device.write_flash(encrypted_inputs=[(0x5000, b"new")])
+    device.write_flash([(offset, b"!")], force=True)
+    assert flash_of(device, offset, 1) == b"!"
+
+
+@pytest.mark.parametrize(
+    "efuses", [{}, {"flash_crypt_count": 1}, {"flash_key_in_manager": 1}], ids=str
+)
+def test_the_start_of_the_flash_is_free_where_no_key_manager_needs_it(
+    connect_to: Connect, efuses: dict[str, int]
+) -> None:
+    device = connect_to(KEY_MANAGED[0], efuses)
+    device.write_flash([(0, b"new")])
+    assert flash_of(device, 0, 3) == b"new"
 
 
 def test_secure_boot_v1_lets_the_rest_be_written(connect_to: Connect) -> None:
@@ -276,12 +317,14 @@ def test_another_image_than_the_bootloader_may_be_damaged_or_for_another_chip(
 
 
 def test_in_secure_download_mode_the_loader_tells_the_state(connect_to: Connect) -> None:
-    secured = connect_to(ESP32_C3, {"secure_download": 1, "flash_crypt_count": 1})
+    secured = connect_to(ESP32_C3, {"secure_download": 1, "flash_crypt_count": 1}, has_stub=False)
     with pytest.raises(PlanError, match=r"^flash encryption is on: with"):
         secured.erase_region(APP_OFFSET, 0x1000)
-    with pytest.raises(UnsupportedError, match="Secure Download Mode"):
+    with pytest.raises(PlanError, match=r"^flash encryption is on and in Secure Download Mode"):
         secured.plan_write([(APP_OFFSET, b"new")])
     assert_untouched(secured)
+    secured.write_flash([(APP_OFFSET, b"new")], force=True)
+    assert flash_of(secured, APP_OFFSET, 3) == b"new"
     connect_to(ESP32_C3, {"secure_download": 1}, has_stub=False).erase_region(APP_OFFSET, 0x1000)
 
 
@@ -304,6 +347,7 @@ def test_an_esp8266_has_nothing_to_ask_for() -> None:
         secure_boot_v1=False,
         secure_boot_v2=False,
         flash_encryption=False,
+        key_manager=False,
         encrypts_downloads=False,
     )
 

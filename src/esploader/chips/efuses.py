@@ -37,6 +37,7 @@ _FACTS: Final = (
     "secure_boot_v1",
     "secure_boot_v2",
     "secure_download",
+    "flash_key_in_manager",
     "manual_encrypt_disabled",
     "flash_crypt_config",
     "flash_crypt_config_hidden",
@@ -144,6 +145,7 @@ def efuse_fields(chip: Chip) -> dict[str, BitField]:
         name: bits for name, bits in named.items() if isinstance(bits, BitField)
     }
     fields |= {field.name: field.bits for field in chip.fields}
+    fields |= {name.lower(): bits for name, bits in chip.security_flags}
     fields |= {f"flash_pad_{pad}": bits for pad, bits in zip(_PADS, chip.flash_pads, strict=False)}
     if chip.flash_supply is not None:
         control = attrs.asdict(chip.flash_supply.efuse, recurse=False)

@@ -4,6 +4,8 @@ Sources:
 
 * eFuses: ESP-IDF, ``components/efuse/esp32c2/esp_efuse_table.csv``; addresses of BLOCK0, BLOCK2 and
   the key: those that esptool 5.6.0 reads.
+* Security flags: where espefuse 5.6.0 has the eFuses of the same names; HARD_DIS_JTAG is
+  DIS_PAD_JTAG there.
 * Names, features and where they are in BLOCK2: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
 * Registers: SPI1 and UART0 as esptool 5.6.0 uses them; GPIO_STRAP_REG as on the ESP32-C3.
@@ -146,10 +148,15 @@ ESP32_C2: Final = Chip(
     secure_boot_v1=None,
     secure_boot_v2=BitField(_block0(1, 21, 1)),
     secure_download=BitField(_block0(1, 16, 1)),
+    security_flags=(
+        ("HARD_DIS_JTAG", BitField(_block0(1, 4, 1))),
+        ("DIS_DOWNLOAD_ICACHE", BitField(_block0(1, 5, 1))),
+    ),
     manual_encrypt_disabled=BitField(_block0(1, 6, 1)),
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=FixedFlashKey(block=_LOWER_KEY, read_protected=BitField(_block0(1, 0, 1))),
+    flash_key_in_manager=None,
     flash_key_purposes=(),
     key_purposes=(),
     key_purpose_names=(),

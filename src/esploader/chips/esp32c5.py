@@ -4,6 +4,8 @@ Sources:
 
 * eFuses: ESP-IDF, ``components/efuse/esp32c5/esp_efuse_table.csv``; addresses: BLOCK0 and BLOCK1
   where esptool 5.6.0 reads them, the other blocks behind them as on the ESP32-C3.
+* Security flags: where espefuse 5.6.0 has the eFuses of the same names; HARD_DIS_JTAG is
+  DIS_PAD_JTAG there.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
 * Registers: ESP-IDF, ``components/soc/esp32c5/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
@@ -212,10 +214,19 @@ ESP32_C5: Final = Chip(
     secure_boot_v1=None,
     secure_boot_v2=BitField(_block0(3, 25, 1)),
     secure_download=BitField(_block0(4, 5, 1)),
+    security_flags=(
+        ("SECURE_BOOT_AGGRESSIVE_REVOKE", BitField(_block0(3, 26, 1))),
+        ("SECURE_BOOT_KEY_REVOKE0", BitField(_block0(2, 19, 1))),
+        ("SECURE_BOOT_KEY_REVOKE1", BitField(_block0(2, 20, 1))),
+        ("SECURE_BOOT_KEY_REVOKE2", BitField(_block0(2, 21, 1))),
+        ("SOFT_DIS_JTAG", BitField(_block0(1, 16, 3))),
+        ("HARD_DIS_JTAG", BitField(_block0(1, 19, 1))),
+    ),
     manual_encrypt_disabled=BitField(_block0(1, 20, 1)),
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=None,
+    flash_key_in_manager=BitField(_block0(2, 11, 1)),
     flash_key_purposes=(frozenset({4}),),
     key_purposes=(
         BitField(_block0(2, 22, 5)),

@@ -4,6 +4,8 @@ Sources:
 
 * eFuses: ESP-IDF, ``components/soc/esp32h4/register/soc/efuse_struct.h``; the table of eFuses in
   ESP-IDF is that of the chip that had this name before.
+* Security flags: where espefuse 5.6.0 has the eFuses of the same names; HARD_DIS_JTAG is
+  DIS_PAD_JTAG there.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
 * Registers: ESP-IDF, ``components/soc/esp32h4/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
@@ -231,10 +233,19 @@ ESP32_H4: Final = Chip(
     secure_boot_v1=None,
     secure_boot_v2=BitField(_block0(3, 5, 1)),
     secure_download=BitField(_block0(4, 3, 1)),
+    security_flags=(
+        ("SECURE_BOOT_AGGRESSIVE_REVOKE", BitField(_block0(3, 6, 1))),
+        ("SECURE_BOOT_KEY_REVOKE0", BitField(_block0(1, 26, 1))),
+        ("SECURE_BOOT_KEY_REVOKE1", BitField(_block0(1, 27, 1))),
+        ("SECURE_BOOT_KEY_REVOKE2", BitField(_block0(1, 28, 1))),
+        ("SOFT_DIS_JTAG", BitField(_block0(5, 11, 3))),
+        ("HARD_DIS_JTAG", BitField(_block0(1, 13, 1))),
+    ),
     manual_encrypt_disabled=BitField(_block0(1, 14, 1)),
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=None,
+    flash_key_in_manager=BitField(_block0(3, 20, 1)),
     flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
     key_purposes=(
         BitField(_block0(2, 0, 5)),

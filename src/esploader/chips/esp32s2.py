@@ -5,6 +5,7 @@ Sources:
 * eFuses: Technical Reference Manual, "eFuse Controller"; ESP-IDF,
   ``components/efuse/esp32s2/esp_efuse_table.csv``; addresses:
   ``components/soc/esp32s2/register/soc/efuse_reg.h``.
+* Security flags: where espefuse 5.6.0 has the eFuses of the same names.
 * Names and features: what esptool 5.6.0 prints for given eFuses (each bit alone, every
   version of flash with every version of PSRAM).
 * Registers: ESP-IDF, ``components/soc/esp32s2/register/soc/`` (``include/soc/`` in
@@ -188,10 +189,22 @@ ESP32_S2: Final = Chip(
     secure_boot_v1=None,
     secure_boot_v2=BitField(_block0(3, 20, 1)),
     secure_download=BitField(_block0(4, 5, 1)),
+    security_flags=(
+        ("SECURE_BOOT_AGGRESSIVE_REVOKE", BitField(_block0(3, 21, 1))),
+        ("SECURE_BOOT_KEY_REVOKE0", BitField(_block0(2, 21, 1))),
+        ("SECURE_BOOT_KEY_REVOKE1", BitField(_block0(2, 22, 1))),
+        ("SECURE_BOOT_KEY_REVOKE2", BitField(_block0(2, 23, 1))),
+        ("SOFT_DIS_JTAG", BitField(_block0(1, 17, 1))),
+        ("HARD_DIS_JTAG", BitField(_block0(1, 18, 1))),
+        ("DIS_USB", BitField(_block0(1, 13, 1))),
+        ("DIS_DOWNLOAD_DCACHE", BitField(_block0(1, 11, 1))),
+        ("DIS_DOWNLOAD_ICACHE", BitField(_block0(1, 10, 1))),
+    ),
     manual_encrypt_disabled=BitField(_block0(1, 19, 1)),
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=None,
+    flash_key_in_manager=None,
     flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
     key_purposes=(
         BitField(_block0(2, 24, 4)),

@@ -4,6 +4,8 @@ Sources:
 
 * eFuses: ESP-IDF, ``components/efuse/esp32s31/esp_efuse_table.csv``; addresses:
   ``components/soc/esp32s31/register/soc/efuse_struct.h``.
+* Security flags: where espefuse 5.6.0 has the eFuses of the same names; HARD_DIS_JTAG is
+  DIS_PAD_JTAG there.
 * Names, features and where they are in BLOCK1: what esptool 5.6.0 prints for given eFuses (each
   bit alone, and every package, capacity, vendor and grade of temperature).
 * Registers: ESP-IDF, ``components/soc/esp32s31/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
@@ -136,10 +138,19 @@ ESP32_S31: Final = Chip(
     secure_boot_v1=None,
     secure_boot_v2=BitField(_block0(4, 2, 1)),
     secure_download=BitField(_block0(4, 21, 1)),
+    security_flags=(
+        ("SECURE_BOOT_AGGRESSIVE_REVOKE", BitField(_block0(4, 3, 1))),
+        ("SECURE_BOOT_KEY_REVOKE0", BitField(_block0(2, 24, 1))),
+        ("SECURE_BOOT_KEY_REVOKE1", BitField(_block0(2, 25, 1))),
+        ("SECURE_BOOT_KEY_REVOKE2", BitField(_block0(2, 26, 1))),
+        ("SOFT_DIS_JTAG", BitField(_block0(1, 16, 3))),
+        ("HARD_DIS_JTAG", BitField(_block0(1, 19, 1))),
+    ),
     manual_encrypt_disabled=BitField(_block0(1, 20, 1)),
     flash_crypt_config=None,
     flash_crypt_config_hidden=None,
     fixed_flash_key=None,
+    flash_key_in_manager=BitField(_block0(2, 13, 1)),
     flash_key_purposes=(frozenset({4}), frozenset({2, 3})),
     key_purposes=(
         BitField(_block0(3, 0, 5)),

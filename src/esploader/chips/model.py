@@ -484,6 +484,9 @@ class Chip:
     """On the ESP32 it has an effect from revision 3.0 on."""
     secure_download: BitField | None
     """Restricts the loader to Secure Download Mode."""
+    security_flags: tuple[tuple[str, BitField], ...]
+    """Flags of GET_SECURITY_INFO besides those of the two fields above, by the names of
+    :class:`~esploader.chips.security.SecurityFlag`, as far as their eFuses are known."""
     manual_encrypt_disabled: BitField | None
     """The loader cannot encrypt what it writes."""
     flash_crypt_config: BitField | None
@@ -493,6 +496,9 @@ class Chip:
     """Set where ``flash_crypt_config`` reads as 0, whatever it is."""
     fixed_flash_key: FixedFlashKey | None
     """``None`` where key blocks have purposes."""
+    flash_key_in_manager: BitField | None
+    """Set where the key manager has the key of flash encryption, and no key block needs to:
+    of FORCE_USE_KEY_MANAGER_KEY, the bit for XTS-AES."""
     flash_key_purposes: tuple[frozenset[int], ...]
     """Purposes of key blocks; those of any one entry together are a flash encryption key."""
     key_purposes: tuple[BitField, ...]

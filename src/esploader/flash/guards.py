@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SECURE_BOOT_V1_END: Final = 0x8000
 """In front of this offset are the bootloader and its digest, which Secure Boot V1 checks."""
 
+KEY_MANAGER_END: Final = 0x2000
+"""In front of this offset is what the key manager recovers its keys from."""
+
 _SECURE_BOOT_V2_SINCE: Final = Revision(3, 0)
 """Of a chip that has Secure Boot V1, too: earlier revisions do not know V2."""
 
@@ -48,8 +51,11 @@ class SecurityState:
     flash_encryption: bool
     """What is in the flash is decrypted as it is read."""
 
-    encrypts_downloads: bool
-    """The loader can encrypt what it writes, as far as is known."""
+    key_manager: bool
+    """The key of flash encryption comes from the key manager, as far as is known."""
+
+    encrypts_downloads: bool | None
+    """The loader can encrypt what it writes; ``None`` where that cannot be told."""
 
     @property
     def secure_boot(self) -> bool:
@@ -63,6 +69,7 @@ def security_state_addresses(chip: Chip) -> tuple[int, ...]:
         chip.secure_boot_v1,
         chip.secure_boot_v2,
         chip.flash_crypt_count,
+        chip.flash_key_in_manager,
         chip.manual_encrypt_disabled,
     )
     return tuple(sorted({word for bits in fields if bits is not None for word in bits.addresses}))
@@ -82,6 +89,7 @@ def security_state(
         secure_boot_v1=_value(chip.secure_boot_v1, words) != 0,
         secure_boot_v2=knows_v2 and _value(chip.secure_boot_v2, words) != 0,
         flash_encryption=_value(chip.flash_crypt_count, words).bit_count() % 2 == 1,
+        key_manager=_value(chip.flash_key_in_manager, words) != 0,
         encrypts_downloads=chip.manual_encrypt_disabled is not None
         and chip.manual_encrypt_disabled.extract(words) == 0,
     )
@@ -90,14 +98,15 @@ def security_state(
 def security_state_from_info(info: SecurityInfo) -> SecurityState:
     """Return what GET_SECURITY_INFO tells where no register can be read.
 
-    Whether the loader can encrypt is not part of that; it counts as if it could not. The
+    Whether the loader can encrypt is not part of that, and neither is the key manager. The
     chips that know the command have no Secure Boot V1.
     """
     return SecurityState(
         secure_boot_v1=False,
         secure_boot_v2=info.secure_boot,
         flash_encryption=info.flash_encryption,
-        encrypts_downloads=False,
+        key_manager=False,
+        encrypts_downloads=None,
     )
 
 
@@ -105,17 +114,29 @@ def check_write(pieces: Iterable[Piece], state: SecurityState) -> None:
     """Refuse to write ``pieces``, as they are, where the device could not boot after that.
 
     Raises:
-        PlanError: a piece reaches into a bootloader under Secure Boot V1, or it is plain
-            where flash is encrypted and the loader does not encrypt.
+        PlanError: a piece reaches into a bootloader under Secure Boot V1, or into what the
+            key manager needs; or it is plain where flash is encrypted and the loader does not
+            encrypt, or does not tell.
     """
     pieces = list(pieces)
     is_plain = any(not piece.encrypted for piece in pieces)
     if is_plain and state.flash_encryption and not state.encrypts_downloads:
+        loader = (
+            "in Secure Download Mode nobody can tell whether the loader may encrypt"
+            if state.encrypts_downloads is None
+            else "the loader may not encrypt"
+        )
         raise PlanError(
-            "flash encryption is on and the loader may not encrypt: the device would decrypt, "
+            f"flash encryption is on and {loader}: the device would decrypt, "
             "and so destroy, whatever is not encrypted already"
         )
     for piece in pieces:
+        if state.flash_encryption and state.key_manager and piece.offset < KEY_MANAGER_END:
+            raise PlanError(
+                "the key manager has the key of flash encryption: writing at "
+                f"{piece.offset:#x} would touch what is in front of {KEY_MANAGER_END:#x}, from "
+                "which it recovers that key"
+            )
         if state.secure_boot_v1 and piece.offset < SECURE_BOOT_V1_END:
             raise PlanError(
                 f"Secure Boot V1 is on: writing at {piece.offset:#x} would touch what is in front "
@@ -127,6 +148,7 @@ def encryption_addresses(chip: Chip) -> tuple[int, ...]:
     """Return the registers that :func:`check_encryption` needs, each once; maybe none."""
     fields = (
         chip.manual_encrypt_disabled,
+        chip.flash_key_in_manager,
         chip.flash_crypt_config,
         chip.flash_crypt_config_hidden,
         *chip.key_purposes,
@@ -162,8 +184,20 @@ def check_encryption(
                 f"FLASH_CRYPT_CONFIG is {config:#x}, and has to be {expected:#x}: the device "
                 "could not decrypt what the loader encrypts"
             )
-    if not _has_flash_key(chip, words):
-        raise PlanError("no flash encryption key has been burnt: there is nothing to encrypt with")
+    _require_flash_key(is_there=_has_flash_key(chip, words))
+
+
+def check_encryption_from_info(chip: Chip, info: SecurityInfo) -> None:
+    """Refuse to let the loader encrypt without a key, as far as GET_SECURITY_INFO tells of keys.
+
+    That is, unless the key has a place of its own, or may come from the key manager.
+
+    Raises:
+        PlanError: no key block is for flash encryption.
+    """
+    purposes = set(info.key_purposes[: len(chip.key_purposes)])
+    if chip.flash_key_purposes and chip.flash_key_in_manager is None:
+        _require_flash_key(is_there=_is_flash_key(chip, purposes))
 
 
 def check_encrypted_pieces(pieces: Iterable[Piece], chip: Chip) -> None:
@@ -200,8 +234,12 @@ def check_loader_erases_everything(loader: Dialect) -> None:
     """Refuse to have a loader erase the whole flash that has no command for it.
 
     Raises:
-        UnsupportedError: a ROM loader has none; a stub has.
+        UnsupportedError: a ROM loader has none; a stub has, if there may be one.
     """
+    if Opcode.MEM_BEGIN not in loader.opcodes:
+        raise UnsupportedError(
+            "erasing the whole flash", "the device is in Secure Download Mode, which has no stub"
+        )
     if Opcode.ERASE_FLASH not in loader.opcodes:
         raise UnsupportedError(
             "erasing the whole flash", f"the {loader.name} loader cannot; a stub can"
@@ -230,8 +268,18 @@ def _has_flash_key(chip: Chip, words: Mapping[int, int]) -> bool:
         return fixed.read_protected.extract(words) != 0 or any(
             words[address] for address in _block_addresses(fixed.block)
         )
-    purposes = {bits.extract(words) for bits in chip.key_purposes}
+    if _value(chip.flash_key_in_manager, words):
+        return True
+    return _is_flash_key(chip, {bits.extract(words) for bits in chip.key_purposes})
+
+
+def _is_flash_key(chip: Chip, purposes: set[int]) -> bool:
     return any(needed <= purposes for needed in chip.flash_key_purposes)
+
+
+def _require_flash_key(*, is_there: bool) -> None:
+    if not is_there:
+        raise PlanError("no flash encryption key has been burnt: there is nothing to encrypt with")
 
 
 def _block_addresses(block: EfuseBlock) -> range:

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from esploader.chips.model import KIB, MIB
+from esploader.errors import PlanError
 
 _ADESTO: Final = 0x1F
 _ADESTO_DENSITY_MASK: Final = 0x1F
@@ -118,7 +119,8 @@ _SIZES: Final[dict[int, int]] = {
 
 _ADESTO_SIZES: Final[dict[int, int]] = {0x04 + n: (512 * KIB) << n for n in range(6)}
 
-_NOTHING_THERE: Final = frozenset({0x000000, 0xFFFFFF})
+# All zeros, all ones, and what esptool 5.6.0 doubts besides.
+_NOTHING_THERE: Final = frozenset({0x000000, 0xFFFFFF, 0xFFFF3F})
 
 
 @attrs.frozen
@@ -159,3 +161,15 @@ class FlashId:
     def is_plausible(self) -> bool:
         """A flash chip answered: an empty socket reads as all zeros or all ones."""
         return self.jedec_id not in _NOTHING_THERE
+
+
+def check_presence(flash: FlashId) -> None:
+    """Refuse to do anything with a flash that is not there.
+
+    Raises:
+        PlanError: no flash chip answered when it was asked for its id.
+    """
+    if not flash.is_plausible:
+        raise PlanError(
+            f"no flash answers: its id reads as {flash.jedec_id:06x}, which no flash chip has"
+        )

@@ -20,7 +20,7 @@ from esploader.flash.blank import blank_apart
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.hashing import holds
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
-from esploader.flash.read_back import is_blind
+from esploader.flash.read_back import is_blind, is_hidden
 from esploader.flash.write import RegionWriter, can_compress
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
@@ -49,8 +49,8 @@ class RegionResult:
     restarts: int
     """How often a download had to begin again."""
     verified: bool
-    """All of it was seen to be in place, by MD5. What the device encrypted cannot be: the
-    loader reported no failure, and that is all that is known."""
+    """All of it was seen to be in place, by MD5. What the device encrypted cannot be, and in
+    Secure Download Mode nothing: the loader reported no failure, and that is all that is known."""
     seconds: float
 
 
@@ -62,7 +62,7 @@ def write_plan(
     compress: bool | None = None,
     on_progress: ProgressCallback = ignore_progress,
 ) -> tuple[RegionResult, ...]:
-    """Write every region of ``plan`` and see that it is there, unless it is encrypted.
+    """Write every region of ``plan`` and see that it is there, unless nobody can.
 
     ``skip`` leaves alone what is right already, as far as that can be seen. ``compress``
     forces or forbids compression.
@@ -87,6 +87,9 @@ def write_plan(
         return tuple(results)
     # Nothing protects the offset in a request that begins a download: on a line bad enough
     # to need restarts one may have gone to what was in place already.
+    if is_hidden(loader):
+        _log.warning("there was trouble on the line, and what came of it cannot be seen")
+        return tuple(results)
     comparable = [region for region in plan.regions if not region.encrypted]
     wrong = [region for region in comparable if not _holds_stubbornly(loader, region)]
     if not wrong:
@@ -146,7 +149,8 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     )
     for piece in pieces:
         writer.write(piece)
-    if not region.encrypted:
+    is_verified = not region.encrypted and not is_hidden(job.loader)
+    if is_verified:
         _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
     return RegionResult(
         offset=region.offset,
@@ -154,7 +158,7 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
         written=written,
         sent=writer.sent,
         restarts=writer.restarts,
-        verified=not region.encrypted,
+        verified=is_verified,
         seconds=clock.now() - start,
     )
 

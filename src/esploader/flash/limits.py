@@ -1,7 +1,9 @@
 """Up to where flash may be written and read: its size, and the reach of the loader.
 
 Source: esptool documentation, "Flasher Stub" and "Flash size"; a command to the flash chip
-has an address of three bytes, unless the loader knows those with four.
+has an address of three bytes, unless the loader knows those with four. What a ROM loader takes
+the flash for: the same, and espressif/esp-idf issue 10959, where one in Secure Download Mode
+refused what lay beyond 2 MiB, until it was told the size.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 REACH_OF_3_BYTES: Final = 16 * 1024 * 1024
 """Beyond this an address of three bytes would be one at the beginning of the flash."""
+
+ASSUMED_SIZE: Final = 2 * 1024 * 1024
+"""What the ROM loaders take for the size of the flash until they are told, in bytes."""
 
 _SIZE_NAME: Final = re.compile(r"([0-9]{1,4})(KB|MB)(-c1)?")
 _UNITS: Final = {"KB": 1 << 10, "MB": 1 << 20}
@@ -41,8 +46,27 @@ def usable_size(flash_size: int | None, size_name: str) -> int | None:
     ``size_name`` is what the bootloader is to be told, of a chip's table, or any other word
     where it is told nothing. What lies behind that it would not find.
     """
-    match = _SIZE_NAME.fullmatch(size_name)
-    if match is None:
+    named = named_size(size_name)
+    if named is None:
         return flash_size
-    named = int(match[1]) * _UNITS[match[2]]
     return named if flash_size is None else min(named, flash_size)
+
+
+def named_size(size_name: str) -> int | None:
+    """Return how many bytes a name such as ``4MB`` stands for; ``None`` for any other word."""
+    match = _SIZE_NAME.fullmatch(size_name)
+    return None if match is None else int(match[1]) * _UNITS[match[2]]
+
+
+def check_assumed_size(end: int) -> None:
+    """Refuse a region that ends at ``end`` where no loader was told the size of the flash.
+
+    Raises:
+        PlanError: it reaches beyond :data:`ASSUMED_SIZE`.
+    """
+    if end > ASSUMED_SIZE:
+        raise PlanError(
+            "in Secure Download Mode the size of the flash cannot be found out, and the ROM "
+            f"loader takes it for {ASSUMED_SIZE:#x} bytes: {end:#x} is beyond that, unless you "
+            "say how large the flash is"
+        )

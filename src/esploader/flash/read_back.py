@@ -1,5 +1,7 @@
 """Seeing what the flash holds, where the loader can neither hash nor read it.
 
+In Secure Download Mode nothing can be seen at all: what is written there stays unverified.
+
 The ROM loader of the ESP8266 writes flash blindly. What can be had of it are registers, and
 so, 64 bytes at a time, the answers of the flash chip itself (:mod:`esploader.flash.spi`).
 That is several times slower than writing, and the only way to know.
@@ -39,6 +41,11 @@ def is_blind(loader: Loader) -> bool:
     )
 
 
+def is_hidden(loader: Loader) -> bool:
+    """Tell whether nothing can be seen of the flash, not even through registers."""
+    return is_blind(loader) and Opcode.READ_REG not in loader.session.dialect.opcodes
+
+
 def reading_seconds(loader: Loader, size: int) -> float:
     """Return how long it takes to read ``size`` bytes once, in seconds."""
     transport = loader.session.transport
@@ -47,8 +54,13 @@ def reading_seconds(loader: Loader, size: int) -> float:
 
 
 def warn_if_blind(loader: Loader, size: int) -> None:
-    """Say how long it will take to see ``size`` bytes of flash, if it takes long."""
-    if is_blind(loader):
+    """Say how long it will take to see ``size`` bytes of flash, if it takes long or for ever."""
+    if is_hidden(loader):
+        _log.warning(
+            "the %s loader does not tell what the flash holds: what is written is not verified",
+            loader.session.dialect.name,
+        )
+    elif is_blind(loader):
         _log.warning(
             "the %s loader cannot tell what the flash holds: that is read through registers, "
             "%d KiB in about %.0f s",

@@ -11,6 +11,12 @@ of that kind is taken to be right when the loader ends it without complaint and 
 holds neither the plain data nor nothing. After trouble it begins anew where it began, not in
 its middle, and is believed once two downloads in a row have left the same bytes: encrypting
 is a function of key, offset and data.
+
+In Secure Download Mode nothing can be asked. All there is to go by are the loader's answers:
+the checksum of each block was right, and the ROM read back what it had programmed. After
+trouble a download begins anew where it began: whether the block in question was taken nobody
+knows, and a ROM that found its checksum wrong counts it all the same, and puts the next one in
+its place.
 """
 
 from __future__ import annotations
@@ -41,7 +47,7 @@ from esploader.flash.compress import (
 from esploader.flash.erase import erase_sectors, size_to_announce
 from esploader.flash.hashing import count_right_sectors, holds, md5_of
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
-from esploader.flash.read_back import is_blind
+from esploader.flash.read_back import is_blind, is_hidden
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted, ignore_progress
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
 from esploader.protocol.download_commands import (
@@ -79,6 +85,10 @@ MAX_BLIND_PIECE_SIZE: Final = 0x4000
 """Between two looks at the flash, where those take longer than writing: after trouble all
 since the last one is written again, and progress is worth reporting meanwhile."""
 
+MAX_HIDDEN_PIECE_SIZE: Final = 0x4_0000
+"""Of one download where nobody can see what became of it: after trouble all of it is sent again.
+Not smaller, because nothing protects the offset in the request that begins a download."""
+
 WRITE_SECONDS_PER_MIB: Final = 40.0
 """How long a loader may take to erase and write, in seconds per MiB: slow parts when cold."""
 
@@ -111,7 +121,7 @@ class RegionWriter:
     """How often a download had to begin again."""
 
     def write(self, piece: Piece) -> None:
-        """Write ``piece`` and see by MD5 that it is there, unless it is encrypted.
+        """Write ``piece`` and see by MD5 that it is there, unless nobody can.
 
         Raises:
             FlashError: it is not there after every effort.
@@ -119,8 +129,7 @@ class RegionWriter:
                 change.
             EsploaderError: the loader could not be reached again.
         """
-        most = MAX_BLIND_PIECE_SIZE if is_blind(self._loader) else MAX_PIECE_SIZE
-        attempt = _Attempt(piece, most)
+        attempt = _Attempt(piece, _most_at_once(self._loader))
         while True:
             try:
                 if attempt.failures:
@@ -150,14 +159,15 @@ class RegionWriter:
 
     def _put(self, attempt: _Attempt, piece: Piece) -> bool:
         """Erase or write, and tell whether the flash holds ``piece`` now."""
+        digest: bytes | None = None
         if is_blank(piece.data):
             erase_sectors(self._loader, piece.offset, len(piece.data), ignore_progress)
             self._reach(attempt, len(piece.data))
-            return holds(self._loader, piece)
-        digest = self._carry_out(attempt, self._steps(piece))
-        return (
-            holds(self._loader, piece) if is_blind(self._loader) else digest == md5_of(piece.data)
-        )
+        else:
+            digest = self._carry_out(attempt, self._steps(piece))
+        if is_hidden(self._loader):
+            return True
+        return digest == md5_of(piece.data) if digest else holds(self._loader, piece)
 
     def _carry_out(self, attempt: _Attempt, steps: Iterable[_Step]) -> bytes:
         """Carry out the steps of one download; return what the last one, if any, brings.
@@ -205,6 +215,8 @@ class RegionWriter:
         Raises:
             ProtocolError: what is in flash is not ``piece``, encrypted.
         """
+        if is_hidden(self._loader):
+            return True
         size = len(piece.data)
         if digest == md5_of(piece.data):
             raise ProtocolError("the flash holds the plain data, not encrypted")
@@ -307,9 +319,10 @@ class RegionWriter:
         _log.warning("%s; finding out what is in place", exc)
 
     def _given_up(self, attempt: _Attempt, reason: str) -> FlashError:
+        is_seen = not is_hidden(self._loader)
         return FlashError(
-            offset=attempt.rest.offset,
-            confirmed=self.done + attempt.in_place,
+            offset=attempt.rest.offset if is_seen else self._region.offset,
+            confirmed=self.done + attempt.in_place if is_seen else 0,
             total=len(self._region.data),
             acknowledged=attempt.piece.offset + max(attempt.reached, attempt.in_place),
             reason=reason,
@@ -420,6 +433,13 @@ def _is_deferred(
         and dialect.answers_before_writing
         and error.code in _DEFERRED_CODES
     )
+
+
+def _most_at_once(loader: Loader) -> int:
+    """Return the bytes of the longest download."""
+    if is_hidden(loader):
+        return MAX_HIDDEN_PIECE_SIZE
+    return MAX_BLIND_PIECE_SIZE if is_blind(loader) else MAX_PIECE_SIZE
 
 
 def can_compress(loader: Loader) -> bool:

@@ -40,6 +40,20 @@ _ESP32_ROM_OPCODES: Final = _ESP8266_ROM_OPCODES | {
 
 _SECURITY_INFO_ROM_OPCODES: Final = _ESP32_ROM_OPCODES | {Opcode.GET_SECURITY_INFO}
 
+_SECURE_DOWNLOAD_OPCODES: Final = frozenset(
+    {
+        Opcode.SYNC,
+        Opcode.FLASH_BEGIN,
+        Opcode.FLASH_DATA,
+        Opcode.FLASH_END,
+        Opcode.SPI_SET_PARAMS,
+        Opcode.SPI_ATTACH,
+        Opcode.CHANGE_BAUDRATE,
+        Opcode.GET_SECURITY_INFO,
+    }
+)
+"""What Secure Download Mode leaves of a ROM loader: writing and erasing, uncompressed, blindly."""
+
 _STUB_OPCODES: Final = (_SECURITY_INFO_ROM_OPCODES - {Opcode.READ_FLASH_SLOW}) | {
     Opcode.ERASE_FLASH,
     Opcode.ERASE_REGION,
@@ -97,6 +111,15 @@ class Dialect:
 
     ram_block_size: int
     """The largest block of MEM_DATA in bytes."""
+
+
+def in_secure_download_mode(rom: Dialect) -> Dialect:
+    """Return what a ROM loader still speaks when it is restricted to Secure Download Mode."""
+    return attrs.evolve(
+        rom,
+        name=f"Secure Download Mode {rom.name}",
+        opcodes=rom.opcodes & _SECURE_DOWNLOAD_OPCODES,
+    )
 
 
 ESP8266_ROM: Final = Dialect(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from esploader.simulator.application import Application, Runtime, Task, hello
 from esploader.simulator.check import CheckedRow, check_recording
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.faults import (
     BaudMismatch,
@@ -53,6 +53,7 @@ __all__ = [
     "Duplicate",
     "Fault",
     "FaultyTransport",
+    "FlashPresence",
     "History",
     "InitialState",
     "Jitter",

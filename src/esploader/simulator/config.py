@@ -32,6 +32,19 @@ class InitialState(enum.Enum):
     """A stub loader was started in it long ago, and is waiting."""
 
 
+@enum.unique
+class FlashPresence(enum.Enum):
+    """What is at the other end of the flash bus."""
+
+    PRESENT = "present"
+
+    NONE = "none"
+    """Nothing: the line from the flash floats high, so that it seems to be busy for ever."""
+
+    SILENT = "silent"
+    """A part without power, or held in reset: the line from it is low, whatever it is told."""
+
+
 @attrs.frozen(kw_only=True)
 class DeviceConfig:
     """A chip model, and what differs from one device of it to the next."""
@@ -40,6 +53,8 @@ class DeviceConfig:
 
     flash_size: int = 4 * MIB
     """In bytes: a power of two from 256 KiB to 128 MiB."""
+
+    flash_presence: FlashPresence = FlashPresence.PRESENT
 
     flash_content: bytes = attrs.field(default=b"", repr=False)
     """What the flash holds from its start on, unless there is a file; the rest is blank."""

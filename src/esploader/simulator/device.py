@@ -19,7 +19,7 @@ from typing_extensions import override
 from esploader.chips.model import MIB, Chip
 from esploader.chips.registry import chip_by_name
 from esploader.simulator.application import Application, hello
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
 from esploader.simulator.hardware import Hardware
 from esploader.simulator.timings import Timings
 from esploader.simulator.transport import SimulatedTransport
@@ -60,6 +60,7 @@ class SimulatedDevice(Hardware):
         *,
         flash_size: int = 4 * MIB,
         flash: Content = b"",
+        flash_presence: FlashPresence | str = FlashPresence.PRESENT,
         state: InitialState | str = InitialState.APPLICATION,
         mac: bytes | str | None = None,
         revision: tuple[int, int] | None = None,
@@ -74,7 +75,8 @@ class SimulatedDevice(Hardware):
         """Make a device.
 
         ``flash`` is what the flash holds at first: bytes, bytes by offset, or the path of a
-        file, to which every change goes, too. ``application`` is what
+        file, to which every change goes, too. ``flash_presence`` may say that there is no flash
+        (``none``), or that it does not answer (``silent``). ``application`` is what
         runs when an intact image was booted. The other options are those of
         :class:`~esploader.simulator.config.DeviceConfig`; devices that share a ``clock`` live
         in the same time.
@@ -84,6 +86,7 @@ class SimulatedDevice(Hardware):
             flash_size=flash_size,
             flash_content=b"" if isinstance(flash, str | os.PathLike) else _laid_out(flash),
             flash_file=Path(flash) if isinstance(flash, str | os.PathLike) else None,
+            flash_presence=FlashPresence(flash_presence),
             state=InitialState(state),
             mac=bytes.fromhex(mac.replace(":", "")) if isinstance(mac, str) else mac,
             revision=revision,

@@ -13,8 +13,15 @@ import attrs
 
 from esploader.simulator.application import Application, ApplicationProgram, Runtime, hello
 from esploader.simulator.boot import load_image, rom_log
-from esploader.simulator.config import InitialState
+from esploader.simulator.config import FlashPresence, InitialState
 from esploader.simulator.crystal import SimulatedCrystal
+from esploader.simulator.dead_flash import (
+    FLOATING,
+    HELD_LOW,
+    DeadFlash,
+    DeadFlashChip,
+    EverBusyError,
+)
 from esploader.simulator.efuses import build_efuses, readable_words
 from esploader.simulator.flash_chip import FlashChip
 from esploader.simulator.history import Boot, History, SeenLines
@@ -99,11 +106,7 @@ class Hardware:
     def __attrs_post_init__(self) -> None:
         chip = self.config.chip
         self.personality = personality_of(chip)
-        self.nor = NorFlash(self.config.flash_size, self.timings)
-        self.nor.fill(self.config.flash_content)
-        if self.config.flash_file is not None:
-            self.nor.keep_in(self.config.flash_file)
-        self.flash_chip = FlashChip.around(self.nor)
+        self._connect_flash()
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
         self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
         self.efuses = build_efuses(self.config, self.personality)
@@ -116,6 +119,21 @@ class Hardware:
         self._receiver = Receiver(self.timings.uart_paced)
         self._downloads = self.config.state is not InitialState.APPLICATION
         self._program = self._first_program()
+
+    def _connect_flash(self) -> None:
+        config = self.config
+        if config.flash_presence is not FlashPresence.PRESENT:
+            if config.flash_content or config.flash_file is not None:
+                raise ValueError("a flash that does not answer holds nothing")
+            level = FLOATING if config.flash_presence is FlashPresence.NONE else HELD_LOW
+            self.nor = DeadFlash(config.flash_size, self.timings, level=level)
+            self.flash_chip = DeadFlashChip(self.nor, bytes((level,)) * 3, level=level)
+            return
+        self.nor = NorFlash(config.flash_size, self.timings)
+        self.nor.fill(config.flash_content)
+        if config.flash_file is not None:
+            self.nor.keep_in(config.flash_file)
+        self.flash_chip = FlashChip.around(self.nor)
 
     @property
     def chip(self) -> Chip:
@@ -294,6 +312,8 @@ class Hardware:
                 self._boot()
         except PowerLostError as loss:
             self._lose_power(self.moment + loss.elapsed)
+        except EverBusyError:
+            self.halt()
         except InterruptionError as interruption:
             interruption.action()
         return True

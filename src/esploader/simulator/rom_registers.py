@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from esploader.protocol.opcodes import Opcode
@@ -29,8 +30,24 @@ _EMPTY_FRAME: Final = b"\xc0\xc0"
 _SECURITY_INFO: Final = struct.Struct("<IB7sII")
 _SECURE_BOOT_FLAG: Final = 1 << 0
 _SECURE_DOWNLOAD_FLAG: Final = 1 << 2
+_OTHER_FLAGS: Final = MappingProxyType(
+    {
+        "SECURE_BOOT_AGGRESSIVE_REVOKE": 1 << 1,
+        "SECURE_BOOT_KEY_REVOKE0": 1 << 3,
+        "SECURE_BOOT_KEY_REVOKE1": 1 << 4,
+        "SECURE_BOOT_KEY_REVOKE2": 1 << 5,
+        "SOFT_DIS_JTAG": 1 << 6,
+        "HARD_DIS_JTAG": 1 << 7,
+        "DIS_USB": 1 << 8,
+        "DIS_DOWNLOAD_DCACHE": 1 << 9,
+        "DIS_DOWNLOAD_ICACHE": 1 << 10,
+    }
+)
+_PURPOSE_COUNT: Final = 6
 # The seventh purpose is that of no key; devices were seen to give 12.
 _NO_KEY_PURPOSE: Final = 12
+# What the ROMs of other revisions say is not known.
+_API_VERSION: Final = 0
 
 
 def sync(state: RomState, request: Request) -> Outcome:
@@ -91,13 +108,17 @@ def security_info(machine: Machine) -> bytes:
         flags |= _SECURE_BOOT_FLAG
     if memory.extract(chip.secure_download):
         flags |= _SECURE_DOWNLOAD_FLAG
-    purposes = [memory.extract(purpose) for purpose in chip.key_purposes]
+    for name, bits in chip.security_flags:
+        # Of more than one bit an odd number counts, as with flash encryption.
+        if memory.extract(bits).bit_count() % 2:
+            flags |= _OTHER_FLAGS[name]
+    purposes = bytes(memory.extract(purpose) for purpose in chip.key_purposes)
     info = _SECURITY_INFO.pack(
         flags,
         memory.extract(chip.flash_crypt_count),
-        bytes((*purposes, _NO_KEY_PURPOSE)),
+        purposes.ljust(_PURPOSE_COUNT, b"\0") + bytes((_NO_KEY_PURPOSE,)),
         chip.image_chip_id or 0,
-        0,
+        _API_VERSION,
     )
     return info[: chip.security_info_size]
 

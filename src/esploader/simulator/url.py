@@ -2,7 +2,8 @@
 
 ``sim://CHIP?OPTION=VALUE&…``, every option at most once:
 
-* ``flash``: size, ``256KB`` to ``128MB`` (4MB)
+* ``flash``: size, ``256KB`` to ``128MB`` (4MB); ``none``, there is none; or ``silent``, it does
+  not answer
 * ``state``: ``app``, it runs its application; ``download``, its ROM loader waits; or
   ``stub``, a stub loader waits in it (app)
 * ``mac``: ``24:0a:c4:00:00:01``
@@ -29,7 +30,7 @@ from esploader.chips.efuses import efuse_fields
 from esploader.chips.model import KIB, MIB
 from esploader.chips.registry import chip_by_name
 from esploader.errors import UnsupportedError, UrlError
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.efuses import MAC_SIZE
 from esploader.simulator.timings import UNPACED, Timings
@@ -47,6 +48,7 @@ _REVISION: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})")
 _SEED: Final = re.compile(r"[0-9]{1,9}")
 _EFUSE: Final = re.compile(r"([a-z0-9_]+):(0|[1-9][0-9]{0,9}|0x[0-9A-Fa-f]{1,64})")
 _UNITS: Final = {"KB": KIB, "MB": MIB}
+_WITHOUT_FLASH: Final = {FlashPresence.NONE.value, FlashPresence.SILENT.value}
 
 
 def parse(url: str, *, state: InitialState = InitialState.APPLICATION) -> DeviceConfig:
@@ -142,9 +144,11 @@ def _options(url: str, query: str) -> Iterator[tuple[str, str]]:
 
 
 def _set_flash(config: DeviceConfig, value: str) -> DeviceConfig:
+    if value in _WITHOUT_FLASH:
+        return attrs.evolve(config, flash_presence=FlashPresence(value))
     match = _SIZE.fullmatch(value)
     if match is None:
-        raise ValueError("a size is written 512KB or 4MB")
+        raise ValueError("a size is written 512KB or 4MB, or else it is none or silent")
     return attrs.evolve(config, flash_size=int(match[1]) * _UNITS[match[2]])
 
 
