@@ -23,15 +23,20 @@ from esploader.protocol import dialect
 from esploader.protocol.commands import ChangeBaudrate
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
+from esploader.register_recipes import flash_power_on, one_by_one, watchdogs_off
 from esploader.stub import find_stub, start_stub
 from esploader.transport.base import DEFAULT_BAUDRATE
+from esploader.usb_port import is_serial_jtag, rom_dialect
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
+    from esploader.chips.flash_power import Setting
+    from esploader.chips.identity import Revision
     from esploader.chips.model import Chip
     from esploader.download_mode import Before
+    from esploader.protocol.dialect import Dialect
     from esploader.session import Session
     from esploader.stub import MemorySegment, StubImage
     from esploader.transport.base import Transport
@@ -81,6 +86,15 @@ class Link:
     reads_registers: bool = True
     """The ROM loader tells the content of registers; not in Secure Download Mode."""
 
+    revision: Revision | None = None
+    """Of the silicon, where it is known: some have a stub of their own."""
+
+    stub_hook: int | None = None
+    """What the ROM has to be hooked by for a stub to start; see :attr:`Chip.stub_hook`."""
+
+    flash_power: tuple[Setting, ...] = ()
+    """What turns on the supply of the flash, after every reset."""
+
     after_revival: Callable[[], None] | None = attrs.field(default=None, init=False)
     """Tells a loader that was reset once more what it has to know of the flash."""
 
@@ -124,12 +138,12 @@ class Link:
             or Opcode.CHANGE_BAUDRATE not in self.chip.rom.opcodes
         )
         if waits_for_stub and self.stub is not None:
-            start_stub(self.session, self.stub)
+            start_stub(self.session, self.stub, self.stub_hook)
             self._set_rate()
         elif not waits_for_stub or self.stub_source is False:
             self._set_rate()
             if self.stub is not None and not is_stub:
-                start_stub(self.session, self.stub)
+                start_stub(self.session, self.stub, self.stub_hook)
 
     def use_stub(self, *, reason_against: str | None) -> None:
         """Start a stub, unless one runs already or none may or can be had.
@@ -155,7 +169,7 @@ class Link:
         if reason_against is not None:
             raise StubError("stub", reason_against)
         location = None if isinstance(self.stub_source, bool) else self.stub_source
-        return find_stub(self.chip, location)
+        return find_stub(self.chip, location, revision=self.revision)
 
     def occupied_memory(self) -> tuple[MemorySegment, ...]:
         """Return where the stub is that runs now; nothing for a ROM loader.
@@ -196,16 +210,36 @@ class Link:
         transport = self.session.transport
         if transport.capabilities.set_baudrate:
             transport.set_baudrate(min(self.baudrate, DEFAULT_BAUDRATE))
-        self.session.dialect = self.chip.rom
+        self.session.dialect = self.rom_dialect
         value = reach_loader(
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
         )
         self._recognise(value)
+        self.set_up_registers()
         if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:
             raise WrongChipError(self.chip.name, "another device")
 
     def _recognise(self, sync_value: int) -> None:
-        self.session.dialect = dialect.STUB if sync_value == SYNC_VALUE_OF_STUB else self.chip.rom
+        is_stub = sync_value == SYNC_VALUE_OF_STUB
+        self.session.dialect = dialect.STUB if is_stub else self.rom_dialect
+
+    @property
+    def rom_dialect(self) -> Dialect:
+        """What the ROM loader takes through this port."""
+        return rom_dialect(self.session.transport.capabilities, self.chip)
+
+    def set_up_registers(self) -> None:
+        """Have a ROM loader do, with its next command, what it needs to stay and to see flash.
+
+        On the way to a stub that runs already this was done before.
+        """
+        if self.session.dialect is dialect.STUB or not self.reads_registers:
+            return
+        writes = list(flash_power_on(self.chip, self.flash_power))
+        if is_serial_jtag(self.session.transport.capabilities, self.chip):
+            writes = [*watchdogs_off(self.chip), *writes]
+        for command in one_by_one(writes):
+            self.session.defer(command)
 
     def _return(self) -> None:
         """Open the port again and reach the loader; both may take a moment to come back.

@@ -70,7 +70,11 @@ class PreparedDevice(IdentifiedDevice):
     def _reason_against_stub(self) -> str | None:
         if self.is_in_secure_download_mode:
             return "Secure Download Mode takes no code"
-        if self._has_secure_boot and Quirk.SECURE_BOOT_BLOCKS_STUB in self.chip.quirks:
+        if (
+            self._has_secure_boot
+            and Quirk.SECURE_BOOT_BLOCKS_STUB in self.chip.quirks
+            and self.chip.stub_hook is None
+        ):
             return "secure boot keeps this chip from starting it"
         if (
             Quirk.FIRST_MAJOR_REVISION_BLOCKS_STUB in self.chip.quirks
@@ -94,7 +98,8 @@ class PreparedDevice(IdentifiedDevice):
         if reason is not None:
             raise StubError("stub", reason)
         try:
-            find_stub(self.chip, None if source is True else source)
+            location = None if source is True else source
+            find_stub(self.chip, location, revision=self.link.revision)
         except StubError:
             if source is not True:
                 raise

@@ -16,6 +16,7 @@ Sources:
 * Key purposes: those of esptool 5.6.0; compare ESP-IDF,
   ``components/efuse/esp32h2/include/esp_efuse_chip.h``.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Watchdogs: the registers that esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from esploader.chips.model import (
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x600B_0800
@@ -274,5 +276,21 @@ ESP32_H2: Final = Chip(
     boot_strap_gpio=9,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,
+    rtc_watchdog=RtcWatchdog(
+        config0=0x600B_1C00,
+        config1=0x600B_1C04,
+        write_protect=0x600B_1C1C,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x600B_1C20, 18, 1),
+        write_protect=0x600B_1C24,
+        key=0x50D8_3AA1,
+    ),
+    watchdog_resets=False,
+    force_download=None,
+    stub_files=(Label("esp32h2"),),
+    stub_hook=None,
+    flash_power=None,
     quirks=frozenset(),
 )

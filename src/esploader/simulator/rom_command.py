@@ -41,6 +41,10 @@ class RefusedError(Exception):
         self.code = code
 
 
+class EndedError(Exception):
+    """How a handler says that the loader has left, without a response."""
+
+
 @attrs.frozen(kw_only=True)
 class Request:
     """One request, as it lies in the receive buffer."""
