@@ -9,9 +9,7 @@ import attrs
 
 from esploader.chips.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
 from esploader.chips.security import SecurityInfo
-from esploader.errors import (
-    UnsupportedError,
-)
+from esploader.errors import UnsupportedError
 from esploader.flash.connection import attach_word
 from esploader.flash.inputs import (
     read_source,
@@ -36,6 +34,7 @@ from esploader.protocol.commands import (
     WriteReg,
 )
 from esploader.protocol.download_commands import FlashBegin, FlashEnd
+from esploader.resetting import lines_do_not_do, reset_by_watchdog
 from esploader.transport import reset
 
 if TYPE_CHECKING:
@@ -56,7 +55,12 @@ class After(enum.Enum):
     """What becomes of the device when it is left."""
 
     HARD_RESET = "hard-reset"
-    """Reset by the EN pin: the device runs its application."""
+    """Reset by the lines of the port: the device runs its application.
+
+    By the watchdog where they cannot, as on some of the chips' own USB ports."""
+
+    WATCHDOG_RESET = "watchdog-reset"
+    """The device's own watchdog resets it; no line needed. Not all chips have one that does."""
 
     SOFT_RESET = "soft-reset"
     """The ROM loader itself starts the application; no line needed. A stub cannot."""
@@ -291,12 +295,21 @@ class IdentifiedDevice:
 
         Raises:
             CapabilityError: a hard reset was asked for, and the port has no lines.
-            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none.
+            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none; or a
+                watchdog reset, and the chip has none that works, or is in Secure Download
+                Mode.
         """
-        match After(after):
+        match self.way_to_reset(After(after)):
             case After.HARD_RESET:
                 self.session.forget_deferred()
                 reset.play(reset.HARD_RESET, self.session.transport)
+                self._flash.forget()
+            case After.WATCHDOG_RESET:
+                if self.is_in_secure_download_mode:
+                    raise UnsupportedError(
+                        "a watchdog reset", "Secure Download Mode keeps registers out of reach"
+                    )
+                reset_by_watchdog(self.session, self.chip)
                 self._flash.forget()
             case After.SOFT_RESET:
                 if self.session.dialect is dialect.STUB:
@@ -311,6 +324,17 @@ class IdentifiedDevice:
                 self._flash.forget()
             case After.NO_RESET:
                 self.link.restore_rate()
+
+    def way_to_reset(self, after: After) -> After:
+        """Return how :meth:`reset` would do what ``after`` says.
+
+        That is another way for a hard reset on a port of the chip's own, where the lines do
+        nothing, or do not get the device out of the mode in which its straps put it.
+        """
+        if after is After.HARD_RESET and not self.is_in_secure_download_mode:
+            by_watchdog = lines_do_not_do(self.session, self.chip)
+            return After.WATCHDOG_RESET if by_watchdog else after
+        return after
 
     def close(self) -> None:
         """Release the port. Closing twice is allowed."""

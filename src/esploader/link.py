@@ -23,10 +23,15 @@ from esploader.protocol import dialect
 from esploader.protocol.commands import ChangeBaudrate
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
-from esploader.register_recipes import flash_power_on, one_by_one, watchdogs_off
+from esploader.register_recipes import (
+    flash_power_on,
+    forced_download_off,
+    one_by_one,
+    watchdogs_off,
+)
 from esploader.stub import find_stub, start_stub
 from esploader.transport.base import DEFAULT_BAUDRATE
-from esploader.usb_port import is_serial_jtag, rom_dialect
+from esploader.usb_port import is_serial_jtag, may_be_usb, rom_dialect
 
 if TYPE_CHECKING:
     import os
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from esploader.chips.identity import Revision
     from esploader.chips.model import Chip
     from esploader.download_mode import Before
+    from esploader.protocol.commands import RegisterWrite
     from esploader.protocol.dialect import Dialect
     from esploader.session import Session
     from esploader.stub import MemorySegment, StubImage
@@ -231,13 +237,19 @@ class Link:
     def set_up_registers(self) -> None:
         """Have a ROM loader do, with its next command, what it needs to stay and to see flash.
 
+        And what a reset at the end needs, by the lines of a port that may be USB.
+
         On the way to a stub that runs already this was done before.
         """
         if self.session.dialect is dialect.STUB or not self.reads_registers:
             return
-        writes = list(flash_power_on(self.chip, self.flash_power))
-        if is_serial_jtag(self.session.transport.capabilities, self.chip):
-            writes = [*watchdogs_off(self.chip), *writes]
+        port = self.session.transport.capabilities
+        writes: list[RegisterWrite] = []
+        if is_serial_jtag(port, self.chip):
+            writes += watchdogs_off(self.chip)
+        if may_be_usb(port):
+            writes += forced_download_off(self.chip)
+        writes += flash_power_on(self.chip, self.flash_power)
         for command in one_by_one(writes):
             self.session.defer(command)
 

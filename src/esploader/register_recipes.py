@@ -46,6 +46,8 @@ def watchdogs_off(chip: Chip) -> Iterator[RegisterWrite]:
 def watchdog_reset(chip: Chip) -> tuple[RegisterWrite, ...]:
     """Return what has the RTC watchdog of ``chip`` reset it, which locks its registers again.
 
+    A bit that would send it back to download mode is cleared before, where one is known.
+
     Raises:
         UnsupportedError: nobody has seen it do so, or it does harm.
     """
@@ -55,7 +57,9 @@ def watchdog_reset(chip: Chip) -> tuple[RegisterWrite, ...]:
     watchdog = chip.rtc_watchdog if chip.watchdog_resets else None
     if watchdog is None:
         raise UnsupportedError(what, "that is not known to work")
+    forced = () if chip.force_download is None else (_written(chip.force_download, 0),)
     return (
+        *forced,
         RegisterWrite(watchdog.write_protect, watchdog.key),
         RegisterWrite(watchdog.config1, _TICKS),
         RegisterWrite(watchdog.config0, _RESET_CHIP),

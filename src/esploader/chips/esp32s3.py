@@ -259,6 +259,7 @@ ESP32_S3: Final = Chip(
         {
             Quirk.ECO0_READS_AS_LATER_REVISION,
             Quirk.FORCED_DOWNLOAD_OUTLASTS_RESET,
+            Quirk.OTG_RESET_KEEPS_STRAPS,
             Quirk.SECURE_BOOT_BLOCKS_STUB,
         }
     ),

@@ -102,7 +102,7 @@ class Quirk(enum.Enum):
     """A reset by the lines of USB-OTG comes back to the straps as they were.
 
     A device that its strap put into download mode stays there; the RTC watchdog has it look at
-    its straps again. What esptool 5.6.0 does.
+    its straps again. What esptool 5.6.0 does with the ESP32-S2; the ESP32-S3 has the same port.
     """
 
     OTG_LINES_DO_NOT_RESET = enum.auto()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.model import MIB
+from esploader.simulator.host_port import PortKind
 from esploader.simulator.stand_ins import with_stand_ins
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class DeviceConfig:
     """Where the content of the flash comes from, if it exists, and where every change goes."""
 
     state: InitialState = InitialState.APPLICATION
+
+    port: PortKind = PortKind.UART
+    """What the host is connected to."""
 
     mac: bytes | None = None
     """Six bytes; by default made from the seed."""

@@ -21,6 +21,7 @@ from esploader.chips.registry import chip_by_name
 from esploader.simulator.application import Application, hello
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.hardware import Hardware
+from esploader.simulator.host_port import PortKind
 from esploader.simulator.timings import Timings
 from esploader.simulator.transport import SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -61,6 +62,7 @@ class SimulatedDevice(Hardware):
         flash_size: int = 4 * MIB,
         flash: Content = b"",
         state: InitialState | str = InitialState.APPLICATION,
+        port: PortKind | str = PortKind.UART,
         mac: bytes | str | None = None,
         revision: tuple[int, int] | None = None,
         crystal_mhz: int | None = None,
@@ -85,6 +87,7 @@ class SimulatedDevice(Hardware):
             flash_content=b"" if isinstance(flash, str | os.PathLike) else _laid_out(flash),
             flash_file=Path(flash) if isinstance(flash, str | os.PathLike) else None,
             state=InitialState(state),
+            port=PortKind(port),
             mac=bytes.fromhex(mac.replace(":", "")) if isinstance(mac, str) else mac,
             revision=revision,
             crystal_mhz=crystal_mhz,

@@ -18,15 +18,18 @@ from esploader.simulator.crystal import SimulatedCrystal
 from esploader.simulator.efuses import build_efuses
 from esploader.simulator.flash_chip import FlashChip
 from esploader.simulator.history import Boot, History, SeenLines
+from esploader.simulator.host_port import Effect, HostPort, PortKind, host_port
 from esploader.simulator.memory import Memory
 from esploader.simulator.nor import NorFlash, PowerLostError
 from esploader.simulator.personality import Personality, ResetCause, personality_of
 from esploader.simulator.program import NEVER, Deaf, Program
 from esploader.simulator.rom import RomLoader
 from esploader.simulator.spi import SpiPeripheral
+from esploader.simulator.straps import Straps
 from esploader.simulator.stub import StubLoader
 from esploader.simulator.timings import Timings
 from esploader.simulator.uart import Receiver, Transmitter, rates_match, resample
+from esploader.simulator.watchdogs import Watchdogs
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
@@ -66,6 +69,8 @@ class Hardware:
     flash_chip: FlashChip = attrs.field(init=False)
     personality: Personality = attrs.field(init=False)
     crystal: SimulatedCrystal = attrs.field(init=False)
+    port: HostPort = attrs.field(init=False)
+    """What the host is connected to."""
     baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
     """The device's own rate in baud."""
     boot_count: int = attrs.field(default=0, init=False)
@@ -85,18 +90,16 @@ class Hardware:
     _program: Program = attrs.field(init=False)
     _transmitter: Transmitter = attrs.field(init=False)
     _receiver: Receiver = attrs.field(init=False)
-    _dtr: bool = attrs.field(default=False, init=False)
-    _rts: bool = attrs.field(default=False, init=False)
-    _boot_held: bool = attrs.field(default=False, init=False)
-    """The boot strap is pulled by other means than the lines."""
+    _watchdogs: Watchdogs = attrs.field(init=False)
+    _straps: Straps = attrs.field(init=False)
     _powered: bool = attrs.field(default=True, init=False)
-    _downloads: bool = attrs.field(init=False)
     _boot_at: float = attrs.field(default=NEVER, init=False)
     _boot_cause: ResetCause = attrs.field(default=ResetCause.POWER_ON, init=False)
 
     def __attrs_post_init__(self) -> None:
         chip = self.config.chip
         self.personality = personality_of(chip)
+        self.port = host_port(self.config.port, chip)
         self.nor = NorFlash(self.config.flash_size, self.timings)
         self.nor.fill(self.config.flash_content)
         if self.config.flash_file is not None:
@@ -109,9 +112,11 @@ class Hardware:
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
+        self._watchdogs = Watchdogs(chip, self.memory, self._now)
         self._transmitter = Transmitter(self.timings.uart_paced)
         self._receiver = Receiver(self.timings.uart_paced)
-        self._downloads = self.config.state is not InitialState.APPLICATION
+        downloads = self.config.state is not InitialState.APPLICATION
+        self._straps = Straps(chip, self.memory, self.port, self.config.port, downloads)
         self._program = self._first_program()
 
     @property
@@ -131,27 +136,24 @@ class Hardware:
     @property
     def dtr(self) -> bool:
         """DTR is asserted."""
-        return self._dtr
+        return self.port.dtr
 
     @property
     def rts(self) -> bool:
         """RTS is asserted."""
-        return self._rts
+        return self.port.rts
 
     def set_lines(self, *, dtr: bool, rts: bool, now: float) -> None:
-        """Assert (``True``) or release DTR and RTS.
-
-        RTS alone holds the chip in reset, DTR alone pulls its boot strap, both or none
-        do nothing: the usual circuit of two transistors.
-        """
+        """Assert (``True``) or release DTR and RTS, with what that does at this port."""
         self.advance(now)
         self.history.note(SeenLines(moment=now, dtr=dtr, rts=rts))
-        was_in_reset = self._in_reset
-        self._dtr, self._rts = dtr, rts
-        if self._in_reset and not was_in_reset:
+        effect = self.port.set_lines(dtr=dtr, rts=rts)
+        if effect in (Effect.HOLD, Effect.RESTART):
             self._stop(now)
-        elif was_in_reset and not self._in_reset and self._powered:
-            self._schedule_boot(ResetCause.EXTERNAL, now + self.timings.enable_rise)
+        if effect in (Effect.RELEASE, Effect.RESTART) and self._powered:
+            is_release = effect is Effect.RELEASE
+            cause = ResetCause.EXTERNAL if is_release else ResetCause.USB
+            self._schedule_boot(cause, now + self.timings.enable_rise)
 
     # What happens to it.
 
@@ -163,7 +165,7 @@ class Hardware:
     def hold_boot(self, now: float, *, held: bool) -> None:
         """Pull the boot strap, or release it; only the chip that boots looks at it."""
         self.advance(now)
-        self._boot_held = held
+        self._straps.is_held = held
 
     def break_wires(self, now: float, until: float) -> None:
         """Lose what is on the wire and what it sends until then, and release the lines."""
@@ -191,7 +193,7 @@ class Hardware:
         if not self._powered:
             self._powered = True
             self.nor.fails_after = None
-            if not self._in_reset:
+            if not self.port.holds_reset:
                 self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
 
     def cut_power_at(self, operation_count: int) -> None:
@@ -218,6 +220,7 @@ class Hardware:
         """Return when there may be something new; infinity when only input changes that."""
         return min(
             self._boot_at,
+            self._watchdogs.due,
             self._receiver.next_heeded_time(self.baudrate, self._program.next_heeded),
             self._program.next_event_time(self._receiver.next_byte_time()),
             self._transmitter.next_time(),
@@ -257,11 +260,13 @@ class Hardware:
 
     def restart(self, cause: ResetCause, at: float) -> None:
         """Stop the program, and boot anew at ``at``."""
+        self._watchdogs.stop()
         self._program = Deaf()
         self._schedule_boot(cause, at)
 
     def run_application(self, at: float) -> None:
         """Stop the program, and run the application in flash from ``at`` on."""
+        self._watchdogs.stop()
         self._load(at, ResetCause.SOFTWARE)
 
     def execute(self, entry: int, at: float) -> None:
@@ -280,14 +285,16 @@ class Hardware:
 
     def _step(self, now: float) -> bool:
         """Do the next thing that is due by ``now``; tell whether there may be more."""
-        limit = min(now, self._boot_at)
+        limit = min(now, self._boot_at, self._watchdogs.due)
         try:
             if self._deliver(limit):
                 return True
             self._program.advance(limit)
-            if self._boot_at > now:
+            if self._watchdogs.due <= limit:
+                self._bite()
+            elif self._boot_at > now:
                 return False
-            if self._boot_at <= limit:
+            elif self._boot_at <= limit:
                 self._boot()
         except PowerLostError as loss:
             self._lose_power(self.moment + loss.elapsed)
@@ -308,14 +315,6 @@ class Hardware:
                     return Deaf()
                 return self._application_program(ResetCause.POWER_ON, self.moment)
 
-    @property
-    def _in_reset(self) -> bool:
-        return self._rts and not self._dtr
-
-    @property
-    def _strap_is_low(self) -> bool:
-        return self._boot_held or (self._dtr and not self._rts)
-
     def _now(self) -> float:
         return self.moment
 
@@ -327,7 +326,8 @@ class Hardware:
 
     def _read_straps(self) -> int:
         """Return the straps as they were latched when it booted."""
-        mode = self.personality.download_mode if self._downloads else self.personality.flash_mode
+        is_low, personality = self._straps.is_latched_low, self.personality
+        mode = personality.download_mode if is_low else personality.flash_mode
         return mode.number << self.chip.strapping.lsb
 
     def _deliver(self, limit: float) -> bool:
@@ -360,7 +360,7 @@ class Hardware:
 
     def _reset(self, at: float, seconds: float) -> None:
         self._stop(at)
-        if self._powered and not self._in_reset:
+        if self._powered and not self.port.holds_reset:
             released = at + seconds + self.timings.enable_rise
             self._schedule_boot(ResetCause.EXTERNAL, released)
 
@@ -373,6 +373,13 @@ class Hardware:
         self._boot_at = NEVER
         self._program = Deaf()
         self._transmitter.cut_off(now)
+        self._watchdogs.stop()
+
+    def _bite(self) -> None:
+        """Reset the chip for a watchdog, which resets all of it."""
+        at = self._watchdogs.due
+        self._stop(at)
+        self._schedule_boot(ResetCause.RTC_WATCHDOG, at)
 
     def _schedule_boot(self, cause: ResetCause, at: float) -> None:
         self._boot_cause = cause
@@ -384,7 +391,7 @@ class Hardware:
         self.moment = at
         self.flash_pins = None
         self.boot_count += 1
-        self._downloads = download = self._strap_is_low
+        download = self._straps.decide(self._boot_cause)
         self.baudrate = self.personality.boot_baudrate or DEFAULT_BAUDRATE
         self.history.note(Boot(moment=at, cause=self._boot_cause, download=download))
         log = rom_log(self.personality, self._boot_cause, download=download)
@@ -394,6 +401,13 @@ class Hardware:
         self.baudrate = DEFAULT_BAUDRATE
         if download:
             self._program = RomLoader(self, listening_from=at)
+            if self._boot_cause is ResetCause.USB and self.config.port is PortKind.USB_SERIAL_JTAG:
+                self._start_watchdogs(at)
+
+    def _start_watchdogs(self, at: float) -> None:
+        # Nobody could stop them in Secure Download Mode, where registers are out of reach.
+        if not self.memory.extract(self.chip.secure_download):
+            self._watchdogs.start(at)
 
     def _load(self, at: float, cause: ResetCause) -> None:
         """Load what the flash holds, and let it run."""

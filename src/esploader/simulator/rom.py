@@ -157,7 +157,7 @@ class RomLoader(Program):
             self._ended = True
             self.machine.halt()
             self.machine.send(self.machine.personality.crash_report, at)
-        elif event is not None:
+        elif event is not None and len(event) <= (self.machine.port.max_frame_size or len(event)):
             self._execute(event, at)
 
     def _execute(self, frame: bytes, at: float) -> None:

@@ -5,6 +5,8 @@
 * ``flash``: size, ``256KB`` to ``128MB`` (4MB)
 * ``state``: ``app``, it runs its application; ``download``, its ROM loader waits; or
   ``stub``, a stub loader waits in it (app)
+* ``port``: what the host is connected to: ``uart``, or the chip's own ``usb-serial-jtag`` or
+  ``usb-otg`` (uart)
 * ``mac``: ``24:0a:c4:00:00:01``
 * ``revision``: ``MAJOR.MINOR``
 * ``file``: path of a file that holds the content of the flash
@@ -31,6 +33,7 @@ from esploader.errors import UnsupportedError, UrlError
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.efuses import MAC_SIZE, named_fields
+from esploader.simulator.host_port import PortKind
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -159,6 +162,15 @@ def _state(value: str) -> InitialState:
         raise ValueError(f"a state is one of {choices}") from None
 
 
+def _set_port(config: DeviceConfig, value: str) -> DeviceConfig:
+    try:
+        port = PortKind(value)
+    except ValueError:
+        choices = ", ".join(kind.value for kind in PortKind)
+        raise ValueError(f"a port is one of {choices}") from None
+    return attrs.evolve(config, port=port)
+
+
 def _set_mac(config: DeviceConfig, value: str) -> DeviceConfig:
     if _MAC.fullmatch(value) is None:
         raise ValueError(f"a MAC address is {MAC_SIZE} pairs of hexadecimal digits")
@@ -209,6 +221,7 @@ def _set_seed(config: DeviceConfig, value: str) -> DeviceConfig:
 _OPTIONS: Final[dict[str, Callable[[DeviceConfig, str], DeviceConfig]]] = {
     "flash": _set_flash,
     "state": _set_state,
+    "port": _set_port,
     "mac": _set_mac,
     "revision": _set_revision,
     "file": _set_file,
