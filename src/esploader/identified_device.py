@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -22,6 +23,7 @@ from esploader.flash.spi import (
     FlashPort,
     SpiTransaction,
 )
+from esploader.flash.start_up import wake_flash
 from esploader.flash.status import read_status, write_status
 from esploader.memory_access import plan_program, read_memory, start_program
 from esploader.progress import ProgressCallback, ignore_progress
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from esploader.flash.inputs import Source
     from esploader.link import Link
     from esploader.session import Session
+
+_log: Final = logging.getLogger(__name__)
 
 _JEDEC_ID_SIZE: Final = 3
 
@@ -89,10 +93,13 @@ class IdentifiedDevice:
     """The security state; ``None`` where the loader cannot tell."""
 
     _flash: FlashPort = attrs.field(init=False)
+    _is_flash_awake: bool = attrs.field(default=False, init=False)
+    """As far as anybody knows how to wake it."""
 
     def __attrs_post_init__(self) -> None:
         pads = 0 if self.identity is None else self.identity.flash_pads
         self._flash = FlashPort(self.session, self.chip, pads)
+        self._flash.in_unknown_mode = self._may_use_long_addresses
 
     @property
     def session(self) -> Session:
@@ -179,6 +186,29 @@ class IdentifiedDevice:
             TransportError: the port failed.
         """
         self._known_identity("reading the flash id")
+        found = self._read_flash_id()
+        if found.is_plausible or self._is_flash_awake:
+            return found
+        self._is_flash_awake = True
+        _log.warning("the flash says that it is %06x; trying to wake it", found.jedec_id)
+        self._flash.in_unknown_mode = True
+        wake_flash(self._flash, self.session.transport.clock)
+        return self._read_flash_id()
+
+    @property
+    def _may_use_long_addresses(self) -> bool:
+        """Whether an application may have left the flash in the mode of four-byte addresses.
+
+        A stub that runs already was started by somebody who has seen to that.
+        """
+        return (
+            self.identity is not None
+            and self.session.dialect is not dialect.STUB
+            and self.chip.knows("supports_4_byte_addresses")
+            and self.chip.supports_4_byte_addresses
+        )
+
+    def _read_flash_id(self) -> FlashId:
         answer = self._flash.transact(SpiTransaction(opcode=READ_ID, input_size=_JEDEC_ID_SIZE))
         return FlashId(int.from_bytes(answer, "little"))
 
@@ -299,7 +329,9 @@ class IdentifiedDevice:
                 watchdog reset, and the chip has none that works, or is in Secure Download
                 Mode.
         """
-        match self.way_to_reset(After(after)):
+        way = self.way_to_reset(After(after))
+        self._flash.in_unknown_mode |= way is not After.NO_RESET and self._may_use_long_addresses
+        match way:
             case After.HARD_RESET:
                 self.session.forget_deferred()
                 reset.play(reset.HARD_RESET, self.session.transport)

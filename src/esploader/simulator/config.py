@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.model import MIB
+from esploader.simulator.flash_chip import FlashCondition
 from esploader.simulator.host_port import PortKind
 from esploader.simulator.stand_ins import with_stand_ins
 
@@ -41,6 +42,9 @@ class DeviceConfig:
 
     flash_size: int = 4 * MIB
     """In bytes: a power of two from 256 KiB to 128 MiB."""
+
+    flash_condition: FlashCondition = FlashCondition.READY
+    """How whatever ran before has left the flash chip."""
 
     flash_content: bytes = attrs.field(default=b"", repr=False)
     """What the flash holds from its start on, unless there is a file; the rest is blank."""

@@ -20,6 +20,7 @@ from esploader.chips.model import MIB, Chip
 from esploader.chips.registry import chip_by_name
 from esploader.simulator.application import Application, hello
 from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.flash_chip import FlashCondition
 from esploader.simulator.hardware import Hardware
 from esploader.simulator.host_port import PortKind
 from esploader.simulator.timings import Timings
@@ -61,6 +62,7 @@ class SimulatedDevice(Hardware):
         *,
         flash_size: int = 4 * MIB,
         flash: Content = b"",
+        flash_condition: FlashCondition | str = FlashCondition.READY,
         state: InitialState | str = InitialState.APPLICATION,
         port: PortKind | str = PortKind.UART,
         mac: bytes | str | None = None,
@@ -86,6 +88,7 @@ class SimulatedDevice(Hardware):
             flash_size=flash_size,
             flash_content=b"" if isinstance(flash, str | os.PathLike) else _laid_out(flash),
             flash_file=Path(flash) if isinstance(flash, str | os.PathLike) else None,
+            flash_condition=FlashCondition(flash_condition),
             state=InitialState(state),
             port=PortKind(port),
             mac=bytes.fromhex(mac.replace(":", "")) if isinstance(mac, str) else mac,

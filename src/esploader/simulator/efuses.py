@@ -57,6 +57,8 @@ def named_fields(chip: Chip) -> dict[str, BitField]:
     if chip.fixed_flash_key is not None:
         keys["flash_key"] = _whole(chip.fixed_flash_key.block)
         keys["flash_key_read_protected"] = chip.fixed_flash_key.read_protected
+    if chip.flash_power is not None:
+        keys["download_mode_xpd_on"] = BitField(chip.flash_power.rom_turns_on)
     fields = {field.name: field.bits for field in chip.fields}
     fields |= {f"key_purpose_{index}": bits for index, bits in enumerate(chip.key_purposes)}
     return fields | keys | {name: bits for name, bits in security.items() if bits is not None}

@@ -17,6 +17,7 @@ from esploader.simulator.config import InitialState
 from esploader.simulator.crystal import SimulatedCrystal
 from esploader.simulator.efuses import build_efuses
 from esploader.simulator.flash_chip import FlashChip
+from esploader.simulator.flash_supply import FlashSupply
 from esploader.simulator.history import Boot, History, SeenLines
 from esploader.simulator.host_port import Effect, HostPort, PortKind, host_port
 from esploader.simulator.memory import Memory
@@ -91,6 +92,7 @@ class Hardware:
     _transmitter: Transmitter = attrs.field(init=False)
     _receiver: Receiver = attrs.field(init=False)
     _watchdogs: Watchdogs = attrs.field(init=False)
+    _supply: FlashSupply = attrs.field(init=False)
     _straps: Straps = attrs.field(init=False)
     _powered: bool = attrs.field(default=True, init=False)
     _boot_at: float = attrs.field(default=NEVER, init=False)
@@ -104,7 +106,7 @@ class Hardware:
         self.nor.fill(self.config.flash_content)
         if self.config.flash_file is not None:
             self.nor.keep_in(self.config.flash_file)
-        self.flash_chip = FlashChip.around(self.nor)
+        self.flash_chip = FlashChip.around(self.nor, self.config.flash_condition)
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
         self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
         self.memory.fix(build_efuses(self.config, self.personality))
@@ -113,6 +115,10 @@ class Hardware:
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
         self._watchdogs = Watchdogs(chip, self.memory, self._now)
+        self._supply = FlashSupply(chip, self.memory)
+        self.flash_chip.has_power = self._has_flash_power
+        if self.config.state is InitialState.STUB:
+            self._supply.turn_on()
         self._transmitter = Transmitter(self.timings.uart_paced)
         self._receiver = Receiver(self.timings.uart_paced)
         downloads = self.config.state is not InitialState.APPLICATION
@@ -318,6 +324,9 @@ class Hardware:
     def _now(self) -> float:
         return self.moment
 
+    def _has_flash_power(self) -> bool:
+        return self._supply.is_on
+
     def _read_clock_divider(self) -> int:
         """Return the divider that the ROM has set for the rate in use."""
         chip = self.chip
@@ -390,6 +399,7 @@ class Hardware:
         at, self._boot_at = self._boot_at + self.timings.boot, NEVER
         self.moment = at
         self.flash_pins = None
+        self._supply.forget()
         self.boot_count += 1
         download = self._straps.decide(self._boot_cause)
         self.baudrate = self.personality.boot_baudrate or DEFAULT_BAUDRATE

@@ -3,6 +3,8 @@
 ``sim://CHIP?OPTION=VALUE&…``, every option at most once:
 
 * ``flash``: size, ``256KB`` to ``128MB`` (4MB)
+* ``condition``: how whatever ran before has left the flash: ``ready``, ``4-byte`` or
+  ``asleep`` (ready)
 * ``state``: ``app``, it runs its application; ``download``, its ROM loader waits; or
   ``stub``, a stub loader waits in it (app)
 * ``port``: what the host is connected to: ``uart``, or the chip's own ``usb-serial-jtag`` or
@@ -33,6 +35,7 @@ from esploader.errors import UnsupportedError, UrlError
 from esploader.simulator.config import DeviceConfig, InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.efuses import MAC_SIZE, named_fields
+from esploader.simulator.flash_chip import FlashCondition
 from esploader.simulator.host_port import PortKind
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
@@ -150,6 +153,15 @@ def _set_flash(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, flash_size=int(match[1]) * _UNITS[match[2]])
 
 
+def _set_condition(config: DeviceConfig, value: str) -> DeviceConfig:
+    try:
+        condition = FlashCondition(value)
+    except ValueError:
+        choices = ", ".join(condition.value for condition in FlashCondition)
+        raise ValueError(f"a condition is one of {choices}") from None
+    return attrs.evolve(config, flash_condition=condition)
+
+
 def _set_state(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, state=_state(value))
 
@@ -220,6 +232,7 @@ def _set_seed(config: DeviceConfig, value: str) -> DeviceConfig:
 
 _OPTIONS: Final[dict[str, Callable[[DeviceConfig, str], DeviceConfig]]] = {
     "flash": _set_flash,
+    "condition": _set_condition,
     "state": _set_state,
     "port": _set_port,
     "mac": _set_mac,
