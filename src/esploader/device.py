@@ -36,7 +36,6 @@ from esploader.flash.verify import compare
 from esploader.identified_device import After
 from esploader.prepared_device import PreparedDevice
 from esploader.progress import ProgressCallback, ignore_progress
-from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -110,6 +109,7 @@ class Device(PreparedDevice):
                 "writing flash", "in Secure Download Mode what was written cannot be checked"
             )
         pieces = [*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)]
+        self._check_reach(max((piece.end for piece in pieces), default=0))
         security = self._security_state()
         if not force:
             check_suitability(pieces, self.chip, self.revision)
@@ -131,8 +131,6 @@ class Device(PreparedDevice):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
         size = self._flash_size()
         parameters = self._usable_parameters(parameters, security, size)
-        for piece in pieces:
-            check_reach(piece.end, self.chip, through_stub=loader is STUB)
         pieces, header = put_parameters(pieces, self.chip, parameters)
         plan = plan_write(
             pieces,

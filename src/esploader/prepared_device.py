@@ -21,7 +21,7 @@ from esploader.flash.guards import (
     security_state_addresses,
     security_state_from_info,
 )
-from esploader.flash.limits import check_reach
+from esploader.flash.limits import REACH_OF_3_BYTES, check_reach
 from esploader.identified_device import IdentifiedDevice
 from esploader.protocol.commands import SpiSetParams
 from esploader.protocol.dialect import STUB
@@ -55,9 +55,17 @@ class PreparedDevice(IdentifiedDevice):
         self._attach_flash(size)
         self.link.after_revival = functools.partial(self._attach_flash, size)
 
+    def _check_reach(self, end: int) -> None:
+        """Refuse a region up to ``end`` where the loader to be cannot reach it.
+
+        Nothing is sent for that.
+        """
+        if end > REACH_OF_3_BYTES:
+            check_reach(end, self.chip, through_stub=self._expected_dialect() is STUB)
+
     def _prepare_reach(self, end: int) -> None:
         """Have the loader ready for flash up to ``end``, or refuse what it cannot reach."""
-        check_reach(end, self.chip, through_stub=self._expected_dialect() is STUB)
+        self._check_reach(end)
         self.prepare_flash()
         # The file of the stub may have gone since.
         check_reach(end, self.chip, through_stub=self._has_stub)
@@ -155,6 +163,7 @@ class PreparedDevice(IdentifiedDevice):
         are_numbers = all(isinstance(number, int) for number in (offset, size))
         if not are_numbers or offset < 0 or size <= 0:
             raise PlanError(f"{size!r} bytes at {offset!r} are no region of flash")
+        self._check_reach(offset + size)
         flash_size = self._flash_size()
         if flash_size is not None and offset + size > flash_size:
             raise PlanError(
