@@ -149,6 +149,14 @@ def test_a_hard_reset_over_usb_otg_ends_in_the_application(chip: str) -> None:
     assert not is_in_download_mode
 
 
+def test_a_reset_of_an_esp32_e22_over_usb_otg_ends() -> None:
+    simulated = SimulatedDevice("esp32e22", port="usb-otg", state="download")
+    with connect(simulated.open_transport(), before="no-reset", stub=False) as device:
+        assert device.way_to_reset(After.HARD_RESET) is After.HARD_RESET
+        device.reset()
+    assert len(simulated.history.lines) == 2
+
+
 def test_a_strap_keeps_the_esp32_s2_in_its_loader_until_its_watchdog_resets_it() -> None:
     simulated = SimulatedDevice("esp32s2", port="usb-otg", state="download")
     with connect(simulated.open_transport(), before="no-reset", stub=False) as device:

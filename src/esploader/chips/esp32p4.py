@@ -19,9 +19,11 @@ Sources:
 * USB product id: the image chip id, as on the other chips with USB-OTG; esptool 5.6.0 expects
   it.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
-* Watchdogs, and how the flash gets its power in download mode: the registers that esptool 5.6.0
-  writes, in its order; ESP-IDF, ``components/soc/esp32p4/register/soc/pmu_struct.h``; the eFuse
-  DOWNLOAD_MODE_XPD_ON: esp-stub-lib, ``flash.c`` of the ESP32-P4.
+* Watchdogs: the registers that esptool 5.6.0 writes.
+* How the flash gets its power in download mode: the writes that esptool 5.6.0 makes to a simulated
+  device of revision 3.1, in their order; the names of the bits: ESP-IDF,
+  ``components/soc/esp32p4/register/soc/pmu_struct.h``; the eFuse DOWNLOAD_MODE_XPD_ON:
+  esp-stub-lib, ``flash.c`` of the ESP32-P4.
 """
 
 from __future__ import annotations
@@ -214,7 +216,8 @@ ESP32_P4: Final = Chip(
             Setting(Bits(_PMU_DATE, 0, 2), 3, wait_us=50),
             Setting(Bits(_FLASH_LDO_ANALOG, 27, 1), 0),
             Setting(Bits(_FLASH_LDO, 23, 8), 0),
-            Setting(Bits(_FLASH_LDO, 23, 8), 0x80),
+            # As long as that is 0, the voltage is the one of the eFuses.
+            Setting(Bits(_FLASH_LDO, 7, 1), 1),
             Setting(Bits(_FLASH_LDO, 7, 1), 0, wait_us=1800),
         ),
         rom_revision=(3, 2),
