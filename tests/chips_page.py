@@ -191,8 +191,20 @@ def tells_revision(chip: Chip) -> str:
 
 
 def stub(chip: Chip) -> str:
-    """Return the file of the stub: whoever has no known RAM has none either."""
-    return f"`{chip.key}.json`" if chip.memory else NONE
+    """Return the files of the stubs, and for which devices each is."""
+    return listed(
+        f"`{name.text}.json`"
+        + "".join(f" ({when.field} revision {listed(when.values)})" for when in name.when)
+        for name in chip.stub_files
+    )
+
+
+def watchdogs(chip: Chip) -> str:
+    """Return which watchdogs a client has to quieten on the chip's own USB-Serial/JTAG port."""
+    if not chip.has_usb_serial_jtag:
+        return NONE
+    known = {"RTC": chip.rtc_watchdog, "super": chip.super_watchdog}
+    return listed(name for name, registers in known.items() if registers is not None)
 
 
 def texts(labels: Iterable[Label]) -> str:
@@ -272,6 +284,8 @@ PORTS: Final[Mapping[str, Callable[[Chip], str]]] = {
     "Flash at other pins": lambda chip: mark(applies=chip.flash_pin_choices is not None),
     "Supply of the flash told": lambda chip: mark(applies=chip.flash_supply is not None),
     "USB": usb,
+    "Watchdogs quietened": watchdogs,
+    "Watchdog reset": lambda chip: mark(applies=chip.watchdog_resets),
     "ROM assumes a crystal": lambda chip: mark(applies=chip.assumed_crystal is not None),
 }
 

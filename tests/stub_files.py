@@ -37,12 +37,14 @@ def stub_file(
 
 
 def stub_directory(folder: Path) -> Path:
-    """Put a stub file for every chip into ``folder``."""
+    """Put the stub files of every chip into ``folder``; of one chip each goes elsewhere."""
     for chip in DESCRIBED:
         code = next(region for region in chip.memory if region.name == "iram")
         data = next(region for region in chip.memory if region.name == "dram")
-        content = stub_file(
-            text_start=code.start, data_start=data.start + 0x8000, entry=code.start + 0x54
-        )
-        (folder / f"{chip.key}.json").write_bytes(content)
+        for number, name in enumerate(chip.stub_files):
+            start = code.start + number * 0x1_0000
+            content = stub_file(
+                text_start=start, data_start=data.start + 0x8000, entry=start + 0x54
+            )
+            (folder / f"{name.text}.json").write_bytes(content)
     return folder

@@ -16,7 +16,7 @@ DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_CONNECT_ATTEMPTS: Final = 7
 
 BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
-AFTER: Final = ("hard-reset", "soft-reset", "no-reset")
+AFTER: Final = ("hard-reset", "soft-reset", "no-reset", "watchdog-reset")
 
 DEVICE_COMMANDS: Final = {
     "flash-id": "read the JEDEC id of the flash chip",

@@ -344,13 +344,15 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
 def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> None:
     from esploader.device import After  # noqa: PLC0415 - see the module's docstring
 
-    after = After(arguments.after)
+    after = device.way_to_reset(After(arguments.after))
     if after is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
         output.note("this port has no DTR and RTS: the device stays in download mode")
         after = After.NO_RESET
     match after:
         case After.HARD_RESET:
             output.line("Hard resetting via RTS pin...")
+        case After.WATCHDOG_RESET:
+            output.line("Hard resetting with a watchdog...")
         case After.SOFT_RESET:
             output.line("Soft resetting...")
         case After.NO_RESET:

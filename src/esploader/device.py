@@ -37,7 +37,6 @@ from esploader.flash.verify import compare
 from esploader.identified_device import After
 from esploader.prepared_device import PreparedDevice
 from esploader.progress import ProgressCallback, ignore_progress
-from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ class Device(PreparedDevice):
                 its loader cannot, or cannot erase everything.
         """
         pieces = [*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)]
+        end = max((piece.end for piece in pieces), default=0)
+        self._check_reach(end)
         security = self._security_state()
         if not force:
             revision = None if self.identity is None else self.identity.revision
@@ -129,9 +130,6 @@ class Device(PreparedDevice):
         if security.flash_encryption and not all(piece.encrypted for piece in pieces):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
         parameters = self._usable_parameters(parameters)
-        for piece in pieces:
-            check_reach(piece.end, self.chip, through_stub=loader is STUB)
-        end = max((piece.end for piece in pieces), default=0)
         size = self._usable_flash_size(parameters.size, end)
         parameters = self._header_of(parameters, security, pieces)
         pieces, header = put_parameters(pieces, self.chip, parameters)

@@ -16,6 +16,7 @@ from esploader.errors import (
 )
 from esploader.transport import reset
 from esploader.transport.base import BITS_PER_BYTE
+from esploader.usb_port import is_serial_jtag
 from esploader.wire import REMOTE_ALLOWANCE
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ Before: TypeAlias = Literal["default-reset", "usb-reset", "no-reset", "no-reset-
 
 SYNC_VALUE_OF_STUB: Final = 0
 """The value word of a stub's answer to SYNC; that of a ROM loader is another one."""
-
-_USB_VID: Final = 0x303A
-_USB_SERIAL_JTAG_PID: Final = 0x1001
 
 # The ROM is up some 10 ms after EN rises and prints for some 30 ms; five intervals leave
 # room for a slow capacitor.
@@ -89,12 +87,11 @@ def _sequences(
 ) -> Iterator[reset.ResetSequence]:
     """Return the ways into download mode, in the order to try them, without end."""
     capabilities = transport.capabilities
-    is_usb = (capabilities.usb_vid, capabilities.usb_pid) == (_USB_VID, _USB_SERIAL_JTAG_PID)
     if before == "no-reset" or not capabilities.set_lines:
         return itertools.repeat(())
     if custom is not None:
         return itertools.repeat(custom)
-    if before == "usb-reset" or is_usb:
+    if before == "usb-reset" or is_serial_jtag(capabilities):
         return itertools.repeat(reset.USB_SERIAL_JTAG)
     delays = (reset.STRAP_DELAY, reset.LONG_STRAP_DELAY)
     ways = [reset.classic(delay) for delay in delays]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.chips.flash_power import power_addresses, power_settings
 from esploader.chips.identity import identify, identity_addresses
 from esploader.chips.registry import chip_by_image_id, chip_by_magic
 from esploader.chips.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
@@ -47,6 +48,8 @@ def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chi
         raise WrongChipError(expected.name, found.name)
     security_info = answers.security_info
     link = Link(session, found)
+    if session.dialect is not dialect.STUB:
+        session.dialect = link.rom_dialect
     if security_info is not None and security_info.secure_download_mode:
         link.reads_registers = False
         link.expected_security_info = security_info
@@ -54,9 +57,17 @@ def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chi
         session.dialect = link.rom_dialect
     if not link.reads_registers:
         return Device(link, None, security_info)
-    words = session.read_words(identity_addresses(found))
+    # In front of the next command, as far as it can be known by now: a watchdog may be near.
+    link.set_up_registers()
+    words = session.read_words((*identity_addresses(found), *power_addresses(found)))
     link.fingerprint = {address: words[address] for address in found.mac.addresses}
     identity = identify(found, words, session.transport.baudrate)
+    link.revision = identity.revision
+    if security_info is not None and security_info.secure_boot:
+        link.stub_hook = found.stub_hook
+    link.flash_power = power_settings(found, identity.revision, words)
+    if link.flash_power:
+        link.set_up_registers()
     return Device(link, identity, security_info)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -10,9 +11,7 @@ import attrs
 from esploader.chips.efuses import Efuses, efuse_addresses, efuses_of
 from esploader.chips.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
 from esploader.chips.security import SecurityInfo
-from esploader.errors import (
-    UnsupportedError,
-)
+from esploader.errors import UnsupportedError
 from esploader.flash.connection import attach_word
 from esploader.flash.inputs import (
     read_source,
@@ -25,6 +24,7 @@ from esploader.flash.spi import (
     FlashPort,
     SpiTransaction,
 )
+from esploader.flash.start_up import wake_flash
 from esploader.flash.status import read_status, write_status
 from esploader.memory_access import plan_program, read_memory, start_program
 from esploader.progress import ProgressCallback, ignore_progress
@@ -37,6 +37,7 @@ from esploader.protocol.commands import (
     WriteReg,
 )
 from esploader.protocol.download_commands import FlashBegin, FlashEnd
+from esploader.resetting import lines_do_not_do, reset_by_watchdog
 from esploader.transport import reset
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from esploader.link import Link
     from esploader.session import Session
 
+_log: Final = logging.getLogger(__name__)
+
 _JEDEC_ID_SIZE: Final = 3
 
 
@@ -57,7 +60,12 @@ class After(enum.Enum):
     """What becomes of the device when it is left."""
 
     HARD_RESET = "hard-reset"
-    """Reset by the EN pin: the device runs its application."""
+    """Reset by the lines of the port: the device runs its application.
+
+    By the watchdog where they cannot, as on some of the chips' own USB ports."""
+
+    WATCHDOG_RESET = "watchdog-reset"
+    """The device's own watchdog resets it; no line needed. Not all chips have one that does."""
 
     SOFT_RESET = "soft-reset"
     """The ROM loader itself starts the application; no line needed. A stub cannot."""
@@ -87,10 +95,13 @@ class IdentifiedDevice:
 
     _flash: FlashPort = attrs.field(init=False)
     _efuses: Efuses | None = attrs.field(default=None, init=False, repr=False)
+    _is_flash_awake: bool = attrs.field(default=False, init=False)
+    """As far as anybody knows how to wake it."""
 
     def __attrs_post_init__(self) -> None:
         pads = 0 if self.identity is None else self.identity.flash_pads
         self._flash = FlashPort(self.session, self.chip, pads)
+        self._flash.in_unknown_mode = self._may_use_long_addresses
 
     @property
     def session(self) -> Session:
@@ -192,6 +203,29 @@ class IdentifiedDevice:
             TransportError: the port failed.
         """
         self._known_identity("reading the flash id")
+        found = self._read_flash_id()
+        if found.is_plausible or self._is_flash_awake:
+            return found
+        self._is_flash_awake = True
+        _log.warning("the flash says that it is %06x; trying to wake it", found.jedec_id)
+        self._flash.in_unknown_mode = True
+        wake_flash(self._flash, self.session.transport.clock)
+        return self._read_flash_id()
+
+    @property
+    def _may_use_long_addresses(self) -> bool:
+        """Whether an application may have left the flash in the mode of four-byte addresses.
+
+        A stub that runs already was started by somebody who has seen to that.
+        """
+        return (
+            self.identity is not None
+            and self.session.dialect is not dialect.STUB
+            and self.chip.knows("supports_4_byte_addresses")
+            and self.chip.supports_4_byte_addresses
+        )
+
+    def _read_flash_id(self) -> FlashId:
         answer = self._flash.transact(SpiTransaction(opcode=READ_ID, input_size=_JEDEC_ID_SIZE))
         return FlashId(int.from_bytes(answer, "little"))
 
@@ -308,12 +342,23 @@ class IdentifiedDevice:
 
         Raises:
             CapabilityError: a hard reset was asked for, and the port has no lines.
-            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none.
+            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none; or a
+                watchdog reset, and the chip has none that works, or is in Secure Download
+                Mode.
         """
-        match After(after):
+        way = self.way_to_reset(After(after))
+        self._flash.in_unknown_mode |= way is not After.NO_RESET and self._may_use_long_addresses
+        match way:
             case After.HARD_RESET:
                 self.session.forget_deferred()
                 reset.play(reset.HARD_RESET, self.session.transport)
+                self._flash.forget()
+            case After.WATCHDOG_RESET:
+                if self.is_in_secure_download_mode:
+                    raise UnsupportedError(
+                        "a watchdog reset", "Secure Download Mode keeps registers out of reach"
+                    )
+                reset_by_watchdog(self.session, self.chip)
                 self._flash.forget()
             case After.SOFT_RESET:
                 if self.session.dialect is dialect.STUB:
@@ -328,6 +373,17 @@ class IdentifiedDevice:
                 self._flash.forget()
             case After.NO_RESET:
                 self.link.restore_rate()
+
+    def way_to_reset(self, after: After) -> After:
+        """Return how :meth:`reset` would do what ``after`` says.
+
+        That is another way for a hard reset on a port of the chip's own, where the lines do
+        nothing, or do not get the device out of the mode in which its straps put it.
+        """
+        if after is After.HARD_RESET and not self.is_in_secure_download_mode:
+            by_watchdog = lines_do_not_do(self.session, self.chip)
+            return After.WATCHDOG_RESET if by_watchdog else after
+        return after
 
     def close(self) -> None:
         """Release the port. Closing twice is allowed."""

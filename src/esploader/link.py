@@ -24,15 +24,25 @@ from esploader.protocol import dialect
 from esploader.protocol.commands import ChangeBaudrate, GetSecurityInfo
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
+from esploader.register_recipes import (
+    flash_power_on,
+    forced_download_off,
+    one_by_one,
+    watchdogs_off,
+)
 from esploader.stub import find_stub, start_stub
 from esploader.transport.base import DEFAULT_BAUDRATE
+from esploader.usb_port import is_serial_jtag, may_be_usb, rom_dialect
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
+    from esploader.chips.flash_power import Setting
+    from esploader.chips.identity import Revision
     from esploader.chips.model import Chip
     from esploader.download_mode import Before
+    from esploader.protocol.commands import RegisterWrite
     from esploader.protocol.dialect import Dialect
     from esploader.session import Session
     from esploader.stub import MemorySegment, StubImage
@@ -87,6 +97,15 @@ class Link:
     expected_security_info: SecurityInfo | None = None
     """What this device says of itself where it does not tell the content of registers."""
 
+    revision: Revision | None = None
+    """Of the silicon, where it is known: some have a stub of their own."""
+
+    stub_hook: int | None = None
+    """What the ROM has to be hooked by for a stub to start; see :attr:`Chip.stub_hook`."""
+
+    flash_power: tuple[Setting, ...] = ()
+    """What turns on the supply of the flash, after every reset."""
+
     after_revival: Callable[[], None] | None = attrs.field(default=None, init=False)
     """Tells a loader that was reset once more what it has to know of the flash."""
 
@@ -130,12 +149,12 @@ class Link:
             or Opcode.CHANGE_BAUDRATE not in self.chip.rom.opcodes
         )
         if waits_for_stub and self.stub is not None:
-            start_stub(self.session, self.stub)
+            start_stub(self.session, self.stub, self.stub_hook)
             self._set_rate()
         elif not waits_for_stub or self.stub_source is False:
             self._set_rate()
             if self.stub is not None and not is_stub:
-                start_stub(self.session, self.stub)
+                start_stub(self.session, self.stub, self.stub_hook)
 
     def use_stub(self, *, reason_against: str | None) -> None:
         """Start a stub, unless one runs already or none may or can be had.
@@ -161,7 +180,7 @@ class Link:
         if reason_against is not None:
             raise StubError("stub", reason_against)
         location = None if isinstance(self.stub_source, bool) else self.stub_source
-        return find_stub(self.chip, location)
+        return find_stub(self.chip, location, revision=self.revision)
 
     def occupied_memory(self) -> tuple[MemorySegment, ...]:
         """Return where the stub is that runs now; nothing for a ROM loader.
@@ -207,6 +226,7 @@ class Link:
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
         )
         self._recognise(value)
+        self.set_up_registers()
         if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:
             raise WrongChipError(self.chip.name, "another device")
         if self.expected_security_info is not None:
@@ -226,9 +246,28 @@ class Link:
 
     @property
     def rom_dialect(self) -> Dialect:
-        """What the ROM loader takes, in the mode that it is in."""
-        rom = self.chip.rom
+        """What the ROM loader takes through this port, in the mode that it is in."""
+        rom = rom_dialect(self.session.transport.capabilities, self.chip)
         return rom if self.reads_registers else dialect.in_secure_download_mode(rom)
+
+    def set_up_registers(self) -> None:
+        """Have a ROM loader do, with its next command, what it needs to stay and to see flash.
+
+        And what a reset at the end needs, by the lines of a port that may be USB.
+
+        On the way to a stub that runs already this was done before.
+        """
+        if self.session.dialect is dialect.STUB or not self.reads_registers:
+            return
+        port = self.session.transport.capabilities
+        writes: list[RegisterWrite] = []
+        if is_serial_jtag(port, self.chip):
+            writes += watchdogs_off(self.chip)
+        if may_be_usb(port):
+            writes += forced_download_off(self.chip)
+        writes += flash_power_on(self.chip, self.flash_power)
+        for command in one_by_one(writes):
+            self.session.defer(command)
 
     def _return(self) -> None:
         """Open the port again and reach the loader; both may take a moment to come back.

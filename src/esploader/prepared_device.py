@@ -23,7 +23,13 @@ from esploader.flash.guards import (
 )
 from esploader.flash.inputs import KEEP
 from esploader.flash.jedec import check_presence
-from esploader.flash.limits import check_assumed_size, check_reach, named_size, usable_size
+from esploader.flash.limits import (
+    REACH_OF_3_BYTES,
+    check_assumed_size,
+    check_reach,
+    named_size,
+    usable_size,
+)
 from esploader.identified_device import IdentifiedDevice
 from esploader.protocol.commands import SpiSetParams
 from esploader.protocol.dialect import STUB
@@ -62,9 +68,17 @@ class PreparedDevice(IdentifiedDevice):
         self._attach_flash(size)
         self.link.after_revival = functools.partial(self._attach_flash, size)
 
+    def _check_reach(self, end: int) -> None:
+        """Refuse a region up to ``end`` where the loader to be cannot reach it.
+
+        Nothing is sent for that.
+        """
+        if end > REACH_OF_3_BYTES:
+            check_reach(end, self.chip, through_stub=self._expected_dialect() is STUB)
+
     def _prepare_reach(self, end: int, flash_size: int | None = None) -> None:
         """Have the loader ready for flash up to ``end``, or refuse what it cannot reach."""
-        check_reach(end, self.chip, through_stub=self._expected_dialect() is STUB)
+        self._check_reach(end)
         self.prepare_flash(flash_size)
         # The file of the stub may have gone since.
         check_reach(end, self.chip, through_stub=self._has_stub)
@@ -77,7 +91,11 @@ class PreparedDevice(IdentifiedDevice):
     def _reason_against_stub(self) -> str | None:
         if self.is_in_secure_download_mode:
             return "Secure Download Mode takes no code"
-        if self._has_secure_boot and Quirk.SECURE_BOOT_BLOCKS_STUB in self.chip.quirks:
+        if (
+            self._has_secure_boot
+            and Quirk.SECURE_BOOT_BLOCKS_STUB in self.chip.quirks
+            and self.chip.stub_hook is None
+        ):
             return "secure boot keeps this chip from starting it"
         if (
             Quirk.FIRST_MAJOR_REVISION_BLOCKS_STUB in self.chip.quirks
@@ -101,7 +119,8 @@ class PreparedDevice(IdentifiedDevice):
         if reason is not None:
             raise StubError("stub", reason)
         try:
-            find_stub(self.chip, None if source is True else source)
+            location = None if source is True else source
+            find_stub(self.chip, location, revision=self.link.revision)
         except StubError:
             if source is not True:
                 raise
@@ -176,6 +195,7 @@ class PreparedDevice(IdentifiedDevice):
         are_numbers = all(isinstance(number, int) for number in (offset, size))
         if not are_numbers or offset < 0 or size <= 0:
             raise PlanError(f"{size!r} bytes at {offset!r} are no region of flash")
+        self._check_reach(offset + size)
         flash_size = self._usable_flash_size(size_name, offset + size)
         if flash_size is not None and offset + size > flash_size:
             raise PlanError(

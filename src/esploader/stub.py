@@ -23,13 +23,17 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.chips.identity import stub_name
 from esploader.errors import CommandError, ProtocolError, StubError
 from esploader.protocol import dialect
-from esploader.protocol.download_commands import MemBegin, MemData, MemEnd
+from esploader.protocol.commands import ReadReg, RegisterWrite, WriteReg
+from esploader.protocol.download_commands import MemBegin, MemData, MemEnd, MemStay
+from esploader.protocol.flash_commands import CallHook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from esploader.chips.identity import Revision
     from esploader.chips.model import Chip
     from esploader.protocol.commands import Command
     from esploader.session import Session
@@ -121,15 +125,19 @@ def find_stub(
     chip: Chip,
     location: str | os.PathLike[str] | None = None,
     environment: Mapping[str, str] = os.environ,
+    *,
+    revision: Revision | None = None,
 ) -> StubImage:
-    """Return the stub for ``chip``.
+    """Return the stub for ``chip``, of that ``revision``: some have another one.
 
-    ``location`` is a file, or a directory of files named after the chips.
+    ``location`` is a file, or a directory of files with the names in ``Chip.stub_files``.
 
     Raises:
         StubError: there is none to be had, or what there is cannot be used.
     """
-    name = f"{chip.key}.json"
+    if not chip.stub_files:
+        raise StubError("stub", f"there is none for the {chip.name}")
+    name = f"{stub_name(chip, revision)}.json"
     if location is None and DIRECTORY_VARIABLE in environment:
         location = environment[DIRECTORY_VARIABLE]
     if location is not None:
@@ -161,8 +169,11 @@ def _load(path: Path, chip: Chip) -> StubImage:
     return stub
 
 
-def start_stub(session: Session, stub: StubImage) -> None:
+def start_stub(session: Session, stub: StubImage, hook: int | None = None) -> None:
     """Upload ``stub`` through the ROM loader and have the session talk to it.
+
+    With a ``hook`` (:attr:`Chip.stub_hook`) the ROM loader does not jump to what was uploaded.
+    It calls it, in place of what it would call to read flash.
 
     Raises:
         StubError: it was uploaded and did not start.
@@ -170,8 +181,25 @@ def start_stub(session: Session, stub: StubImage) -> None:
         ProtocolError: it could not be uploaded.
         TransportError: the port failed.
     """
-    start = MemEnd(entry=stub.entry)
-    is_started = _upload_and_start(session, stub, start)
+    if hook is None:
+        _start(session, stub, (), MemEnd(entry=stub.entry))
+        return
+    held = session.execute(ReadReg(hook))
+    try:
+        hooking = WriteReg((RegisterWrite(hook, stub.entry),))
+        _start(session, stub, (MemStay(), hooking), CallHook())
+    finally:
+        # Whichever loader answers next: the ROM has to find its own function there again.
+        session.defer(WriteReg((RegisterWrite(hook, held),)))
+
+
+def _start(
+    session: Session,
+    stub: StubImage,
+    preparation: Sequence[Command[None]],
+    start: Command[None],
+) -> None:
+    is_started = _upload_and_start(session, stub, preparation, start)
     try:
         if not is_started:
             session.start_stream(start)
@@ -184,7 +212,12 @@ def start_stub(session: Session, stub: StubImage) -> None:
     session.dialect = dialect.STUB
 
 
-def _upload_and_start(session: Session, stub: StubImage, start: MemEnd) -> bool:
+def _upload_and_start(
+    session: Session,
+    stub: StubImage,
+    preparation: Sequence[Command[None]],
+    start: Command[None],
+) -> bool:
     """Upload ``stub`` and start it in one go, on a bad line in small parts.
 
     Returns whether it was told to start.
@@ -199,6 +232,7 @@ def _upload_and_start(session: Session, stub: StubImage, start: MemEnd) -> bool:
     commands: list[Command[None]] = []
     for segment in stub.segments:
         commands += _download_commands(segment, block_size)
+    commands += preparation
     done = 0
     try:
         for _ in session.execute_ahead([*commands, start]):
@@ -210,6 +244,8 @@ def _upload_and_start(session: Session, stub: StubImage, start: MemEnd) -> bool:
         _log.warning("%s; uploading in small parts", exc)
         for segment in stub.segments:
             _upload_in_small_parts(session, segment)
+        for command in preparation:
+            session.execute(command)
         return False
     return True
 

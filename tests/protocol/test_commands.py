@@ -35,6 +35,7 @@ from esploader.protocol.download_commands import (
     MemBegin,
     MemData,
     MemEnd,
+    MemStay,
 )
 from esploader.protocol.flash_commands import (
     EraseFlash,
@@ -219,7 +220,8 @@ def test_blocks_carry_their_size_their_number_and_a_checksum(
 
 @given(words, st.booleans())
 def test_the_ends_say_whether_to_stay(entry: int, reboot: bool) -> None:  # noqa: FBT001
-    assert MemEnd(entry=entry).encode_body(ROM) == struct.pack("<II", entry == 0, entry)
+    assert MemEnd(entry=entry).encode_body(ROM) == struct.pack("<II", 0, entry)
+    assert MemStay().encode_body(ROM) == struct.pack("<II", 1, 0)
     assert FlashEnd(reboot=reboot).encode_body(ROM) == struct.pack("<I", not reboot)
 
 

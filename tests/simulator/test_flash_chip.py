@@ -73,7 +73,8 @@ def test_sfdp_can_be_read_by_registers(chip: Chip) -> None:
 
     assert run_user_command(bench, chip, 0x5A, address=0, size=4) == b"SFDP"
     assert (
-        run_user_command(bench, chip, 0x5A, address=0x30, size=8) == build_sfdp(4 * MIB)[0x30:0x38]
+        run_user_command(bench, chip, 0x5A, address=0x30, size=8)
+        == build_sfdp(4 * MIB, 0xC8)[0x30:0x38]
     )
 
 
@@ -82,7 +83,7 @@ def test_sfdp_can_be_read_by_registers(chip: Chip) -> None:
     [(MIB, 8 * MIB - 1), (16 * MIB, 128 * MIB - 1), (128 * MIB, 1024 * MIB - 1)],
 )
 def test_sfdp_tells_the_size(size: int, density: int) -> None:
-    table = build_sfdp(size)
+    table = build_sfdp(size, 0xC8)
 
     assert len(table) == SFDP_SIZE
     assert struct.unpack_from("<I", table, 12)[0] & 0xFF_FFFF == 0x30

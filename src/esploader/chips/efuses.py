@@ -163,6 +163,8 @@ def efuse_fields(chip: Chip) -> dict[str, BitField]:
     if chip.fixed_flash_key is not None:
         fields["flash_key"] = whole_block(chip.fixed_flash_key.block)
         fields["flash_key_read_protected"] = chip.fixed_flash_key.read_protected
+    if chip.flash_power is not None:
+        fields["download_mode_xpd_on"] = BitField(chip.flash_power.rom_turns_on)
     if chip.efuse_write_protection is not None:
         fields["write_protection"] = chip.efuse_write_protection.register
     if chip.efuse_read_protection is not None:

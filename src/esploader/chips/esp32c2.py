@@ -18,6 +18,7 @@ Sources:
   crystal of 26 MHz.
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Watchdog: the registers that esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from esploader.chips.model import (
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x6000_8800
@@ -210,5 +212,17 @@ ESP32_C2: Final = Chip(
     boot_strap_gpio=9,
     has_usb_serial_jtag=False,
     usb_otg_pid=None,
+    rtc_watchdog=RtcWatchdog(
+        config0=0x6000_8084,
+        config1=0x6000_8088,
+        write_protect=0x6000_809C,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=None,
+    watchdog_resets=True,
+    force_download=None,
+    stub_files=(Label("esp32c2"),),
+    stub_hook=None,
+    flash_power=None,
     quirks=frozenset({Quirk.FIRST_MAJOR_REVISION_BLOCKS_STUB}),
 )

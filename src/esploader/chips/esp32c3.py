@@ -19,6 +19,7 @@ Sources:
 * Key purposes: ESP-IDF, ``components/efuse/esp32c3/include/esp_efuse_chip.h``.
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Watchdogs: the registers that esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from esploader.chips.model import (
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x6000_8800
@@ -256,5 +258,21 @@ ESP32_C3: Final = Chip(
     boot_strap_gpio=9,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,
+    rtc_watchdog=RtcWatchdog(
+        config0=0x6000_8090,
+        config1=0x6000_8094,
+        write_protect=0x6000_80A8,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x6000_80AC, 31, 1),
+        write_protect=0x6000_80B0,
+        key=0x8F1D_312A,
+    ),
+    watchdog_resets=True,
+    force_download=None,
+    stub_files=(Label("esp32c3"),),
+    stub_hook=None,
+    flash_power=None,
     quirks=frozenset({Quirk.LEGACY_IMAGE_REVISION_IS_MINOR, Quirk.SECURE_BOOT_BLOCKS_STUB}),
 )

@@ -20,6 +20,7 @@ Sources:
 * The code of 80 MHz is that of 40 MHz: the ROM cannot tell them apart, the bootloader can.
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Watchdogs: the registers that esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ from esploader.chips.model import (
     EfuseSpan,
     Field,
     Label,
+    Quirk,
     Region,
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x600B_0800
@@ -242,5 +245,21 @@ ESP32_C6: Final = Chip(
     boot_strap_gpio=9,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,
-    quirks=frozenset(),
+    rtc_watchdog=RtcWatchdog(
+        config0=0x600B_1C00,
+        config1=0x600B_1C04,
+        write_protect=0x600B_1C18,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x600B_1C1C, 18, 1),
+        write_protect=0x600B_1C20,
+        key=0x50D8_3AA1,
+    ),
+    watchdog_resets=False,
+    force_download=None,
+    stub_files=(Label("esp32c6"),),
+    stub_hook=None,
+    flash_power=None,
+    quirks=frozenset({Quirk.WATCHDOG_RESET_HANGS_USB}),
 )

@@ -19,6 +19,7 @@ Sources:
   ``components/efuse/esp32c61/include/esp_efuse_chip.h``.
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
+* Watchdogs: the registers that esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from esploader.chips.model import (
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x600B_4800
@@ -298,5 +300,21 @@ ESP32_C61: Final = Chip(
     boot_strap_gpio=9,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,
+    rtc_watchdog=RtcWatchdog(
+        config0=0x600B_1C00,
+        config1=0x600B_1C04,
+        write_protect=0x600B_1C18,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x600B_1C1C, 18, 1),
+        write_protect=0x600B_1C20,
+        key=0x50D8_3AA1,
+    ),
+    watchdog_resets=True,
+    force_download=None,
+    stub_files=(Label("esp32c61"),),
+    stub_hook=None,
+    flash_power=None,
     quirks=frozenset(),
 )

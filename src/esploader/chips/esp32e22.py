@@ -92,5 +92,12 @@ ESP32_E22: Final = Chip(
     boot_strap_gpio=UNKNOWN,
     has_usb_serial_jtag=False,
     usb_otg_pid=0x001F,
+    rtc_watchdog=UNKNOWN,
+    super_watchdog=UNKNOWN,
+    watchdog_resets=False,
+    force_download=UNKNOWN,
+    stub_files=(),
+    stub_hook=None,
+    flash_power=None,
     quirks=frozenset(),
 )

@@ -19,6 +19,7 @@ Sources:
   ``components/efuse/esp32h2/include/esp_efuse_chip.h``.
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Watchdogs: the registers that esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from esploader.chips.model import (
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x600B_0800
@@ -326,5 +328,21 @@ ESP32_H2: Final = Chip(
     boot_strap_gpio=9,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,
+    rtc_watchdog=RtcWatchdog(
+        config0=0x600B_1C00,
+        config1=0x600B_1C04,
+        write_protect=0x600B_1C1C,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x600B_1C20, 18, 1),
+        write_protect=0x600B_1C24,
+        key=0x50D8_3AA1,
+    ),
+    watchdog_resets=False,
+    force_download=None,
+    stub_files=(Label("esp32h2"),),
+    stub_hook=None,
+    flash_power=None,
     quirks=frozenset(),
 )

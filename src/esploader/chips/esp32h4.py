@@ -21,6 +21,7 @@ Sources:
   that of BLOCK10, which it does not list: ESP-IDF,
   ``components/efuse/esp32h4/esp_efuse_table.csv``, as on all chips with such a block.
 * UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
+* Watchdogs: the registers that esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from esploader.chips.model import (
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x600B_1800
@@ -326,5 +328,21 @@ ESP32_H4: Final = Chip(
     boot_strap_gpio=14,
     has_usb_serial_jtag=True,
     usb_otg_pid=None,
+    rtc_watchdog=RtcWatchdog(
+        config0=0x6009_0048,
+        config1=0x6009_004C,
+        write_protect=0x6009_0064,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x600B_5420, 18, 1),
+        write_protect=0x600B_5424,
+        key=0x50D8_3AA1,
+    ),
+    watchdog_resets=False,
+    force_download=None,
+    stub_files=(Label("esp32h4"),),
+    stub_hook=None,
+    flash_power=None,
     quirks=frozenset(),
 )

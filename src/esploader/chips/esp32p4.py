@@ -24,14 +24,21 @@ Sources:
   that of BLOCK10, which it does not list: ESP-IDF,
   ``components/efuse/esp32h4/esp_efuse_table.csv``, as on all chips with such a block.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Watchdogs: the registers that esptool 5.6.0 writes.
+* How the flash gets its power in download mode: the writes that esptool 5.6.0 makes to a simulated
+  device of revision 3.1, in their order; the names of the bits: ESP-IDF,
+  ``components/soc/esp32p4/register/soc/pmu_struct.h``; the eFuse DOWNLOAD_MODE_XPD_ON:
+  esp-stub-lib, ``flash.c`` of the ESP32-P4.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from esploader.chips.flash_power import FlashPower, Setting
 from esploader.chips.model import (
     KIB,
+    MAJOR,
     Architecture,
     BitField,
     Bits,
@@ -47,11 +54,16 @@ from esploader.chips.model import (
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x5012_D000
 _UART: Final = 0x500C_A000
 _GPIO_STRAP: Final = 0x500E_0038
+_PAD_GROUP_POWER: Final = 0x5011_010C
+_FLASH_LDO: Final = 0x5011_51B8
+_FLASH_LDO_ANALOG: Final = 0x5011_51BC
+_PMU_DATE: Final = 0x5011_53FC
 
 
 def _block0(word: int, lsb: int, width: int) -> Bits:
@@ -231,5 +243,40 @@ ESP32_P4: Final = Chip(
     boot_strap_gpio=35,
     has_usb_serial_jtag=True,
     usb_otg_pid=0x0012,
-    quirks=frozenset({Quirk.STUB_RESTARTS_UART}),
+    rtc_watchdog=RtcWatchdog(
+        config0=0x5011_6000,
+        config1=0x5011_6004,
+        write_protect=0x5011_6018,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x5011_601C, 18, 1),
+        write_protect=0x5011_6020,
+        key=0x50D8_3AA1,
+    ),
+    watchdog_resets=True,
+    force_download=Bits(0x5011_0008, 2, 1),
+    stub_files=(
+        Label("esp32p4-rev1", (When(MAJOR, (0, 1, 2)),)),
+        Label("esp32p4"),
+    ),
+    stub_hook=None,
+    flash_power=FlashPower(
+        revisions=((3, 1), (3, 2)),
+        settings=(
+            Setting(Bits(_PAD_GROUP_POWER, 0, 32), 1, wait_us=10_000),
+            Setting(Bits(_FLASH_LDO_ANALOG, 27, 1), 1),
+            Setting(Bits(_FLASH_LDO, 7, 1), 1),
+            Setting(Bits(_PMU_DATE, 0, 2), 3, wait_us=50),
+            Setting(Bits(_FLASH_LDO_ANALOG, 27, 1), 0),
+            Setting(Bits(_FLASH_LDO, 23, 8), 0),
+            # As long as that is 0, the voltage is the one of the eFuses.
+            Setting(Bits(_FLASH_LDO, 7, 1), 1),
+            Setting(Bits(_FLASH_LDO, 7, 1), 0, wait_us=1800),
+        ),
+        rom_revision=(3, 2),
+        rom_turns_on=_block0(2, 16, 1),
+        forced=Bits(_PMU_DATE, 0, 2),
+    ),
+    quirks=frozenset({Quirk.OTG_LINES_DO_NOT_RESET, Quirk.STUB_RESTARTS_UART}),
 )

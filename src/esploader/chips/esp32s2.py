@@ -22,6 +22,7 @@ Sources:
 * USB product id: ESP-IDF Programming Guide, "Device Firmware Upgrade via USB".
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Watchdog and the bit for a forced download: what esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from esploader.chips.model import (
     SupplyControl,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x3F41_A000
@@ -295,5 +297,17 @@ ESP32_S2: Final = Chip(
     boot_strap_gpio=0,
     has_usb_serial_jtag=False,
     usb_otg_pid=0x0002,
-    quirks=frozenset({Quirk.STUB_RESTARTS_UART}),
+    rtc_watchdog=RtcWatchdog(
+        config0=0x3F40_8094,
+        config1=0x3F40_8098,
+        write_protect=0x3F40_80AC,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=None,
+    watchdog_resets=True,
+    force_download=Bits(0x3F40_8128, 0, 1),
+    stub_files=(Label("esp32s2"),),
+    stub_hook=None,
+    flash_power=None,
+    quirks=frozenset({Quirk.OTG_RESET_KEEPS_STRAPS, Quirk.STUB_RESTARTS_UART}),
 )

@@ -22,6 +22,8 @@ Sources:
 * USB product id: ESP-IDF Programming Guide, "Device Firmware Upgrade via USB".
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* Watchdogs, the bit for a forced download and the pointer that a stub is started by with secure
+  boot on: what esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from esploader.chips.model import (
     SupplyControl,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x6000_7000
@@ -292,5 +295,28 @@ ESP32_S3: Final = Chip(
     boot_strap_gpio=0,
     has_usb_serial_jtag=True,
     usb_otg_pid=0x0009,
-    quirks=frozenset({Quirk.ECO0_READS_AS_LATER_REVISION}),
+    rtc_watchdog=RtcWatchdog(
+        config0=0x6000_8098,
+        config1=0x6000_809C,
+        write_protect=0x6000_80B0,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x6000_80B4, 31, 1),
+        write_protect=0x6000_80B8,
+        key=0x8F1D_312A,
+    ),
+    watchdog_resets=True,
+    force_download=Bits(0x6000_812C, 0, 1),
+    stub_files=(Label("esp32s3"),),
+    stub_hook=0x3FCE_F688,
+    flash_power=None,
+    quirks=frozenset(
+        {
+            Quirk.ECO0_READS_AS_LATER_REVISION,
+            Quirk.FORCED_DOWNLOAD_OUTLASTS_RESET,
+            Quirk.OTG_RESET_KEEPS_STRAPS,
+            Quirk.SECURE_BOOT_BLOCKS_STUB,
+        }
+    ),
 )

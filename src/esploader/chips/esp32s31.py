@@ -23,6 +23,7 @@ Sources:
   it.
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
+* Watchdogs: the registers that esptool 5.6.0 writes.
 """
 
 from __future__ import annotations
@@ -41,10 +42,12 @@ from esploader.chips.model import (
     EfuseSpan,
     Field,
     Label,
+    Quirk,
     Region,
     SpiRegisters,
     When,
 )
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x2071_5000
@@ -234,5 +237,21 @@ ESP32_S31: Final = Chip(
     boot_strap_gpio=61,
     has_usb_serial_jtag=True,
     usb_otg_pid=0x0020,
-    quirks=frozenset(),
+    rtc_watchdog=RtcWatchdog(
+        config0=0x2080_1000,
+        config1=0x2080_1004,
+        write_protect=0x2080_1018,
+        key=0x50D8_3AA1,
+    ),
+    super_watchdog=SuperWatchdog(
+        feeds_itself=Bits(0x2080_101C, 18, 1),
+        write_protect=0x2080_1020,
+        key=0x50D8_3AA1,
+    ),
+    watchdog_resets=True,
+    force_download=None,
+    stub_files=(Label("esp32s31"),),
+    stub_hook=None,
+    flash_power=None,
+    quirks=frozenset({Quirk.OTG_LINES_DO_NOT_RESET}),
 )

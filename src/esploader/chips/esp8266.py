@@ -151,5 +151,12 @@ ESP8266: Final = Chip(
     boot_strap_gpio=0,
     has_usb_serial_jtag=False,
     usb_otg_pid=None,
+    rtc_watchdog=None,
+    super_watchdog=None,
+    watchdog_resets=False,
+    force_download=None,
+    stub_files=(Label("esp8266"),),
+    stub_hook=None,
+    flash_power=None,
     quirks=frozenset({Quirk.BEGIN_ERASES_HEAD_TWICE}),
 )

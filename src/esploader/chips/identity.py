@@ -127,6 +127,16 @@ def identify(chip: Chip, words: Mapping[int, int], baudrate: int) -> Identity:
     )
 
 
+def stub_name(chip: Chip, revision: Revision | None) -> str:
+    """Return what the stub for devices of ``chip`` of that revision is called.
+
+    The chip has one; where the revision is not known, that of the latest.
+    """
+    values = {} if revision is None else {MAJOR: revision.major, MINOR: revision.minor}
+    (name,) = _texts((chip.stub_files,), values, {})
+    return name
+
+
 def _needed(chip: Chip) -> Iterator[BitField]:
     for bits in (
         chip.mac,

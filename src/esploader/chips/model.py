@@ -20,6 +20,8 @@ from esploader.errors import UnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from esploader.chips.flash_power import FlashPower
+    from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
     from esploader.protocol.dialect import Dialect
 
 KIB: Final = 1024
@@ -60,7 +62,8 @@ class Quirk(enum.Enum):
     SECURE_BOOT_BLOCKS_STUB = enum.auto()
     """With secure boot on, the ROM loader does not jump into what was uploaded.
 
-    esptool documentation, "Flasher Stub", and its notes on the ESP32-C3.
+    Where there is a :attr:`Chip.stub_hook`, it can be made to. esptool documentation, "Flasher
+    Stub", and its notes on the ESP32-C3.
     """
 
     FIRST_MAJOR_REVISION_BLOCKS_STUB = enum.auto()
@@ -88,6 +91,31 @@ class Quirk(enum.Enum):
 
     It changes the clock of the UART and then sets the rate that the ROM remembers, which is
     the one from the reset. esp-flasher-stub, src/main.c; read off a run in an emulator.
+    """
+
+    WATCHDOG_RESET_HANGS_USB = enum.auto()
+    """A reset by the RTC watchdog can leave the chip's own USB port dead.
+
+    esptool 5.6.0 refuses it for that.
+    """
+
+    OTG_RESET_KEEPS_STRAPS = enum.auto()
+    """A reset by the lines of USB-OTG comes back to the straps as they were.
+
+    A device that its strap put into download mode stays there; the RTC watchdog has it look at
+    its straps again. What esptool 5.6.0 does with the ESP32-S2; the ESP32-S3 has the same port.
+    """
+
+    OTG_LINES_DO_NOT_RESET = enum.auto()
+    """The loader takes no notice of the lines of USB-OTG; only the RTC watchdog resets it.
+
+    What esptool 5.6.0 does.
+    """
+
+    FORCED_DOWNLOAD_OUTLASTS_RESET = enum.auto()
+    """The bit that sends the next boot to download mode stays set until it is cleared.
+
+    So it has to be, before a reset by the lines of USB. What esptool 5.6.0 does.
     """
 
 
@@ -550,6 +578,23 @@ class Chip:
     usb_otg_pid: int | None
     """USB product id in download mode over USB-OTG; ``None`` where there is none."""
 
+    rtc_watchdog: RtcWatchdog | None
+    """``None`` where no loader has to know of it."""
+    super_watchdog: SuperWatchdog | None
+    """``None`` where no loader has to know of it."""
+    watchdog_resets: bool
+    """Others have seen the RTC watchdog reset it out of its loader."""
+    force_download: Bits | None
+    """Sends the next boot to download mode, whatever the straps; ``None`` where not known."""
+
+    stub_files: tuple[Label, ...]
+    """The first that applies is the name of the stub's file; empty where there is no stub."""
+    stub_hook: int | None
+    """Where the ROM keeps the address of what it calls for READ_FLASH_SLOW, on chips that run
+    a stub with secure boot on only by way of that; else ``None``."""
+    flash_power: FlashPower | None
+    """``None`` where the flash has power in download mode."""
+
     quirks: frozenset[Quirk]
 
     def __attrs_post_init__(self) -> None:
@@ -590,11 +635,14 @@ class Chip:
     def _check_labels(self) -> None:
         known = {field.name for field in self.fields}
         in_conditions = known | {MAJOR, MINOR}
-        for label in (*self.descriptions, *(label for group in self.features for label in group)):
+        groups = (self.descriptions, self.stub_files, *self.features)
+        for label in (label for group in groups for label in group):
             if not label.placeholders <= known or not label.fields <= in_conditions:
                 raise ValueError(f"{self.name}: {label!r} depends on a field that is not there")
         if not self.descriptions or self.descriptions[-1].when:
             raise ValueError(f"{self.name} needs a description that always applies")
+        if self.stub_files and self.stub_files[-1].when:
+            raise ValueError(f"{self.name} needs a stub that always applies")
 
     @override
     def __repr__(self) -> str:

@@ -38,6 +38,8 @@ READ_SFDP: Final = 0x5A
 _READ_DATA: Final = 0x03
 _WRITE_ENABLE: Final = 0x06
 _ERASE_SECTOR: Final = 0x20
+_ENABLE_RESET: Final = 0x66
+_RESET: Final = 0x99
 
 ADDRESS_BITS: Final = 24
 """Of the commands above that have an address: 16 MiB are within reach."""
@@ -58,6 +60,9 @@ _ADDRESS_BITS_LSB: Final = 26  # in SPI_USER1
 _OUTPUT_BITS_LSB: Final = 17  # in SPI_USER1, on chips without a register for it
 _INPUT_BITS_LSB: Final = 8
 _COMMAND_IS_8_BITS: Final = 7 << 28  # in SPI_USER2
+
+# Until the flash heeds commands again, in microseconds; data sheets say 30.
+_RESET_US: Final = 1000
 
 # A 64-byte transaction takes under 30 us at 20 MHz; the response takes longer than that.
 _TRANSACTION_US: Final = 50
@@ -103,13 +108,17 @@ class FlashPort:
     """The GPIOs of the flash, as SPI_ATTACH takes them; 0 for the usual ones."""
     is_elsewhere: bool = attrs.field(default=False, init=False)
     """The flash is where the loaders do not look for it by themselves."""
+    in_unknown_mode: bool = attrs.field(default=False, init=False)
+    """Whatever ran before may have left the flash in a mode of which the loaders know nothing,
+    such as that of addresses of four bytes; a reset of the device does not end it."""
     _is_attached: bool = attrs.field(default=False, init=False)
 
     def transact(self, transaction: SpiTransaction) -> bytes:
         """Run one transaction and return the bytes read.
 
         Where the loader can take a burst this costs one round trip, attaching the flash
-        included. The registers get back what they held in front of the next command.
+        included, and resetting it if its mode is not known. The registers get back what they
+        held in front of the next command.
 
         Raises:
             UnsupportedError: the transaction did not end.
@@ -131,7 +140,7 @@ class FlashPort:
         commands: list[Command[object]] = [] if self._is_attached else [self._attach_command()]
         position_of_saved = len(commands)
         commands += [ReadReg(address) for address in saved]
-        commands += self._writes(self._setup(transaction))
+        commands += self._writes([*self._reset(), *self._setup(transaction)])
         reads = self._result_reads(transaction)
         commands += reads
         # A loader that does only the first of several writes says nothing of it.
@@ -143,6 +152,7 @@ class FlashPort:
         if is_doubtful:
             is_proven = results.pop() == _COMMAND_IS_8_BITS | transaction.opcode
             abilities.note_batches(work=is_proven)
+        self.in_unknown_mode &= is_doubtful and not is_proven
 
         held = results[position_of_saved : position_of_saved + len(saved)]
         self._restore(dict(zip(saved, map(_word, held), strict=True)))
@@ -220,7 +230,10 @@ class FlashPort:
 
     def attach(self) -> None:
         """Connect the peripheral to the flash, unless that has been done."""
-        if not self._is_attached:
+        if self.in_unknown_mode:
+            # What it takes goes with any transaction.
+            self.transact(SpiTransaction(opcode=READ_STATUS[0], input_size=1))
+        elif not self._is_attached:
             self._session.execute(self._attach_command())
             self._is_attached = True
 
@@ -265,6 +278,29 @@ class FlashPort:
         """Have registers get back what they held, in front of the next command."""
         for write in self._writes(RegisterWrite(*item) for item in held.items()):
             self._session.defer(write)
+
+    def _reset(self) -> list[RegisterWrite]:
+        """Return the register writes that reset the flash, if that is to be done.
+
+        JEDEC JESD216: of two commands, so that none does it by accident.
+        """
+        if not self.in_unknown_mode:
+            return []
+        spi = self._chip.spi
+        start = RegisterWrite(spi.base + spi.cmd, _START)
+
+        def command(opcode: int) -> RegisterWrite:
+            return RegisterWrite(spi.base + spi.usr2, _COMMAND_IS_8_BITS | opcode)
+
+        return [
+            RegisterWrite(spi.base + spi.usr, _USE_COMMAND),
+            command(_ENABLE_RESET),
+            start,
+            attrs.evolve(command(_RESET), delay_us=_TRANSACTION_US),
+            start,
+            # What follows has to find it awake.
+            RegisterWrite(self._chip.uart_date_register, 0, mask=0, delay_us=_RESET_US),
+        ]
 
     def _setup(self, transaction: SpiTransaction) -> list[RegisterWrite]:
         """Return the register writes that start the transaction and wait for its end."""

@@ -174,7 +174,7 @@ _MEM_END: Final = struct.Struct("<II")
 
 @attrs.frozen(kw_only=True)
 class MemEnd(Acknowledged):
-    """End a download to memory and, unless ``entry`` is 0, jump there.
+    """End a download to memory and jump to ``entry``.
 
     Whatever starts there may say something of its own, and some ROM loaders jump before
     their response has left.
@@ -188,4 +188,15 @@ class MemEnd(Acknowledged):
 
     @override
     def encode_body(self, dialect: Dialect) -> bytes:
-        return _MEM_END.pack(0 if self.entry else 1, self.entry)
+        return _MEM_END.pack(0, self.entry)
+
+
+@attrs.frozen
+class MemStay(Acknowledged):
+    """End a download to memory, and stay in the loader."""
+
+    opcode: ClassVar = Opcode.MEM_END
+
+    @override
+    def encode_body(self, dialect: Dialect) -> bytes:
+        return _MEM_END.pack(1, 0)

@@ -120,6 +120,27 @@ class ReadFlashSlow(Command[bytes]):
         return response.body[: self.size]
 
 
+@attrs.frozen
+class CallHook(Acknowledged):
+    """Have a ROM loader call what stands in the place of its function for reading flash.
+
+    Nothing is read, and whatever is called there does not come back: there is no response,
+    only what it says itself (:attr:`Chip.stub_hook`).
+    """
+
+    opcode: ClassVar = Opcode.READ_FLASH_SLOW
+    is_repeatable: ClassVar = False
+    starts_stream: ClassVar = True
+
+    @override
+    def encode_body(self, dialect: Dialect) -> bytes:
+        return _READ_FLASH_SLOW.pack(0, 0)
+
+    @override
+    def data_size(self, dialect: Dialect) -> int | None:
+        return None
+
+
 # offset u32 | size u32 | reserved u32 x 2
 _SPI_FLASH_MD5: Final = struct.Struct("<II8x")
 

@@ -17,7 +17,7 @@ from esploader.chips.model import KIB
 from esploader.errors import ImageError
 from esploader.image.firmware import DIGEST_SIZE, parse_image
 from esploader.image.header import ImageHeader, parse_header
-from esploader.simulator.personality import POWER_CAUSES
+from esploader.simulator.personality import POWER_CAUSES, ResetCause
 from esploader.simulator.rom_command import CHECKSUM_SEED, xor_checksum
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
     from esploader.image.firmware import ImageLayout
     from esploader.simulator.nor import NorFlash
-    from esploader.simulator.personality import LoadLog, Personality, ResetCause
+    from esploader.simulator.personality import LoadLog, Personality
 
 MAX_IMAGE_SIZE: Final = 1024 * KIB
 """What does not fit into so many bytes no ROM loads: all RAM of a chip is smaller."""
@@ -54,7 +54,8 @@ class Loading:
 def rom_log(personality: Personality, cause: ResetCause, *, download: bool) -> bytes:
     """Return what the ROM prints before it loads anything: why it boots, and how."""
     mode = personality.download_mode if download else personality.flash_mode
-    line = personality.boot_line.format(cause=personality.causes[cause], mode=mode)
+    code = personality.causes.get(cause, personality.causes[ResetCause.WATCHDOG])
+    line = personality.boot_line.format(cause=code, mode=mode)
     where = "" if cause in POWER_CAUSES else personality.saved_pc
     prompt = personality.prompt if download else ""
     return (personality.banner + line + where + prompt).encode("ascii")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.model import MIB
+from esploader.simulator.flash_chip import FlashCondition
+from esploader.simulator.host_port import PortKind
 from esploader.simulator.stand_ins import with_stand_ins
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ class DeviceConfig:
 
     flash_presence: FlashPresence = FlashPresence.PRESENT
 
+    flash_condition: FlashCondition = FlashCondition.READY
+    """How whatever ran before has left the flash chip."""
+
     flash_content: bytes = attrs.field(default=b"", repr=False)
     """What the flash holds from its start on, unless there is a file; the rest is blank."""
 
@@ -63,6 +68,9 @@ class DeviceConfig:
     """Where the content of the flash comes from, if it exists, and where every change goes."""
 
     state: InitialState = InitialState.APPLICATION
+
+    port: PortKind = PortKind.UART
+    """What the host is connected to."""
 
     mac: bytes | None = None
     """Six bytes; by default made from the seed."""

@@ -20,7 +20,9 @@ from esploader.chips.model import MIB, Chip
 from esploader.chips.registry import chip_by_name
 from esploader.simulator.application import Application, hello
 from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
+from esploader.simulator.flash_chip import FlashCondition
 from esploader.simulator.hardware import Hardware
+from esploader.simulator.host_port import PortKind
 from esploader.simulator.timings import Timings
 from esploader.simulator.transport import SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -61,7 +63,9 @@ class SimulatedDevice(Hardware):
         flash_size: int = 4 * MIB,
         flash: Content = b"",
         flash_presence: FlashPresence | str = FlashPresence.PRESENT,
+        flash_condition: FlashCondition | str = FlashCondition.READY,
         state: InitialState | str = InitialState.APPLICATION,
+        port: PortKind | str = PortKind.UART,
         mac: bytes | str | None = None,
         revision: tuple[int, int] | None = None,
         crystal_mhz: int | None = None,
@@ -87,7 +91,9 @@ class SimulatedDevice(Hardware):
             flash_content=b"" if isinstance(flash, str | os.PathLike) else _laid_out(flash),
             flash_file=Path(flash) if isinstance(flash, str | os.PathLike) else None,
             flash_presence=FlashPresence(flash_presence),
+            flash_condition=FlashCondition(flash_condition),
             state=InitialState(state),
+            port=PortKind(port),
             mac=bytes.fromhex(mac.replace(":", "")) if isinstance(mac, str) else mac,
             revision=revision,
             crystal_mhz=crystal_mhz,

@@ -5,12 +5,14 @@ Sources: datasheets of 3 V NOR flash parts (Winbond W25Q32JV, GigaDevice GD25Q32
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from esploader.simulator.nor import (
     BLOCK_SIZE,
+    DEFAULT_MANUFACTURER,
     SECTOR_SIZE,
     NorFlash,
     jedec_id,
@@ -27,6 +29,23 @@ _STATUS1_WRITABLE: Final = 0xFC
 
 _HALF_BLOCK_SIZE: Final = 32 * 1024
 _UNIQUE_ID: Final = bytes(range(0xD0, 0xD8))
+
+XMC: Final = 0x20
+"""The manufacturer."""
+
+
+@enum.unique
+class FlashCondition(enum.Enum):
+    """How whatever ran before has left a flash chip, which no reset of the device changes."""
+
+    READY = "ready"
+
+    FOUR_BYTE = "4-byte"
+    """It takes four bytes for the address of every command."""
+
+    ASLEEP = "asleep"
+    """It has not started up as it should, and tells nothing but its SFDP tables. Parts of
+    XMC do so."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,11 +69,24 @@ class FlashChip:
     """The three status registers, without the bits that come and go."""
     busy_until: float = attrs.field(default=0.0, init=False)
     write_enabled: bool = attrs.field(default=False, init=False)
+    condition: FlashCondition = attrs.field(default=FlashCondition.READY, init=False)
+    has_power: Callable[[], bool] = attrs.field(default=lambda: True, init=False)
+    _steps: tuple[int, ...] = attrs.field(default=(), init=False)
+    """Of a sequence of commands that means something as a whole: those that have come."""
+    _last_step_at: float = attrs.field(default=0.0, init=False)
 
     @classmethod
-    def around(cls, nor: NorFlash) -> FlashChip:
-        """Return a chip of the usual manufacturer around these cells."""
-        return cls(nor=nor, jedec_id=jedec_id(nor.size))
+    def around(cls, nor: NorFlash, condition: FlashCondition = FlashCondition.READY) -> FlashChip:
+        """Return a chip around these cells, of the usual manufacturer unless it is of XMC."""
+        is_xmc = condition is FlashCondition.ASLEEP
+        chip = cls(nor, jedec_id(nor.size, XMC if is_xmc else DEFAULT_MANUFACTURER))
+        chip.condition = condition
+        return chip
+
+    @property
+    def answers(self) -> bool:
+        """The loaders can read, program and erase it."""
+        return self.condition is FlashCondition.READY and self.has_power()
 
     def transact(self, transaction: SpiTransaction) -> bytes:
         """Return what the chip sends.
@@ -63,6 +95,12 @@ class FlashChip:
         ignores. The line then floats high.
         """
         silence = b"\xff" * transaction.receive_size
+        if not self.has_power():
+            return silence
+        self._follow(transaction)
+        heeded = _HEEDED.get(self.condition)
+        if heeded is not None and transaction.opcode not in heeded:
+            return silence
         if transaction.now < self.busy_until and transaction.opcode not in _STATUS_READS:
             return silence
         read = _READS.get(transaction.opcode)
@@ -77,6 +115,19 @@ class FlashChip:
             self.busy_until = transaction.now + change(self, transaction)
             self.write_enabled = False
         return silence
+
+    def _follow(self, transaction: SpiTransaction) -> None:
+        """Do what a sequence of commands does that ends with this one."""
+        sequence = _SEQUENCES[self.condition]
+        wait = _WAKING_TIME * self.nor.timings.requested_delay
+        is_late_enough = self._steps != _WAKING[:-1] or transaction.now - self._last_step_at >= wait
+        steps = (*self._steps, transaction.opcode)
+        if steps == sequence and is_late_enough:
+            self.condition, self._steps = FlashCondition.READY, ()
+        elif steps == sequence[: len(steps)]:
+            self._steps, self._last_step_at = steps, transaction.now
+        else:
+            self._steps = (transaction.opcode,) if sequence[0] == transaction.opcode else ()
 
 
 def _read_id(chip: FlashChip, transaction: SpiTransaction) -> bytes:
@@ -93,7 +144,7 @@ def _read_status(chip: FlashChip, transaction: SpiTransaction) -> bytes:
 
 
 def _read_sfdp(chip: FlashChip, transaction: SpiTransaction) -> bytes:
-    return build_sfdp(chip.nor.size)[transaction.address :]
+    return build_sfdp(chip.nor.size, chip.jedec_id[0])[transaction.address :]
 
 
 def _read_data(chip: FlashChip, transaction: SpiTransaction) -> bytes:
@@ -126,6 +177,28 @@ def _erase(chip: FlashChip, transaction: SpiTransaction) -> float:
 _STATUS_READS: Final = {0x05: 0, 0x35: 1, 0x15: 2}
 _STATUS_WRITES: Final = {0x01: 0, 0x31: 1, 0x11: 2}
 
+# Enable reset, reset.
+_RESET: Final = (0x66, 0x99)
+
+# Deep power-down, ultra-deep power-down, out of that one, and out of the other (ESP-IDF,
+# components/bootloader_support/src/bootloader_flash.c, bootloader_flash_xmc_startup).
+_WAKING: Final = (0xB9, 0x79, 0xFF, 0xAB)
+_WAKING_TIME: Final = 0.002
+
+_SEQUENCES: Final = {
+    FlashCondition.READY: _RESET,
+    FlashCondition.FOUR_BYTE: _RESET,
+    FlashCondition.ASLEEP: _WAKING,
+}
+
+_SFDP: Final = 0x5A
+
+# The opcodes that still mean the same; all do where there is no entry.
+_HEEDED: Final = {
+    FlashCondition.FOUR_BYTE: frozenset({0x9F, _SFDP, 0x05, 0x35, 0x15, 0x06, 0x04}),
+    FlashCondition.ASLEEP: frozenset({_SFDP}),
+}
+
 # WREN, write enable for volatile status registers, WRDI.
 _WRITE_LATCH: Final = {0x06: True, 0x50: True, 0x04: False}
 
@@ -140,7 +213,7 @@ _ERASE_SIZES: Final = {
 
 _READS: Final[dict[int, Callable[[FlashChip, SpiTransaction], bytes]]] = {
     0x9F: _read_id,
-    0x5A: _read_sfdp,
+    _SFDP: _read_sfdp,
     0x03: _read_data,
     0x0B: _read_data,
     0x4B: _read_unique_id,

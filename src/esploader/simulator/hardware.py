@@ -24,16 +24,20 @@ from esploader.simulator.dead_flash import (
 )
 from esploader.simulator.efuses import build_efuses, readable_words
 from esploader.simulator.flash_chip import FlashChip
+from esploader.simulator.flash_supply import FlashSupply
 from esploader.simulator.history import Boot, History, SeenLines
+from esploader.simulator.host_port import Effect, HostPort, PortKind, host_port
 from esploader.simulator.memory import Memory
 from esploader.simulator.nor import NorFlash, PowerLostError
 from esploader.simulator.personality import Personality, ResetCause, personality_of
 from esploader.simulator.program import NEVER, Deaf, Program
 from esploader.simulator.rom import RomLoader
 from esploader.simulator.spi import SpiPeripheral
+from esploader.simulator.straps import Straps
 from esploader.simulator.stub import StubLoader
 from esploader.simulator.timings import Timings
 from esploader.simulator.uart import Receiver, Transmitter, rates_match, resample
+from esploader.simulator.watchdogs import Watchdogs
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
@@ -75,6 +79,8 @@ class Hardware:
     flash_chip: FlashChip = attrs.field(init=False)
     personality: Personality = attrs.field(init=False)
     crystal: SimulatedCrystal = attrs.field(init=False)
+    port: HostPort = attrs.field(init=False)
+    """What the host is connected to."""
     baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
     """The device's own rate in baud."""
     boot_count: int = attrs.field(default=0, init=False)
@@ -94,18 +100,17 @@ class Hardware:
     _program: Program = attrs.field(init=False)
     _transmitter: Transmitter = attrs.field(init=False)
     _receiver: Receiver = attrs.field(init=False)
-    _dtr: bool = attrs.field(default=False, init=False)
-    _rts: bool = attrs.field(default=False, init=False)
-    _boot_held: bool = attrs.field(default=False, init=False)
-    """The boot strap is pulled by other means than the lines."""
+    _watchdogs: Watchdogs = attrs.field(init=False)
+    _supply: FlashSupply = attrs.field(init=False)
+    _straps: Straps = attrs.field(init=False)
     _powered: bool = attrs.field(default=True, init=False)
-    _downloads: bool = attrs.field(init=False)
     _boot_at: float = attrs.field(default=NEVER, init=False)
     _boot_cause: ResetCause = attrs.field(default=ResetCause.POWER_ON, init=False)
 
     def __attrs_post_init__(self) -> None:
         chip = self.config.chip
         self.personality = personality_of(chip)
+        self.port = host_port(self.config.port, chip)
         self._connect_flash()
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
         self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
@@ -115,9 +120,15 @@ class Hardware:
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
+        self._watchdogs = Watchdogs(chip, self.memory, self._now)
+        self._supply = FlashSupply(chip, self.memory)
+        self.flash_chip.has_power = self._has_flash_power
+        if self.config.state is InitialState.STUB:
+            self._supply.turn_on()
         self._transmitter = Transmitter(self.timings.uart_paced)
         self._receiver = Receiver(self.timings.uart_paced)
-        self._downloads = self.config.state is not InitialState.APPLICATION
+        downloads = self.config.state is not InitialState.APPLICATION
+        self._straps = Straps(chip, self.memory, self.port, self.config.port, downloads)
         self._program = self._first_program()
 
     def _connect_flash(self) -> None:
@@ -133,7 +144,7 @@ class Hardware:
         self.nor.fill(config.flash_content)
         if config.flash_file is not None:
             self.nor.keep_in(config.flash_file)
-        self.flash_chip = FlashChip.around(self.nor)
+        self.flash_chip = FlashChip.around(self.nor, config.flash_condition)
 
     @property
     def chip(self) -> Chip:
@@ -152,27 +163,24 @@ class Hardware:
     @property
     def dtr(self) -> bool:
         """DTR is asserted."""
-        return self._dtr
+        return self.port.dtr
 
     @property
     def rts(self) -> bool:
         """RTS is asserted."""
-        return self._rts
+        return self.port.rts
 
     def set_lines(self, *, dtr: bool, rts: bool, now: float) -> None:
-        """Assert (``True``) or release DTR and RTS.
-
-        RTS alone holds the chip in reset, DTR alone pulls its boot strap, both or none
-        do nothing: the usual circuit of two transistors.
-        """
+        """Assert (``True``) or release DTR and RTS, with what that does at this port."""
         self.advance(now)
         self.history.note(SeenLines(moment=now, dtr=dtr, rts=rts))
-        was_in_reset = self._in_reset
-        self._dtr, self._rts = dtr, rts
-        if self._in_reset and not was_in_reset:
+        effect = self.port.set_lines(dtr=dtr, rts=rts)
+        if effect in (Effect.HOLD, Effect.RESTART):
             self._stop(now)
-        elif was_in_reset and not self._in_reset and self._powered:
-            self._schedule_boot(ResetCause.EXTERNAL, now + self.timings.enable_rise)
+        if effect in (Effect.RELEASE, Effect.RESTART) and self._powered:
+            is_release = effect is Effect.RELEASE
+            cause = ResetCause.EXTERNAL if is_release else ResetCause.USB
+            self._schedule_boot(cause, now + self.timings.enable_rise)
 
     # What happens to it.
 
@@ -184,7 +192,7 @@ class Hardware:
     def hold_boot(self, now: float, *, held: bool) -> None:
         """Pull the boot strap, or release it; only the chip that boots looks at it."""
         self.advance(now)
-        self._boot_held = held
+        self._straps.is_held = held
 
     def break_wires(self, now: float, until: float) -> None:
         """Lose what is on the wire and what it sends until then, and release the lines."""
@@ -212,7 +220,7 @@ class Hardware:
         if not self._powered:
             self._powered = True
             self.nor.fails_after = None
-            if not self._in_reset:
+            if not self.port.holds_reset:
                 self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
 
     def cut_power_at(self, operation_count: int) -> None:
@@ -239,6 +247,7 @@ class Hardware:
         """Return when there may be something new; infinity when only input changes that."""
         return min(
             self._boot_at,
+            self._watchdogs.due,
             self._receiver.next_heeded_time(self.baudrate, self._program.next_heeded),
             self._program.next_event_time(self._receiver.next_byte_time()),
             self._transmitter.next_time(),
@@ -278,11 +287,13 @@ class Hardware:
 
     def restart(self, cause: ResetCause, at: float) -> None:
         """Stop the program, and boot anew at ``at``."""
+        self._watchdogs.stop()
         self._program = Deaf()
         self._schedule_boot(cause, at)
 
     def run_application(self, at: float) -> None:
         """Stop the program, and run the application in flash from ``at`` on."""
+        self._watchdogs.stop()
         self._load(at, ResetCause.SOFTWARE)
 
     def execute(self, entry: int, at: float) -> None:
@@ -301,14 +312,16 @@ class Hardware:
 
     def _step(self, now: float) -> bool:
         """Do the next thing that is due by ``now``; tell whether there may be more."""
-        limit = min(now, self._boot_at)
+        limit = min(now, self._boot_at, self._watchdogs.due)
         try:
             if self._deliver(limit):
                 return True
             self._program.advance(limit)
-            if self._boot_at > now:
+            if self._watchdogs.due <= limit:
+                self._bite()
+            elif self._boot_at > now:
                 return False
-            if self._boot_at <= limit:
+            elif self._boot_at <= limit:
                 self._boot()
         except PowerLostError as loss:
             self._lose_power(self.moment + loss.elapsed)
@@ -331,16 +344,11 @@ class Hardware:
                     return Deaf()
                 return self._application_program(ResetCause.POWER_ON, self.moment)
 
-    @property
-    def _in_reset(self) -> bool:
-        return self._rts and not self._dtr
-
-    @property
-    def _strap_is_low(self) -> bool:
-        return self._boot_held or (self._dtr and not self._rts)
-
     def _now(self) -> float:
         return self.moment
+
+    def _has_flash_power(self) -> bool:
+        return self._supply.is_on
 
     def _read_clock_divider(self) -> int:
         """Return the divider that the ROM has set for the rate in use."""
@@ -350,7 +358,8 @@ class Hardware:
 
     def _read_straps(self) -> int:
         """Return the straps as they were latched when it booted."""
-        mode = self.personality.download_mode if self._downloads else self.personality.flash_mode
+        is_low, personality = self._straps.is_latched_low, self.personality
+        mode = personality.download_mode if is_low else personality.flash_mode
         return mode.number << self.chip.strapping.lsb
 
     def _deliver(self, limit: float) -> bool:
@@ -383,7 +392,7 @@ class Hardware:
 
     def _reset(self, at: float, seconds: float) -> None:
         self._stop(at)
-        if self._powered and not self._in_reset:
+        if self._powered and not self.port.holds_reset:
             released = at + seconds + self.timings.enable_rise
             self._schedule_boot(ResetCause.EXTERNAL, released)
 
@@ -396,6 +405,13 @@ class Hardware:
         self._boot_at = NEVER
         self._program = Deaf()
         self._transmitter.cut_off(now)
+        self._watchdogs.stop()
+
+    def _bite(self) -> None:
+        """Reset the chip for a watchdog, which resets all of it."""
+        at = self._watchdogs.due
+        self._stop(at)
+        self._schedule_boot(ResetCause.RTC_WATCHDOG, at)
 
     def _schedule_boot(self, cause: ResetCause, at: float) -> None:
         self._boot_cause = cause
@@ -406,8 +422,9 @@ class Hardware:
         at, self._boot_at = self._boot_at + self.timings.boot, NEVER
         self.moment = at
         self.flash_pins = None
+        self._supply.forget()
         self.boot_count += 1
-        self._downloads = download = self._strap_is_low
+        download = self._straps.decide(self._boot_cause)
         self.baudrate = self.personality.boot_baudrate or DEFAULT_BAUDRATE
         self.history.note(Boot(moment=at, cause=self._boot_cause, download=download))
         log = rom_log(self.personality, self._boot_cause, download=download)
@@ -417,6 +434,13 @@ class Hardware:
         self.baudrate = DEFAULT_BAUDRATE
         if download:
             self._program = RomLoader(self, listening_from=at)
+            if self._boot_cause is ResetCause.USB and self.config.port is PortKind.USB_SERIAL_JTAG:
+                self._start_watchdogs(at)
+
+    def _start_watchdogs(self, at: float) -> None:
+        # Nobody could stop them in Secure Download Mode, where registers are out of reach.
+        if not self.memory.extract(self.chip.secure_download):
+            self._watchdogs.start(at)
 
     def _load(self, at: float, cause: ResetCause) -> None:
         """Load what the flash holds, and let it run."""

@@ -35,6 +35,12 @@ class ResetCause(enum.Enum):
 
     WATCHDOG = enum.auto()
 
+    USB = enum.auto()
+    """The chip's own USB port asked for it: straps are not looked at again."""
+
+    RTC_WATCHDOG = enum.auto()
+    """Only chips with watchdogs that a client has to know of have this one."""
+
 
 POWER_CAUSES: Final = frozenset({ResetCause.POWER_ON, ResetCause.EXTERNAL})
 """After these nothing is left of what ran before."""
@@ -54,6 +60,8 @@ _NEW_CAUSES: Final = MappingProxyType(
         ResetCause.EXTERNAL: Code(0x1, "POWERON"),
         ResetCause.SOFTWARE: Code(0x3, "RTC_SW_SYS_RST"),
         ResetCause.WATCHDOG: Code(0x7, "TG0WDT_SYS_RST"),
+        ResetCause.USB: Code(0x15, "USB_UART_CHIP_RESET"),
+        ResetCause.RTC_WATCHDOG: Code(0x10, "RTCWDT_RTC_RST"),
     }
 )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from esploader.simulator.crystal import SimulatedCrystal
     from esploader.simulator.flash_chip import FlashChip
     from esploader.simulator.history import History
+    from esploader.simulator.host_port import HostPort
     from esploader.simulator.memory import Memory
     from esploader.simulator.nor import NorFlash
     from esploader.simulator.personality import Personality, ResetCause
@@ -32,6 +33,9 @@ class Machine(Protocol):
 
     flash_pins: int | None
     """Where it was last told that the flash is, as SPI_ATTACH has it."""
+
+    port: HostPort
+    """What the host is connected to."""
 
     @property
     def chip(self) -> Chip:

@@ -32,13 +32,14 @@ from esploader.simulator.history import BODY_KEPT, Loader, SeenCommand, SentResp
 from esploader.simulator.program import NEVER, Machine, Program
 from esploader.simulator.rom_command import (
     INVALID_MESSAGE,
+    EndedError,
     Handler,
     Outcome,
     RefusedError,
     Request,
     RomState,
 )
-from esploader.simulator.rom_flash import FLASH_HANDLERS
+from esploader.simulator.rom_flash import FLASH_HANDLERS, READ_FUNCTION
 from esploader.simulator.rom_memory import MEMORY_HANDLERS
 from esploader.simulator.rom_registers import REGISTER_HANDLERS
 
@@ -105,6 +106,8 @@ class RomLoader(Program):
 
     def __attrs_post_init__(self) -> None:
         self._state = RomState(machine=self.machine)
+        if self.machine.chip.stub_hook is not None:
+            self.machine.memory.write_word(self.machine.chip.stub_hook, READ_FUNCTION)
         self._busy_until = self.listening_from
 
     @override
@@ -154,7 +157,7 @@ class RomLoader(Program):
             self._ended = True
             self.machine.halt()
             self.machine.send(self.machine.personality.crash_report, at)
-        elif event is not None:
+        elif event is not None and len(event) <= (self.machine.port.max_frame_size or len(event)):
             self._execute(event, at)
 
     def _execute(self, frame: bytes, at: float) -> None:
@@ -187,6 +190,9 @@ class RomLoader(Program):
             outcome = handler(state, request)
         except RefusedError as refusal:
             self._refuse(refusal.code)
+            return
+        except EndedError:
+            self._ended = True
             return
         if not outcome.keeps_error:
             state.error = 0

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from esploader.simulator.loader_flash import REACH_OF_3_BYTES, LoaderFlash
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,6 +41,10 @@ class RefusedError(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(f"refused with error {code:#04x}")
         self.code = code
+
+
+class EndedError(Exception):
+    """How a handler says that the loader has left, without a response."""
 
 
 @attrs.frozen(kw_only=True)
@@ -115,12 +121,14 @@ class RomState:
     value: int = 0
     error: int = 0
     response_body: bytearray = attrs.field(factory=lambda: bytearray(_RESPONSE_BODY_SIZE))
+    flash: LoaderFlash = attrs.field(init=False)
     flash_size: int = attrs.field(init=False)
     """How large the ROM believes the flash to be."""
     flash_download: Download | None = attrs.field(default=None, init=False)
     ram_download: Download | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.flash = LoaderFlash(self.machine.flash_chip, REACH_OF_3_BYTES)
         self.flash_size = self.machine.personality.assumed_flash_size or self.machine.nor.size
 
     def work(self, seconds: float) -> None:

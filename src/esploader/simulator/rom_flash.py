@@ -22,6 +22,7 @@ from esploader.simulator.rom_command import (
     WRONG_ADLER32,
     WRONG_CHECKSUM,
     Download,
+    EndedError,
     Outcome,
     RefusedError,
     xor_checksum,
@@ -42,6 +43,9 @@ _BEGIN_ENCRYPT_SIZE: Final = 20
 _SET_PARAMS_SIZE: Final = 24
 
 _END_REBOOT: Final = 0
+
+READ_FUNCTION: Final = 0x4000_0A20
+"""Where in the ROM its function to read flash is; any address in there will do."""
 
 _SECTORS_PER_BLOCK: Final = 16
 
@@ -102,7 +106,7 @@ def _begin(state: RomState, request: Request) -> tuple[int, int, bool]:
         raise RefusedError(OPERATION_FAILED)
     if state.machine.personality.erases_head_twice:
         size = _size_erased_in_error(offset, size)
-    state.work(state.machine.nor.erase(offset, size))
+    state.work(state.flash.erase(offset, size))
     return block_size, offset, is_encrypted
 
 
@@ -160,16 +164,16 @@ def flash_defl_data(state: RomState, request: Request) -> Outcome:
 
 def _program(state: RomState, download: Download, data: bytes) -> None:
     """Program at the position of the download, and move it on when the flash took the data."""
-    nor = state.machine.nor
+    flash = state.flash
     if download.position + len(data) > state.flash_size:
         raise RefusedError(FLASH_WRITE_FAILED)
     if download.is_encrypted:
         if not can_encrypt(state.machine, download.position, len(data)):
             raise RefusedError(FLASH_WRITE_FAILED)
         data = encrypt(state.machine, download.position, data)
-    state.work(nor.program(download.position, data))
+    state.work(flash.program(download.position, data))
     state.work(len(data) * state.machine.timings.read_byte)
-    if xor_checksum(nor.read(download.position, len(data))) != xor_checksum(data):
+    if xor_checksum(flash.read(download.position, len(data))) != xor_checksum(data):
         raise RefusedError(FLASH_WRITE_FAILED)
     download.position += len(data)
 
@@ -196,11 +200,20 @@ def spi_flash_md5(state: RomState, request: Request) -> Outcome:
     if offset + size > state.flash_size:
         raise RefusedError(FLASH_READ_FAILED)
     state.work(size * state.machine.timings.hashed_byte)
-    return Outcome(data=state.machine.nor.md5(offset, size).hex().encode("ascii"))
+    return Outcome(data=state.flash.md5(offset, size).hex().encode("ascii"))
 
 
 def read_flash_slow(state: RomState, request: Request) -> Outcome:
-    """Read up to 64 bytes into a response of always 64, the rest of which is left over."""
+    """Read up to 64 bytes into a response of always 64, the rest of which is left over.
+
+    Where the function that does so is called by a pointer in RAM, what that points to is called.
+    """
+    hook = state.machine.chip.stub_hook
+    if hook is not None:
+        function = state.machine.memory.read_word(hook)
+        if function != READ_FUNCTION:
+            state.machine.execute(function, state.machine.moment)
+            raise EndedError
     offset, size = request.words(2)
     if size > _SLOW_READ_SIZE:
         raise RefusedError(INVALID_READ_SIZE)
@@ -208,7 +221,7 @@ def read_flash_slow(state: RomState, request: Request) -> Outcome:
         raise RefusedError(FLASH_READ_FAILED)
     state.work(size * state.machine.timings.read_byte)
     leftovers = state.response_body[size:_SLOW_READ_SIZE]
-    return Outcome(data=state.machine.nor.read(offset, size) + leftovers)
+    return Outcome(data=state.flash.read(offset, size) + leftovers)
 
 
 FLASH_HANDLERS: Final[Mapping[Opcode, Handler]] = {

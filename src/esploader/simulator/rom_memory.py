@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from esploader.chips.model import Quirk
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.framing import FRAME_BUFFER_SIZE
 from esploader.simulator.rom_command import (
@@ -19,6 +20,7 @@ from esploader.simulator.rom_command import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from esploader.simulator.program import Machine
     from esploader.simulator.rom_command import Handler, Request, RomState
 
 _STAY: Final = 1
@@ -47,12 +49,21 @@ def mem_data(state: RomState, request: Request) -> Outcome:
 
 
 def mem_end(state: RomState, request: Request) -> Outcome:
-    """Jump to what was downloaded, or stay."""
+    """Jump to what was downloaded, or stay: told so, or unable to do otherwise."""
     flag, entry = request.words(2)
     state.ram_download = None
-    if flag == _STAY:
+    if flag == _STAY or not runs_uploads(state.machine):
         return Outcome()
     return Outcome(then=partial(state.machine.execute, entry), ends_loader=True)
+
+
+def runs_uploads(machine: Machine) -> bool:
+    """Tell whether the ROM jumps to what was put into RAM."""
+    chip, memory = machine.chip, machine.memory
+    if Quirk.SECURE_BOOT_BLOCKS_STUB in chip.quirks and memory.extract(chip.secure_boot_v2):
+        return False
+    is_first = memory.extract(chip.major_revision) == 0
+    return not (is_first and Quirk.FIRST_MAJOR_REVISION_BLOCKS_STUB in chip.quirks)
 
 
 MEMORY_HANDLERS: Final[Mapping[Opcode, Handler]] = {

@@ -33,8 +33,11 @@ def _density_word(flash_size: int) -> int:
     return 0x8000_0000 | (bits.bit_length() - 1)
 
 
-def build_sfdp(flash_size: int) -> bytes:
-    """Return the table of a part of ``flash_size`` bytes: :data:`SFDP_SIZE` bytes."""
+def build_sfdp(flash_size: int, manufacturer: int) -> bytes:
+    """Return the table of a part of ``flash_size`` bytes: :data:`SFDP_SIZE` bytes.
+
+    Behind the one parameter header is where a second one would have the ``manufacturer``.
+    """
     words = (
         0xFFF1_20E5,  # 4 KiB erase by 0x20; 1-1-2, 1-2-2, 1-1-4, 1-4-4 reads; 3-byte addresses
         _density_word(flash_size),
@@ -62,4 +65,5 @@ def build_sfdp(flash_size: int) -> bytes:
         _TABLE_OFFSET | (_MANDATORY << 24),
     )
     table = struct.pack(f"<{_TABLE_WORDS}I", *words)
-    return (header + parameters).ljust(_TABLE_OFFSET, b"\xff") + table
+    headers = header + parameters + bytes((manufacturer,))
+    return headers.ljust(_TABLE_OFFSET, b"\xff") + table

@@ -61,6 +61,9 @@ _STAND_INS: Final[Mapping[str, object]] = MappingProxyType(
         "uf2_family": 0,
         "boot_strap": Bits(0, 0, 1),
         "boot_strap_gpio": 0,
+        "rtc_watchdog": None,
+        "super_watchdog": None,
+        "force_download": None,
     }
 )
 

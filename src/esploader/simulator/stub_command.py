@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from esploader.simulator.framing import encode_frame
+from esploader.simulator.loader_flash import REACH_OF_3_BYTES, LoaderFlash
 from esploader.simulator.rom_command import RefusedError
 from esploader.simulator.stub_inflater import StubInflater
 
@@ -118,6 +119,7 @@ class StubState:
     machine: Machine
     deferred_error: int = 0
     """Of work that came after a response; the next command hears of it."""
+    flash: LoaderFlash = attrs.field(init=False)
     flash_size: int = attrs.field(init=False)
     """How large the stub believes the flash to be: what its id says, or what it was told."""
     flash_download: FlashDownload | None = attrs.field(default=None, init=False)
@@ -129,6 +131,8 @@ class StubState:
     """When the last byte of the last response is out."""
 
     def __attrs_post_init__(self) -> None:
+        reach = None if self.machine.chip.supports_4_byte_addresses else REACH_OF_3_BYTES
+        self.flash = LoaderFlash(self.machine.flash_chip, reach)
         self.flash_size = self.machine.nor.size
 
     def work(self, seconds: float) -> None:

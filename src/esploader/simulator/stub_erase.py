@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from esploader.protocol.opcodes import Opcode
+from esploader.simulator.loader_flash import LoaderFlash
 from esploader.simulator.nor import BLOCK_SIZE, SECTOR_SIZE
 from esploader.simulator.rom_command import RefusedError
 from esploader.simulator.stub_command import (
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 def erase_flash(state: StubState, _: Request) -> Outcome:
     """Erase everything; whatever the request says besides is of no interest."""
-    return Outcome(before=_erase(state, 0, state.machine.nor.size))
+    # The part does that by itself: no address has to reach all of it.
+    whole = LoaderFlash(state.machine.flash_chip, reach=None)
+    return Outcome(before=_erase(state, whole, 0, state.machine.nor.size))
 
 
 def erase_region(state: StubState, request: Request) -> Outcome:
@@ -42,14 +45,14 @@ def erase_region(state: StubState, request: Request) -> Outcome:
     if offset % SECTOR_SIZE or size % SECTOR_SIZE:
         raise RefusedError(WRONG_SIZE)
     end = min(offset + size, state.machine.nor.size)
-    return Outcome(before=_erase(state, offset, end))
+    return Outcome(before=_erase(state, state.flash, offset, end))
 
 
-def _erase(state: StubState, start: int, end: int) -> Task:
+def _erase(state: StubState, flash: LoaderFlash, start: int, end: int) -> Task:
     position = start
     while position < end:
         yield state.until_flash_is_idle()
-        position += start_erase(state, position, end - position)
+        position += start_erase(state, flash, position, end - position)
     yield state.until_flash_is_idle()
 
 
@@ -78,19 +81,19 @@ def erase_next(state: StubState, download: FlashDownload) -> None:
     """
     if download.erase_remaining == 0 or state.until_flash_is_idle() > 0:
         return
-    nor, position = state.machine.nor, download.erase_position
+    position = download.erase_position
     if not download.saw_data and state.machine.personality.stub_spares_blank_sectors:
         if position + SECTOR_SIZE > state.flash_size:
             raise RefusedError(FLASH_FAILED)
         state.work(SECTOR_SIZE * state.machine.timings.read_byte)
-        download.saw_data = not nor.is_blank(position, SECTOR_SIZE)
+        download.saw_data = not state.flash.is_blank(position, SECTOR_SIZE)
         if not download.saw_data:
             _pass(download, SECTOR_SIZE)
             return
-    _pass(download, start_erase(state, position, download.erase_remaining))
+    _pass(download, start_erase(state, state.flash, position, download.erase_remaining))
 
 
-def start_erase(state: StubState, offset: int, size: int) -> int:
+def start_erase(state: StubState, flash: LoaderFlash, offset: int, size: int) -> int:
     """Start to erase a block if a whole one is wanted, else a sector; return its size.
 
     Beyond the end of the flash there is nothing to be done.
@@ -98,7 +101,7 @@ def start_erase(state: StubState, offset: int, size: int) -> int:
     is_block = offset % BLOCK_SIZE == 0 and size >= BLOCK_SIZE
     step = BLOCK_SIZE if is_block else SECTOR_SIZE
     if offset < state.machine.nor.size:
-        seconds = state.machine.nor.erase(offset, step)
+        seconds = flash.erase(offset, step)
         state.machine.flash_chip.busy_until = state.machine.moment + seconds
     return step
 

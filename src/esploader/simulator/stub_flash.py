@@ -139,10 +139,10 @@ def _program(state: StubState, download: FlashDownload, data: bytes) -> Task:
             raise RefusedError(FLASH_FAILED)
         data = encrypt(state.machine, download.position, data)
     yield state.until_flash_is_idle()
-    nor, offset, written = state.machine.nor, download.position, 0
+    flash, offset, written = state.flash, download.position, 0
     while written < len(data):
         size = PAGE_SIZE - (offset + written) % PAGE_SIZE
-        yield nor.program(offset + written, data[written : written + size])
+        yield flash.program(offset + written, data[written : written + size])
         written += size
     download.position = end
     download.remaining = (download.remaining - len(data)) & WORD_MASK

@@ -27,7 +27,7 @@ def spi_flash_md5(state: StubState, request: Request) -> Outcome:
     offset, size, _, _ = request.words(4)
     _check_bounds(state, offset, size)
     state.work(state.until_flash_is_idle() + size * state.machine.timings.hashed_byte)
-    return Outcome(data=state.machine.nor.md5(offset, size))
+    return Outcome(data=state.flash.md5(offset, size))
 
 
 def read_flash(state: StubState, request: Request) -> Outcome:
@@ -51,7 +51,7 @@ def _stream(state: StubState, offset: int, size: int, packet_size: int) -> Task:
             count = min(size - sent, packet_size)
             _check_bounds(state, offset + sent, count)
             yield state.until_flash_is_idle() + count * state.machine.timings.read_byte
-            data = state.machine.nor.read(offset + sent, count)
+            data = state.flash.read(offset + sent, count)
             digest.update(data)
             state.send(data)
             yield state.until_sent()

@@ -48,12 +48,20 @@ class _Line(Transport):
     @property
     @override
     def capabilities(self) -> Capabilities:
-        return _CAPABILITIES
+        ids = self.device.port.usb_ids
+        if ids is None:
+            return _CAPABILITIES
+        return attrs.evolve(_CAPABILITIES, usb_vid=ids[0], usb_pid=ids[1])
 
     @property
     @override
     def baudrate(self) -> int:
         return self._baudrate if self._baudrate is not None else self.device.baudrate
+
+    @property
+    def _line_rate(self) -> int | None:
+        """The rate on the line; ``None`` on USB, where any that is set suits the device."""
+        return self._baudrate if self.device.port.usb_ids is None else None
 
     @property
     def drained_at(self) -> float:
@@ -75,7 +83,7 @@ class _Line(Transport):
             while True:
                 self._check_open()
                 now = self.clock.now()
-                data = self.device.take_output(now, self._baudrate)
+                data = self.device.take_output(now, self._line_rate)
                 if data or now >= deadline:
                     return data
                 self._wait(min(self.device.next_event_time(), deadline))
@@ -85,7 +93,7 @@ class _Line(Transport):
         with self._changed:
             self._check_open()
             start = max(self.clock.now(), self._free_at)
-            self._free_at = self.device.receive(data, start, self._baudrate)
+            self._free_at = self.device.receive(data, start, self._line_rate)
             self._changed.notify_all()
 
     @override
@@ -110,7 +118,7 @@ class _Line(Transport):
     def discard_input(self) -> bytes:
         with self._changed:
             self._check_open()
-            return self.device.take_output(self.clock.now(), self._baudrate)
+            return self.device.take_output(self.clock.now(), self._line_rate)
 
     @override
     def close(self) -> None:

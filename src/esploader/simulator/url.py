@@ -4,8 +4,12 @@
 
 * ``flash``: size, ``256KB`` to ``128MB`` (4MB); ``none``, there is none; or ``silent``, it does
   not answer
+* ``condition``: how whatever ran before has left the flash: ``ready``, ``4-byte`` or
+  ``asleep`` (ready)
 * ``state``: ``app``, it runs its application; ``download``, its ROM loader waits; or
   ``stub``, a stub loader waits in it (app)
+* ``port``: what the host is connected to: ``uart``, or the chip's own ``usb-serial-jtag`` or
+  ``usb-otg`` (uart)
 * ``mac``: ``24:0a:c4:00:00:01``
 * ``revision``: ``MAJOR.MINOR``
 * ``file``: path of a file that holds the content of the flash
@@ -33,6 +37,8 @@ from esploader.errors import UnsupportedError, UrlError
 from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.efuses import MAC_SIZE
+from esploader.simulator.flash_chip import FlashCondition
+from esploader.simulator.host_port import PortKind
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -152,6 +158,15 @@ def _set_flash(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, flash_size=int(match[1]) * _UNITS[match[2]])
 
 
+def _set_condition(config: DeviceConfig, value: str) -> DeviceConfig:
+    try:
+        condition = FlashCondition(value)
+    except ValueError:
+        choices = ", ".join(condition.value for condition in FlashCondition)
+        raise ValueError(f"a condition is one of {choices}") from None
+    return attrs.evolve(config, flash_condition=condition)
+
+
 def _set_state(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, state=_state(value))
 
@@ -162,6 +177,15 @@ def _state(value: str) -> InitialState:
     except ValueError:
         choices = ", ".join(state.value for state in InitialState)
         raise ValueError(f"a state is one of {choices}") from None
+
+
+def _set_port(config: DeviceConfig, value: str) -> DeviceConfig:
+    try:
+        port = PortKind(value)
+    except ValueError:
+        choices = ", ".join(kind.value for kind in PortKind)
+        raise ValueError(f"a port is one of {choices}") from None
+    return attrs.evolve(config, port=port)
 
 
 def _set_mac(config: DeviceConfig, value: str) -> DeviceConfig:
@@ -213,7 +237,9 @@ def _set_seed(config: DeviceConfig, value: str) -> DeviceConfig:
 
 _OPTIONS: Final[dict[str, Callable[[DeviceConfig, str], DeviceConfig]]] = {
     "flash": _set_flash,
+    "condition": _set_condition,
     "state": _set_state,
+    "port": _set_port,
     "mac": _set_mac,
     "revision": _set_revision,
     "file": _set_file,
