@@ -259,6 +259,48 @@ def test_realtime_takes_its_time(pytester: pytest.Pytester) -> None:
     run_here(pytester).assert_outcomes(passed=2)
 
 
+def test_a_served_application_that_raises_does_not_go_unnoticed(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile("""
+        import time
+
+        import esploader
+        import pytest
+        from esploader.simulator import minimal_image
+
+        def until(happened):
+            deadline = time.monotonic() + 20.0
+            while not happened():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        def raises(runtime):
+            runtime.send(b"so far")
+            yield 0.01
+            raise LookupError("a defect in the application")
+
+        def fails(runtime):
+            pytest.fail("the application does not like it")
+
+        @pytest.mark.parametrize("application", [raises, fails])
+        @pytest.mark.esploader_chip(flash=minimal_image("esp32c3"))
+        def test_it(esploader_url, simulated_device, application):
+            simulated_device.run(application)
+            with esploader.connect(esploader_url, stub=False) as device:
+                device.reset()
+            until(lambda: len(simulated_device.history.boots) == 2)
+            until(lambda: simulated_device.next_event_time() == float("inf"))
+            # Another client can use it all the same.
+            esploader.connect(esploader_url, stub=False).close()
+    """)
+    result = run_here(pytester)
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(
+        ["*raise LookupError*", "*E * LookupError: a defect*", "*Failed: the application does not*"]
+    )
+
+
 def test_a_url_ends_with_its_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         import esploader

@@ -90,14 +90,20 @@ def line_to(device: SimulatedDevice, faults_mark: pytest.Mark | None) -> Transpo
 def serve(
     device: SimulatedDevice, url_mark: pytest.Mark | None, faults_mark: pytest.Mark | None
 ) -> Iterator[str]:
-    """Serve ``device`` in real time, from a thread; yield the URL."""
+    """Serve ``device`` in real time, from a thread; yield the URL.
+
+    What its application raised meanwhile is raised at the end.
+    """
     from esploader.server.serve import Server  # noqa: PLC0415 - only for those who serve
 
     way, _ = _way_of(url_mark)
     faults, seed = _faults_of(faults_mark)
     # A client of raw TCP cannot set the rate, so the line follows the device.
     baudrate = None if way == TCP else DEFAULT_BAUDRATE
-    line = RealTimeTransport(device, f"sim://{device.chip.key}", baudrate=baudrate)
+    failures: list[BaseException] = []
+    line = RealTimeTransport(
+        device, f"sim://{device.chip.key}", baudrate=baudrate, on_failure=failures.append
+    )
     faulty = FaultyRealTimeTransport(line, faults, seed)
 
     def reopen() -> Transport:
@@ -117,6 +123,9 @@ def serve(
             pytest.skip(str(exc))
         server.start()
         yield url
+    if failures:
+        # The first may explain the others.
+        raise failures[0]
 
 
 def _faults_of(mark: pytest.Mark | None) -> tuple[tuple[Fault, ...], int]:
