@@ -209,10 +209,13 @@ class Hardware:
 
     # What the host gets of it.
 
-    def take_output(self, until: float, baudrate: int | None) -> bytes:
-        """Return what a host that listens at ``baudrate`` has got by ``until``."""
+    def take_output(self, until: float, baudrate: int | None, *, in_pieces: bool = False) -> bytes:
+        """Return what a host that listens at ``baudrate`` has got by ``until``.
+
+        ``in_pieces`` leaves what an adapter would not have handed over yet.
+        """
         self.advance(until)
-        return self._transmitter.take(until, baudrate)
+        return self._transmitter.take(until, baudrate, in_pieces=in_pieces)
 
     def next_event_time(self) -> float:
         """Return when there may be something new; infinity when only input changes that."""

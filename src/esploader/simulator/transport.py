@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import logging
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import attrs
 from typing_extensions import override
@@ -32,6 +32,9 @@ class _Line(Transport):
 
     Closing it writes the flash to its file, if it has one.
     """
+
+    _reads_pieces: ClassVar[bool] = False
+    """:meth:`read` returns what an adapter hands over at once, and no half of it."""
 
     device: SimulatedDevice
     _name: str = "sim://"
@@ -78,7 +81,7 @@ class _Line(Transport):
             while True:
                 self._check_open()
                 now = self.clock.now()
-                data = self._take_output(now)
+                data = self._take_output(now, in_pieces=self._reads_pieces)
                 if data or now >= deadline:
                     return data
                 self._wait(min(self.device.next_event_time(), deadline))
@@ -113,7 +116,7 @@ class _Line(Transport):
     def discard_input(self) -> bytes:
         with self._changed:
             self._check_open()
-            return self._take_output(self.clock.now())
+            return self._take_output(self.clock.now(), in_pieces=False)
 
     @override
     def close(self) -> None:
@@ -127,8 +130,10 @@ class _Line(Transport):
         except OSError as exc:
             _LOG.warning("%s: the flash could not be written to its file: %s", self._name, exc)
 
-    def _take_output(self, until: float) -> bytes:
-        return self._involve(lambda: self.device.take_output(until, self._baudrate), b"")
+    def _take_output(self, until: float, *, in_pieces: bool) -> bytes:
+        return self._involve(
+            lambda: self.device.take_output(until, self._baudrate, in_pieces=in_pieces), b""
+        )
 
     def _involve(self, action: Callable[[], _T], otherwise: _T) -> _T:  # noqa: ARG002 - see below
         """Have the device do something, in which its application or a listener may fail.
@@ -189,6 +194,9 @@ class RealTimeTransport(_Line):
     cannot do anything about it. So it does not come out here, but goes to ``on_failure``, and
     into the log without that; the device is silent until its next reset.
     """
+
+    # Every read wakes whoever serves it, and a client, which is what serving costs.
+    _reads_pieces: ClassVar[bool] = True
 
     on_failure: Callable[[BaseException], None] | None = attrs.field(default=None, kw_only=True)
     """Called with such an exception, in the thread in which it came up."""
