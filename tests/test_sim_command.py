@@ -155,6 +155,13 @@ def test_what_makes_no_sense(
     assert complaint in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody is kept away there")
+def test_two_devices_with_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [f"sim://esp32?file={tmp_path}/f.bin", f"sim://esp32c3?file={tmp_path}/./f.bin"]
+    assert main(["sim", "serve", *sources]) == 2
+    assert "another simulated device has it" in capsys.readouterr().err
+
+
 # Running -------------------------------------------------------------------------------
 
 

@@ -83,6 +83,21 @@ def test_the_port_is_closed_after_the_test(pytester: pytest.Pytester) -> None:
     run_here(pytester).assert_outcomes(passed=2)
 
 
+def test_the_file_of_the_flash_is_free_after_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        pytestmark = pytest.mark.esploader_chip(flash="flash.bin")
+
+        def test_first(simulated_device):
+            simulated_device.nor.program(0, b"first")
+
+        def test_second(simulated_device):
+            assert simulated_device.flash.startswith(b"first")
+    """)
+    run_here(pytester).assert_outcomes(passed=2)
+
+
 def test_a_mark_chooses_the_chip_and_what_it_is_like(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         import pytest

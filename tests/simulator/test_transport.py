@@ -160,8 +160,12 @@ def test_the_flash_is_in_its_file(tmp_path: Path) -> None:
 def test_a_flash_that_cannot_be_written_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "missing" / "flash.bin"
-    SimulatedTransport(SimulatedDevice(ESP32_C3, flash=path)).close()
+    path = tmp_path / "folder" / "flash.bin"
+    path.parent.mkdir()
+    device = SimulatedDevice(ESP32_C3, flash=path)
+    path.parent.rename(tmp_path / "away")
+    device.nor.program(0, b"lost")
+    SimulatedTransport(device).close()
 
     assert "could not be written" in caplog.text
 

@@ -45,7 +45,7 @@ class SimulatedDevice(Hardware):
     Raises:
         UnsupportedError: there is no such chip.
         ValueError: the chip cannot have what is asked for.
-        OSError: the file of the flash cannot be read.
+        OSError: the file of the flash cannot be read or written, or another device has it.
     """
 
     clock: Clock = attrs.field(factory=VirtualClock, kw_only=True)
@@ -74,7 +74,7 @@ class SimulatedDevice(Hardware):
         """Make a device.
 
         ``flash`` is what the flash holds at first: bytes, bytes by offset, or the path of a
-        file, to which every change goes, too. ``application`` is what
+        file, to which every change goes, too, until :meth:`close`. ``application`` is what
         runs when an intact image was booted. The other options are those of
         :class:`~esploader.simulator.config.DeviceConfig`; devices that share a ``clock`` live
         in the same time.

@@ -53,7 +53,7 @@ class Hardware:
 
     Raises:
         ValueError: the configuration asks for what the chip cannot have.
-        OSError: the file of the flash cannot be read.
+        OSError: the file of the flash cannot be had.
     """
 
     config: DeviceConfig
@@ -99,8 +99,6 @@ class Hardware:
         self.personality = personality_of(chip)
         self.nor = NorFlash(self.config.flash_size, self.timings)
         self.nor.fill(self.config.flash_content)
-        if self.config.flash_file is not None:
-            self.nor.keep_in(self.config.flash_file)
         self.flash_chip = FlashChip.around(self.nor)
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
         self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
@@ -109,6 +107,8 @@ class Hardware:
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
+        if self.config.flash_file is not None:
+            self.nor.keep_in(self.config.flash_file)
         self._transmitter = Transmitter(self.timings.uart_paced)
         self._receiver = Receiver(self.timings.uart_paced)
         self._downloads = self.config.state is not InitialState.APPLICATION
@@ -238,8 +238,15 @@ class Hardware:
             self.is_acting = False
 
     def close(self) -> None:
-        """Write what of the flash is not in its file, if it has one. Raises :exc:`OSError`."""
-        self.nor.save_changes()
+        """Write what of the flash is not in its file, and leave that to others.
+
+        Only a device whose flash is kept in a file needs it. Nothing that happens afterwards
+        gets into the file.
+
+        Raises:
+            OSError: the file cannot be written; the device keeps it.
+        """
+        self.nor.leave_file()
 
     # What the program in it does (:class:`~esploader.simulator.program.Machine`).
 

@@ -30,7 +30,7 @@ _CAPABILITIES = Capabilities(set_lines=True, set_lines_at_once=True, set_baudrat
 class _Line(Transport):
     """A serial line to a simulated device, whatever the clock.
 
-    Closing it writes the flash to its file, if it has one.
+    Closing it writes what of the flash is not in its file, if it has one.
     """
 
     _reads_pieces: ClassVar[bool] = False
@@ -39,6 +39,9 @@ class _Line(Transport):
     device: SimulatedDevice
     _name: str = "sim://"
     _baudrate: int | None = attrs.field(default=DEFAULT_BAUDRATE, kw_only=True)
+    _owns_device: bool = attrs.field(default=False, kw_only=True)
+    """Closing it ends the device, too."""
+
     _free_at: float = attrs.field(default=float("-inf"), init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _changed: threading.Condition = attrs.field(init=False)
@@ -126,7 +129,10 @@ class _Line(Transport):
             self._closed = True
             self._changed.notify_all()
         try:
-            self.device.close()
+            if self._owns_device:
+                self.device.close()
+            else:
+                self.device.nor.save_changes()
         except OSError as exc:
             _LOG.warning("%s: the flash could not be written to its file: %s", self._name, exc)
 

@@ -16,8 +16,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -87,7 +85,8 @@ def open_simulated(url: str, *, baudrate: int = DEFAULT_BAUDRATE) -> SimulatedTr
     Raises:
         UrlError: as :func:`parse`, or the device cannot be made that way.
     """
-    return SimulatedTransport(_made(parse(url), Timings(), url), url, baudrate=baudrate)
+    device = _made(parse(url), Timings(), url)
+    return SimulatedTransport(device, url, baudrate=baudrate, owns_device=True)
 
 
 def open_served(
@@ -109,27 +108,14 @@ def open_served(
     name = url or f"{SCHEME}://{config.chip.key}"
     device = _made(config, Timings() if paced else UNPACED, name)
     baudrate = None if follows_device else DEFAULT_BAUDRATE
-    return RealTimeTransport(device, name, baudrate=baudrate)
+    return RealTimeTransport(device, name, baudrate=baudrate, owns_device=True)
 
 
 def _made(config: DeviceConfig, timings: Timings, url: str) -> SimulatedDevice:
     try:
-        if config.flash_file is not None:
-            _require_writable(config.flash_file)
         return SimulatedDevice.from_config(config, timings)
     except (ValueError, OSError) as exc:
         raise UrlError(url, str(exc)) from exc
-
-
-def _require_writable(path: Path) -> None:
-    """Notice now, and not when the flash is to be saved, that it cannot be."""
-    target = path if path.exists() else path.parent
-    if target is path and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if not target.exists():
-        raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(target))
-    if not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, "it cannot be written", str(target))
 
 
 def _options(url: str, query: str) -> Iterator[tuple[str, str]]:
