@@ -47,6 +47,11 @@ class InterruptionError(Exception):
         self.action = action
 
 
+def _require_application(_: object, __: object, value: object) -> None:
+    if value is not None and not callable(value):
+        raise TypeError(f"application={value!r}: a function or None is needed")
+
+
 @attrs.define(eq=False)
 class Hardware:
     """One device. Moments must not go back from one call to the next.
@@ -58,7 +63,7 @@ class Hardware:
 
     config: DeviceConfig
     timings: Timings = attrs.field(factory=Timings)
-    application: Application | None = hello
+    application: Application | None = attrs.field(default=hello, validator=_require_application)
     """What runs when an intact image has been booted; ``None``: it is silent."""
 
     memory: Memory = attrs.field(init=False)

@@ -35,6 +35,7 @@ _MEMORY_TYPE: Final = 0x40
 _LARGEST_PLAIN_SIZE: Final = 32 * 1024 * 1024
 _SIZE_CODE_GAP: Final = 0x06
 
+_ALL_BITS: Final = 0xFF
 _BLANK_SECTOR: Final = b"\xff" * SECTOR_SIZE
 
 
@@ -156,13 +157,25 @@ class NorFlash:
         """Let the sectors that ``size`` bytes from ``offset`` touch no longer be erased.
 
         They take the time of it, and hold what they held.
-        """
-        first, last = offset // SECTOR_SIZE, -(-(offset + size) // SECTOR_SIZE)
-        self._worn.update(index % (self.size // SECTOR_SIZE) for index in range(first, last))
 
-    def mark_bad(self, offset: int, bits: int = 0xFF) -> None:
-        """Let those bits of the byte at ``offset`` no longer be programmed: a 1 stays a 1."""
-        index, position = divmod(offset % self.size, SECTOR_SIZE)
+        Raises:
+            ValueError: there are no such bytes.
+        """
+        if size < 1 or not 0 <= offset <= self.size - size:
+            raise ValueError(f"{size} bytes at {offset:#x}: a flash of {self.size} has none there")
+        self._worn.update(range(offset // SECTOR_SIZE, -(-(offset + size) // SECTOR_SIZE)))
+
+    def mark_bad(self, offset: int, bits: int = _ALL_BITS) -> None:
+        """Let those bits of the byte at ``offset`` no longer be programmed: a 1 stays a 1.
+
+        Raises:
+            ValueError: there is no such byte, or a byte has no such bits.
+        """
+        if not 0 <= offset < self.size:
+            raise ValueError(f"offset {offset:#x}: a flash of {self.size} bytes has none there")
+        if not 0 < bits <= _ALL_BITS:
+            raise ValueError(f"bits {bits:#x}: a byte has not those")
+        index, position = divmod(offset, SECTOR_SIZE)
         bad_bits = self._bad_bits.setdefault(index, {})
         bad_bits[position] = bad_bits.get(position, 0) | bits
 

@@ -26,9 +26,9 @@ import attrs
 from esploader.chips.model import KIB, MIB
 from esploader.chips.registry import chip_by_name
 from esploader.errors import UnsupportedError, UrlError
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import DeviceConfig, InitialState, mac_of, state_of
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.efuses import MAC_SIZE, named_fields
+from esploader.simulator.efuses import named_fields
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 SCHEME: Final = "sim"
 
 _SIZE: Final = re.compile(r"([0-9]{1,4})(KB|MB)")
-_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _REVISION: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})")
 _SEED: Final = re.compile(r"[0-9]{1,9}")
 _EFUSE: Final = re.compile(r"([a-z0-9_]+):(0|[1-9][0-9]{0,9}|0x[0-9A-Fa-f]{1,64})")
@@ -134,21 +133,11 @@ def _set_flash(config: DeviceConfig, value: str) -> DeviceConfig:
 
 
 def _set_state(config: DeviceConfig, value: str) -> DeviceConfig:
-    return attrs.evolve(config, state=_state(value))
-
-
-def _state(value: str) -> InitialState:
-    try:
-        return InitialState(value)
-    except ValueError:
-        choices = ", ".join(state.value for state in InitialState)
-        raise ValueError(f"a state is one of {choices}") from None
+    return attrs.evolve(config, state=state_of(value))
 
 
 def _set_mac(config: DeviceConfig, value: str) -> DeviceConfig:
-    if _MAC.fullmatch(value) is None:
-        raise ValueError(f"a MAC address is {MAC_SIZE} pairs of hexadecimal digits")
-    return attrs.evolve(config, mac=bytes.fromhex(value.replace(":", "")))
+    return attrs.evolve(config, mac=mac_of(value))
 
 
 def _set_revision(config: DeviceConfig, value: str) -> DeviceConfig:
