@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esploader.chips import model
+from esploader.chips.efuses import efuse_fields
 from esploader.chips.model import KIB, Quirk
 from esploader.chips.registry import CHIPS
 from esploader.errors import UnsupportedError
@@ -21,7 +22,7 @@ from esploader.errors import UnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model import Chip, Label
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "chips.md"
 
@@ -48,6 +49,8 @@ library says (`tests/chips/recorded`). Where they disagree, this was found:
 | Chip | esptool 5.6.0 | Here | Why |
 |---|---|---|---|
 | ESP32-E22 | revision v0.0 | no revision | where it is in the eFuses has not been said; zero is a guess |
+| ESP32-E22 | purposes of six key blocks, in the reverse order of the other chips | none | neither how many there are nor their order has been said |
+| ESP8266 | with `--no-stub` neither verifies nor reads flash | both | its ROM loader has no command for it; the registers in front of the flash will do ([Flash](flash.md#the-rom-loader-of-the-esp8266)) |
 | ESP32-C6 | "Unknown Embedded Flash" with a capacity of 0 | the same | 0 means that there is none, so it is wrong there; others look for the words |
 | ESP32-S31 | "unknown ESP32-S31", in lower case | the same | others look for the words |
 | ESP32-S31 | no EUI-64 | no EUI-64 | the eFuse MAC_EXT is in the table of ESP-IDF; no tool makes an EUI-64 of it yet |
@@ -72,6 +75,8 @@ def page() -> str:
         INTRODUCTION,
         section("What tells them apart", IDENTITY),
         section("Loaders and flash", LOADERS),
+        section("Features", FEATURES),
+        section("eFuses", EFUSES),
         section("Pins and ports", PORTS),
         quirks(),
         DISAGREEMENTS,
@@ -188,6 +193,23 @@ def stub(chip: Chip) -> str:
     return f"`{chip.key}.json`" if chip.memory else NONE
 
 
+def texts(labels: Iterable[Label]) -> str:
+    """Return all that is said in place of each other."""
+    return " / ".join(dict.fromkeys(label.text for label in labels))
+
+
+def keys(chip: Chip) -> str:
+    if chip.fixed_flash_key is not None:
+        return chip.fixed_flash_key.block.name
+    return number(len(chip.key_purposes) or None)
+
+
+def hidden_blocks(chip: Chip) -> Iterable[str]:
+    protection = chip.efuse_read_protection
+    names = [] if protection is None else [span.block for _, span in protection.covers]
+    return dict.fromkeys(names)
+
+
 IDENTITY: Final[Mapping[str, Callable[[Chip], str]]] = {
     "Told by": told_by,
     "Image chip id": lambda chip: number(chip.image_chip_id),
@@ -216,6 +238,21 @@ PORTS: Final[Mapping[str, Callable[[Chip], str]]] = {
     "Supply of the flash told": lambda chip: mark(applies=chip.flash_supply is not None),
     "USB": usb,
     "ROM assumes a crystal": lambda chip: mark(applies=chip.assumed_crystal is not None),
+}
+
+
+FEATURES: Final[Mapping[str, Callable[[Chip], str]]] = {
+    "Called; `{name}`: what the eFuse of that name means": lambda chip: texts(chip.descriptions),
+    "Features, each if the eFuses say so": lambda chip: "; ".join(map(texts, chip.features)),
+}
+
+EFUSES: Final[Mapping[str, Callable[[Chip], str]]] = {
+    "Blocks": lambda chip: number(len(chip.efuse_blocks)),
+    "Bits": lambda chip: number(32 * sum(block.word_count for block in chip.efuse_blocks)),
+    "Key blocks": keys,
+    "Fields known": lambda chip: number(len(efuse_fields(chip))),
+    "Can be write-protected": lambda chip: mark(applies=chip.efuse_write_protection is not None),
+    "Can be read-protected": lambda chip: listed(hidden_blocks(chip)),
 }
 
 

@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from described_chips import DESCRIBED
 from esploader import connect
-from esploader.chips.registry import CHIPS
+from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.registry import CHIPS, registered
 from esploader.device import After
 from esploader.download_mode import diagnose
 from esploader.errors import (
@@ -22,6 +23,7 @@ from esploader.errors import (
     NoSyncError,
     SilentDeviceError,
     TransportClosedError,
+    UnknownChipError,
     UnsupportedError,
     UrlError,
     WrongBootModeError,
@@ -63,9 +65,6 @@ def test_every_chip_is_found_without_being_told(chip: Chip) -> None:
     with connect(transport) as device:
         assert device.chip is chip
         assert device.port == f"sim://{chip.key}"
-        # SYNC, which chip, which device: docs/round-trips.md. The ESP8266 is told five words
-        # one by one.
-        assert len(transport.writes) == (7 if chip.rom.receive_ring_size is None else 3)
 
 
 @every_chip
@@ -104,7 +103,36 @@ def test_a_wrong_chip_is_refused_by_name_of_both(asked: Chip, answering: Chip) -
     with pytest.raises(WrongChipError) as caught:
         connect(transport, chip=asked.key)
     assert (caught.value.expected, caught.value.found) == (asked.name, answering.name)
+    assert asked.name in str(caught.value)
+    assert answering.name in str(caught.value)
+    # SYNC, and which chip: nothing that changes anything.
+    assert len(transport.writes) == 2
     assert is_free(transport)
+
+
+INVENTED = attrs.evolve(ESP32_C3, name="ESP32-X1", image_chip_id=77)
+
+
+def test_a_chip_from_outside_is_found_among_all_others() -> None:
+    chips = registered(*CHIPS, INVENTED)
+    for chip in (INVENTED, ESP32_C3):
+        with connect(SimulatedDevice(chip).open_transport(), chips=chips) as device:
+            assert device.chip is chip
+    with connect(SimulatedDevice(INVENTED).open_transport(), chips=chips, chip="esp32-x1") as one:
+        assert one.chip is INVENTED
+
+
+def test_a_chip_from_outside_is_known_to_nobody_else() -> None:
+    with pytest.raises(UnknownChipError) as caught:
+        connect(SimulatedDevice(INVENTED).open_transport())
+    assert caught.value.chip_id == 77
+    with pytest.raises(UnsupportedError, match="esp32-x1"):
+        connect(SimulatedDevice(INVENTED).open_transport(), chip="esp32-x1")
+
+
+def test_only_the_chips_that_are_named_may_answer() -> None:
+    with pytest.raises(UnknownChipError):
+        connect("sim://esp32c3", chips=[INVENTED])
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ def test_one_line_says_where_each_port_is_and_the_file_says_the_same(tmp_path: P
         process.terminate()
         _, stderr = process.communicate(timeout=PATIENCE)
     assert "only this machine can use these ports" in stderr
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(

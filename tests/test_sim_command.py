@@ -13,6 +13,7 @@ import pytest
 
 import esploader
 from esploader.cli import main
+from esploader.port_file import port_file
 from esploader.transport.serial_port import SerialPortTransport
 from programs import PATIENCE, Completed, environment, read_line, run, running, served_chip
 from programs import esploader as command
@@ -108,17 +109,36 @@ def test_what_was_written_is_in_the_file_when_the_server_is_killed(tmp_path: Pat
     ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
 )
 def test_several_devices_end_cleanly(number: signal.Signals, code: int, tmp_path: Path) -> None:
-    trace = tmp_path / "trace.txt"
-    options = ("--json", "--trace", str(trace), "esp32", "esp32s2", "esp8266")
+    trace, ports = tmp_path / "trace.txt", tmp_path / "ports.txt"
+    files = ("--trace", str(trace), "--port-file", str(ports))
+    options = ("--json", *files, "esp32", "esp32s2", "esp8266")
     with running(*command("sim", "serve", *options), stderr=subprocess.PIPE) as process:
         devices = devices_of(process)
+        assert ports.exists()
         url = cast("dict[str, str]", devices[2]["urls"])["rfc2217"]
         with esploader.connect(url, stub=False):
             process.send_signal(number)
             _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert "Traceback" not in stderr
+    assert not ports.exists()
     assert "sim://esp8266 > READ_REG" in trace.read_text(encoding="utf-8")
+
+
+def test_nobody_finds_the_ports_of_a_server_before(tmp_path: Path) -> None:
+    ports = tmp_path / "ports.txt"
+    ports.write_text("rfc2217://gone:1 old\n", encoding="utf-8")
+    with port_file(str(ports)) as write:
+        assert not ports.exists()
+        write([("socket://here:2", "new")])
+        assert ports.read_text(encoding="utf-8") == "socket://here:2 new\n"
+    assert not ports.exists()
+
+
+def test_a_full_disk_ends_the_trace_alone() -> None:
+    done = sim_run("--trace", "/dev/full", "--", *command("--no-stub", "chip-id"))
+    assert done.exit_code == 0
+    assert "/dev/full ends early: No space left on device" in done.stderr
 
 
 def test_each_line_of_the_trace_is_there_at_once(tmp_path: Path) -> None:
@@ -142,6 +162,7 @@ def test_each_line_of_the_trace_is_there_at_once(tmp_path: Path) -> None:
         (["--flash", "no/such/folder/f.bin"], "there is no such directory"),
         (["--trace", "no/such/folder/t.txt"], "no/such/folder/t.txt: it cannot be written"),
         (["--port-file", "no/such/folder/p.txt"], "no/such/folder/p.txt: it cannot be written"),
+        (["--tcp", "65535", "esp32", "esp32c3"], "there is no TCP port 65536"),
         (["--replay", "missing.json"], "missing.json: it cannot be read"),
         (["--replay", str(VECTORS / "rom-esp32.json"), "esp32"], "--replay: the recording says"),
         (["--replay", str(VECTORS / "rom-esp32.json"), "--trace", "t"], "--trace: a recording"),
@@ -187,17 +208,22 @@ def test_a_program_talks_to_the_device(options: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "code"),
+    ("program", "code", "complaint"),
     [
-        ([sys.executable, "-c", "raise SystemExit(7)"], 7),
-        ([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"], 137),
-        (["no-such-program-anywhere"], 127),
-        (["/"], 126),
+        ([sys.executable, "-c", "raise SystemExit(7)"], 7, ""),
+        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137, ""),
+        (["no-such-program"], 127, "cannot run no-such-program: No such file or directory"),
+        (["/"], 126, "cannot run /: Permission denied"),
     ],
     ids=["7", "killed", "missing", "no program"],
 )
-def test_it_ends_with_the_exit_code_of_the_program(program: list[str], code: int) -> None:
-    assert sim_run("--", *program).exit_code == code
+def test_it_ends_with_the_exit_code_of_the_program(
+    program: list[str], code: int, complaint: str
+) -> None:
+    done = sim_run("--", *program)
+    assert done.exit_code == code
+    assert complaint in done.stderr
+    assert bool(done.stderr) == bool(complaint)
 
 
 def test_the_port_is_gone_afterwards() -> None:
@@ -252,6 +278,13 @@ def test_recordings_that_agree(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(": ")[0] for line in lines[1:]] == files
     assert all(re.search(r"(\d+) of \1 rows agree", line) for line in lines[1:])
+
+
+def test_a_recording_of_nothing_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "nothing.json"
+    path.write_text('{"chip": "esp32", "loader": "rom", "rows": []}', encoding="utf-8")
+    assert main(["sim", "check", str(path)]) == 0
+    assert "0 of 0 rows agree" in capsys.readouterr().out
 
 
 def test_rows_that_differ_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

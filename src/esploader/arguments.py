@@ -62,6 +62,8 @@ def build_parser(environment: Mapping[str, str] = os.environ) -> _Parser:
         _add_command(commands, name, text, options)
     _add_flash_commands(commands, options)
     _add_memory_commands(commands, options)
+    efuses = _add_command(commands, "efuse-summary", "show what the eFuses hold", options)
+    efuses.add_argument("--dump", action="store_true", help="show the words of all blocks, too")
     _add_command(commands, "ports", "list the serial ports of this machine", options)
     _add_command(commands, "version", "print the version", options)
     sim = commands.add_parser("sim", help="simulated chips", description="Simulated chips.")

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
-NOT_EXECUTABLE: Final = 126
-NOT_FOUND: Final = 127
-"""What a shell says of a program that it cannot run, and of one that is not there."""
-
 _KILLED: Final = 128
 """What a shell adds to the number of the signal that ended a program."""
 
@@ -28,20 +24,16 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a program to its end, with variables added to its environment.
 
     Signals that end programs are passed on to it. Returns its exit code; where a signal
-    ended it, or where it cannot be run, the one that a shell has for that.
+    ended it, the one that a shell has for that. Raises :exc:`OSError` when it cannot be run.
     """
     forwarder = _Forwarder()
-    with forwarder.catching():
-        try:
-            # What the user asked for is what is run.
-            child = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603
-        except FileNotFoundError:
-            return NOT_FOUND
-        except OSError:
-            return NOT_EXECUTABLE
-        with child:
-            forwarder.serve(child)
-            code = child.wait()
+    with (
+        forwarder.catching(),
+        # What the user asked for is what is run.
+        subprocess.Popen(command, env={**os.environ, **environment}) as child,  # noqa: S603
+    ):
+        forwarder.serve(child)
+        code = child.wait()
     return _KILLED - code if code < 0 else code
 
 

@@ -11,10 +11,11 @@ import os
 from typing import TYPE_CHECKING, Final, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import serial
 
+    from esploader.chips.model import Chip
     from esploader.device import Device
     from esploader.download_mode import Before
     from esploader.transport.base import Transport
@@ -27,7 +28,7 @@ MAX_BAUDRATE: Final = 20_000_000
 """No UART goes beyond this, in baud."""
 
 
-def connect(
+def connect(  # noqa: PLR0913 - options, all by keyword
     port: str | os.PathLike[str] | Transport | serial.SerialBase,
     *,
     chip: str | None = None,
@@ -37,6 +38,7 @@ def connect(
     reset_sequence: ResetSequence | None = None,
     stub: bool | str | os.PathLike[str] = True,
     on_attempt: Callable[[int], None] | None = None,
+    chips: Sequence[Chip] | None = None,
 ) -> Device:
     """Open ``port``, reach the loader of the device behind it, and identify the device.
 
@@ -49,7 +51,8 @@ def connect(
     try, 0 for without end. ``reset_sequence`` replaces the usual ways into download
     mode. ``stub`` tells whether what moves much data may start a stub loader, or which:
     a file, or a directory of them (:mod:`esploader.stub`). ``on_attempt`` is called with
-    the number of each attempt, from 1.
+    the number of each attempt, from 1. ``chips`` are those that may answer, by default
+    :data:`esploader.chips.registry.CHIPS`; ``registered`` there takes others in.
 
     Raises:
         UrlError: the port's name makes no sense.
@@ -59,7 +62,7 @@ def connect(
         UnknownChipError: a chip answered that is not known.
         CapabilityError: the port cannot do what was asked.
     """
-    from esploader.chips.registry import chip_by_name  # noqa: PLC0415 - see the docstring
+    from esploader.chips.registry import CHIPS, chip_by_name  # noqa: PLC0415 - see the docstring
     from esploader.download_mode import SYNC_VALUE_OF_STUB, Before, reach_loader  # noqa: PLC0415
     from esploader.errors import UnsupportedError  # noqa: PLC0415
     from esploader.identification import identify_device  # noqa: PLC0415
@@ -81,7 +84,8 @@ def connect(
             raise UnsupportedError(
                 f"the reset sequence {reset_sequence!r}", "parse_custom makes one of a text"
             )
-        expected = None if chip is None else chip_by_name(chip)
+        known = CHIPS if chips is None else chips
+        expected = None if chip is None else chip_by_name(chip, known)
         is_synced = before == "no-reset-no-sync"
         first_baudrate = baudrate if is_synced else min(baudrate, DEFAULT_BAUDRATE)
         transport = open_transport(port, baudrate=first_baudrate)
@@ -94,7 +98,7 @@ def connect(
             value = reach_loader(session, before, attempts, reset_sequence, on_attempt)
             if value == SYNC_VALUE_OF_STUB:
                 session.dialect = dialect.STUB
-        device = identify_device(session, expected)
+        device = identify_device(session, expected, known)
         link = device.link
         link.baudrate = baudrate
         link.before = before

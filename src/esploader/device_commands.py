@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from esploader.chips.security import key_purpose_names
 from esploader.device import After
+from esploader.efuse_report import efuse_document, efuse_lines
 from esploader.errors import PlanError, VerifyError
 from esploader.flash.inputs import FlashParameters
 from esploader.output_file import OutputFile
@@ -137,6 +138,13 @@ def _get_security_info(device: Device, _: Namespace, printer: Printer) -> dict[s
             "flash_crypt_count": info.flash_crypt_count,
         }
     }
+
+
+def _efuse_summary(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
+    efuses = device.efuses
+    for line in efuse_lines(efuses, dump=arguments.dump):
+        printer.line(line)
+    return efuse_document(efuses, dump=arguments.dump)
 
 
 def _state(enabled: bool) -> str:  # noqa: FBT001 - one meaning, two words
@@ -361,6 +369,7 @@ COMMANDS: Final[dict[str, Callable[[Device, Namespace, Printer], dict[str, Json]
     "chip-id": _chip_id,
     "read-mac": _read_mac,
     "get-security-info": _get_security_info,
+    "efuse-summary": _efuse_summary,
     "write-flash": _write_flash,
     "read-flash": _read_flash,
     "verify-flash": _verify_flash,

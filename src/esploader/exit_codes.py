@@ -37,8 +37,8 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.ConfigError: Explanation(6, ""),
     errors.ListenError: Explanation(
         7,
-        "End the program that has the TCP port, or choose another one with -p; --bind takes "
-        "addresses of this machine only.",
+        "End the program that has the TCP port, or choose another one; an address to listen at is "
+        "one of this machine.",
     ),
     errors.TransportError: Explanation(10, "Check the cable; unplug the device and plug it in."),
     errors.PortNotFoundError: Explanation(

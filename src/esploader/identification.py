@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.identity import identify, identity_addresses
-from esploader.chips.registry import CHIPS, chip_by_image_id, chip_by_magic
+from esploader.chips.registry import chip_by_image_id, chip_by_magic
 from esploader.chips.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
 from esploader.device import Device
 from esploader.errors import UnknownChipError, WrongChipError
@@ -16,6 +16,8 @@ from esploader.protocol import dialect
 from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from esploader.chips.model import Chip
     from esploader.session import Session
 
@@ -31,8 +33,8 @@ class _Answers:
     security_info: SecurityInfo | None
 
 
-def identify_device(session: Session, expected: Chip | None) -> Device:
-    """Find out which chip answers, and read its identity.
+def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chip]) -> Device:
+    """Find out which of ``chips`` answers, and read its identity.
 
     Raises:
         WrongChipError: it is not the ``expected`` one.
@@ -40,7 +42,7 @@ def identify_device(session: Session, expected: Chip | None) -> Device:
         EsploaderError: as :meth:`Session.execute`.
     """
     answers = _ask_for_chip(session)
-    found = _recognise(answers)
+    found = _recognise(answers, chips)
     if expected is not None and found is not expected:
         raise WrongChipError(expected.name, found.name)
     if session.dialect is not dialect.STUB:
@@ -68,16 +70,16 @@ def _ask_for_chip(session: Session) -> _Answers:
     )
 
 
-def _recognise(answers: _Answers) -> Chip:
+def _recognise(answers: _Answers, chips: Sequence[Chip]) -> Chip:
     chip_id = None if answers.security_info is None else answers.security_info.chip_id
     chip = None
     if chip_id is not None:
-        chip = chip_by_image_id(chip_id)
+        chip = chip_by_image_id(chip_id, chips)
     elif answers.magic is not None:
-        chip = chip_by_magic(answers.magic)
+        chip = chip_by_magic(answers.magic, chips)
     elif answers.security_info is not None:
         # Only Secure Download Mode refuses to read a word of ROM.
-        chip = next((chip for chip in CHIPS if _has_nameless_security_info(chip)), None)
+        chip = next((chip for chip in chips if _has_nameless_security_info(chip)), None)
     if chip is None:
         raise UnknownChipError(chip_id, answers.magic)
     return chip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.chips.efuses import Efuses, efuse_addresses, efuses_of
 from esploader.chips.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
 from esploader.chips.security import SecurityInfo
 from esploader.errors import (
@@ -85,6 +86,7 @@ class IdentifiedDevice:
     """The security state; ``None`` where the loader cannot tell."""
 
     _flash: FlashPort = attrs.field(init=False)
+    _efuses: Efuses | None = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         pads = 0 if self.identity is None else self.identity.flash_pads
@@ -145,6 +147,21 @@ class IdentifiedDevice:
             UnsupportedError: the device is in Secure Download Mode.
         """
         return self._known_identity("reading the revision").revision
+
+    @property
+    def efuses(self) -> Efuses:
+        """What the eFuses hold: fields by name, and all blocks. Read when first asked for.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode, or nobody knows where
+                this chip has what.
+            TransportError: the port failed.
+        """
+        self._known_identity("reading eFuses")
+        if self._efuses is None:
+            words = self.session.read_words(efuse_addresses(self.chip))
+            self._efuses = efuses_of(self.chip, words)
+        return self._efuses
 
     def get_security_info(self) -> SecurityInfo:
         """Ask for the security state.

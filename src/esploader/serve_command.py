@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 
 from esploader.errors import ConfigError
-from esploader.port_file import write_port_file
+from esploader.port_file import port_file
 from esploader.server.access import AllowList, TlsFiles
 from esploader.server.config import (
     LOOPBACK,
@@ -67,12 +67,14 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
     def on_place(place: Place) -> None:
         places.append(place)
         # The ports that were named come all at once.
-        if arguments.port_file is not None and len(places) >= len(config.ports):
-            urls = ((place.url, place.label) for place in places)
-            write_port_file(Path(arguments.port_file), urls)
+        if len(places) >= len(config.ports):
+            write_places((place.url, place.label) for place in places)
         output.line(f"Serving {place.label} on {place.url}")
 
-    with PortServer(config, on_place=on_place) as server:
+    with (
+        port_file(arguments.port_file) as write_places,
+        PortServer(config, on_place=on_place) as server,
+    ):
         server.heed_signals()
         server.listen()
         output.finish({"urls": {place.label: place.url for place in places}})

@@ -11,7 +11,7 @@ import attrs
 from esploader.child_process import run_child
 from esploader.chips.registry import chip_by_name
 from esploader.errors import ConfigError, RecordingError, TransportError, UnsupportedError
-from esploader.port_file import write_port_file
+from esploader.port_file import port_file
 from esploader.server.serve import Server
 from esploader.simulator.check import check_recording
 from esploader.simulator.config import InitialState
@@ -37,6 +37,10 @@ DEFAULT_CHIP = "esp32c3"
 DIFFERENT = 1
 """The exit code of ``sim check`` where a row differs."""
 
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+"""What a shell says of a program that it cannot run, and of one that is not there."""
+
 _PORT_VARIABLE = "ESPTOOL_PORT"
 
 _MAX_SHOWN = 160
@@ -54,6 +58,9 @@ class Output(Protocol):
 
     def finish(self, document: Json) -> None:
         """Print a JSON document, if that was asked for."""
+
+    def write(self, text: str) -> None:
+        """Write to stderr."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,7 +84,7 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
     Raises:
         EsploaderError: the options make no sense, or a port cannot be had.
     """
-    with serving(arguments) as devices:
+    with port_file(arguments.port_file) as write_places, serving(arguments) as devices:
         first, *others = devices
         first.server.heed_signals()
         output.banner()
@@ -86,15 +93,15 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
                 output.line(f"Serving {device.chip.name} on {url}")
         for device in others:
             device.server.start()
-        if arguments.port_file is not None:
-            places = [(url, each.label) for each in devices for url in each.urls.values()]
-            write_port_file(Path(arguments.port_file), places)
+        write_places((url, each.label) for each in devices for url in each.urls.values())
         output.finish({"devices": [_document(device) for device in devices]})
         first.server.run()
 
 
-def run(arguments: argparse.Namespace, _output: Output) -> int:
+def run(arguments: argparse.Namespace, output: Output) -> int:
     """Run a program while devices are served to it; return its exit code.
+
+    Where it cannot be run, that is the one that a shell has for that.
 
     Raises:
         EsploaderError: the options make no sense, or a port cannot be had.
@@ -104,7 +111,11 @@ def run(arguments: argparse.Namespace, _output: Output) -> int:
             device.server.start()
         ports = [next(iter(device.urls.values())) for device in devices]
         command = [_fill_in(word, ports) for word in arguments.program]
-        return run_child(command, {_PORT_VARIABLE: ports[0]})
+        try:
+            return run_child(command, {_PORT_VARIABLE: ports[0]})
+        except OSError as exc:
+            output.write(f"esploader: cannot run {command[0]}: {exc.strerror}\n")
+            return NOT_FOUND if isinstance(exc, FileNotFoundError) else NOT_EXECUTABLE
 
 
 def check(arguments: argparse.Namespace, output: Output) -> int:

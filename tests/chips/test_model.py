@@ -15,6 +15,8 @@ from esploader.chips.model import (
     Chip,
     Crystal,
     EfuseBlock,
+    EfuseProtection,
+    EfuseSpan,
     Field,
     Label,
     Region,
@@ -153,6 +155,7 @@ def test_spi_registers_have_addresses_of_their_own() -> None:
 
 _PACKAGE = Field("package", BitField(Bits(0x100, 0, 3)))
 _ALWAYS = Label("a device")
+_LOCKS = BitField(Bits(0x104, 0, 7))
 
 BROKEN: dict[str, dict[str, object]] = {
     "cannot be recognised": {"image_chip_id": None, "magic": None},
@@ -162,6 +165,9 @@ BROKEN: dict[str, dict[str, object]] = {
     "two of region 'dram'": {"memory": (Region("dram", 0, 4), Region("dram", 4, 8))},
     "two of field 'package'": {"fields": (*ESP32_C3.fields, _PACKAGE)},
     "two of eFuse block": {"efuse_blocks": ESP32_C3.efuse_blocks * 2},
+    "no EfuseSpan": {
+        "efuse_read_protection": EfuseProtection(_LOCKS, ((0, EfuseSpan("BLOCK1", 190, 3)),))
+    },
     "two of flash parameter '1MB'": {"flash_sizes": (("1MB", 0), ("1MB", 1))},
     "that is not there": {"descriptions": (Label("x", (When("packag", (0,)),)), _ALWAYS)},
     "depends on a field": {"features": ((Label("{capacity}"),),)},
@@ -189,3 +195,33 @@ def test_a_value_without_a_name_is_called_nothing() -> None:
 def test_an_unknown_field_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         ESP32_C3.field("voltage")
+
+
+@pytest.mark.parametrize(
+    ("message", "covers"),
+    [
+        ("there is no bit 7", ((7, EfuseSpan("BLOCK1", 0, 1)),)),
+        ("protected twice", ((0, EfuseSpan("BLOCK1", 0, 4)), (1, EfuseSpan("BLOCK1", 3, 1)))),
+    ],
+)
+def test_a_protection_that_makes_no_sense_is_refused(
+    message: str, covers: tuple[tuple[int, EfuseSpan], ...]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        EfuseProtection(_LOCKS, covers)
+
+
+@pytest.mark.parametrize(("first", "width"), [(-1, 1), (0, 0)])
+def test_an_empty_span_is_refused(first: int, width: int) -> None:
+    with pytest.raises(ValueError, match="is empty"):
+        EfuseSpan("BLOCK1", first, width)
+
+
+def test_spans_overlap_in_the_same_block_only() -> None:
+    span = EfuseSpan("BLOCK1", 8, 8)
+
+    assert span.overlaps(EfuseSpan("BLOCK1", 15, 1))
+    assert span.overlaps(EfuseSpan("BLOCK1", 0, 9))
+    assert not span.overlaps(EfuseSpan("BLOCK1", 16, 1))
+    assert not span.overlaps(EfuseSpan("BLOCK1", 0, 8))
+    assert not span.overlaps(EfuseSpan("BLOCK2", 8, 8))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32e22 import ESP32_E22
 from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.security import SecurityFlag, SecurityInfo, key_purpose_names
 from esploader.errors import ProtocolError
@@ -105,3 +106,7 @@ def test_any_body_of_the_right_size_is_understood(body: bytes) -> None:
     assert int(info.flags) == int.from_bytes(body[:4], "little")
     assert bytes([info.flash_crypt_count, *info.key_purposes]) == body[4:12]
     assert len(key_purpose_names(info, ESP32_C3)) == 6
+
+
+def test_purposes_of_blocks_that_nobody_knows_are_not_guessed() -> None:
+    assert key_purpose_names(SecurityInfo.decode(FRESH_C3), ESP32_E22) == ()

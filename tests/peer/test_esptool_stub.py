@@ -16,11 +16,15 @@ import attrs
 import pytest
 
 from described_chips import DESCRIBED
+from esploader import cli
+from esptool_output import COMMANDS, PROOF, tokens
 from programs import Completed, run, served_chip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from esploader.chips.model import Chip
 
 pytestmark = pytest.mark.peer
 
@@ -117,7 +121,7 @@ def start(chips: tuple[str, ...], size: int, folder: Path) -> Iterator[dict[str,
 
 @pytest.fixture(scope="module")
 def small_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Job]]]:
-    yield from start(CHIPS, 48 * KIB, tmp_path_factory.mktemp("small"))
+    yield from start(CHIPS, 64 * KIB, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +167,27 @@ def test_esptool_works_through_the_stub_of_the_other_chips(
 @pytest.mark.parametrize("chip", CHIPS)
 def test_esptool_moves_megabytes(chip: str, large_jobs: dict[str, Future[Job]]) -> None:
     check(large_jobs[chip].result())
+
+
+@pytest.mark.parametrize(
+    "chip",
+    [
+        pytest.param(chip, marks=() if chip.key == "esp32c6" else pytest.mark.slow)
+        for chip in DESCRIBED
+    ],
+    ids=lambda chip: chip.key,
+)
+def test_esptool_says_through_its_stub_what_we_say(
+    chip: Chip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    has_security_info = chip.security_info_size is not None
+    with served_chip(chip.key, "--tcp", "0") as urls:
+        for command in COMMANDS if has_security_info else COMMANDS[:-1]:
+            theirs = esptool_with_stub(urls["tcp"], command)
+            ours = cli.main(["--port", f"sim://{chip.key}", command])
+
+            assert theirs.exit_code == 0, theirs.stdout + theirs.stderr
+            assert "Stub flasher" in theirs.stdout
+            assert ours == cli.DONE
+            assert tokens(theirs.stdout) == tokens(capsys.readouterr().out)
+            assert any(line.startswith(PROOF[command]) for line in tokens(theirs.stdout))

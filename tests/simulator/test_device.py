@@ -29,6 +29,11 @@ RESET_TOKENS = {
     "esp32s2": (b"boot:0x0 (DOWNLOAD", b"boot:0x8 (SPI_FAST_FLASH_BOOT)"),
     "esp32s3": (b"boot:0x0 (DOWNLOAD", b"boot:0x8 (SPI_FAST_FLASH_BOOT)"),
     "esp32c5": (b"boot:0x8 (DOWNLOAD", b"boot:0x18 (SPI_FAST_FLASH_BOOT)"),
+    "esp32c6": (b"boot:0x4 (DOWNLOAD", b"boot:0xc (SPI_FAST_FLASH_BOOT)"),
+    "esp32c61": (b"boot:0x4 (DOWNLOAD", b"boot:0xc (SPI_FAST_FLASH_BOOT)"),
+    "esp32h2": (b"boot:0x4 (DOWNLOAD", b"boot:0xc (SPI_FAST_FLASH_BOOT)"),
+    "esp32p4": (b"boot:0x307 (DOWNLOAD", b"boot:0x30f (SPI_FAST_FLASH_BOOT)"),
+    "esp32s31": (b"boot:0x69 (DOWNLOAD", b"boot:0x58 (SPI_FAST_FLASH_BOOT)"),
 }
 USUAL_RESET_TOKENS = (b"boot:0x5 (DOWNLOAD", b"boot:0xd (SPI_FAST_FLASH_BOOT)")
 

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from described_chips import DESCRIBED
+from esploader.chips.efuses import efuse_fields
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.simulator.config import DeviceConfig
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.efuses import build_efuses, named_fields
+from esploader.simulator.efuses import build_efuses
+from esploader.simulator.flash_encryption import encrypt
 from esploader.simulator.personality import personality_of
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def test_the_mac_reads_back(chip: Chip, mac: bytes) -> None:
 
 @every_chip
 def test_every_field_reads_back(chip: Chip) -> None:
-    for name, bits in named_fields(chip).items():
+    for name, bits in efuse_fields(chip).items():
         value = (1 << bits.width) - 1
         words = words_of(DeviceConfig(chip=chip, efuses={name: value}))
 
@@ -91,3 +93,14 @@ def test_efuses_cannot_be_overwritten() -> None:
     device.memory.write_word(address, 0x1234_5678)
 
     assert device.memory.read_word(address) == before != 0
+
+
+def test_what_is_read_protected_reads_as_zero_and_still_encrypts() -> None:
+    key = {"key0": 0x1234, "key_purpose_0": 4}
+    plain = SimulatedDevice(ESP32_C3, efuses=key)
+    hidden = SimulatedDevice(ESP32_C3, efuses={**key, "read_protection": 1})
+    address = next(b.address for b in ESP32_C3.efuse_blocks if b.name == "BLOCK_KEY0")
+
+    assert plain.memory.read_word(address) == 0x1234
+    assert hidden.memory.read_word(address) == 0
+    assert encrypt(hidden, 0, bytes(16)) == encrypt(plain, 0, bytes(16))

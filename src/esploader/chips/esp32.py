@@ -25,6 +25,7 @@ Sources:
 * What the ROM takes the crystal to be: its own calibration, in RTCCALICFG1 of timer group 0
   (``timer_group_reg.h``) and the eFuse CK8M_FREQ; how it goes into the baud rate was read
   off the rates that esptool 5.6.0 asks for.
+* Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
 
@@ -42,6 +43,8 @@ from esploader.chips.model import (
     Chip,
     Crystal,
     EfuseBlock,
+    EfuseProtection,
+    EfuseSpan,
     Field,
     FixedFlashKey,
     FlashPinChoices,
@@ -143,6 +146,36 @@ ESP32: Final = Chip(
         _BLOCK1,
         EfuseBlock("BLOCK2", _EFUSE + 0x58, 8),
         EfuseBlock("BLOCK3", _EFUSE + 0x78, 8),
+    ),
+    efuse_write_protection=EfuseProtection(
+        BitField(_block0(0, 0, 16)),
+        covers=(
+            (0, EfuseSpan("BLOCK0", 16, 4)),
+            (2, EfuseSpan("BLOCK0", 20, 7)),
+            (3, EfuseSpan("BLOCK0", 32, 48)),
+            (3, EfuseSpan("BLOCK0", 96, 2)),
+            (4, EfuseSpan("BLOCK0", 136, 5)),
+            (5, EfuseSpan("BLOCK0", 142, 3)),
+            (6, EfuseSpan("BLOCK0", 160, 20)),
+            (7, EfuseSpan("BLOCK1", 0, 256)),
+            (8, EfuseSpan("BLOCK2", 0, 256)),
+            (9, EfuseSpan("BLOCK3", 0, 256)),
+            (10, EfuseSpan("BLOCK0", 110, 1)),
+            (10, EfuseSpan("BLOCK0", 188, 6)),
+            (12, EfuseSpan("BLOCK0", 196, 1)),
+            (13, EfuseSpan("BLOCK0", 197, 1)),
+            (15, EfuseSpan("BLOCK0", 199, 1)),
+        ),
+    ),
+    efuse_read_protection=EfuseProtection(
+        BitField(_block0(0, 16, 4)),
+        covers=(
+            (0, EfuseSpan("BLOCK1", 0, 256)),
+            (1, EfuseSpan("BLOCK2", 0, 256)),
+            (2, EfuseSpan("BLOCK3", 0, 256)),
+            (3, EfuseSpan("BLOCK0", 110, 1)),
+            (3, EfuseSpan("BLOCK0", 188, 6)),
+        ),
     ),
     flash_crypt_count=BitField(_block0(0, 20, 7)),
     secure_boot_v1=BitField(_block0(6, 4, 1)),

@@ -14,6 +14,7 @@ Sources:
   ``components/bootloader_support/include/esp_app_format.h``.
 * The crystal that the ROM assumes: what esptool 5.6.0 asks for at another baud rate, with a
   crystal of 26 MHz.
+* Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
 
@@ -30,6 +31,8 @@ from esploader.chips.model import (
     Chip,
     Crystal,
     EfuseBlock,
+    EfuseProtection,
+    EfuseSpan,
     Field,
     FixedFlashKey,
     Label,
@@ -119,6 +122,25 @@ ESP32_C2: Final = Chip(
         EfuseBlock("BLOCK1", _EFUSE + 0x34, 3),
         EfuseBlock("BLOCK2", _EFUSE + 0x40, 8),
         EfuseBlock("BLOCK_KEY0", _EFUSE + 0x60, 8),
+    ),
+    efuse_write_protection=EfuseProtection(
+        BitField(_block0(0, 0, 8)),
+        covers=(
+            (0, EfuseSpan("BLOCK0", 32, 2)),
+            (2, EfuseSpan("BLOCK0", 38, 4)),
+            (2, EfuseSpan("BLOCK0", 53, 1)),
+            (3, EfuseSpan("BLOCK0", 48, 1)),
+            (5, EfuseSpan("BLOCK1", 0, 96)),
+            (6, EfuseSpan("BLOCK2", 0, 256)),
+            (7, EfuseSpan("BLOCK_KEY0", 0, 256)),
+        ),
+    ),
+    efuse_read_protection=EfuseProtection(
+        BitField(_block0(1, 0, 2)),
+        covers=(
+            (0, EfuseSpan("BLOCK_KEY0", 0, 128)),
+            (1, EfuseSpan("BLOCK_KEY0", 128, 128)),
+        ),
     ),
     flash_crypt_count=BitField(_block0(1, 7, 3)),
     secure_boot_v1=None,

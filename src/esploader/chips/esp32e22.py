@@ -54,6 +54,8 @@ ESP32_E22: Final = Chip(
         (Label("500MHz"),),
     ),
     efuse_blocks=UNKNOWN,
+    efuse_write_protection=UNKNOWN,
+    efuse_read_protection=UNKNOWN,
     flash_crypt_count=UNKNOWN,
     secure_boot_v1=UNKNOWN,
     secure_boot_v2=UNKNOWN,

@@ -17,6 +17,9 @@ Sources:
   ``components/efuse/esp32h21/include/esp_efuse_chip.h``.
 * BLOCK1 is laid out as esptool 5.6.0 reads it; the table in ESP-IDF is that of an older
   revision of the design.
+* Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS;
+  that of BLOCK10, which it does not list: ESP-IDF,
+  ``components/efuse/esp32h4/esp_efuse_table.csv``, as on all chips with such a block.
 * UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
 """
 
@@ -32,6 +35,8 @@ from esploader.chips.model import (
     Chip,
     Crystal,
     EfuseBlock,
+    EfuseProtection,
+    EfuseSpan,
     Field,
     Label,
     Region,
@@ -145,6 +150,44 @@ ESP32_H21: Final = Chip(
         EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
         EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
         EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
+    ),
+    efuse_write_protection=EfuseProtection(
+        BitField(_block0(0, 0, 32)),
+        covers=(
+            (0, EfuseSpan("BLOCK0", 32, 7)),
+            (2, EfuseSpan("BLOCK0", 52, 1)),
+            (4, EfuseSpan("BLOCK0", 82, 3)),
+            (8, EfuseSpan("BLOCK0", 88, 4)),
+            (9, EfuseSpan("BLOCK0", 92, 4)),
+            (10, EfuseSpan("BLOCK0", 96, 4)),
+            (11, EfuseSpan("BLOCK0", 100, 4)),
+            (12, EfuseSpan("BLOCK0", 104, 4)),
+            (13, EfuseSpan("BLOCK0", 108, 4)),
+            (15, EfuseSpan("BLOCK0", 116, 1)),
+            (18, EfuseSpan("BLOCK0", 133, 1)),
+            (20, EfuseSpan("BLOCK1", 0, 192)),
+            (21, EfuseSpan("BLOCK2", 0, 256)),
+            (22, EfuseSpan("BLOCK3", 0, 256)),
+            (23, EfuseSpan("BLOCK_KEY0", 0, 256)),
+            (24, EfuseSpan("BLOCK_KEY1", 0, 256)),
+            (25, EfuseSpan("BLOCK_KEY2", 0, 256)),
+            (26, EfuseSpan("BLOCK_KEY3", 0, 256)),
+            (27, EfuseSpan("BLOCK_KEY4", 0, 256)),
+            (28, EfuseSpan("BLOCK_KEY5", 0, 256)),
+            (29, EfuseSpan("BLOCK10", 0, 256)),
+        ),
+    ),
+    efuse_read_protection=EfuseProtection(
+        BitField(_block0(1, 0, 7)),
+        covers=(
+            (0, EfuseSpan("BLOCK_KEY0", 0, 256)),
+            (1, EfuseSpan("BLOCK_KEY1", 0, 256)),
+            (2, EfuseSpan("BLOCK_KEY2", 0, 256)),
+            (3, EfuseSpan("BLOCK_KEY3", 0, 256)),
+            (4, EfuseSpan("BLOCK_KEY4", 0, 256)),
+            (5, EfuseSpan("BLOCK_KEY5", 0, 256)),
+            (6, EfuseSpan("BLOCK10", 0, 256)),
+        ),
     ),
     flash_crypt_count=BitField(_block0(2, 18, 3)),
     secure_boot_v1=None,

@@ -15,6 +15,9 @@ Sources:
   ``components/bootloader_support/include/esp_app_format.h``.
 * Key purposes: those of esptool 5.6.0; compare ESP-IDF,
   ``components/efuse/esp32h4/include/esp_efuse_chip.h``.
+* Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS;
+  that of BLOCK10, which it does not list: ESP-IDF,
+  ``components/efuse/esp32h4/esp_efuse_table.csv``, as on all chips with such a block.
 * UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
 """
 
@@ -31,6 +34,8 @@ from esploader.chips.model import (
     Chip,
     Crystal,
     EfuseBlock,
+    EfuseProtection,
+    EfuseSpan,
     Field,
     Label,
     Region,
@@ -183,6 +188,44 @@ ESP32_H4: Final = Chip(
         EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
         EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
         EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
+    ),
+    efuse_write_protection=EfuseProtection(
+        BitField(_block0(0, 0, 32)),
+        covers=(
+            (0, EfuseSpan("BLOCK0", 32, 7)),
+            (2, EfuseSpan("BLOCK0", 46, 1)),
+            (4, EfuseSpan("BLOCK0", 55, 3)),
+            (8, EfuseSpan("BLOCK0", 64, 5)),
+            (9, EfuseSpan("BLOCK0", 69, 5)),
+            (10, EfuseSpan("BLOCK0", 74, 5)),
+            (11, EfuseSpan("BLOCK0", 79, 5)),
+            (12, EfuseSpan("BLOCK0", 84, 5)),
+            (13, EfuseSpan("BLOCK0", 89, 5)),
+            (15, EfuseSpan("BLOCK0", 101, 1)),
+            (18, EfuseSpan("BLOCK0", 131, 1)),
+            (20, EfuseSpan("BLOCK1", 0, 192)),
+            (21, EfuseSpan("BLOCK2", 0, 256)),
+            (22, EfuseSpan("BLOCK3", 0, 256)),
+            (23, EfuseSpan("BLOCK_KEY0", 0, 256)),
+            (24, EfuseSpan("BLOCK_KEY1", 0, 256)),
+            (25, EfuseSpan("BLOCK_KEY2", 0, 256)),
+            (26, EfuseSpan("BLOCK_KEY3", 0, 256)),
+            (27, EfuseSpan("BLOCK_KEY4", 0, 256)),
+            (28, EfuseSpan("BLOCK_KEY5", 0, 256)),
+            (29, EfuseSpan("BLOCK10", 0, 256)),
+        ),
+    ),
+    efuse_read_protection=EfuseProtection(
+        BitField(_block0(1, 0, 7)),
+        covers=(
+            (0, EfuseSpan("BLOCK_KEY0", 0, 256)),
+            (1, EfuseSpan("BLOCK_KEY1", 0, 256)),
+            (2, EfuseSpan("BLOCK_KEY2", 0, 256)),
+            (3, EfuseSpan("BLOCK_KEY3", 0, 256)),
+            (4, EfuseSpan("BLOCK_KEY4", 0, 256)),
+            (5, EfuseSpan("BLOCK_KEY5", 0, 256)),
+            (6, EfuseSpan("BLOCK10", 0, 256)),
+        ),
     ),
     flash_crypt_count=BitField(_block0(1, 23, 3)),
     secure_boot_v1=None,

@@ -18,6 +18,7 @@ Sources:
   ``components/bootloader_support/include/esp_app_format.h``.
 * Key purposes: ESP-IDF, ``components/efuse/esp32s3/include/esp_efuse_chip.h``.
 * USB product id: ESP-IDF Programming Guide, "Device Firmware Upgrade via USB".
+* Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 """
 
@@ -33,6 +34,8 @@ from esploader.chips.model import (
     Chip,
     Crystal,
     EfuseBlock,
+    EfuseProtection,
+    EfuseSpan,
     Field,
     FlashPinChoices,
     FlashSupply,
@@ -137,6 +140,46 @@ ESP32_S3: Final = Chip(
         EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
         EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
         EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
+    ),
+    efuse_write_protection=EfuseProtection(
+        BitField(_block0(0, 0, 32)),
+        covers=(
+            (0, EfuseSpan("BLOCK0", 32, 7)),
+            (2, EfuseSpan("BLOCK0", 52, 1)),
+            (3, EfuseSpan("BLOCK0", 68, 3)),
+            (4, EfuseSpan("BLOCK0", 82, 3)),
+            (8, EfuseSpan("BLOCK0", 88, 4)),
+            (9, EfuseSpan("BLOCK0", 92, 4)),
+            (10, EfuseSpan("BLOCK0", 96, 4)),
+            (11, EfuseSpan("BLOCK0", 100, 4)),
+            (12, EfuseSpan("BLOCK0", 104, 4)),
+            (13, EfuseSpan("BLOCK0", 108, 4)),
+            (15, EfuseSpan("BLOCK0", 116, 1)),
+            (18, EfuseSpan("BLOCK0", 133, 1)),
+            (18, EfuseSpan("BLOCK0", 137, 1)),
+            (20, EfuseSpan("BLOCK1", 0, 192)),
+            (21, EfuseSpan("BLOCK2", 0, 256)),
+            (22, EfuseSpan("BLOCK3", 0, 256)),
+            (23, EfuseSpan("BLOCK_KEY0", 0, 256)),
+            (24, EfuseSpan("BLOCK_KEY1", 0, 256)),
+            (25, EfuseSpan("BLOCK_KEY2", 0, 256)),
+            (26, EfuseSpan("BLOCK_KEY3", 0, 256)),
+            (27, EfuseSpan("BLOCK_KEY4", 0, 256)),
+            (28, EfuseSpan("BLOCK_KEY5", 0, 256)),
+            (29, EfuseSpan("BLOCK10", 0, 256)),
+        ),
+    ),
+    efuse_read_protection=EfuseProtection(
+        BitField(_block0(1, 0, 7)),
+        covers=(
+            (0, EfuseSpan("BLOCK_KEY0", 0, 256)),
+            (1, EfuseSpan("BLOCK_KEY1", 0, 256)),
+            (2, EfuseSpan("BLOCK_KEY2", 0, 256)),
+            (3, EfuseSpan("BLOCK_KEY3", 0, 256)),
+            (4, EfuseSpan("BLOCK_KEY4", 0, 256)),
+            (5, EfuseSpan("BLOCK_KEY5", 0, 256)),
+            (6, EfuseSpan("BLOCK10", 0, 256)),
+        ),
     ),
     flash_crypt_count=BitField(_block0(2, 18, 3)),
     secure_boot_v1=None,

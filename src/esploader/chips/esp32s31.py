@@ -9,8 +9,9 @@ Sources:
 * Registers: ESP-IDF, ``components/soc/esp32s31/``: ``reg_base.h``, ``gpio_reg.h`` (GPIO_STRAP_REG),
   ``uart_reg.h`` (UART_DATE); the offsets in SPI1 are those that esptool 5.6.0 uses.
 * Memory: ESP-IDF, ``components/soc/esp32s31/include/soc/soc.h``, "Overall memory map".
-* Straps: esptool documentation, "Boot Mode Selection"; ESP-IDF,
-  ``components/soc/esp32s31/include/soc/boot_mode.h``.
+* Straps: esptool documentation, "Boot Mode Selection". The bit is the one that the boot logs agree
+  on which users have published: 0x58 and 0x5f for the flash, 0x69 for the download mode. What
+  ``boot_mode.h`` says of bit 3 is copied from another chip.
 * Image header codes: esptool documentation, "Firmware Image Format"; chip id: ESP-IDF,
   ``components/bootloader_support/include/esp_app_format.h``.
 * Key purposes: those of esptool 5.6.0; compare ESP-IDF,
@@ -18,6 +19,7 @@ Sources:
 * MAC_EXT is in the table of eFuses, too; no tool is known to make an EUI-64 of it.
 * USB product id: the image chip id, as on the other chips with USB-OTG; esptool 5.6.0 expects
   it.
+* Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
 """
 
@@ -33,6 +35,8 @@ from esploader.chips.model import (
     Chip,
     Crystal,
     EfuseBlock,
+    EfuseProtection,
+    EfuseSpan,
     Field,
     Label,
     Region,
@@ -92,6 +96,41 @@ ESP32_S31: Final = Chip(
         EfuseBlock("BLOCK_KEY3", _EFUSE + 0x108, 8),
         EfuseBlock("BLOCK_KEY4", _EFUSE + 0x128, 8),
         EfuseBlock("BLOCK9", _EFUSE + 0x148, 8),
+    ),
+    efuse_write_protection=EfuseProtection(
+        BitField(_block0(0, 0, 32)),
+        covers=(
+            (0, EfuseSpan("BLOCK0", 32, 7)),
+            (2, EfuseSpan("BLOCK0", 52, 1)),
+            (4, EfuseSpan("BLOCK0", 85, 3)),
+            (8, EfuseSpan("BLOCK0", 96, 5)),
+            (9, EfuseSpan("BLOCK0", 101, 5)),
+            (10, EfuseSpan("BLOCK0", 106, 5)),
+            (11, EfuseSpan("BLOCK0", 111, 5)),
+            (12, EfuseSpan("BLOCK0", 116, 5)),
+            (15, EfuseSpan("BLOCK0", 130, 1)),
+            (18, EfuseSpan("BLOCK0", 149, 1)),
+            (20, EfuseSpan("BLOCK1", 0, 192)),
+            (21, EfuseSpan("BLOCK2", 0, 256)),
+            (22, EfuseSpan("BLOCK3", 0, 256)),
+            (23, EfuseSpan("BLOCK_KEY0", 0, 256)),
+            (24, EfuseSpan("BLOCK_KEY1", 0, 256)),
+            (25, EfuseSpan("BLOCK_KEY2", 0, 256)),
+            (26, EfuseSpan("BLOCK_KEY3", 0, 256)),
+            (27, EfuseSpan("BLOCK_KEY4", 0, 256)),
+            (28, EfuseSpan("BLOCK9", 0, 256)),
+        ),
+    ),
+    efuse_read_protection=EfuseProtection(
+        BitField(_block0(1, 0, 7)),
+        covers=(
+            (0, EfuseSpan("BLOCK_KEY0", 0, 256)),
+            (1, EfuseSpan("BLOCK_KEY1", 0, 256)),
+            (2, EfuseSpan("BLOCK_KEY2", 0, 256)),
+            (3, EfuseSpan("BLOCK_KEY3", 0, 256)),
+            (4, EfuseSpan("BLOCK_KEY4", 0, 256)),
+            (5, EfuseSpan("BLOCK9", 0, 256)),
+        ),
     ),
     flash_crypt_count=BitField(_block0(2, 21, 3)),
     secure_boot_v1=None,
@@ -180,7 +219,7 @@ ESP32_S31: Final = Chip(
     mmu_page_sizes=(32 * KIB, 64 * KIB, 128 * KIB, 256 * KIB),
     uf2_family=0x3101_F7C1,
     strapping=Bits(_GPIO_STRAP, 0, 16),
-    boot_strap=Bits(_GPIO_STRAP, 3, 1),
+    boot_strap=Bits(_GPIO_STRAP, 4, 1),
     boot_strap_gpio=61,
     has_usb_serial_jtag=True,
     usb_otg_pid=0x0020,

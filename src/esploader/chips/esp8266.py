@@ -85,6 +85,8 @@ ESP8266: Final = Chip(
         (Label("Embedded Flash", (_HAS_FLASH,)),),
     ),
     efuse_blocks=(EfuseBlock("BLOCK0", _EFUSE, 4),),
+    efuse_write_protection=None,
+    efuse_read_protection=None,
     flash_crypt_count=None,
     secure_boot_v1=None,
     secure_boot_v2=None,

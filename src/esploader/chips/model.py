@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import string
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
@@ -373,6 +374,45 @@ class EfuseBlock:
             raise ValueError(f"{self!r} is not a range of registers")
 
 
+@attrs.frozen
+class EfuseSpan:
+    """``width`` eFuses of a block, from bit ``first`` of the block upwards."""
+
+    block: str
+    first: int
+    width: int
+
+    def __attrs_post_init__(self) -> None:
+        if self.first < 0 or self.width < 1:
+            raise ValueError(f"{self!r} is empty")
+
+    def overlaps(self, other: EfuseSpan) -> bool:
+        """Return whether an eFuse is in both."""
+        return (
+            self.block == other.block
+            and self.first < other.first + other.width
+            and other.first < self.first + self.width
+        )
+
+
+@attrs.frozen
+class EfuseProtection:
+    """EFuses that, once burnt, keep others from being burnt, or from being read."""
+
+    register: BitField
+    covers: tuple[tuple[int, EfuseSpan], ...]
+    """What each bit of ``register`` protects, from bit 0; of BLOCK0 what is a fact of the chip."""
+
+    def __attrs_post_init__(self) -> None:
+        for bit, span in self.covers:
+            if not 0 <= bit < self.register.width:
+                raise ValueError(f"nothing protects {span!r}: there is no bit {bit}")
+        spans = sorted((span for _, span in self.covers), key=lambda span: (span.block, span.first))
+        for span, following in pairwise(spans):
+            if span.overlaps(following):
+                raise ValueError(f"{following!r} is protected twice")
+
+
 @attrs.frozen(kw_only=True)
 class FixedFlashKey:
     """The key of flash encryption where it has a block of its own, and no stated purpose.
@@ -433,6 +473,10 @@ class Chip:
     """Of each group the first that applies is a feature of the device."""
 
     efuse_blocks: tuple[EfuseBlock, ...]
+    efuse_write_protection: EfuseProtection | None
+    """``None`` where eFuses cannot be protected from being burnt."""
+    efuse_read_protection: EfuseProtection | None
+    """``None`` where eFuses cannot be hidden. What is hidden reads as 0."""
     flash_crypt_count: BitField | None
     """Flash encryption is on when it has an odd number of bits set."""
     secure_boot_v1: BitField | None
@@ -517,6 +561,8 @@ class Chip:
             raise ValueError(f"{self.name} has one half of a revision")
         self._check_names()
         self._check_labels()
+        if self.knows("efuse_blocks"):
+            self._check_protection()
 
     def _check_names(self) -> None:
         _require_unique("field", [field.name for field in self.fields])
@@ -527,6 +573,13 @@ class Chip:
         for table in ("flash_sizes", "flash_frequencies", "flash_modes"):
             if self.knows(table):
                 _require_unique("flash parameter", [name for name, _ in getattr(self, table)])
+
+    def _check_protection(self) -> None:
+        widths = {block.name: WORD_WIDTH * block.word_count for block in self.efuse_blocks}
+        for protection in (self.efuse_write_protection, self.efuse_read_protection):
+            for _, span in () if protection is None else protection.covers:
+                if span.first + span.width > widths.get(span.block, 0):
+                    raise ValueError(f"{self.name} has no {span!r}")
 
     def _check_labels(self) -> None:
         known = {field.name for field in self.fields}
@@ -548,7 +601,9 @@ class Chip:
             # Only asked for what is not there.
             if name in attrs.fields_dict(type(self)):
                 what = name.replace("_", " ")
-                raise UnsupportedError(f"{what} of the {self.name}", "it is not known yet")
+                raise UnsupportedError(
+                    f"{what} of the {self.name}", "it is not known yet; docs/chips.md says what is"
+                )
             raise AttributeError(f"a chip has no {name!r}")
 
     def knows(self, fact: str) -> bool:

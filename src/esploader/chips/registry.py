@@ -22,6 +22,8 @@ from esploader.chips.esp8266 import ESP8266
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from esploader.chips.model import Chip
 
 _IGNORED: Final = str.maketrans("", "", "-()")
@@ -62,25 +64,24 @@ CHIPS: Final[tuple[Chip, ...]] = registered(
 """All chips: those told apart by a magic word, the others roughly as they came out."""
 
 
-def chip_by_name(name: str) -> Chip:
-    """Return the chip of that name; case, ``-``, ``(`` and ``)`` do not matter.
+def chip_by_name(name: str, chips: Iterable[Chip] = CHIPS) -> Chip:
+    """Return that of ``chips`` with that name; case, ``-``, ``(`` and ``)`` do not matter.
 
     Raises :exc:`~esploader.errors.UnsupportedError`, which lists the names, when no chip
     has it.
     """
     key = name.lower().translate(_IGNORED)
-    for chip in CHIPS:
-        if chip.key == key:
-            return chip
-    known = ", ".join(chip.key for chip in CHIPS)
-    raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {known}")
+    by_key = {chip.key: chip for chip in chips}
+    if key not in by_key:
+        raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {', '.join(by_key)}")
+    return by_key[key]
 
 
-def chip_by_image_id(image_chip_id: int) -> Chip | None:
+def chip_by_image_id(image_chip_id: int, chips: Iterable[Chip] = CHIPS) -> Chip | None:
     """Return the chip with that id in images and in GET_SECURITY_INFO, if there is one."""
-    return next((chip for chip in CHIPS if chip.image_chip_id == image_chip_id), None)
+    return next((chip for chip in chips if chip.image_chip_id == image_chip_id), None)
 
 
-def chip_by_magic(magic: int) -> Chip | None:
+def chip_by_magic(magic: int, chips: Iterable[Chip] = CHIPS) -> Chip | None:
     """Return the chip with that word at 0x4000_1000, if there is one."""
-    return next((chip for chip in CHIPS if chip.magic == magic), None)
+    return next((chip for chip in chips if chip.magic == magic), None)

@@ -115,7 +115,12 @@ class SecurityInfo:
 
 
 def key_purpose_names(info: SecurityInfo, chip: Chip) -> tuple[str, ...]:
-    """Return what the key blocks of ``chip`` are for; ``UNKNOWN`` where it has no name."""
+    """Return what the key blocks of ``chip`` are for; ``UNKNOWN`` where it has no name.
+
+    Nothing where nobody knows which number is for which block.
+    """
+    if not (chip.knows("key_purposes") and chip.knows("key_purpose_names")):
+        return ()
     names = dict(chip.key_purpose_names)
     used = info.key_purposes[: len(chip.key_purposes)]
     return tuple(names.get(purpose, "UNKNOWN") for purpose in used)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import ListenError
+from esploader.server.config import MAX_TCP_PORT
 from esploader.server.handshake import Handshake
 
 if TYPE_CHECKING:
@@ -59,11 +60,13 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ListenError: it cannot be had.
     """
+    if not 0 <= port <= MAX_TCP_PORT:
+        raise ListenError(host, f"there is no TCP port {port}", is_taken=False)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as exc:
-        is_taken = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
+    except OSError as exc:
+        is_taken = exc.errno == errno.EADDRINUSE
         raise ListenError(format_address((host, port)), str(exc), is_taken) from exc
     listener.settimeout(0)
     return listener

@@ -71,7 +71,7 @@ def check_recording(recording: Recording, timings: Timings | None = None) -> tup
     """
     bench = _Bench.make(recording, timings or Timings())
     rows = recording.rows
-    followers = (*rows[1:], None)
+    followers = (*rows, None)[1:]
     return tuple(
         bench.check(index, row, following)
         for index, (row, following) in enumerate(zip(rows, followers, strict=True))

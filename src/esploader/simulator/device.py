@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 from typing_extensions import override
 
-from esploader.chips.model import MIB, Chip
+from esploader.chips.model import MIB, WORD_SIZE, Chip
 from esploader.chips.registry import chip_by_name
 from esploader.simulator.application import Application, hello
 from esploader.simulator.config import DeviceConfig, InitialState, mac_of, state_of
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 Content: TypeAlias = "bytes | str | os.PathLike[str] | Mapping[int, bytes]"
 """What a flash holds: bytes from its start on, bytes by offset, or the path of a file."""
 
-WORD_SIZE: Final = 4
 MAX_ADDRESS: Final = 0xFFFF_FFFF
 
 RESET_PRESS: Final = 0.1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from esploader.chips.model import BitField, Bits
+from esploader.chips.efuses import efuse_fields, protected_spans
+from esploader.chips.model import WORD_SIZE, WORD_WIDTH
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip, EfuseBlock
+    from collections.abc import Mapping
+
+    from esploader.chips.model import BitField, Chip, EfuseBlock, EfuseSpan
     from esploader.simulator.config import DeviceConfig
     from esploader.simulator.personality import Personality
 
@@ -27,43 +30,30 @@ def build_efuses(config: DeviceConfig, personality: Personality) -> dict[int, in
         for index in range(block.word_count)
     }
     _insert_revision(config.revision, personality.revision, chip, words)
-    known = named_fields(chip)
+    words |= chip.mac.insert(_mac(config, personality), words)
+    known = efuse_fields(chip)
     for name, value in {**personality.efuses, **config.efuses}.items():
         if name not in known:
             raise ValueError(f"{chip.name} has no field {name!r}")
         _insert(known[name], value, name, words)
-    words |= chip.mac.insert(_mac(config, personality), words)
     return words
 
 
-def named_fields(chip: Chip) -> dict[str, BitField]:
-    """Return the fields of a chip that can be set, by name: identity, security and keys."""
-    security = {
-        "flash_crypt_count": chip.flash_crypt_count,
-        "secure_boot_v1": chip.secure_boot_v1,
-        "secure_boot_v2": chip.secure_boot_v2,
-        "secure_download": chip.secure_download,
-        "manual_encrypt_disabled": chip.manual_encrypt_disabled,
-        "flash_crypt_config": chip.flash_crypt_config,
-        "flash_crypt_config_hidden": chip.flash_crypt_config_hidden,
-    }
-    keys = {
-        block.name.removeprefix("BLOCK_").lower(): _whole(block)
-        for block in chip.efuse_blocks
-        if block.name.startswith("BLOCK_KEY")
-    }
-    if chip.fixed_flash_key is not None:
-        keys["flash_key"] = _whole(chip.fixed_flash_key.block)
-        keys["flash_key_read_protected"] = chip.fixed_flash_key.read_protected
-    fields = {field.name: field.bits for field in chip.fields}
-    fields |= {f"key_purpose_{index}": bits for index, bits in enumerate(chip.key_purposes)}
-    return fields | keys | {name: bits for name, bits in security.items() if bits is not None}
+def readable_words(chip: Chip, words: Mapping[int, int]) -> dict[int, int]:
+    """Return what can be read of eFuses: those that are protected from that are 0."""
+    readable = dict(words)
+    hidden = protected_spans(chip.efuse_read_protection, words) or ()
+    for block in chip.efuse_blocks:
+        for span in hidden:
+            if span.block == block.name:
+                _hide(block, span, readable)
+    return readable
 
 
-def _whole(block: EfuseBlock) -> BitField:
-    """Return a block as one number, the first word lowest."""
-    words = (Bits(block.address + 4 * index, 0, 32) for index in range(block.word_count))
-    return BitField(*reversed(tuple(words)))
+def _hide(block: EfuseBlock, span: EfuseSpan, words: dict[int, int]) -> None:
+    for bit in range(span.first, span.first + span.width):
+        index, position = divmod(bit, WORD_WIDTH)
+        words[block.address + WORD_SIZE * index] &= ~(1 << position)
 
 
 def _insert(field: BitField, value: int, name: str, words: dict[int, int]) -> None:

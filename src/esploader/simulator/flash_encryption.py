@@ -55,7 +55,7 @@ def _key(machine: Machine) -> bytes:
         }
         blocks = [block for block in chip.efuse_blocks if block.name in used]
     return b"".join(
-        machine.memory.read_word(block.address + 4 * index).to_bytes(4, "little")
+        machine.efuses[block.address + 4 * index].to_bytes(4, "little")
         for block in blocks
         for index in range(block.word_count)
     )

@@ -15,7 +15,7 @@ from esploader.simulator.application import Application, ApplicationProgram, Run
 from esploader.simulator.boot import load_image, rom_log
 from esploader.simulator.config import InitialState
 from esploader.simulator.crystal import SimulatedCrystal
-from esploader.simulator.efuses import build_efuses
+from esploader.simulator.efuses import build_efuses, readable_words
 from esploader.simulator.flash_chip import FlashChip
 from esploader.simulator.history import Boot, History, SeenLines
 from esploader.simulator.memory import Memory
@@ -30,7 +30,7 @@ from esploader.simulator.uart import Receiver, Transmitter, rates_match, resampl
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from esploader.chips.model import Chip
     from esploader.simulator.config import DeviceConfig
@@ -67,6 +67,8 @@ class Hardware:
     """What runs when an intact image has been booted; ``None``: it is silent."""
 
     memory: Memory = attrs.field(init=False)
+    efuses: Mapping[int, int] = attrs.field(init=False, repr=False)
+    """All words of eFuses by address, those that cannot be read included."""
     nor: NorFlash = attrs.field(init=False)
     flash_chip: FlashChip = attrs.field(init=False)
     personality: Personality = attrs.field(init=False)
@@ -107,7 +109,8 @@ class Hardware:
         self.flash_chip = FlashChip.around(self.nor)
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
         self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
-        self.memory.fix(build_efuses(self.config, self.personality))
+        self.efuses = build_efuses(self.config, self.personality)
+        self.memory.fix(readable_words(chip, self.efuses))
         self.crystal = SimulatedCrystal.put_into(self.config, self.personality, self.memory)
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
         self.memory.hook(chip.strapping.address, read=self._read_straps)

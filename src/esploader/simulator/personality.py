@@ -1,8 +1,9 @@
 """What a simulated chip needs to know beyond the facts in :mod:`esploader.chips`.
 
 Sources: boot logs as chips print them (Espressif, "Boot Mode Selection", esptool
-documentation); recorded answers (``tests/vectors``); a chip without an entry behaves like
-its relatives.
+documentation) and as users have published them: "ESP-ROM:" and the name of the chip finds many;
+recorded answers (``tests/vectors``). What nobody has published yet is like that of the relatives of
+a chip, and its banner says "simulated".
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ _NEW_CAUSES: Final = MappingProxyType(
     }
 )
 
+_NEW_SAVED_PC: Final = "Core0 Saved PC:0x40048b82\r\n"
+
 _RISCV_CRASH_REPORT: Final = "".join(
     (
         "\r\nGuru Meditation Error: Core  0 panic'ed (Load access fault)\r\n",
@@ -99,6 +102,8 @@ _ESP32_LOAD_LOG: Final = LoadLog(
     bad_checksum="csum err:0x{computed:02x}!=0x{stored:02x}\r\nets_main.c 371\r\n",
     bad_digest=None,
 )
+
+_NEW_LOAD_LOG: Final = LoadLog(preamble="SPI mode:{mode}, clock div:{divider}\r\n")
 
 _ESP8266_LOAD_LOG: Final = LoadLog(
     invalid_header="ets_main.c\r\n",
@@ -239,14 +244,50 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         crystal_mhz=48,
         revision=(1, 0),
         crash_report=_RISCV_CRASH_REPORT,
-        banner="ESP-ROM:esp32c5-simulated\r\n",
+        banner="ESP-ROM:esp32c5-eco2-20250121\r\nBuild:Jan 21 2025\r\n",
         download_mode=Code(0x8, "DOWNLOAD(USB/UART0)"),
         flash_mode=Code(0x18, "SPI_FAST_FLASH_BOOT"),
+        saved_pc=_NEW_SAVED_PC,
+        load_log=_NEW_LOAD_LOG,
+    ),
+    "esp32c6": Personality(
+        crash_report=_RISCV_CRASH_REPORT,
+        banner="ESP-ROM:esp32c6-20220919\r\nBuild:Sep 19 2022\r\n",
+        download_mode=Code(0x4, "DOWNLOAD(USB/UART0/SDIO_FEI_FEO)"),
+        flash_mode=Code(0xC, "SPI_FAST_FLASH_BOOT"),
+    ),
+    "esp32c61": Personality(
+        crash_report=_RISCV_CRASH_REPORT,
+        banner="ESP-ROM:esp32c61-eco3-20250228\r\nBuild:Feb 28 2025\r\n",
+        download_mode=Code(0x4, "DOWNLOAD(USB/UART0)"),
+        flash_mode=Code(0xC, "SPI_FAST_FLASH_BOOT"),
+        saved_pc=_NEW_SAVED_PC,
+        load_log=_NEW_LOAD_LOG,
+    ),
+    "esp32s31": Personality(
+        crash_report=_RISCV_CRASH_REPORT,
+        banner="ESP-ROM:esp32s31-20251218\r\nBuild:Dec 18 2025\r\n",
+        download_mode=Code(0x69, "DOWNLOAD(USB/UART0/SPI)"),
+        flash_mode=Code(0x58, "SPI_FAST_FLASH_BOOT"),
+        saved_pc=_NEW_SAVED_PC,
+        load_log=_NEW_LOAD_LOG,
+    ),
+    "esp32h2": Personality(
+        crystal_mhz=32,
+        crash_report=_RISCV_CRASH_REPORT,
+        banner="ESP-ROM:esp32h2-20221101\r\nBuild:Nov  1 2022\r\n",
+        download_mode=Code(0x4, "DOWNLOAD(USB/UART0)"),
+        flash_mode=Code(0xC, "SPI_FAST_FLASH_BOOT"),
     ),
     "esp32p4": Personality(
         revision=(3, 0),
         crash_report=_RISCV_CRASH_REPORT,
-        banner="ESP-ROM:esp32p4-simulated\r\n",
+        # Of a device of revision 1; those of the others have not been published.
+        banner="ESP-ROM:esp32p4-eco2-20240710\r\nBuild:Jul 10 2024\r\n",
+        download_mode=Code(0x307, "DOWNLOAD(USB/UART0/SPI)"),
+        flash_mode=Code(0x30F, "SPI_FAST_FLASH_BOOT"),
+        saved_pc=_NEW_SAVED_PC,
+        load_log=_NEW_LOAD_LOG,
     ),
 }
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from esploader.chips.model import Chip
     from esploader.simulator.crystal import SimulatedCrystal
     from esploader.simulator.flash_chip import FlashChip
@@ -34,6 +36,10 @@ class Machine(Protocol):
     @property
     def chip(self) -> Chip:
         """The model."""
+
+    @property
+    def efuses(self) -> Mapping[int, int]:
+        """All words of eFuses by address, those that cannot be read included."""
 
     @property
     def personality(self) -> Personality:

@@ -20,6 +20,8 @@ _STAND_INS: Final[Mapping[str, object]] = MappingProxyType(
     {
         "architecture": Architecture.RISCV,
         "efuse_blocks": (),
+        "efuse_write_protection": None,
+        "efuse_read_protection": None,
         "flash_crypt_count": None,
         "secure_boot_v1": None,
         "secure_boot_v2": None,

@@ -8,7 +8,9 @@ are seconds from the beginning.
 from __future__ import annotations
 
 import functools
+import logging
 import threading
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, assert_never
 
 import attrs
@@ -17,10 +19,13 @@ from esploader.simulator.description import describe_command
 from esploader.simulator.history import Boot, SeenCommand, SeenLines, SentResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from esploader.simulator.device import SimulatedDevice
     from esploader.simulator.history import HistoryEvent
+
+_logger = logging.getLogger(__name__)
 
 MAX_TRACE_SIZE: Final = 64 * 1024 * 1024
 """A trace ends when it has so many characters."""
@@ -31,6 +36,7 @@ class Trace:
     """A file that lines are added to, of any number of devices, each line at once."""
 
     _file: IO[str]
+    _name: str = "trace"
     _room: int = MAX_TRACE_SIZE
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -38,7 +44,7 @@ class Trace:
     def open(cls, path: Path) -> Trace:
         """Begin a file anew. Raises :exc:`OSError`."""
         # Whoever follows the file sees each line when it is there.
-        return cls(path.open("w", encoding="utf-8", buffering=1))
+        return cls(path.open("w", encoding="utf-8", buffering=1), str(path))
 
     def follow(self, device: SimulatedDevice, label: str, start: float) -> None:
         """Write down what a device does from now on; ``start`` is the moment to count from."""
@@ -46,7 +52,7 @@ class Trace:
 
     def close(self) -> None:
         """End the file."""
-        with self._lock:
+        with self._lock, self._ending_early():
             self._file.close()
 
     def _add(self, label: str, start: float, event: HistoryEvent) -> None:
@@ -55,11 +61,18 @@ class Trace:
             if self._room <= 0 or self._file.closed:
                 return
             self._room -= len(line)
-            try:
+            with self._ending_early():
                 self._file.write(line if self._room > 0 else "the trace ends here\n")
-            except OSError:
-                # A full disk ends the trace, not the device.
-                self._room = 0
+
+    @contextmanager
+    def _ending_early(self) -> Iterator[None]:
+        """A full disk ends the trace, not the device."""
+        try:
+            yield
+        except OSError as exc:
+            if self._room > 0:
+                _logger.warning("%s ends early: %s", self._name, exc.strerror)
+            self._room = 0
 
 
 def describe_event(event: HistoryEvent) -> str:

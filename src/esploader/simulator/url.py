@@ -23,12 +23,12 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from esploader.chips.efuses import efuse_fields
 from esploader.chips.model import KIB, MIB
 from esploader.chips.registry import chip_by_name
 from esploader.errors import UnsupportedError, UrlError
 from esploader.simulator.config import DeviceConfig, InitialState, mac_of, state_of
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.efuses import named_fields
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -169,7 +169,7 @@ def _set_efuses(config: DeviceConfig, value: str) -> DeviceConfig:
         match = _EFUSE.fullmatch(part)
         if match is None or match[1] in efuses:
             raise ValueError("eFuses are NAME:VALUE, each once, with commas between")
-        if match[1] not in named_fields(config.chip):
+        if match[1] not in efuse_fields(config.chip):
             raise ValueError(f"{config.chip.name} has no field {match[1]!r}")
         efuses[match[1]] = int(match[2], 0)
     return attrs.evolve(config, efuses=efuses)

@@ -1,0 +1,136 @@
+"""Real espefuse reads of a served simulator what we read: values, and what is protected."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+import pytest
+
+from described_chips import DESCRIBED
+from esploader import connect
+from programs import run, served_chip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from esploader.chips.efuses import Efuses, EfuseValue
+
+pytestmark = pytest.mark.peer
+
+USUAL = ("esp32", "esp32s3", "esp32c2", "esp32c6")
+"""The others under ``--full``."""
+
+# It knows no eFuses of the ESP8266.
+CHIPS = tuple(
+    pytest.param(chip.key, marks=() if chip.key in USUAL else pytest.mark.slow)
+    for chip in DESCRIBED
+    if chip.efuse_write_protection is not None
+)
+
+NAMES = {
+    "mac": ("MAC",),
+    "major_revision": ("WAFER_VERSION_MAJOR",),
+    "minor_revision": ("WAFER_VERSION_MINOR",),
+    "block_major_version": ("BLK_VERSION_MAJOR",),
+    "block_minor_version": ("BLK_VERSION_MINOR",),
+    "package": ("PKG_VERSION",),
+    "flash_crypt_count": ("SPI_BOOT_CRYPT_CNT", "FLASH_CRYPT_CNT"),
+    "flash_crypt_config": ("FLASH_CRYPT_CONFIG",),
+    "secure_boot_v1": ("ABS_DONE_0",),
+    "secure_boot_v2": ("SECURE_BOOT_EN", "ABS_DONE_1"),
+    "secure_download": ("ENABLE_SECURITY_DOWNLOAD",),
+    "manual_encrypt_disabled": ("DIS_DOWNLOAD_MANUAL_ENCRYPT", "DISABLE_DL_ENCRYPT"),
+    "coding_scheme": ("CODING_SCHEME",),
+    "write_protection": ("WR_DIS",),
+    "read_protection": ("RD_DIS",),
+    **{f"key_purpose_{number}": (f"KEY_PURPOSE_{number}",) for number in range(6)},
+    **{f"key{number}": (f"BLOCK_KEY{number}",) for number in range(6)},
+}
+"""What we call a field, and what it may be called there."""
+
+# Some of everything; the protection of half of all fields, and of the first key.
+EFUSES = {
+    "flash_crypt_count": 0b11,
+    "secure_boot_v2": 1,
+    "manual_encrypt_disabled": 1,
+    "key_purpose_0": 9,
+    "key_purpose_4": 4,
+    "key0": 0x1234_5678_9ABC,
+    "key3": 0xFEDC_BA98_7654_3210,
+    "write_protection": 0b1010_1010_0110_0101_0001_0000_0100,
+    "read_protection": 1,
+}
+
+
+class Theirs(TypedDict):
+    """What espefuse says of a field."""
+
+    block: int
+    word: int | None
+    pos: int | None
+    bit_len: int
+    raw_value: str
+    readable: bool
+    writeable: bool
+
+
+def read_both(chip: str) -> tuple[Efuses, dict[str, Theirs]]:
+    """Return what we and what espefuse read of a device with a history."""
+    with connect(f"sim://{chip}") as plain:
+        known = plain.efuses
+    asked = ",".join(
+        f"{name}:{value & (1 << known[name].width) - 1:#x}"
+        for name, value in EFUSES.items()
+        if name in known
+    )
+    url = f"sim://{chip}?mac=24:0a:c4:12:34:56&efuses={asked}"
+    with connect(url) as device:
+        ours = device.efuses
+    with served_chip(url, "--tcp", "0") as urls:
+        done = run(
+            *(sys.executable, "-m", "espefuse", "--port", urls["tcp"], "--chip", chip),
+            *("summary", "--format", "json"),
+        )
+    assert done.exit_code == 0, done.stdout + done.stderr
+    theirs: dict[str, Theirs] = json.loads(done.stdout[done.stdout.index("\n{") :])
+    return ours, theirs
+
+
+def their_field(field: EfuseValue, theirs: Mapping[str, Theirs]) -> Theirs | None:
+    return next((theirs[name] for name in NAMES[field.name] if name in theirs), None)
+
+
+def number(field: Theirs) -> int:
+    """Return the value; what is bytes there stands in them with the lowest in front."""
+    text = field["raw_value"].removeprefix("0x")
+    order: Literal["little", "big"] = "little" if field["bit_len"] > 32 else "big"
+    return int.from_bytes(bytes.fromhex(text.zfill(len(text) + len(text) % 2)), order)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_espefuse_reads_what_we_read(chip: str) -> None:
+    ours, theirs = read_both(chip)
+    compared: set[str] = set()
+    for name, field in ours.items():
+        other = their_field(field, theirs) if name in NAMES else None
+        if other is None:
+            continue
+        compared.add(name)
+        # The major revision of the ESP32 is a code, and means a number.
+        assert str(number(other)) in (str(field.value), field.meaning), name
+        if other["word"] is not None:
+            assert field.width == other["bit_len"], name
+            assert field.read_protected is not other["readable"], name
+            assert field.write_protected is not other["writeable"], name
+            assert other["pos"] is not None
+            position = 32 * other["word"] + other["pos"]
+            assert (list(ours.blocks).index(field.block), field.positions[-1].first) == (
+                other["block"],
+                position,
+            )
+    assert {"mac", "flash_crypt_count", "secure_boot_v2", "write_protection"} <= compared
+    assert ours["mac"].meaning == "24:0a:c4:12:34:56"
+    assert any(field.read_protected for field in ours.values())
+    assert any(field.write_protected for field in ours.values())
