@@ -166,6 +166,15 @@ def test_each_line_of_the_trace_is_there_at_once(tmp_path: Path) -> None:
         (["--replay", "missing.json"], "missing.json: it cannot be read"),
         (["--replay", str(VECTORS / "rom-esp32.json"), "esp32"], "--replay: the recording says"),
         (["--replay", str(VECTORS / "rom-esp32.json"), "--trace", "t"], "--trace: a recording"),
+        (["--replay", str(VECTORS / "rom-esp32.json"), "--flash", "f"], "--flash: a recording"),
+        (
+            ["--replay", str(VECTORS / "rom-esp32.json"), "--state", "stub"],
+            "--state: the recording",
+        ),
+        (["--replay", str(VECTORS / "rom-esp32.json"), "--realtime"], "--realtime: a recording"),
+        (["--flash", ""], "--flash: the name of the file is missing"),
+        (["--flash", "f.bin", "sim://esp32?file=g.bin"], "--flash: sim://esp32?file=g.bin names"),
+        (["--state", "app", "sim://esp32?state=stub"], "--state: sim://esp32?state=stub says"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
