@@ -2,7 +2,8 @@
 
 200 chips are flashed in one process, client included, and kept. Then a chip is served by a
 process of its own, paced as a UART is, and what that process uses is what the system says of
-it (Linux only): while a client writes at 460800 baud, and while nothing happens.
+it (Linux only): while a client writes and reads at 460800 baud, through the stub and through the
+ROM loader, and while nothing happens.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ BAUDRATE = 460800
 IDLE_SECONDS = 5.0
 MIB = 1024 * 1024
 
+# Of some chips nothing is known but what they are recognised by.
+DESCRIBED = tuple(chip for chip in CHIPS if chip.is_described)
+
+TRANSFER_SHARE = 0.03
+"""Of a core."""
+
+ROM_READING_SHARE = 0.25
+"""Of a core: the ROM hands over 64 bytes an exchange, and each of 600 a second wakes the server."""
+
 
 def image(seed: int, size: int) -> bytes:
     """Return bytes that do not compress, so that all of them are on the wire."""
@@ -49,7 +59,7 @@ def resident() -> int:
 
 def flash(seed: int) -> SimulatedDevice:
     """Make a device, write its flash, and return it."""
-    chip = CHIPS[seed % len(CHIPS)]
+    chip = DESCRIBED[seed % len(DESCRIBED)]
     device = SimulatedDevice(chip, seed=seed)
     with connect(device.open_transport(), baudrate=BAUDRATE) as connected:
         connected.write_flash([(OFFSET, image(seed, IMAGE_SIZE))])
@@ -58,7 +68,7 @@ def flash(seed: int) -> SimulatedDevice:
 
 def flash_many() -> tuple[float, float, float]:
     """Flash all; return seconds of CPU, simulated seconds and bytes of memory, for each."""
-    for seed in range(len(CHIPS)):  # what loads once does not count
+    for seed in range(len(DESCRIBED)):  # what loads once does not count
         flash(seed)
     memory, cpu = resident(), time.process_time()
     devices = [flash(seed) for seed in range(DEVICES)]
@@ -97,7 +107,7 @@ def cpu_of(process: subprocess.Popen[str]) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def shares(before: Before, *options: str) -> dict[str, float]:
+def shares(before: Before, *options: str, stub: bool = True) -> dict[str, float]:
     """Return which share of a core a served chip takes, by what happens to it."""
     payload = image(0, SERVED_SIZE)
     with served_chip(*options) as (process, url):
@@ -107,7 +117,7 @@ def shares(before: Before, *options: str) -> dict[str, float]:
             job()
             return (cpu_of(process) - cpu) / (time.perf_counter() - start)
 
-        with connect(url, baudrate=BAUDRATE, before=before) as device:
+        with connect(url, baudrate=BAUDRATE, before=before, stub=stub) as device:
             device.prepare_flash()
             found = {
                 "writing": share(lambda: device.write_flash([(OFFSET, payload)], skip=False)),
@@ -127,16 +137,20 @@ def main() -> int:
         Goal("CPU / simulated time", cpu / simulated, at_most=0.05),
         Goal("memory beyond the flash content, in MiB", (memory - IMAGE_SIZE) / MIB, at_most=1),
     ]
-    for name, found in {
-        "RFC 2217": shares("default-reset", "--rfc2217", "0"),
-        "PTY": shares("no-reset", "--pty"),
+    for name, (found, reading_share) in {
+        "RFC 2217": (shares("default-reset", "--rfc2217", "0"), TRANSFER_SHARE),
+        "PTY": (shares("no-reset", "--pty"), TRANSFER_SHARE),
+        "RFC 2217, without a stub": (
+            shares("default-reset", "--rfc2217", "0", stub=False),
+            ROM_READING_SHARE,
+        ),
     }.items():
         for what, share in found.items():
             print(f"a chip served on {name}, {what}: {100 * share:.3f} % of a core")
-        busy = max(found["writing"], found["reading"])
         idle = max(found["connected"], found["alone"])
         goals += [
-            Goal(f"{name}: share of a core in a transfer", busy, at_most=0.03),
+            Goal(f"{name}: share of a core, writing", found["writing"], at_most=TRANSFER_SHARE),
+            Goal(f"{name}: share of a core, reading", found["reading"], at_most=reading_share),
             Goal(f"{name}: share of a core when idle", idle, at_most=0.0005),
         ]
     return conclude(*goals)

@@ -166,6 +166,15 @@ def test_each_line_of_the_trace_is_there_at_once(tmp_path: Path) -> None:
         (["--replay", "missing.json"], "missing.json: it cannot be read"),
         (["--replay", str(VECTORS / "rom-esp32.json"), "esp32"], "--replay: the recording says"),
         (["--replay", str(VECTORS / "rom-esp32.json"), "--trace", "t"], "--trace: a recording"),
+        (["--replay", str(VECTORS / "rom-esp32.json"), "--flash", "f"], "--flash: a recording"),
+        (
+            ["--replay", str(VECTORS / "rom-esp32.json"), "--state", "stub"],
+            "--state: the recording",
+        ),
+        (["--replay", str(VECTORS / "rom-esp32.json"), "--realtime"], "--realtime: a recording"),
+        (["--flash", ""], "--flash: the name of the file is missing"),
+        (["--flash", "f.bin", "sim://esp32?file=g.bin"], "--flash: sim://esp32?file=g.bin names"),
+        (["--state", "app", "sim://esp32?state=stub"], "--state: sim://esp32?state=stub says"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
@@ -174,6 +183,13 @@ def test_what_makes_no_sense(
 ) -> None:
     assert main(["sim", "serve", *options]) == 2
     assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody is kept away there")
+def test_two_devices_with_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [f"sim://esp32?file={tmp_path}/f.bin", f"sim://esp32c3?file={tmp_path}/./f.bin"]
+    assert main(["sim", "serve", *sources]) == 2
+    assert "another simulated device has it" in capsys.readouterr().err
 
 
 # Running -------------------------------------------------------------------------------

@@ -175,7 +175,15 @@ def _sources(arguments: argparse.Namespace) -> list[str]:
             raise ConfigError("--replay", "the recording says which chip it is of")
         if arguments.trace_file is not None:
             raise ConfigError("--trace", "a recording has no loader that could be traced")
+        if arguments.flash is not None:
+            raise ConfigError("--flash", "a recording has no flash")
+        if arguments.state is not None:
+            raise ConfigError("--state", "the recording says what the device does at first")
+        if arguments.realtime:
+            raise ConfigError("--realtime", "a recording answers at once")
         return [arguments.replay]
+    if arguments.flash == "":
+        raise ConfigError("--flash", "the name of the file is missing")
     if len(named) > 1 and arguments.flash is not None:
         raise ConfigError("--flash", f"whose? With several chips: {SCHEME}://CHIP?file=FILE")
     default = DEFAULT_CHIP if arguments.chip.lower() == "auto" else arguments.chip
@@ -192,10 +200,14 @@ def _open(
     url = source if "://" in source else f"{SCHEME}://{chip_by_name(source).key}"
     # Without reset lines nobody could get the device out of its application.
     has_lines = not arguments.pty and arguments.tcp is None
-    config = parse(url, state=InitialState.APPLICATION if has_lines else InitialState.DOWNLOAD)
-    if arguments.state is not None:
-        config = attrs.evolve(config, state=InitialState(arguments.state))
+    default = InitialState.APPLICATION if has_lines else InitialState.DOWNLOAD
+    asked = default if arguments.state is None else InitialState(arguments.state)
+    config = parse(url, state=asked)
+    if arguments.state is not None and config.state is not asked:
+        raise ConfigError("--state", f"{url} says another")
     if arguments.flash is not None:
+        if config.flash_file is not None:
+            raise ConfigError("--flash", f"{url} names a file")
         config = attrs.evolve(config, flash_file=Path(arguments.flash))
     transport = stack.enter_context(
         open_served(config, url, paced=arguments.realtime, follows_device=arguments.tcp is not None)

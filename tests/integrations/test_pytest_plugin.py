@@ -83,6 +83,21 @@ def test_the_port_is_closed_after_the_test(pytester: pytest.Pytester) -> None:
     run_here(pytester).assert_outcomes(passed=2)
 
 
+def test_the_file_of_the_flash_is_free_after_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        pytestmark = pytest.mark.esploader_chip(flash="flash.bin")
+
+        def test_first(simulated_device):
+            simulated_device.nor.program(0, b"first")
+
+        def test_second(simulated_device):
+            assert simulated_device.flash.startswith(b"first")
+    """)
+    run_here(pytester).assert_outcomes(passed=2)
+
+
 def test_a_mark_chooses_the_chip_and_what_it_is_like(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         import pytest
@@ -168,12 +183,37 @@ def test_a_parameter_may_bring_its_mark(pytester: pytest.Pytester) -> None:
     ("mark", "fixture", "message"),
     [
         ('esploader_chip("esp99")', "simulated_device", "*chip 'esp99'*it is not known*esp32c3*"),
-        ("esploader_chip(speed=11)", "simulated_device", "*esploader_chip:*speed*"),
+        (
+            "esploader_chip(32)",
+            "simulated_device",
+            "*esploader_chip: 32 is not the name of a chip*",
+        ),
+        ("esploader_chip(['esp32', 3])", "simulated_device", "*esploader_chip: 3 is not the name*"),
+        (
+            "esploader_chip(speed=11)",
+            "simulated_device",
+            "*esploader_chip: no option is called 'speed', but flash_size, flash, *",
+        ),
+        (
+            "esploader_chip(revision='3.1')",
+            "simulated_device",
+            "*esploader_chip: revision='3.1': (major, minor)*",
+        ),
         ("esploader_chip(flash_size=3)", "simulated_device", "*esploader_chip:*3*"),
         ('esploader_faults("drop")', "esploader_device", "*esploader_faults: 'drop' is no fault*"),
-        ("esploader_faults(sede=1)", "esploader_device", "*esploader_faults:*sede*"),
+        (
+            "esploader_faults(sede=1)",
+            "esploader_device",
+            "*esploader_faults: no option is called 'sede', but seed*",
+        ),
         ('esploader_url("usb")', "esploader_url", "*esploader_url: 'usb' is none of*pty*"),
-        ("esploader_url(fast=True)", "esploader_url", "*esploader_url:*fast*"),
+        (
+            "esploader_url(fast=True)",
+            "esploader_url",
+            "*esploader_url: no option is called 'fast', but served_as, realtime*",
+        ),
+        ('esploader_url("tcp", "pty")', "esploader_url", "*esploader_url: 2 ways*too many*"),
+        ('esploader_url("tcp", served_as="pty")', "esploader_url", "*esploader_url: 2 ways*"),
     ],
 )
 def test_a_mark_that_makes_no_sense_is_an_error_in_one_sentence(
@@ -185,11 +225,16 @@ def test_a_mark_that_makes_no_sense_is_an_error_in_one_sentence(
         @pytest.mark.{mark}
         def test_marked({fixture}):
             pass
+
+        def test_another(simulated_device):
+            pass
     """)
     result = run_here(pytester)
-    result.assert_outcomes(errors=1)
+    # It is the error of that test, and no other has to suffer for it.
+    result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines([message])
-    result.stdout.no_fnmatch_line("*Traceback*")
+    for word in ("*Traceback*", "*During handling*", "*_init_*", "*_checked*"):
+        result.stdout.no_fnmatch_line(word)
 
 
 def test_faults_happen_and_repeat_themselves(pytester: pytest.Pytester) -> None:
@@ -257,6 +302,48 @@ def test_realtime_takes_its_time(pytester: pytest.Pytester) -> None:
             assert not simulated_device.timings.uart_paced
     """)
     run_here(pytester).assert_outcomes(passed=2)
+
+
+def test_a_served_application_that_raises_does_not_go_unnoticed(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile("""
+        import time
+
+        import esploader
+        import pytest
+        from esploader.simulator import minimal_image
+
+        def until(happened):
+            deadline = time.monotonic() + 20.0
+            while not happened():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        def raises(runtime):
+            runtime.send(b"so far")
+            yield 0.01
+            raise LookupError("a defect in the application")
+
+        def fails(runtime):
+            pytest.fail("the application does not like it")
+
+        @pytest.mark.parametrize("application", [raises, fails])
+        @pytest.mark.esploader_chip(flash=minimal_image("esp32c3"))
+        def test_it(esploader_url, simulated_device, application):
+            simulated_device.run(application)
+            with esploader.connect(esploader_url, stub=False) as device:
+                device.reset()
+            until(lambda: len(simulated_device.history.boots) == 2)
+            until(lambda: simulated_device.next_event_time() == float("inf"))
+            # Another client can use it all the same.
+            esploader.connect(esploader_url, stub=False).close()
+    """)
+    result = run_here(pytester)
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(
+        ["*raise LookupError*", "*E * LookupError: a defect*", "*Failed: the application does not*"]
+    )
 
 
 def test_a_url_ends_with_its_test(pytester: pytest.Pytester) -> None:

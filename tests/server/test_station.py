@@ -11,6 +11,8 @@ import attrs
 import pytest
 from typing_extensions import override
 
+from esploader import connect
+from esploader.chips.model import MIB
 from esploader.errors import PortNotFoundError, TransportClosedError
 from esploader.server.access import AllowList, Limits
 from esploader.server.config import Protocol
@@ -21,7 +23,7 @@ from esploader.server.recogniser import ResetPolicy
 from esploader.server.runner import Runner
 from esploader.server.serve import Server
 from esploader.server.station import Station
-from esploader.simulator import RealTimeTransport, SimulatedDevice
+from esploader.simulator import UNPACED, RealTimeTransport, SimulatedDevice, minimal_image
 from esploader.transport.clock import RealClock
 from esploader.transport.gates import Arm, Armed, GateCode, encode
 from esploader.transport.ports import ESPRESSIF_VID
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
+    from esploader.simulator import Runtime
     from esploader.transport.base import Transport
 
 
@@ -186,6 +189,29 @@ def test_a_simulated_device_lives_on_when_its_client_has_gone() -> None:
             client.set_lines(rts=False)
         # The reset is played to its end, and then the chip boots.
         eventually(lambda: require_boot(device), AssertionError)
+
+
+def test_a_simulated_device_whose_application_fails_serves_the_next_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: Runtime) -> None:
+        raise LookupError("a defect in the application")
+
+    image = minimal_image("esp32c3")
+    device = SimulatedDevice("esp32c3", flash=image, timings=UNPACED, application=fail)
+    with RealTimeTransport(device, "sim://c3") as port, Server(port) as server:
+        url = server.listen_rfc2217()
+        server.start()
+        with connect(url, stub=False) as connected:
+            connected.reset()
+        eventually(lambda: require_text(caplog, "a defect in the application"), AssertionError)
+        require_text(caplog, "sim://c3: the device has failed, and is silent until it is reset")
+        with connect(url, stub=False) as connected:
+            assert connected.flash_id().size == 4 * MIB
+
+
+def require_text(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    assert text in caplog.text
 
 
 def require_boot(device: SimulatedDevice) -> None:

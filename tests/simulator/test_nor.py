@@ -137,19 +137,6 @@ def test_jedec_id_carries_the_size(size: int, code: int) -> None:
     assert jedec_id(size) == bytes((0xC8, 0x40, code))
 
 
-def test_content_survives_in_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "flash.bin"
-    flash = make_flash()
-    flash.program(0x1234, b"hello")
-    flash.save(path)
-
-    again = make_flash()
-    again.load(path)
-
-    assert path.stat().st_size == SIZE
-    assert again.read(0, SIZE) == flash.read(0, SIZE)
-
-
 def test_a_short_file_leaves_the_rest_blank(tmp_path: Path) -> None:
     path = tmp_path / "flash.bin"
     path.write_bytes(b"\x00" * 5000)
@@ -200,21 +187,34 @@ def test_what_a_power_cut_left_half_done_is_in_the_file(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_written_is_written_at_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "flash.bin"
+    path, away = tmp_path / "folder" / "flash.bin", tmp_path / "away"
+    path.parent.mkdir()
     flash = make_flash()
     flash.keep_in(path)
+    path.parent.rename(away)
     flash.program(0, b"one")
     with pytest.raises(FileNotFoundError):
-        flash.save_changes()
-    path.parent.mkdir()
+        flash.leave_file()
+    away.rename(path.parent)
     flash.program(8, b"two")
     flash.save_changes()
     assert path.read_bytes() == flash.read(0, SIZE)
 
     path.unlink()
     flash.program(16, b"three")
-    flash.save_changes()
+    flash.leave_file()
     assert path.read_bytes() == flash.read(0, SIZE)
+
+
+def test_what_happens_when_the_file_was_left_is_not_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "flash.bin"
+    flash = make_flash()
+    flash.keep_in(path)
+    flash.leave_file()
+    flash.leave_file()
+    flash.program(0, b"one")
+    assert path.read_bytes() == b"\xff" * SIZE
+    assert flash.read(0, 3) == b"one"
 
 
 def test_timings_without_pace_are_zero_but_for_the_reset_circuit() -> None:

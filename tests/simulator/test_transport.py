@@ -13,9 +13,10 @@ from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.timings import UNPACED, Timings
 from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
-from simulated import READ_MAGIC, make_bench, make_stub_bench, request, words
+from simulated import READ_MAGIC, Bench, make_bench, make_stub_bench, request, words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ANSWER = bytes.fromhex("c0010a04006f50311b00000000c0")
@@ -75,8 +76,9 @@ def test_bytes_queue_up_on_the_wire() -> None:
     assert bench.now == pytest.approx(1.0, abs=0.01)
 
 
-def test_the_inside_of_a_frame_is_no_reason_to_wake() -> None:
-    bench = make_stub_bench()
+@pytest.mark.parametrize("make", [make_bench, make_stub_bench], ids=["ROM", "stub"])
+def test_the_inside_of_a_frame_is_no_reason_to_wake(make: Callable[[], Bench]) -> None:
+    bench = make()
     bench.exchange(READ_MAGIC[:1])
     start = bench.now
     bench.transport.write(READ_MAGIC[1:-1])
@@ -86,6 +88,19 @@ def test_the_inside_of_a_frame_is_no_reason_to_wake() -> None:
     end = start + (len(READ_MAGIC) - 1) * BYTE_TIME
     assert bench.transport.next_event() == pytest.approx(end)
     assert ANSWER[5:8] in bench.receive()
+
+
+@pytest.mark.parametrize("last", [b"\xdb", b"\xdb\xdc"], ids=["split", "whole"])
+def test_a_broken_escape_is_a_reason_to_wake(last: bytes) -> None:
+    bench = make_bench()
+    bench.exchange(READ_MAGIC[:5] + last)
+    start = bench.now
+    bench.transport.write(b"\xdb\x01 and more of the frame")
+    event = bench.transport.next_event()
+
+    assert event is not None
+    assert start < event <= start + 2 * BYTE_TIME
+    assert b"Guru Meditation" in bench.receive()
 
 
 def test_nothing_wakes_for_bytes_that_nobody_hears() -> None:
@@ -145,8 +160,12 @@ def test_the_flash_is_in_its_file(tmp_path: Path) -> None:
 def test_a_flash_that_cannot_be_written_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "missing" / "flash.bin"
-    SimulatedTransport(SimulatedDevice(ESP32_C3, flash=path)).close()
+    path = tmp_path / "folder" / "flash.bin"
+    path.parent.mkdir()
+    device = SimulatedDevice(ESP32_C3, flash=path)
+    path.parent.rename(tmp_path / "away")
+    device.nor.program(0, b"lost")
+    SimulatedTransport(device).close()
 
     assert "could not be written" in caplog.text
 
@@ -178,6 +197,16 @@ def test_a_whole_flash_is_written_in_a_moment_and_takes_its_true_time() -> None:
 
 
 # Real time.
+
+
+def test_what_comes_is_read_in_pieces_and_not_in_bytes() -> None:
+    with RealTimeTransport(make_device(Timings())) as transport:
+        transport.write(READ_MAGIC)
+        event = transport.next_event()
+        assert event is not None
+        # When the request is there, the answer is on its way.
+        assert transport.read(event + BYTE_TIME * 5) == b""
+        assert transport.read(event + LIMIT) == ANSWER
 
 
 def test_an_unpaced_device_answers_at_once() -> None:

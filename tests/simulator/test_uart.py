@@ -122,3 +122,13 @@ def test_an_adapter_gathers_more_at_a_high_rate(rate: int, first: int) -> None:
 
     assert transmitter.next_time() == pytest.approx(first * 10 / rate)
     assert len(transmitter.take(transmitter.next_time(), rate)) == first
+
+
+def test_an_adapter_hands_over_whole_pieces() -> None:
+    transmitter = Transmitter(paced=True)
+    transmitter.send(b"a" * 10, 0.0, 1000)
+    transmitter.send(b"b" * 10, 0.1, 1000)
+
+    assert transmitter.take(0.099, 1000, in_pieces=True) == b""
+    assert transmitter.take(0.199, 1000, in_pieces=True) == b"a" * 10
+    assert transmitter.take(0.2, 1000, in_pieces=True) == b"b" * 10

@@ -91,10 +91,12 @@ def esploader_chip(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def simulated_device(request: pytest.FixtureRequest, esploader_chip: str) -> SimulatedDevice:
-    """Return a new simulated device, to look into and to do things to.
+def simulated_device(
+    request: pytest.FixtureRequest, esploader_chip: str
+) -> Iterator[SimulatedDevice]:
+    """Yield a new simulated device, to look into and to do things to.
 
-    It is the one that the other fixtures of the same test are about.
+    It is the one that the other fixtures of the same test are about. It is closed afterwards.
     """
     from esploader.integrations.pytest_devices import make_device  # noqa: PLC0415 - only if used
 
@@ -106,7 +108,8 @@ def simulated_device(request: pytest.FixtureRequest, esploader_chip: str) -> Sim
         is_served=URL in request.fixturenames,
     )
     node.stash[_DEVICE] = device
-    return device
+    yield device
+    device.close()
 
 
 @pytest.fixture

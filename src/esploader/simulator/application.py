@@ -175,6 +175,8 @@ class ApplicationProgram(Program):
         except RestartedError as restart:
             self.machine.restart(restart.cause, self.machine.send(b"", moment))
         else:
+            if wait is not None and not isinstance(wait, int | float):
+                raise TypeError(f"the application yields {wait!r}: seconds or None are needed")
             if wait is not None and not wait > 0:
                 raise ValueError(f"the application waits {wait} seconds: more than 0 are needed")
             self._ended = False
@@ -186,7 +188,9 @@ class ApplicationProgram(Program):
             return self._task.send(received)
         self._started = True
         self.machine.set_baudrate(DEFAULT_BAUDRATE)
-        self._task = self.application(self.runtime)
-        if self._task is None:
+        self._task = task = self.application(self.runtime)
+        if task is None:
             raise StopIteration
-        return next(self._task)
+        if not isinstance(task, Generator):
+            raise TypeError(f"the application returns {task!r}: a generator or None is needed")
+        return next(task)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import re
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -14,10 +16,15 @@ from esploader.simulator.host_port import PortKind
 from esploader.simulator.stand_ins import with_stand_ins
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from esploader.chips.model import Chip
+
+ChoiceT = TypeVar("ChoiceT", bound=enum.Enum)
+
+MAC_SIZE: Final = 6
+
+_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
 @enum.unique
@@ -47,13 +54,76 @@ class FlashPresence(enum.Enum):
     """A part without power, or held in reset: the line from it is low, whatever it is told."""
 
 
+def choice_of(kind: type[ChoiceT], name: ChoiceT | str) -> ChoiceT:
+    """Return the member of ``kind`` with that name.
+
+    Raises :exc:`ValueError` where there is none.
+    """
+    try:
+        return kind(name)
+    except ValueError:
+        choices = ", ".join(str(choice.value) for choice in kind)
+        raise ValueError(f"{name!r} is not one of {choices}") from None
+
+
+def state_of(name: InitialState | str) -> InitialState:
+    """Return the state with that name. Raises as :func:`choice_of`."""
+    return choice_of(InitialState, name)
+
+
+def mac_of(text: str) -> bytes:
+    """Return the address that is written ``24:0a:c4:00:00:01``.
+
+    Raises :exc:`ValueError` where it is written otherwise.
+    """
+    if _MAC.fullmatch(text) is None:
+        raise ValueError(
+            f"{text!r}: a MAC address is {MAC_SIZE} pairs of hexadecimal digits, with colons"
+        )
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _require_number(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+    if not isinstance(value, int):
+        raise TypeError(f"{attribute.name}={value!r}: a whole number is needed")
+
+
+def _require_mac(_: object, __: object, value: bytes) -> None:
+    if not isinstance(value, bytes):
+        raise TypeError(f"mac={value!r}: bytes are needed")
+    if len(value) != MAC_SIZE:
+        raise ValueError(f"mac={value!r}: a MAC address has {MAC_SIZE} bytes")
+
+
+def _require_revision(_: object, __: object, value: tuple[int, int]) -> None:
+    match value:
+        case (int(), int()):
+            return
+        case _:
+            raise TypeError(f"revision={value!r}: (major, minor), two numbers, is needed")
+
+
+def _require_numbers(
+    _: object, attribute: attrs.Attribute[Mapping[str, int]], value: object
+) -> None:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and isinstance(number, int) for name, number in value.items()
+    ):
+        raise TypeError(f"{attribute.name}={value!r}: numbers by name are needed")
+
+
 @attrs.frozen(kw_only=True)
 class DeviceConfig:
-    """A chip model, and what differs from one device of it to the next."""
+    """A chip model, and what differs from one device of it to the next.
+
+    Raises:
+        TypeError: a value is of another kind than it has to be.
+        ValueError: the state does not exist, or the MAC address has not six bytes.
+    """
 
     chip: Chip = attrs.field(converter=with_stand_ins)
 
-    flash_size: int = 4 * MIB
+    flash_size: int = attrs.field(default=4 * MIB, validator=_require_number)
     """In bytes: a power of two from 256 KiB to 128 MiB."""
 
     flash_presence: FlashPresence = FlashPresence.PRESENT
@@ -67,28 +137,36 @@ class DeviceConfig:
     flash_file: Path | None = None
     """Where the content of the flash comes from, if it exists, and where every change goes."""
 
-    state: InitialState = InitialState.APPLICATION
+    state: InitialState = attrs.field(default=InitialState.APPLICATION, converter=state_of)
 
     port: PortKind = PortKind.UART
     """What the host is connected to."""
 
-    mac: bytes | None = None
+    mac: bytes | None = attrs.field(default=None, validator=attrs.validators.optional(_require_mac))
     """Six bytes; by default made from the seed."""
 
-    revision: tuple[int, int] | None = None
+    revision: tuple[int, int] | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_revision)
+    )
     """Major and minor; by default a usual one of the chip."""
 
-    crystal_mhz: int | None = None
+    crystal_mhz: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_number)
+    )
     """In MHz, one of those that the chip works with; by default a usual one."""
 
-    assumed_crystal_hz: int | None = None
+    assumed_crystal_hz: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_number)
+    )
     """What the ROM takes the crystal to be, where it measures that, in Hz; 0: it did not
     measure, and sets the rate that it is asked for. By default a little wrong."""
 
-    efuses: Mapping[str, int] = MappingProxyType({})
+    efuses: Mapping[str, int] = attrs.field(
+        default=MappingProxyType({}), validator=_require_numbers
+    )
     """Values by name: the chip's :attr:`~esploader.chips.model.Chip.fields`, its security
     fields (``secure_download``, ``flash_crypt_count``, …), ``key_purpose_0`` to ``_5`` and the
     keys themselves, ``key0`` to ``key5``; ``flash_key`` of the ESP32."""
 
-    seed: int = 0
+    seed: int = attrs.field(default=0, validator=_require_number)
     """Makes two devices of one model differ."""

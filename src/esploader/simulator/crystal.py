@@ -45,7 +45,7 @@ class SimulatedCrystal:
             ValueError: the chip does not work with such a crystal, or does not measure it.
         """
         chip = config.chip
-        mhz = config.crystal_mhz or personality.crystal_mhz
+        mhz = personality.crystal_mhz if config.crystal_mhz is None else config.crystal_mhz
         if mhz not in chip.crystal.choices_mhz:
             raise ValueError(f"{chip.name} has no crystal of {mhz} MHz")
         frequency = mhz * _HZ_PER_MHZ

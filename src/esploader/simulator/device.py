@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -16,10 +17,17 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 from typing_extensions import override
 
-from esploader.chips.model import MIB, Chip
+from esploader.chips.model import MIB, WORD_SIZE, Chip
 from esploader.chips.registry import chip_by_name
 from esploader.simulator.application import Application, hello
-from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
+from esploader.simulator.config import (
+    DeviceConfig,
+    FlashPresence,
+    InitialState,
+    choice_of,
+    mac_of,
+    state_of,
+)
 from esploader.simulator.flash_chip import FlashCondition
 from esploader.simulator.hardware import Hardware
 from esploader.simulator.host_port import PortKind
@@ -29,10 +37,12 @@ from esploader.transport.base import DEFAULT_BAUDRATE
 from esploader.transport.clock import Clock, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 Content: TypeAlias = "bytes | str | os.PathLike[str] | Mapping[int, bytes]"
 """What a flash holds: bytes from its start on, bytes by offset, or the path of a file."""
+
+MAX_ADDRESS: Final = 0xFFFF_FFFF
 
 RESET_PRESS: Final = 0.1
 """How long somebody holds a button who only wants to have pressed it, in seconds."""
@@ -46,8 +56,9 @@ class SimulatedDevice(Hardware):
 
     Raises:
         UnsupportedError: there is no such chip.
+        TypeError: an option is of another kind than it has to be.
         ValueError: the chip cannot have what is asked for.
-        OSError: the file of the flash cannot be read.
+        OSError: the file of the flash cannot be read or written, or another device has it.
     """
 
     clock: Clock = attrs.field(factory=VirtualClock, kw_only=True)
@@ -79,22 +90,22 @@ class SimulatedDevice(Hardware):
         """Make a device.
 
         ``flash`` is what the flash holds at first: bytes, bytes by offset, or the path of a
-        file, to which every change goes, too. ``flash_presence`` may say that there is no flash
-        (``none``), or that it does not answer (``silent``). ``application`` is what
-        runs when an intact image was booted. The other options are those of
-        :class:`~esploader.simulator.config.DeviceConfig`; devices that share a ``clock`` live
-        in the same time.
+        file, to which every change goes, too, until :meth:`close`. ``flash_presence`` may say
+        that there is no flash (``none``), or that it does not answer (``silent``).
+        ``application`` is what runs when an intact image was booted. The other options are
+        those of :class:`~esploader.simulator.config.DeviceConfig`; devices that share a
+        ``clock`` live in the same time.
         """
         config = DeviceConfig(
-            chip=chip if isinstance(chip, Chip) else chip_by_name(chip),
+            chip=_model(chip),
             flash_size=flash_size,
             flash_content=b"" if isinstance(flash, str | os.PathLike) else _laid_out(flash),
             flash_file=Path(flash) if isinstance(flash, str | os.PathLike) else None,
-            flash_presence=FlashPresence(flash_presence),
-            flash_condition=FlashCondition(flash_condition),
-            state=InitialState(state),
-            port=PortKind(port),
-            mac=bytes.fromhex(mac.replace(":", "")) if isinstance(mac, str) else mac,
+            flash_presence=choice_of(FlashPresence, flash_presence),
+            flash_condition=choice_of(FlashCondition, flash_condition),
+            state=state_of(state),
+            port=choice_of(PortKind, port),
+            mac=mac_of(mac) if isinstance(mac, str) else mac,
             revision=revision,
             crystal_mhz=crystal_mhz,
             assumed_crystal_hz=assumed_crystal_hz,
@@ -137,14 +148,25 @@ class SimulatedDevice(Hardware):
             return dict(self.nor.erase_counts)
 
     def read_register(self, address: int) -> int:
-        """Return the word at an address, with the effects that reading it has."""
+        """Return the word at an address, with the effects that reading it has.
+
+        Raises:
+            ValueError: no word begins there.
+        """
+        if address % WORD_SIZE or not 0 <= address <= MAX_ADDRESS:
+            raise ValueError(f"address {address:#x}: no word begins there")
         with self.changed:
             return self.memory.read_word(address)
 
     # What somebody at the bench does with it.
 
     def press_reset(self, seconds: float = RESET_PRESS) -> None:
-        """Press the reset button and release it after some time."""
+        """Press the reset button and release it after some time.
+
+        Raises:
+            ValueError: the time is negative.
+        """
+        _require_duration(seconds)
         with self._acting() as now:
             self.pulse_reset(now, seconds)
 
@@ -173,7 +195,11 @@ class SimulatedDevice(Hardware):
 
         Ports raise :exc:`~esploader.errors.TransportClosedError` meanwhile, what is on the
         wire is lost, and the lines are released. Afterwards all work as before.
+
+        Raises:
+            ValueError: the time is negative.
         """
+        _require_duration(seconds)
         with self._acting() as now:
             self.break_wires(now, until=now + seconds)
 
@@ -206,10 +232,25 @@ class SimulatedDevice(Hardware):
             self.changed.notify_all()
 
 
-def _laid_out(content: bytes | Mapping[int, bytes]) -> bytes:
+def _model(chip: object) -> Chip:
+    if isinstance(chip, Chip):
+        return chip
+    if not isinstance(chip, str):
+        raise TypeError(f"{chip!r} is neither a chip nor the name of one")
+    return chip_by_name(chip)
+
+
+def _require_duration(seconds: float) -> None:
+    if not seconds >= 0:
+        raise ValueError(f"{seconds} seconds: less than none")
+
+
+def _laid_out(content: object) -> bytes:
     """Return what stands in the flash from its start on."""
-    if isinstance(content, bytes):
-        return content
+    if isinstance(content, bytes | bytearray):
+        return bytes(content)
+    if not isinstance(content, Mapping):
+        raise TypeError(f"flash={content!r}: bytes, bytes by offset or a path is needed")
     end = max((offset + len(data) for offset, data in content.items()), default=0)
     whole = bytearray(b"\xff" * end)
     for offset, data in content.items():

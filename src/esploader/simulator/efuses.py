@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from esploader.simulator.config import DeviceConfig
     from esploader.simulator.personality import Personality
 
-MAC_SIZE: Final = 6
-
 _SEED_MASK: Final = 0xFF_FFFF
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import attrs
 from typing_extensions import override
@@ -18,10 +18,13 @@ from esploader.simulator.uart import resample
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+
+_NumberT = TypeVar("_NumberT", int, float)
 
 _NOMINAL_RATE: Final = 1_000_000
+_NO_BOUND: Final = float("inf")
 
 
 class Direction(enum.Enum):
@@ -36,19 +39,46 @@ def _as_set(positions: Iterable[int]) -> frozenset[int]:
     return frozenset(positions)
 
 
+def _require_positions(_: object, __: object, positions: frozenset[object]) -> None:
+    for position in positions:
+        if not isinstance(position, int) or position < 0:
+            raise ValueError(f"position {position!r}: bytes are counted from 0 on")
+
+
+def _require_direction(_: object, __: object, direction: object) -> None:
+    if not isinstance(direction, Direction):
+        choices = ", ".join(map(str, Direction))
+        raise TypeError(f"direction={direction!r}: one of {choices} is needed")
+
+
+def _within(
+    low: float, high: float
+) -> Callable[[object, attrs.Attribute[_NumberT], _NumberT], None]:
+    """Return what sees to it that a number is one, and within bounds."""
+
+    def require(_: object, attribute: attrs.Attribute[_NumberT], value: object) -> None:
+        if not isinstance(value, int | float):
+            raise TypeError(f"{attribute.name}={value!r}: a number is needed")
+        if not low <= value <= high:
+            bounds = f"from {low:g} to {high:g}" if high < _NO_BOUND else f"at least {low:g}"
+            raise ValueError(f"{attribute.name}={value}: {bounds} is needed")
+
+    return require
+
+
 @attrs.frozen(kw_only=True)
 class Fault(abc.ABC):
     """Something that happens to bytes. Each direction counts its own."""
 
-    rate: float = attrs.field(
-        default=0.0, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)]
-    )
+    rate: float = attrs.field(default=0.0, validator=_within(0, 1))
     """The share of the bytes to which it happens, or with which it begins; 1 is all of them."""
 
-    positions: frozenset[int] = attrs.field(default=(), converter=_as_set)
+    positions: frozenset[int] = attrs.field(
+        default=frozenset(), converter=_as_set, validator=_require_positions
+    )
     """Bytes to which it happens in any case, counted from 0 on."""
 
-    direction: Direction = Direction.BOTH
+    direction: Direction = attrs.field(default=Direction.BOTH, validator=_require_direction)
 
     @property
     def run_size(self) -> int:
@@ -73,7 +103,7 @@ class Drop(Fault):
 class Overflow(Fault):
     """A FIFO is full, as nobody has emptied it in time: some bytes in a row are lost."""
 
-    count: int = attrs.field(default=16, validator=attrs.validators.ge(1))
+    count: int = attrs.field(default=16, validator=_within(1, _NO_BOUND))
     """How many; a FIFO that is emptied late by so many byte times loses so many."""
 
     @property
@@ -117,10 +147,8 @@ class BaudMismatch(Fault):
     nothing to do with it.
     """
 
-    rate: float = attrs.field(
-        default=1.0, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)]
-    )
-    factor: float = attrs.field(validator=[attrs.validators.ge(0.1), attrs.validators.le(10.0)])
+    rate: float = attrs.field(default=1.0, validator=_within(0, 1))
+    factor: float = attrs.field(validator=_within(0.1, 10))
     """The sender's rate divided by the receiver's."""
 
     @override
@@ -142,14 +170,14 @@ class _Event(Fault):
 class Delay(_Event):
     """The byte and all that follow it in its direction come later."""
 
-    seconds: float
+    seconds: float = attrs.field(validator=_within(0, _NO_BOUND))
 
 
 @attrs.frozen(kw_only=True)
 class Jitter(Fault):
     """The byte and all that follow it come later by a time that chance decides."""
 
-    seconds: float
+    seconds: float = attrs.field(validator=_within(0, _NO_BOUND))
     """At most."""
 
     @override
@@ -166,7 +194,7 @@ class Split(_Event):
 class Stall(_Event):
     """From that byte on nothing passes in either direction for some time, then all at once."""
 
-    seconds: float
+    seconds: float = attrs.field(validator=_within(0, _NO_BOUND))
 
 
 @attrs.frozen(kw_only=True)
@@ -178,7 +206,7 @@ class Cut(_Event):
     are lost with it count for the faults that follow.
     """
 
-    seconds: float = 0.0
+    seconds: float = attrs.field(default=0.0, validator=_within(0, _NO_BOUND))
 
 
 Piece: TypeAlias = bytes | _Event

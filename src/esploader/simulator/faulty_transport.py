@@ -20,7 +20,7 @@ from esploader.simulator.transport import RealTimeTransport
 from esploader.simulator.wrapping_transport import InnerT, WrappingTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Self
 
 _NEVER: Final = float("inf")
@@ -181,6 +181,16 @@ class _LineState:
         self.from_device.forget()
 
 
+def _as_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    if isinstance(faults, Fault):
+        raise TypeError(f"{faults!r}: a tuple of faults is needed")
+    found = tuple(faults)
+    for fault in found:
+        if not isinstance(fault, Fault):
+            raise TypeError(f"{fault!r} is no fault")
+    return found
+
+
 @attrs.define(eq=False)
 class FaultyTransport(WrappingTransport[InnerT]):
     """A transport in front of any other, on whose line faults happen, in the order given.
@@ -190,7 +200,7 @@ class FaultyTransport(WrappingTransport[InnerT]):
     is cut.
     """
 
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = attrs.field(default=(), converter=_as_faults)
     seed: int = 0
     _line: _LineState = attrs.field(
         default=attrs.Factory(

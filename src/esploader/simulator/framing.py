@@ -74,6 +74,10 @@ class RomFrameDecoder:
         self.reset()
         return closing + 1, frame
 
+    def is_broken_by(self, value: int) -> bool:
+        """Tell whether that byte, if it is the next one, breaks an escape."""
+        return self._escaped and value not in _UNESCAPED
+
     def reset(self) -> None:
         """Forget a frame that has begun."""
         self._frame.clear()

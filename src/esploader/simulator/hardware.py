@@ -58,18 +58,23 @@ class InterruptionError(Exception):
         self.action = action
 
 
+def _require_application(_: object, __: object, value: object) -> None:
+    if value is not None and not callable(value):
+        raise TypeError(f"application={value!r}: a function or None is needed")
+
+
 @attrs.define(eq=False)
 class Hardware:
     """One device. Moments must not go back from one call to the next.
 
     Raises:
         ValueError: the configuration asks for what the chip cannot have.
-        OSError: the file of the flash cannot be read.
+        OSError: the file of the flash cannot be had.
     """
 
     config: DeviceConfig
     timings: Timings = attrs.field(factory=Timings)
-    application: Application | None = hello
+    application: Application | None = attrs.field(default=hello, validator=_require_application)
     """What runs when an intact image has been booted; ``None``: it is silent."""
 
     memory: Memory = attrs.field(init=False)
@@ -120,6 +125,8 @@ class Hardware:
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
         self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
+        if self.config.flash_file is not None:
+            self.nor.keep_in(self.config.flash_file)
         self._watchdogs = Watchdogs(chip, self.memory, self._now)
         self._supply = FlashSupply(chip, self.memory)
         self.flash_chip.has_power = self._has_flash_power
@@ -142,8 +149,6 @@ class Hardware:
             return
         self.nor = NorFlash(config.flash_size, self.timings)
         self.nor.fill(config.flash_content)
-        if config.flash_file is not None:
-            self.nor.keep_in(config.flash_file)
         self.flash_chip = FlashChip.around(self.nor, config.flash_condition)
 
     @property
@@ -238,10 +243,13 @@ class Hardware:
 
     # What the host gets of it.
 
-    def take_output(self, until: float, baudrate: int | None) -> bytes:
-        """Return what a host that listens at ``baudrate`` has got by ``until``."""
+    def take_output(self, until: float, baudrate: int | None, *, in_pieces: bool = False) -> bytes:
+        """Return what a host that listens at ``baudrate`` has got by ``until``.
+
+        ``in_pieces`` leaves what an adapter would not have handed over yet.
+        """
         self.advance(until)
-        return self._transmitter.take(until, baudrate)
+        return self._transmitter.take(until, baudrate, in_pieces=in_pieces)
 
     def next_event_time(self) -> float:
         """Return when there may be something new; infinity when only input changes that."""
@@ -265,8 +273,15 @@ class Hardware:
             self.is_acting = False
 
     def close(self) -> None:
-        """Write what of the flash is not in its file, if it has one. Raises :exc:`OSError`."""
-        self.nor.save_changes()
+        """Write what of the flash is not in its file, and leave that to others.
+
+        Only a device whose flash is kept in a file needs it. Nothing that happens afterwards
+        gets into the file.
+
+        Raises:
+            OSError: the file cannot be written; the device keeps it.
+        """
+        self.nor.leave_file()
 
     # What the program in it does (:class:`~esploader.simulator.program.Machine`).
 

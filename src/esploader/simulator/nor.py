@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
+from esploader.simulator.flash_file import FlashFile
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -33,6 +35,7 @@ _MEMORY_TYPE: Final = 0x40
 _LARGEST_PLAIN_SIZE: Final = 32 * 1024 * 1024
 _SIZE_CODE_GAP: Final = 0x06
 
+_ALL_BITS: Final = 0xFF
 _BLANK_SECTOR: Final = b"\xff" * SECTOR_SIZE
 
 
@@ -80,10 +83,8 @@ class NorFlash:
     """Sectors that no longer erase, by number."""
     _bad_bits: dict[int, dict[int, int]] = attrs.field(factory=dict, init=False)
     """Bits that no longer program, by sector and position."""
-    _file: Path | None = attrs.field(default=None, init=False)
+    _file: FlashFile | None = attrs.field(default=None, init=False)
     """Where every change is written at once."""
-    _is_file_stale: bool = attrs.field(default=False, init=False)
-    """A change could not be written there."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset`` on."""
@@ -156,13 +157,25 @@ class NorFlash:
         """Let the sectors that ``size`` bytes from ``offset`` touch no longer be erased.
 
         They take the time of it, and hold what they held.
-        """
-        first, last = offset // SECTOR_SIZE, -(-(offset + size) // SECTOR_SIZE)
-        self._worn.update(index % (self.size // SECTOR_SIZE) for index in range(first, last))
 
-    def mark_bad(self, offset: int, bits: int = 0xFF) -> None:
-        """Let those bits of the byte at ``offset`` no longer be programmed: a 1 stays a 1."""
-        index, position = divmod(offset % self.size, SECTOR_SIZE)
+        Raises:
+            ValueError: there are no such bytes.
+        """
+        if size < 1 or not 0 <= offset <= self.size - size:
+            raise ValueError(f"{size} bytes at {offset:#x}: a flash of {self.size} has none there")
+        self._worn.update(range(offset // SECTOR_SIZE, -(-(offset + size) // SECTOR_SIZE)))
+
+    def mark_bad(self, offset: int, bits: int = _ALL_BITS) -> None:
+        """Let those bits of the byte at ``offset`` no longer be programmed: a 1 stays a 1.
+
+        Raises:
+            ValueError: there is no such byte, or a byte has no such bits.
+        """
+        if not 0 <= offset < self.size:
+            raise ValueError(f"offset {offset:#x}: a flash of {self.size} bytes has none there")
+        if not 0 < bits <= _ALL_BITS:
+            raise ValueError(f"bits {bits:#x}: a byte has not those")
+        index, position = divmod(offset, SECTOR_SIZE)
         bad_bits = self._bad_bits.setdefault(index, {})
         bad_bits[position] = bad_bits.get(position, 0) | bits
 
@@ -188,14 +201,6 @@ class NorFlash:
             raise ValueError(f"{len(content)} bytes are more than a flash of {self.size} holds")
         self._fill(io.BytesIO(content))
 
-    def save(self, path: Path) -> None:
-        """Write the whole content to a file, in one step. Raises :exc:`OSError`."""
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            for piece in self._pieces(0, self.size):
-                file.write(piece)
-        part.replace(path)
-
     def _fill(self, file: BinaryIO) -> None:
         self._sectors.clear()
         for index in range(self.size // SECTOR_SIZE):
@@ -206,38 +211,45 @@ class NorFlash:
                 self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
 
     def keep_in(self, path: Path) -> None:
-        """Take the content from a file, if it exists, and write every change to it at once.
+        """Take the content from a file, if there is one, and write every change to it at once.
 
-        What cannot be written to it stays to be written by :meth:`save_changes`.
+        What cannot be written to it stays to be written by :meth:`save_changes`. Nobody else
+        can have the file until :meth:`leave_file`.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError: the file cannot be read or written, or another device has it.
             ValueError: the file is larger than the flash.
         """
-        if path.exists():
+        file = FlashFile(path)
+        try:
             self.load(path)
-        self._file = path
-        # A change in the middle needs a file that reaches so far.
-        self._is_file_stale = not path.exists() or path.stat().st_size < self.size
+            # A change in the middle needs a file that reaches so far.
+            file.is_stale = path.stat().st_size < self.size
+        except BaseException:
+            file.release()
+            raise
+        self._file = file
         with suppress(OSError):
             self.save_changes()
 
     def save_changes(self) -> None:
         """Write what has not reached the file of :meth:`keep_in`. Raises :exc:`OSError`."""
-        if self._file is not None and self._is_file_stale:
-            self.save(self._file)
-            self._is_file_stale = False
+        if self._file is not None and self._file.is_stale:
+            self._file.save(self._pieces(0, self.size))
+
+    def leave_file(self) -> None:
+        """Write what has not reached the file; from then on it is not this one's any more.
+
+        Raises :exc:`OSError`; then it still is.
+        """
+        self.save_changes()
+        if self._file is not None:
+            self._file.release()
+            self._file = None
 
     def _store(self, offset: int, data: bytes | bytearray) -> None:
-        """Write a change to the file, which is open no longer than that takes."""
-        if self._file is None or self._is_file_stale:
-            return
-        try:
-            with self._file.open("r+b", buffering=0) as file:
-                file.seek(offset)
-                self._is_file_stale = file.write(data) != len(data)
-        except OSError:
-            self._is_file_stale = True
+        if self._file is not None:
+            self._file.store(offset, data)
 
     def _count_operations(self, count: int) -> int:
         """Count programmed pages or erases; return how many succeed before the power fails."""

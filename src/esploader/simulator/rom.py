@@ -15,6 +15,7 @@ the ancestor of the others, so it is taken to refuse as they do.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -79,6 +80,9 @@ _SECURE_DOWNLOAD: Final = frozenset(
 # The fastest rate that the ROM finds out by itself.
 _MAX_DETECTED_BAUDRATE: Final = 115200
 
+# The end of a frame, and what breaks an escape, or may do so with what follows.
+_HEEDED: Final = re.compile(rb"\xc0|\xdb(?:[^\xdc\xdd]|\Z)", re.DOTALL)
+
 # A chip whose ring nobody has measured still has the FIFO of its UART.
 _FIFO_SIZE: Final = 0x80
 
@@ -141,6 +145,13 @@ class RomLoader(Program):
     @override
     def next_event_time(self, next_byte: float) -> float:
         return self._busy_until if self._ring and not self._ended else NEVER
+
+    @override
+    def next_heeded(self, data: bytes, start: int) -> int:
+        if self._decoder.is_broken_by(data[start]):
+            return start
+        match = _HEEDED.search(data, start)
+        return -1 if match is None else match.end() - 1
 
     def _drain_ring(self) -> None:
         """Read what is in the ring at the end of a command, up to the end of a frame."""

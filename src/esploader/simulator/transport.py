@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import attrs
 from typing_extensions import override
@@ -15,10 +15,13 @@ from esploader.transport.clock import Clock, RealClock, VirtualClock
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from esploader.simulator.device import SimulatedDevice
 
 _LOG = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _CAPABILITIES = Capabilities(set_lines=True, set_lines_at_once=True, set_baudrate=True)
 
@@ -27,12 +30,18 @@ _CAPABILITIES = Capabilities(set_lines=True, set_lines_at_once=True, set_baudrat
 class _Line(Transport):
     """A serial line to a simulated device, whatever the clock.
 
-    Closing it writes the flash to its file, if it has one.
+    Closing it writes what of the flash is not in its file, if it has one.
     """
+
+    _reads_pieces: ClassVar[bool] = False
+    """:meth:`read` returns what an adapter hands over at once, and no half of it."""
 
     device: SimulatedDevice
     _name: str = "sim://"
     _baudrate: int | None = attrs.field(default=DEFAULT_BAUDRATE, kw_only=True)
+    _owns_device: bool = attrs.field(default=False, kw_only=True)
+    """Closing it ends the device, too."""
+
     _free_at: float = attrs.field(default=float("-inf"), init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _changed: threading.Condition = attrs.field(init=False)
@@ -83,7 +92,7 @@ class _Line(Transport):
             while True:
                 self._check_open()
                 now = self.clock.now()
-                data = self.device.take_output(now, self._line_rate)
+                data = self._take_output(now, in_pieces=self._reads_pieces)
                 if data or now >= deadline:
                     return data
                 self._wait(min(self.device.next_event_time(), deadline))
@@ -100,12 +109,12 @@ class _Line(Transport):
     def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
         with self._changed:
             self._check_open()
-            device = self.device
-            device.set_lines(
-                dtr=device.dtr if dtr is None else dtr,
-                rts=device.rts if rts is None else rts,
-                now=self.clock.now(),
-            )
+            device, now = self.device, self.clock.now()
+            # First what was due before that.
+            self._involve(lambda: device.advance(now), None)
+            dtr = device.dtr if dtr is None else dtr
+            rts = device.rts if rts is None else rts
+            self._involve(lambda: device.set_lines(dtr=dtr, rts=rts, now=now), None)
             self._changed.notify_all()
 
     @override
@@ -118,7 +127,7 @@ class _Line(Transport):
     def discard_input(self) -> bytes:
         with self._changed:
             self._check_open()
-            return self.device.take_output(self.clock.now(), self._line_rate)
+            return self._take_output(self.clock.now(), in_pieces=False)
 
     @override
     def close(self) -> None:
@@ -128,9 +137,24 @@ class _Line(Transport):
             self._closed = True
             self._changed.notify_all()
         try:
-            self.device.close()
+            if self._owns_device:
+                self.device.close()
+            else:
+                self.device.nor.save_changes()
         except OSError as exc:
             _LOG.warning("%s: the flash could not be written to its file: %s", self._name, exc)
+
+    def _take_output(self, until: float, *, in_pieces: bool) -> bytes:
+        return self._involve(
+            lambda: self.device.take_output(until, self._line_rate, in_pieces=in_pieces), b""
+        )
+
+    def _involve(self, action: Callable[[], _T], otherwise: _T) -> _T:  # noqa: ARG002 - see below
+        """Have the device do something, in which its application or a listener may fail.
+
+        ``otherwise`` is what to return then, for those who do not let exceptions pass.
+        """
+        return action()
 
     @abc.abstractmethod
     def _wait(self, until: float) -> None:
@@ -179,7 +203,17 @@ class RealTimeTransport(_Line):
     Safe to use from several threads: one may wait in :meth:`read` while others call the
     rest. While nothing happens nothing is done. From the moment on at which it is made, the
     device lives in real time.
+
+    An exception in its application, or in a listener, would end up with whoever serves it, who
+    cannot do anything about it. So it does not come out here, but goes to ``on_failure``, and
+    into the log without that; the device is silent until its next reset.
     """
+
+    # Every read wakes whoever serves it, and a client, which is what serving costs.
+    _reads_pieces: ClassVar[bool] = True
+
+    on_failure: Callable[[BaseException], None] | None = attrs.field(default=None, kw_only=True)
+    """Called with such an exception, in the thread in which it came up."""
 
     _clock: RealClock = attrs.field(factory=RealClock, init=False)
 
@@ -199,3 +233,21 @@ class RealTimeTransport(_Line):
             self._changed.wait()
         else:
             self._changed.wait(max(until - self._clock.now(), 0.0))
+
+    @override
+    def _involve(self, action: Callable[[], _T], otherwise: _T) -> _T:
+        try:
+            return action()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # noqa: BLE001 - pytest.fail() and sys.exit(), too
+            self.device.halt()
+            if self.on_failure is None:
+                _LOG.warning(
+                    "%s: the device has failed, and is silent until it is reset",
+                    self._name,
+                    exc_info=exc,
+                )
+            else:
+                self.on_failure(exc)
+            return otherwise

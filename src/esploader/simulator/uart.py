@@ -139,13 +139,18 @@ class Transmitter:
         """Return when the next piece is out as a whole; infinity when there is none."""
         return self._queue[0].end if self._queue else float("inf")
 
-    def take(self, until: float, baudrate: int | None) -> bytes:
-        """Return what a host that listens at ``baudrate`` has got by ``until``."""
+    def take(self, until: float, baudrate: int | None, *, in_pieces: bool = False) -> bytes:
+        """Return what a host that listens at ``baudrate`` has got by ``until``.
+
+        ``in_pieces`` leaves one that is not yet out as a whole, as an adapter does.
+        """
         received = bytearray()
         while self._queue:
             stretch = self._queue[0]
             count = stretch.complete_count(until)
             whole = count == len(stretch.data)
+            if in_pieces and not whole:
+                break
             sent = stretch.baudrate
             if baudrate is None or sent is None or rates_match(sent, baudrate):
                 received += stretch.data[stretch.taken : count]

@@ -21,8 +21,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,9 +32,15 @@ from esploader.chips.efuses import efuse_fields
 from esploader.chips.model import KIB, MIB
 from esploader.chips.registry import chip_by_name
 from esploader.errors import UnsupportedError, UrlError
-from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
+from esploader.simulator.config import (
+    DeviceConfig,
+    FlashPresence,
+    InitialState,
+    choice_of,
+    mac_of,
+    state_of,
+)
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.efuses import MAC_SIZE
 from esploader.simulator.flash_chip import FlashCondition
 from esploader.simulator.host_port import PortKind
 from esploader.simulator.timings import UNPACED, Timings
@@ -49,7 +53,6 @@ if TYPE_CHECKING:
 SCHEME: Final = "sim"
 
 _SIZE: Final = re.compile(r"([0-9]{1,4})(KB|MB)")
-_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _REVISION: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})")
 _SEED: Final = re.compile(r"[0-9]{1,9}")
 _EFUSE: Final = re.compile(r"([a-z0-9_]+):(0|[1-9][0-9]{0,9}|0x[0-9A-Fa-f]{1,64})")
@@ -96,7 +99,8 @@ def open_simulated(url: str, *, baudrate: int = DEFAULT_BAUDRATE) -> SimulatedTr
     Raises:
         UrlError: as :func:`parse`, or the device cannot be made that way.
     """
-    return SimulatedTransport(_made(parse(url), Timings(), url), url, baudrate=baudrate)
+    device = _made(parse(url), Timings(), url)
+    return SimulatedTransport(device, url, baudrate=baudrate, owns_device=True)
 
 
 def open_served(
@@ -118,27 +122,14 @@ def open_served(
     name = url or f"{SCHEME}://{config.chip.key}"
     device = _made(config, Timings() if paced else UNPACED, name)
     baudrate = None if follows_device else DEFAULT_BAUDRATE
-    return RealTimeTransport(device, name, baudrate=baudrate)
+    return RealTimeTransport(device, name, baudrate=baudrate, owns_device=True)
 
 
 def _made(config: DeviceConfig, timings: Timings, url: str) -> SimulatedDevice:
     try:
-        if config.flash_file is not None:
-            _require_writable(config.flash_file)
         return SimulatedDevice.from_config(config, timings)
     except (ValueError, OSError) as exc:
         raise UrlError(url, str(exc)) from exc
-
-
-def _require_writable(path: Path) -> None:
-    """Notice now, and not when the flash is to be saved, that it cannot be."""
-    target = path if path.exists() else path.parent
-    if target is path and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if not target.exists():
-        raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(target))
-    if not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, "it cannot be written", str(target))
 
 
 def _options(url: str, query: str) -> Iterator[tuple[str, str]]:
@@ -159,39 +150,19 @@ def _set_flash(config: DeviceConfig, value: str) -> DeviceConfig:
 
 
 def _set_condition(config: DeviceConfig, value: str) -> DeviceConfig:
-    try:
-        condition = FlashCondition(value)
-    except ValueError:
-        choices = ", ".join(condition.value for condition in FlashCondition)
-        raise ValueError(f"a condition is one of {choices}") from None
-    return attrs.evolve(config, flash_condition=condition)
+    return attrs.evolve(config, flash_condition=choice_of(FlashCondition, value))
 
 
 def _set_state(config: DeviceConfig, value: str) -> DeviceConfig:
-    return attrs.evolve(config, state=_state(value))
-
-
-def _state(value: str) -> InitialState:
-    try:
-        return InitialState(value)
-    except ValueError:
-        choices = ", ".join(state.value for state in InitialState)
-        raise ValueError(f"a state is one of {choices}") from None
+    return attrs.evolve(config, state=state_of(value))
 
 
 def _set_port(config: DeviceConfig, value: str) -> DeviceConfig:
-    try:
-        port = PortKind(value)
-    except ValueError:
-        choices = ", ".join(kind.value for kind in PortKind)
-        raise ValueError(f"a port is one of {choices}") from None
-    return attrs.evolve(config, port=port)
+    return attrs.evolve(config, port=choice_of(PortKind, value))
 
 
 def _set_mac(config: DeviceConfig, value: str) -> DeviceConfig:
-    if _MAC.fullmatch(value) is None:
-        raise ValueError(f"a MAC address is {MAC_SIZE} pairs of hexadecimal digits")
-    return attrs.evolve(config, mac=bytes.fromhex(value.replace(":", "")))
+    return attrs.evolve(config, mac=mac_of(value))
 
 
 def _set_revision(config: DeviceConfig, value: str) -> DeviceConfig:
