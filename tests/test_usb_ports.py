@@ -209,8 +209,9 @@ def test_a_device_held_by_its_button_at_the_serial_jtag_port_is_reset_by_its_wat
 
 @pytest.mark.parametrize("chip", HAS_OTG)
 @pytest.mark.parametrize("stub", [False, True], ids=["ROM", "stub"])
-def test_blocks_are_small_enough_for_usb_otg(
+def test_blocks_are_small_enough_for_usb_otg_and_come_one_at_a_time(
     tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
     chip: str,
     stub: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
@@ -221,6 +222,8 @@ def test_blocks_are_small_enough_for_usb_otg(
         assert result.restarts == 0
         assert device.read_flash(0x1_0000, len(CODE)) == CODE
         assert (device.session.dialect is STUB) == stub
+    # Whatever was too much would have been given up, with a warning.
+    assert caplog.records == []
 
 
 def test_a_port_that_may_be_usb_otg_gets_small_blocks_of_ram(tmp_path: Path) -> None:

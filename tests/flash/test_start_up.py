@@ -13,6 +13,7 @@ from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.flash_chip import FlashCondition
+from esploader.simulator.timings import Timings
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
@@ -76,6 +77,14 @@ def test_a_flash_of_xmc_that_has_not_started_up_is_woken(
         assert device.flash_id().jedec_id == 0x164020
         device.write_flash([(0x1_0000, CODE[:0x1000])])
     assert simulated.flash[0x1_0000:].startswith(CODE[:0x1000])
+
+
+def test_it_is_given_the_time_that_it_takes_to_wake() -> None:
+    simulated = SimulatedDevice(
+        "esp32c3", flash_condition="asleep", timings=Timings(uart_paced=False, command=0.0)
+    )
+    with connect(simulated.open_transport(), stub=False) as device:
+        assert device.flash_id().is_plausible
 
 
 def test_a_flash_that_stays_silent_is_not_woken_again_and_again(

@@ -69,6 +69,8 @@ class HostPort(abc.ABC):
     """Vendor and product; ``None`` for a bridge, of which nobody asks."""
     max_frame_size: int | None = attrs.field(default=None, init=False)
     """Bytes of the largest frame that gets through to a ROM loader; ``None`` for any."""
+    keeps_early_bytes: bool = attrs.field(default=True, init=False)
+    """What comes while a ROM loader works goes to its ring."""
     asks_for_download: bool = attrs.field(default=False, init=False)
     """The last restart was to end in download mode."""
 
@@ -143,6 +145,8 @@ class UsbOtg(HostPort):
 
     def __attrs_post_init__(self) -> None:
         self.max_frame_size = _MAX_OTG_FRAME_SIZE
+        # How much is kept is not known, so nothing is.
+        self.keeps_early_bytes = False
         if self.chip.usb_otg_pid is not None:
             self.usb_ids = (ESPRESSIF_VID, self.chip.usb_otg_pid)
 

@@ -123,7 +123,7 @@ class RomLoader(Program):
                 count = _count_before(self._busy_until, start, byte_time, len(data))
                 # At least the one just looked at, however the division is rounded.
                 count = max(count, position + 1)
-                if next_time >= self.listening_from:
+                if next_time >= self.listening_from and self.machine.port.keeps_early_bytes:
                     self._ring += data[position:count]
                 position = count
             elif self._ring:
