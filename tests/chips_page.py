@@ -13,9 +13,9 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from esploader.chips import model
 from esploader.chips.efuses import efuse_fields
-from esploader.chips.model import KIB, Quirk
+from esploader.chips.model import KIB
+from esploader.chips.quirks import Quirk
 from esploader.chips.registry import CHIPS
 from esploader.chips.security import SIZE_WITHOUT_CHIP_ID
 from esploader.errors import UnsupportedError
@@ -23,7 +23,8 @@ from esploader.errors import UnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from esploader.chips.model import Chip, Label
+    from esploader.chips.labels import Label
+    from esploader.chips.model import Chip
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "chips.md"
 
@@ -124,11 +125,8 @@ def quirks() -> str:
 
 def meanings() -> dict[Quirk, str]:
     """Return the first paragraph of what stands below each quirk."""
-    (definition,) = (
-        node
-        for node in ast.parse(inspect.getsource(model)).body
-        if isinstance(node, ast.ClassDef) and node.name == Quirk.__name__
-    )
+    (definition,) = ast.parse(inspect.getsource(Quirk)).body
+    assert isinstance(definition, ast.ClassDef)
     found: dict[Quirk, str] = {}
     for member, text in zip(definition.body, definition.body[1:], strict=False):
         if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):

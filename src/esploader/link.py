@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.identity import crystal_mhz
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.chips.security import SecurityInfo
 from esploader.download_mode import SYNC_VALUE_OF_STUB, reach_loader
 from esploader.errors import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.chips.model import ADDRESS_SPACE_SIZE
+from esploader.chips.bits import ADDRESS_SPACE_SIZE
 from esploader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.errors import CommandFailedError, NoResponseError, PlanError, ProtocolError
 from esploader.image.firmware import parse_image

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.errors import (
     NoResponseError,
     PlanError,

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.errors import UnsupportedError
 from esploader.protocol.commands import ALL_BITS, RegisterWrite, WriteReg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from esploader.chips.bits import Bits
     from esploader.chips.flash_power import Setting
-    from esploader.chips.model import Bits, Chip
+    from esploader.chips.model import Chip
 
 RESET_TIME: Final = 0.5
 """How long after :func:`watchdog_reset` the device has surely booted, in seconds."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.errors import CommandError, ProtocolError
 from esploader.protocol.commands import WriteReg
 from esploader.register_recipes import RESET_TIME, watchdog_reset

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from described_chips import DESCRIBED
+from esploader.chips.efuse_layout import EfuseSpan
 from esploader.chips.efuses import Efuses, efuse_addresses, efuse_fields, efuses_of
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c2 import ESP32_C2
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.model import Chip, EfuseSpan
+
+if TYPE_CHECKING:
+    from esploader.chips.model import Chip
 
 every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 protecting_chips = pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader.chips import security
-from esploader.chips.model import BitField
+from esploader.chips.bits import BitField
 from esploader.chips.registry import CHIPS, chip_by_name
 from esploader.protocol.opcodes import Opcode
 

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from typing_extensions import override
 
-from esploader.chips.model import WORD_SIZE, WORD_WIDTH, BitField, Bits, EfuseSpan
+from esploader.chips.bits import WORD_SIZE, WORD_WIDTH, BitField, Bits
+from esploader.chips.efuse_layout import EfuseSpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from esploader.chips.model import Chip, EfuseBlock, EfuseProtection
+    from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection
+    from esploader.chips.model import Chip
 
 KEY_BLOCK_PREFIX: Final = "BLOCK_"
 """In front of what a block with a key is called where it is a field: ``key0``."""

@@ -33,29 +33,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.model import (
-    KIB,
-    MAJOR,
-    Architecture,
-    AssumedCrystal,
-    BitField,
-    Bits,
-    Chip,
-    Crystal,
-    EfuseBlock,
-    EfuseProtection,
-    EfuseSpan,
-    Field,
-    FixedFlashKey,
-    FlashPinChoices,
-    FlashSupply,
-    Label,
-    Quirk,
-    Region,
-    SpiRegisters,
-    SupplyControl,
-    When,
-)
+from esploader.chips.bits import BitField, Bits
+from esploader.chips.crystals import AssumedCrystal, Crystal
+from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan, FixedFlashKey
+from esploader.chips.flash_bus import FlashPinChoices, FlashSupply, SpiRegisters, SupplyControl
+from esploader.chips.labels import MAJOR, Field, Label, When
+from esploader.chips.model import KIB, Architecture, Chip, Region
+from esploader.chips.quirks import Quirk
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x3FF5_A000

@@ -25,25 +25,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.model import (
-    KIB,
-    Architecture,
-    AssumedCrystal,
-    BitField,
-    Bits,
-    Chip,
-    Crystal,
-    EfuseBlock,
-    EfuseProtection,
-    EfuseSpan,
-    Field,
-    FixedFlashKey,
-    Label,
-    Quirk,
-    Region,
-    SpiRegisters,
-    When,
-)
+from esploader.chips.bits import BitField, Bits
+from esploader.chips.crystals import AssumedCrystal, Crystal
+from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan, FixedFlashKey
+from esploader.chips.flash_bus import SpiRegisters
+from esploader.chips.labels import Field, Label, When
+from esploader.chips.model import KIB, Architecture, Chip, Region
+from esploader.chips.quirks import Quirk
 from esploader.chips.watchdog import RtcWatchdog
 from esploader.protocol import dialect
 

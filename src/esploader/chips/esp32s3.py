@@ -30,26 +30,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.model import (
-    KIB,
-    Architecture,
-    BitField,
-    Bits,
-    Chip,
-    Crystal,
-    EfuseBlock,
-    EfuseProtection,
-    EfuseSpan,
-    Field,
-    FlashPinChoices,
-    FlashSupply,
-    Label,
-    Quirk,
-    Region,
-    SpiRegisters,
-    SupplyControl,
-    When,
-)
+from esploader.chips.bits import BitField, Bits
+from esploader.chips.crystals import Crystal
+from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan
+from esploader.chips.flash_bus import FlashPinChoices, FlashSupply, SpiRegisters, SupplyControl
+from esploader.chips.labels import Field, Label, When
+from esploader.chips.model import KIB, Architecture, Chip, Region
+from esploader.chips.quirks import Quirk
 from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 

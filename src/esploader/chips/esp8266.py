@@ -18,20 +18,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.model import (
-    Architecture,
-    BitField,
-    Bits,
-    Chip,
-    Crystal,
-    EfuseBlock,
-    Field,
-    Label,
-    Quirk,
-    Region,
-    SpiRegisters,
-    When,
-)
+from esploader.chips.bits import BitField, Bits
+from esploader.chips.crystals import Crystal
+from esploader.chips.efuse_layout import EfuseBlock
+from esploader.chips.flash_bus import SpiRegisters
+from esploader.chips.labels import Field, Label, When
+from esploader.chips.model import Architecture, Chip, Region
+from esploader.chips.quirks import Quirk
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x3FF0_0050

@@ -9,8 +9,9 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from esploader.chips.bits import Bits
     from esploader.chips.identity import Revision
-    from esploader.chips.model import Bits, Chip
+    from esploader.chips.model import Chip
 
 
 @attrs.frozen

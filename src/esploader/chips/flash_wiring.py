@@ -15,7 +15,9 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from esploader.chips.model import Bits, Chip, SupplyControl
+    from esploader.chips.bits import Bits
+    from esploader.chips.flash_bus import SupplyControl
+    from esploader.chips.model import Chip
 
 _OFF: Final = 0
 _LOW: Final = 1800

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from typing_extensions import override
 
-from esploader.chips.model import MAJOR, MINOR, BitField, Quirk
+from esploader.chips.bits import BitField
+from esploader.chips.labels import MAJOR, MINOR
+from esploader.chips.quirks import Quirk
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from esploader.chips.model import Chip, Label
+    from esploader.chips.labels import Label
+    from esploader.chips.model import Chip
 
 MAC_SIZE: Final = 6
 """Bytes of a MAC address."""

@@ -8,34 +8,34 @@ with a description is found when it is constructed, and is a :exc:`ValueError`.
 from __future__ import annotations
 
 import enum
-import string
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 from typing_extensions import override
 
+from esploader.chips.bits import (
+    ADDRESS_SPACE_SIZE,
+    WORD_WIDTH,
+    BitField,
+    Bits,
+    is_register,
+)
+from esploader.chips.labels import MAJOR, MINOR
+from esploader.chips.unique import require_unique
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
+    from esploader.chips.crystals import AssumedCrystal, Crystal
+    from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, FixedFlashKey
+    from esploader.chips.flash_bus import FlashPinChoices, FlashSupply, SpiRegisters
     from esploader.chips.flash_power import FlashPower
+    from esploader.chips.labels import Field, Label
+    from esploader.chips.quirks import Quirk
     from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
     from esploader.protocol.dialect import Dialect
 
 KIB: Final = 1024
 MIB: Final = 1024 * 1024
-
-ADDRESS_SPACE_SIZE: Final = 1 << 32
-WORD_SIZE: Final = 4
-WORD_WIDTH: Final = 32
-
-MAJOR: Final = "major"
-"""In a condition: the major part of the revision."""
-
-MINOR: Final = "minor"
-"""In a condition: the minor part of the revision."""
 
 
 @enum.unique
@@ -49,145 +49,11 @@ UNKNOWN: Final[Any] = _Absence.UNKNOWN
 
 
 @enum.unique
-class Quirk(enum.Enum):
-    """Behaviour no number can express. Ask for the quirk, never for the chip."""
-
-    ECO0_READS_AS_LATER_REVISION = enum.auto()
-    """Devices of revision 0.0 carry another one in their eFuses.
-
-    They are known by eFuse block version 1.1 together with a minor revision whose lower
-    three bits are 0. ESP-IDF, components/hal/esp32s3/efuse_hal.c.
-    """
-
-    SECURE_BOOT_BLOCKS_STUB = enum.auto()
-    """With secure boot on, the ROM loader does not jump into what was uploaded.
-
-    Where there is a :attr:`Chip.stub_hook`, it can be made to. esptool documentation, "Flasher
-    Stub", and its notes on the ESP32-C3.
-    """
-
-    FIRST_MAJOR_REVISION_BLOCKS_STUB = enum.auto()
-    """Devices of a revision before 1.0 do not run what was uploaded.
-
-    esptool documentation, "Flasher Stub", and what esptool 5.6.0 does.
-    """
-
-    LEGACY_IMAGE_REVISION_IS_MINOR = enum.auto()
-    """The minimum revision in the header of old images is the minor part, not the major.
-
-    ESP-IDF, components/bootloader_support/include/esp_app_format.h, ``min_chip_rev``.
-    """
-
-    BEGIN_ERASES_HEAD_TWICE = enum.auto()
-    """FLASH_BEGIN of the ROM loader erases more sectors than it is told.
-
-    Those in front of the first boundary of 64 KiB are counted once more: it erases them one
-    by one, and then as many sectors as if it had not. esptool documentation, "Serial
-    Protocol", "Erase Size Bug".
-    """
-
-    STUB_RESTARTS_UART = enum.auto()
-    """The stub listens at 115200 baud at first, whatever rate the ROM was changed to.
-
-    It changes the clock of the UART and then sets the rate that the ROM remembers, which is
-    the one from the reset. esp-flasher-stub, src/main.c; read off a run in an emulator.
-    """
-
-    WATCHDOG_RESET_HANGS_USB = enum.auto()
-    """A reset by the RTC watchdog can leave the chip's own USB port dead.
-
-    esptool 5.6.0 refuses it for that.
-    """
-
-    OTG_RESET_KEEPS_STRAPS = enum.auto()
-    """A reset by the lines of USB-OTG comes back to the straps as they were.
-
-    A device that its strap put into download mode stays there; the RTC watchdog has it look at
-    its straps again. What esptool 5.6.0 does with the ESP32-S2; the ESP32-S3 has the same port.
-    """
-
-    OTG_LINES_DO_NOT_RESET = enum.auto()
-    """The loader takes no notice of the lines of USB-OTG; only the RTC watchdog resets it.
-
-    What esptool 5.6.0 does.
-    """
-
-    FORCED_DOWNLOAD_OUTLASTS_RESET = enum.auto()
-    """The bit that sends the next boot to download mode stays set until it is cleared.
-
-    So it has to be, before a reset by the lines of USB. What esptool 5.6.0 does.
-    """
-
-
-@enum.unique
 class Architecture(enum.Enum):
     """The instruction set of the CPU."""
 
     XTENSA = "xtensa"
     RISCV = "riscv"
-
-
-@attrs.frozen
-class Bits:
-    """``width`` bits of the register at ``address``, from bit ``lsb`` upwards."""
-
-    address: int = attrs.field(repr=hex)
-    lsb: int
-    width: int
-
-    def __attrs_post_init__(self) -> None:
-        if self.lsb < 0 or self.width < 1 or self.lsb + self.width > WORD_WIDTH:
-            raise ValueError(f"{self!r} does not fit a register")
-        if not _is_register(self.address):
-            raise ValueError(f"{self!r} is not at the address of a register")
-
-    def extract(self, words: Mapping[int, int]) -> int:
-        """Return the value, given the word at the address."""
-        return (words[self.address] >> self.lsb) & ((1 << self.width) - 1)
-
-
-@attrs.frozen(init=False)
-class BitField:
-    """One value spread over registers, most significant part first."""
-
-    parts: tuple[Bits, ...]
-
-    def __init__(self, *parts: Bits) -> None:
-        if not parts:
-            raise ValueError("a bit field has at least one part")
-        self.__attrs_init__(parts)
-
-    @property
-    def addresses(self) -> tuple[int, ...]:
-        """The registers to read, each once."""
-        return tuple(dict.fromkeys(part.address for part in self.parts))
-
-    @property
-    def width(self) -> int:
-        """How many bits the value has."""
-        return sum(part.width for part in self.parts)
-
-    def extract(self, words: Mapping[int, int]) -> int:
-        """Return the value, given the words at the parts' addresses."""
-        value = 0
-        for part in self.parts:
-            value = (value << part.width) | part.extract(words)
-        return value
-
-    def insert(self, value: int, words: Mapping[int, int]) -> dict[int, int]:
-        """Return the words at the parts' addresses, given ``value`` and what they held.
-
-        Raises :exc:`ValueError` when the value does not fit.
-        """
-        if not 0 <= value < 1 << self.width:
-            raise ValueError(f"{value:#x} does not fit {self.width} bits")
-        changed: dict[int, int] = {}
-        for part in reversed(self.parts):
-            mask = (1 << part.width) - 1
-            old = changed.get(part.address, words.get(part.address, 0))
-            changed[part.address] = (old & ~(mask << part.lsb)) | ((value & mask) << part.lsb)
-            value >>= part.width
-        return changed
 
 
 _NOT_RAM: Final = frozenset({"drom", "irom", "drom_mask", "irom_mask", "extram"})
@@ -215,241 +81,6 @@ class Region:
     def size(self) -> int:
         """How many bytes the region has."""
         return self.end - self.start
-
-
-@attrs.frozen
-class Field:
-    """A named value in the registers that tells devices of one chip apart."""
-
-    name: str
-    bits: BitField
-    names: tuple[tuple[int, str], ...] = ()
-    """What values are called, where they have names."""
-
-    def name_of(self, value: int) -> str:
-        """Return what ``value`` is called; empty where it has no name."""
-        return dict(self.names).get(value, "")
-
-
-@attrs.frozen
-class When:
-    """A condition: the named field has one of the values.
-
-    Besides the fields of the chip, :data:`MAJOR` and :data:`MINOR` name the parts of the
-    revision.
-    """
-
-    field: str
-    values: tuple[int, ...]
-
-
-@attrs.frozen
-class Label:
-    """A text that applies when all conditions hold.
-
-    ``{name}`` in the text stands for what the value of the field of that name is called.
-    """
-
-    text: str
-    when: tuple[When, ...] = ()
-
-    @property
-    def placeholders(self) -> frozenset[str]:
-        """Names of the fields in the text."""
-        return frozenset(name for _, name, _, _ in string.Formatter().parse(self.text) if name)
-
-    @property
-    def fields(self) -> frozenset[str]:
-        """Names of all fields that the label depends on."""
-        return self.placeholders | {condition.field for condition in self.when}
-
-
-@attrs.frozen(kw_only=True)
-class SpiRegisters:
-    """The SPI peripheral in front of the flash, as offsets from ``base``."""
-
-    base: int = attrs.field(repr=hex)
-    cmd: int = attrs.field(repr=hex)
-    addr: int = attrs.field(repr=hex)
-    usr: int = attrs.field(repr=hex)
-    usr1: int = attrs.field(repr=hex)
-    usr2: int = attrs.field(repr=hex)
-    mosi_dlen: int | None
-    """``None`` where the sizes are fields of ``usr1``."""
-    miso_dlen: int | None
-    w0: int = attrs.field(repr=hex)
-    addr_is_msb_aligned: bool
-    """A short address stands in the upper bits of ``addr``."""
-
-    def __attrs_post_init__(self) -> None:
-        offsets = (self.cmd, self.addr, self.usr, self.usr1, self.usr2, self.w0)
-        optional = (self.mosi_dlen, self.miso_dlen)
-        present = [*offsets, *(offset for offset in optional if offset is not None)]
-        if not all(_is_register(self.base + offset) for offset in present):
-            raise ValueError(f"{self!r} has a register outside the address space")
-        _require_unique("SPI register", present)
-
-
-@attrs.frozen(kw_only=True)
-class FlashPinChoices:
-    """Where else than at its usual pins the loaders can find the flash, when they are told.
-
-    esptool documentation, "Flasher options", SPI connection; the numbers are those that
-    esptool 5.6.0 accepts.
-    """
-
-    gpios: tuple[int, ...]
-    last_hold_gpio: int
-    """The highest one for HD: its field in SPI_ATTACH may have no room for more."""
-    usb_gpios: tuple[int, ...]
-    """Those of them that are also the chip's own USB port."""
-    has_hspi: bool
-    """The pins of the second SPI peripheral have a name of their own, HSPI."""
-
-
-@attrs.frozen(kw_only=True)
-class SupplyControl:
-    """Bits with which software or eFuses decide on the voltage of the flash."""
-
-    decides: Bits
-    """Without it the others have no effect."""
-    enabled: Bits
-    """The flash is supplied at all."""
-    tied_high: Bits
-    """With 3.3 V from the supply of the chip; else with 1.8 V from the regulator."""
-    raised: Bits | None
-    """Not 0: the regulator gives 1.9 V instead of 1.8 V."""
-
-
-@attrs.frozen(kw_only=True)
-class FlashSupply:
-    """Who decides on the voltage of the flash: software, else the eFuses, else a strap."""
-
-    software: SupplyControl | None
-    """``None`` where no software is known to do that."""
-    efuse: SupplyControl
-    strap: Bits
-    """1 means 1.8 V, 0 means 3.3 V."""
-
-
-@attrs.frozen(kw_only=True)
-class Crystal:
-    """The frequency of the crystal, or how to find it.
-
-    Where there is a choice, the divider that the ROM chose for the UART tells:
-    frequency = baud rate x divider / ``uart_clock_ratio``, rounded to a choice.
-    """
-
-    choices_mhz: tuple[int, ...]
-    """In MHz, ascending."""
-
-    bounds_mhz: tuple[int, ...]
-    """Between each two choices, the estimate up to which the lower one is meant."""
-
-    uart_clock_ratio: int
-    """How many times the crystal's frequency the UART is clocked with in the ROM."""
-
-    def __attrs_post_init__(self) -> None:
-        if len(self.choices_mhz) != len(self.bounds_mhz) + 1:
-            raise ValueError(f"{self!r} needs one bound between each two choices")
-        ladder = sorted((*self.choices_mhz, *self.bounds_mhz))
-        if self.uart_clock_ratio < 1 or ladder[::2] != list(self.choices_mhz):
-            raise ValueError(f"{self!r} makes no sense")
-
-
-@attrs.frozen(kw_only=True)
-class AssumedCrystal:
-    """What the ROM takes the crystal to be when it is asked for another baud rate.
-
-    In Hz: ``numerator`` x the product of ``factors`` / ``denominator``. From that it
-    computes the divider of the UART, so a wrong assumption makes a wrong rate.
-    """
-
-    factors: tuple[BitField, ...]
-    """Registers and eFuses that it looks at; empty where it always assumes the same."""
-
-    numerator: int
-    denominator: int = 1
-
-    def __attrs_post_init__(self) -> None:
-        if self.numerator < 1 or self.denominator < 1:
-            raise ValueError(f"{self!r} makes no sense")
-
-    @property
-    def addresses(self) -> tuple[int, ...]:
-        """The registers to read, each once."""
-        return tuple(dict.fromkeys(a for factor in self.factors for a in factor.addresses))
-
-    def frequency(self, words: Mapping[int, int]) -> float:
-        """Return the frequency in Hz, given the words at the addresses; 0 for none."""
-        product = self.numerator
-        for factor in self.factors:
-            product *= factor.extract(words)
-        return product / self.denominator
-
-
-@attrs.frozen
-class EfuseBlock:
-    """Words of eFuses that are read at consecutive addresses."""
-
-    name: str
-    address: int = attrs.field(repr=hex)
-    word_count: int
-
-    def __attrs_post_init__(self) -> None:
-        last = self.address + WORD_SIZE * (self.word_count - 1)
-        if self.word_count < 1 or not (_is_register(self.address) and _is_register(last)):
-            raise ValueError(f"{self!r} is not a range of registers")
-
-
-@attrs.frozen
-class EfuseSpan:
-    """``width`` eFuses of a block, from bit ``first`` of the block upwards."""
-
-    block: str
-    first: int
-    width: int
-
-    def __attrs_post_init__(self) -> None:
-        if self.first < 0 or self.width < 1:
-            raise ValueError(f"{self!r} is empty")
-
-    def overlaps(self, other: EfuseSpan) -> bool:
-        """Return whether an eFuse is in both."""
-        return (
-            self.block == other.block
-            and self.first < other.first + other.width
-            and other.first < self.first + self.width
-        )
-
-
-@attrs.frozen
-class EfuseProtection:
-    """EFuses that, once burnt, keep others from being burnt, or from being read."""
-
-    register: BitField
-    covers: tuple[tuple[int, EfuseSpan], ...]
-    """What each bit of ``register`` protects, from bit 0; of BLOCK0 what is a fact of the chip."""
-
-    def __attrs_post_init__(self) -> None:
-        for bit, span in self.covers:
-            if not 0 <= bit < self.register.width:
-                raise ValueError(f"nothing protects {span!r}: there is no bit {bit}")
-        spans = sorted((span for _, span in self.covers), key=lambda span: (span.block, span.first))
-        for span, following in pairwise(spans):
-            if span.overlaps(following):
-                raise ValueError(f"{following!r} is protected twice")
-
-
-@attrs.frozen(kw_only=True)
-class FixedFlashKey:
-    """The key of flash encryption where it has a block of its own, and no stated purpose.
-
-    There is a key when the block cannot be read, or holds more than zeros.
-    """
-
-    block: EfuseBlock
-    read_protected: BitField
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -604,7 +235,7 @@ class Chip:
                 object.__delattr__(self, field.name)
         if self.image_chip_id is None and self.magic is None:
             raise ValueError(f"{self.name} cannot be recognised")
-        if self.knows("uart_date_register") and not _is_register(self.uart_date_register):
+        if self.knows("uart_date_register") and not is_register(self.uart_date_register):
             raise ValueError(f"{self.uart_date_register:#x} is not the address of a register")
         if (self.mac_oui_code is None) != (not self.mac_ouis):
             raise ValueError(f"{self.name} needs a code for the OUI and their list, or neither")
@@ -616,14 +247,14 @@ class Chip:
             self._check_protection()
 
     def _check_names(self) -> None:
-        _require_unique("field", [field.name for field in self.fields])
+        require_unique("field", [field.name for field in self.fields])
         if self.knows("memory"):
-            _require_unique("region", [region.name for region in self.memory])
+            require_unique("region", [region.name for region in self.memory])
         if self.knows("efuse_blocks"):
-            _require_unique("eFuse block", [block.name for block in self.efuse_blocks])
+            require_unique("eFuse block", [block.name for block in self.efuse_blocks])
         for table in ("flash_sizes", "flash_frequencies", "flash_modes"):
             if self.knows(table):
-                _require_unique("flash parameter", [name for name, _ in getattr(self, table)])
+                require_unique("flash parameter", [name for name, _ in getattr(self, table)])
 
     def _check_protection(self) -> None:
         widths = {block.name: WORD_WIDTH * block.word_count for block in self.efuse_blocks}
@@ -684,15 +315,3 @@ class Chip:
             if field.name == name:
                 return field
         raise KeyError(name)
-
-
-def _is_register(address: int) -> bool:
-    return 0 <= address < ADDRESS_SPACE_SIZE and address % WORD_SIZE == 0
-
-
-def _require_unique(what: str, values: Iterable[object]) -> None:
-    seen: set[object] = set()
-    for value in values:
-        if value in seen:
-            raise ValueError(f"there are two of {what} {value!r}")
-        seen.add(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Bits
+    from esploader.chips.bits import Bits
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE
 from esploader.flash.spi import FlashPort
 from esploader.progress import Phase, Progress, ProgressCallback

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.chips.bits import WORD_SIZE
 from esploader.chips.identity import Revision
-from esploader.chips.model import WORD_SIZE
 from esploader.errors import PlanError, UnsupportedError
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from esploader.chips.model import BitField, Chip, EfuseBlock
+    from esploader.chips.bits import BitField
+    from esploader.chips.efuse_layout import EfuseBlock
+    from esploader.chips.model import Chip
     from esploader.chips.security import SecurityInfo
     from esploader.flash.plan import Piece
     from esploader.protocol.dialect import Dialect

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.chips.registry import chip_by_image_id
 from esploader.errors import ImageError
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest

@@ -2,7 +2,7 @@
 
 Some chips take it to be the same always, or what a register says. The ESP32 measures it
 against an RC oscillator whose frequency was burnt into eFuses, and computes the divider of
-the UART from what came of that (see :class:`~esploader.chips.model.AssumedCrystal`). Both are
+the UART from what came of that (see :class:`~esploader.chips.crystals.AssumedCrystal`). Both are
 a percent or so wrong.
 """
 

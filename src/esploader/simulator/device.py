@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 from typing_extensions import override
 
-from esploader.chips.model import MIB, WORD_SIZE, Chip
+from esploader.chips.bits import WORD_SIZE
+from esploader.chips.model import MIB, Chip
 from esploader.chips.registry import chip_by_name
 from esploader.simulator.application import Application, hello
 from esploader.simulator.config import (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from esploader.chips.bits import WORD_SIZE, WORD_WIDTH
 from esploader.chips.efuses import efuse_fields, protected_spans
-from esploader.chips.model import WORD_SIZE, WORD_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from esploader.chips.model import BitField, Chip, EfuseBlock, EfuseSpan
+    from esploader.chips.bits import BitField
+    from esploader.chips.efuse_layout import EfuseBlock, EfuseSpan
+    from esploader.chips.model import Chip
     from esploader.simulator.config import DeviceConfig
     from esploader.simulator.personality import Personality
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from esploader.chips.model import BitField
+from esploader.chips.bits import BitField
 
 if TYPE_CHECKING:
+    from esploader.chips.bits import Bits
     from esploader.chips.flash_power import FlashPower
-    from esploader.chips.model import Bits, Chip
+    from esploader.chips.model import Chip
     from esploader.simulator.memory import Memory
 
 

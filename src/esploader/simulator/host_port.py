@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from typing_extensions import override
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 
 if TYPE_CHECKING:
     from esploader.chips.model import Chip

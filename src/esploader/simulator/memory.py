@@ -14,7 +14,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from esploader.chips.model import BitField, Region
+    from esploader.chips.bits import BitField
+    from esploader.chips.model import Region
 
     ReadHook = Callable[[], int]
     WriteHook = Callable[[int], int]

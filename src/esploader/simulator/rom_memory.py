@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.framing import FRAME_BUFFER_SIZE
 from esploader.simulator.rom_command import (

@@ -1,7 +1,7 @@
 """The SPI peripheral in front of the flash: commands of the user's choice.
 
 Source: Technical Reference Manuals, "SPI Controller": bits of CMD, USER, USER1, USER2;
-where a chip keeps them is a chip fact (:class:`~esploader.chips.model.SpiRegisters`).
+where a chip keeps them is a chip fact (:class:`~esploader.chips.flash_bus.SpiRegisters`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from esploader.simulator.flash_chip import FlashChip, SpiTransaction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esploader.chips.model import SpiRegisters
+    from esploader.chips.flash_bus import SpiRegisters
     from esploader.simulator.memory import Memory
 
 _CMD_USR: Final = 1 << 18

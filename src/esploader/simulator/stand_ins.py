@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from esploader.chips.model import Architecture, Bits, Chip, SpiRegisters
+from esploader.chips.bits import Bits
+from esploader.chips.flash_bus import SpiRegisters
+from esploader.chips.model import Architecture, Chip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.simulator.host_port import PortKind
 from esploader.simulator.personality import POWER_CAUSES, ResetCause
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from typing_extensions import override
 
-from esploader.chips.model import Quirk
+from esploader.chips.quirks import Quirk
 from esploader.simulator.history import BODY_KEPT, Loader, SeenCommand, SentResponse
 from esploader.simulator.program import NEVER, Machine, Program
 from esploader.simulator.rom_command import RefusedError

@@ -18,7 +18,8 @@ from esploader.simulator.program import NEVER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esploader.chips.model import Bits, Chip
+    from esploader.chips.bits import Bits
+    from esploader.chips.model import Chip
     from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
     from esploader.simulator.memory import Memory
 
