@@ -38,6 +38,7 @@ from esploader.chips.crystals import AssumedCrystal, Crystal
 from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan, FixedFlashKey
 from esploader.chips.flash_bus import FlashPinChoices, FlashSupply, SpiRegisters, SupplyControl
 from esploader.chips.labels import MAJOR, Field, Label, When
+from esploader.chips.layouts import FLASH_MODES, FLASH_SIZES
 from esploader.chips.model import KIB, Architecture, Chip, Region
 from esploader.chips.quirks import Quirk
 from esploader.protocol import dialect
@@ -241,18 +242,9 @@ ESP32: Final = Chip(
         Region("rtc_data", 0x5000_0000, 0x5000_2000),
     ),
     bootloader_offset=0x1000,
-    flash_sizes=(
-        ("1MB", 0x0),
-        ("2MB", 0x1),
-        ("4MB", 0x2),
-        ("8MB", 0x3),
-        ("16MB", 0x4),
-        ("32MB", 0x5),
-        ("64MB", 0x6),
-        ("128MB", 0x7),
-    ),
+    flash_sizes=FLASH_SIZES,
     flash_frequencies=(("40m", 0x0), ("26m", 0x1), ("20m", 0x2), ("80m", 0xF)),
-    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    flash_modes=FLASH_MODES,
     encrypted_write_alignment=32,
     supports_4_byte_addresses=False,
     mmu_page_sizes=(64 * KIB,),

@@ -28,8 +28,8 @@ from typing import Final
 from esploader.chips.bits import BitField, Bits
 from esploader.chips.crystals import AssumedCrystal, Crystal
 from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan, FixedFlashKey
-from esploader.chips.flash_bus import SpiRegisters
 from esploader.chips.labels import Field, Label, When
+from esploader.chips.layouts import FLASH_MODES, FLASH_SIZES, spi_memory_registers
 from esploader.chips.model import KIB, Architecture, Chip, Region
 from esploader.chips.quirks import Quirk
 from esploader.chips.watchdog import RtcWatchdog
@@ -150,18 +150,7 @@ ESP32_C2: Final = Chip(
     flash_key_purposes=(),
     key_purposes=(),
     key_purpose_names=(),
-    spi=SpiRegisters(
-        base=0x6000_2000,
-        cmd=0x00,
-        addr=0x04,
-        usr=0x18,
-        usr1=0x1C,
-        usr2=0x20,
-        mosi_dlen=0x24,
-        miso_dlen=0x28,
-        w0=0x58,
-        addr_is_msb_aligned=False,
-    ),
+    spi=spi_memory_registers(0x6000_2000),
     flash_pads=(),
     flash_pin_choices=None,
     octal_flash=None,
@@ -179,18 +168,9 @@ ESP32_C2: Final = Chip(
         Region("irom", 0x4200_0000, 0x4240_0000),
     ),
     bootloader_offset=0x0,
-    flash_sizes=(
-        ("1MB", 0x0),
-        ("2MB", 0x1),
-        ("4MB", 0x2),
-        ("8MB", 0x3),
-        ("16MB", 0x4),
-        ("32MB", 0x5),
-        ("64MB", 0x6),
-        ("128MB", 0x7),
-    ),
+    flash_sizes=FLASH_SIZES,
     flash_frequencies=(("30m", 0x0), ("20m", 0x1), ("15m", 0x2), ("60m", 0xF)),
-    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    flash_modes=FLASH_MODES,
     encrypted_write_alignment=16,
     supports_4_byte_addresses=False,
     mmu_page_sizes=(16 * KIB, 32 * KIB, 64 * KIB),

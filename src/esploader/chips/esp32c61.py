@@ -28,9 +28,15 @@ from typing import Final
 
 from esploader.chips.bits import BitField, Bits
 from esploader.chips.crystals import Crystal
-from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan
-from esploader.chips.flash_bus import SpiRegisters
+from esploader.chips.efuse_layout import EfuseProtection, EfuseSpan
 from esploader.chips.labels import Field, Label, When
+from esploader.chips.layouts import (
+    FLASH_MODES,
+    FLASH_SIZES,
+    eleven_efuse_blocks,
+    read_protection_of_keys,
+    spi_memory_registers,
+)
 from esploader.chips.model import KIB, Architecture, Chip, Region
 from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
@@ -156,19 +162,7 @@ ESP32_C61: Final = Chip(
             Label("Unknown Embedded PSRAM"),
         ),
     ),
-    efuse_blocks=(
-        EfuseBlock("BLOCK0", _EFUSE + 0x2C, 6),
-        EfuseBlock("BLOCK1", _EFUSE + 0x44, 6),
-        EfuseBlock("BLOCK2", _EFUSE + 0x5C, 8),
-        EfuseBlock("BLOCK3", _EFUSE + 0x7C, 8),
-        EfuseBlock("BLOCK_KEY0", _EFUSE + 0x9C, 8),
-        EfuseBlock("BLOCK_KEY1", _EFUSE + 0xBC, 8),
-        EfuseBlock("BLOCK_KEY2", _EFUSE + 0xDC, 8),
-        EfuseBlock("BLOCK_KEY3", _EFUSE + 0xFC, 8),
-        EfuseBlock("BLOCK_KEY4", _EFUSE + 0x11C, 8),
-        EfuseBlock("BLOCK_KEY5", _EFUSE + 0x13C, 8),
-        EfuseBlock("BLOCK10", _EFUSE + 0x15C, 8),
-    ),
+    efuse_blocks=eleven_efuse_blocks(_EFUSE),
     efuse_write_protection=EfuseProtection(
         BitField(_block0(0, 0, 32)),
         covers=(
@@ -195,18 +189,7 @@ ESP32_C61: Final = Chip(
             (29, EfuseSpan("BLOCK10", 0, 256)),
         ),
     ),
-    efuse_read_protection=EfuseProtection(
-        BitField(_block0(1, 0, 7)),
-        covers=(
-            (0, EfuseSpan("BLOCK_KEY0", 0, 256)),
-            (1, EfuseSpan("BLOCK_KEY1", 0, 256)),
-            (2, EfuseSpan("BLOCK_KEY2", 0, 256)),
-            (3, EfuseSpan("BLOCK_KEY3", 0, 256)),
-            (4, EfuseSpan("BLOCK_KEY4", 0, 256)),
-            (5, EfuseSpan("BLOCK_KEY5", 0, 256)),
-            (6, EfuseSpan("BLOCK10", 0, 256)),
-        ),
-    ),
+    efuse_read_protection=read_protection_of_keys(_EFUSE),
     flash_crypt_count=BitField(_block0(1, 23, 3)),
     secure_boot_v1=None,
     secure_boot_v2=BitField(_block0(2, 26, 1)),
@@ -240,18 +223,7 @@ ESP32_C61: Final = Chip(
         (10, "SECURE_BOOT_DIGEST1"),
         (11, "SECURE_BOOT_DIGEST2"),
     ),
-    spi=SpiRegisters(
-        base=0x6000_3000,
-        cmd=0x00,
-        addr=0x04,
-        usr=0x18,
-        usr1=0x1C,
-        usr2=0x20,
-        mosi_dlen=0x24,
-        miso_dlen=0x28,
-        w0=0x58,
-        addr_is_msb_aligned=False,
-    ),
+    spi=spi_memory_registers(0x6000_3000),
     flash_pads=(),
     flash_pin_choices=None,
     octal_flash=None,
@@ -269,18 +241,9 @@ ESP32_C61: Final = Chip(
         Region("iram", 0x4080_0000, 0x4085_0000),
     ),
     bootloader_offset=0x0,
-    flash_sizes=(
-        ("1MB", 0x0),
-        ("2MB", 0x1),
-        ("4MB", 0x2),
-        ("8MB", 0x3),
-        ("16MB", 0x4),
-        ("32MB", 0x5),
-        ("64MB", 0x6),
-        ("128MB", 0x7),
-    ),
+    flash_sizes=FLASH_SIZES,
     flash_frequencies=(("40m", 0x0), ("20m", 0x2), ("80m", 0xF)),
-    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    flash_modes=FLASH_MODES,
     encrypted_write_alignment=16,
     supports_4_byte_addresses=True,
     mmu_page_sizes=(8 * KIB, 16 * KIB, 32 * KIB, 64 * KIB),

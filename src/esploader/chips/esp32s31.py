@@ -33,8 +33,8 @@ from typing import Final
 from esploader.chips.bits import BitField, Bits
 from esploader.chips.crystals import Crystal
 from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan
-from esploader.chips.flash_bus import SpiRegisters
 from esploader.chips.labels import Field, Label, When
+from esploader.chips.layouts import FLASH_MODES, FLASH_SIZES, spi_memory_registers
 from esploader.chips.model import KIB, Architecture, Chip, Region
 from esploader.chips.quirks import Quirk
 from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
@@ -174,18 +174,7 @@ ESP32_S31: Final = Chip(
         (18, "ECDSA_KEY_P384_H"),
         (19, "SDC_KEY_DIGEST"),
     ),
-    spi=SpiRegisters(
-        base=0x2050_1000,
-        cmd=0x00,
-        addr=0x04,
-        usr=0x18,
-        usr1=0x1C,
-        usr2=0x20,
-        mosi_dlen=0x24,
-        miso_dlen=0x28,
-        w0=0x58,
-        addr_is_msb_aligned=False,
-    ),
+    spi=spi_memory_registers(0x2050_1000),
     flash_pads=(),
     flash_pin_choices=None,
     octal_flash=None,
@@ -206,18 +195,9 @@ ESP32_S31: Final = Chip(
         Region("extram", 0x5000_0000, 0x5400_0000),
     ),
     bootloader_offset=0x2000,
-    flash_sizes=(
-        ("1MB", 0x0),
-        ("2MB", 0x1),
-        ("4MB", 0x2),
-        ("8MB", 0x3),
-        ("16MB", 0x4),
-        ("32MB", 0x5),
-        ("64MB", 0x6),
-        ("128MB", 0x7),
-    ),
+    flash_sizes=FLASH_SIZES,
     flash_frequencies=(("40m", 0x0), ("20m", 0x2), ("80m", 0xF)),
-    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    flash_modes=FLASH_MODES,
     encrypted_write_alignment=16,
     supports_4_byte_addresses=True,
     mmu_page_sizes=(32 * KIB, 64 * KIB, 128 * KIB, 256 * KIB),

@@ -23,6 +23,7 @@ from esploader.chips.crystals import Crystal
 from esploader.chips.efuse_layout import EfuseBlock
 from esploader.chips.flash_bus import SpiRegisters
 from esploader.chips.labels import Field, Label, When
+from esploader.chips.layouts import FLASH_MODES
 from esploader.chips.model import Architecture, Chip, Region
 from esploader.chips.quirks import Quirk
 from esploader.protocol import dialect
@@ -134,7 +135,7 @@ ESP8266: Final = Chip(
         ("16MB", 0x9),
     ),
     flash_frequencies=(("40m", 0x0), ("26m", 0x1), ("20m", 0x2), ("80m", 0xF)),
-    flash_modes=(("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3)),
+    flash_modes=FLASH_MODES,
     encrypted_write_alignment=None,
     supports_4_byte_addresses=False,
     mmu_page_sizes=(),
