@@ -151,7 +151,7 @@ def test_a_refusal_that_was_reckoned_with_stops_nothing(loader: Dialect) -> None
 
 def test_a_command_the_loader_does_not_know_is_not_sent() -> None:
     session, _ = session_on(dialect.ROM)
-    results = session.execute_ahead([write(0, 1), EraseFlash()])
+    results = session.execute_ahead([write(0, 1), EraseFlash(None)])
     with pytest.raises(UnsupportedError):
         list(results)
     assert session.resynchronise() != 0

@@ -199,6 +199,26 @@ def test_a_rom_loader_left_at_a_higher_rate_is_found_there() -> None:
         assert main([*port, "flash-id"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sim://esp32c6", "can leave the chip's own USB port dead"),
+        ("sim://esp8266", "a watchdog reset of the ESP8266"),
+        ("sim://esp32c3?efuses=secure_download:1", "keeps registers out of reach"),
+    ],
+)
+def test_a_reset_that_cannot_be_is_refused_before_the_work(
+    url: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flash = tmp_path / "flash.bin"
+    flash.write_bytes(bytes(4096))
+    port = f"{url}{'&' if '?' in url else '?'}file={flash}"
+    options = ["--no-stub", "--after", "watchdog-reset"]
+    assert main(["--port", port, *options, "erase-region", "0", "4096"]) == 2
+    assert reason in capsys.readouterr().err
+    assert flash.read_bytes()[:4096] == bytes(4096)
+
+
 def test_soft_reset(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*C3, "--after", "soft-reset", "flash_id"]) == 0
     assert "Soft resetting..." in capsys.readouterr().out

@@ -499,6 +499,9 @@ def test_without_a_flash_that_answers_nothing_is_begun(
         lambda: device.read_flash(OFFSET, SIZE),
         lambda: device.flash_md5(OFFSET, SIZE),
         lambda: device.erase_region(OFFSET, SIZE),
+        device.flash_status,
+        lambda: device.write_flash_status(0),
+        lambda: device.flash_sfdp(0, 4),
     ]
     if wants_stub:
         works.append(device.erase_flash)

@@ -230,12 +230,14 @@ def _logging(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
 
 def _on_device(arguments: argparse.Namespace, output: Output) -> None:
     """Connect, run a command on the device and leave it as asked."""
+    from esploader.device import After  # noqa: PLC0415
     from esploader.device_commands import COMMANDS, STARTERS  # noqa: PLC0415 - see the docstring
     from esploader.errors import EsploaderError  # noqa: PLC0415
 
     output.banner()
     with contextlib.ExitStack() as stack:
         device = stack.enter_context(_connect(arguments, output, stack))
+        device.check_reset(After(arguments.after))
         try:
             document = _print_device(device, output)
             if getattr(arguments, "spi_connection", None) is not None:

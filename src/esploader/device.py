@@ -129,6 +129,10 @@ class Device(PreparedDevice):
             self._check_encryption(ignore_configuration=ignore_encryption_efuses)
         if security.flash_encryption and not all(piece.encrypted for piece in pieces):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
+        if Opcode.FLASH_DEFL_BEGIN not in loader.opcodes:
+            if compress:
+                _log.warning("this loader takes nothing that is compressed: all is sent as it is")
+            compress = False
         parameters = self._usable_parameters(parameters)
         size = self._usable_flash_size(parameters.size, end)
         parameters = self._header_of(parameters, security, pieces)
@@ -138,7 +142,7 @@ class Device(PreparedDevice):
             plan,
             erase_all=erase_all,
             header=header,
-            compress=compress if Opcode.FLASH_DEFL_BEGIN in loader.opcodes else False,
+            compress=compress,
             starts_stub=loader is not self.session.dialect,
         )
 

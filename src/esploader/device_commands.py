@@ -118,7 +118,8 @@ def _get_security_info(device: Device, _: Namespace, printer: Printer) -> dict[s
     printer.line(f"Flags: {info.flags:#010x} ({info.flags:#b})")
     for name in info.flag_names:
         printer.line(f"  {name}")
-    printer.line("Key Purposes:")
+    if purposes:
+        printer.line("Key Purposes:")
     for number, name in enumerate(purposes):
         printer.line(f"  BLOCK_KEY{number} - {name}")
     if info.chip_id is not None:

@@ -14,7 +14,7 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 MAX_NUMBER_WIDTH: Final = 32
 """In bits: larger values are texts in a document, for not every program takes such numbers."""
 
-_NAME_WIDTH: Final = 28
+_NAME_WIDTH: Final = 31
 _PLACE_WIDTH: Final = 26
 
 

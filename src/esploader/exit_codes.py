@@ -96,7 +96,9 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.StubError: Explanation(33, "Use --no-stub to do without it; the ROM loader is slower."),
     errors.PlanError: Explanation(34, ""),
     errors.FlashError: Explanation(
-        35, "Run it again: what is in place is skipped. Try a lower --baud, check the supply."
+        35,
+        "Run it again: what is in place is skipped, but in Secure Download Mode. Try a lower "
+        "--baud, check the supply.",
     ),
     errors.VerifyError: Explanation(36, ""),
     errors.ProtocolError: Explanation(40, "The line may be bad: try a shorter cable."),

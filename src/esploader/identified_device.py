@@ -16,7 +16,7 @@ from esploader.flash.connection import attach_word
 from esploader.flash.inputs import (
     read_source,
 )
-from esploader.flash.jedec import FlashId
+from esploader.flash.jedec import FlashId, check_presence
 from esploader.flash.spi import (
     MAX_READ_SIZE,
     READ_ID,
@@ -37,6 +37,7 @@ from esploader.protocol.commands import (
     WriteReg,
 )
 from esploader.protocol.download_commands import FlashBegin, FlashEnd
+from esploader.register_recipes import watchdog_reset
 from esploader.resetting import lines_do_not_do, reset_by_watchdog
 from esploader.transport import reset
 
@@ -239,6 +240,7 @@ class IdentifiedDevice:
         self._known_identity("reading SFDP")
         if not 0 <= offset < 1 << 24 or not 0 < size <= MAX_READ_SIZE:
             raise UnsupportedError(f"reading {size} bytes of SFDP at {offset}", "1 to 64 bytes go")
+        check_presence(self.flash_id())
         return self._flash.transact(
             SpiTransaction(
                 opcode=READ_SFDP, address=offset, address_bits=24, dummy_bits=8, input_size=size
@@ -266,8 +268,10 @@ class IdentifiedDevice:
         Raises:
             UnsupportedError: there are not that many, or the device is in Secure Download
                 Mode.
+            PlanError: no flash answers.
         """
         self._known_identity("reading the status of the flash")
+        check_presence(self.flash_id())
         return read_status(self._flash, register_count)
 
     def write_flash_status(
@@ -283,6 +287,7 @@ class IdentifiedDevice:
                 the device is in Secure Download Mode.
         """
         self._known_identity("writing the status of the flash")
+        check_presence(self.flash_id())
         clock = self.session.transport.clock
         return write_status(self._flash, clock, value, register_count, non_volatile=non_volatile)
 
@@ -346,6 +351,7 @@ class IdentifiedDevice:
                 watchdog reset, and the chip has none that works, or is in Secure Download
                 Mode.
         """
+        self.check_reset(After(after))
         way = self.way_to_reset(After(after))
         self._flash.in_unknown_mode |= way is not After.NO_RESET and self._may_use_long_addresses
         match way:
@@ -354,25 +360,34 @@ class IdentifiedDevice:
                 reset.play(reset.HARD_RESET, self.session.transport)
                 self._flash.forget()
             case After.WATCHDOG_RESET:
-                if self.is_in_secure_download_mode:
-                    raise UnsupportedError(
-                        "a watchdog reset", "Secure Download Mode keeps registers out of reach"
-                    )
                 reset_by_watchdog(self.session, self.chip)
                 self._flash.forget()
             case After.SOFT_RESET:
-                if self.session.dialect is dialect.STUB:
-                    # Espressif's stub takes RUN_USER_CODE and the flag of FLASH_END, and does
-                    # nothing about them (esp-flasher-stub, src/command_handler.c).
-                    raise UnsupportedError(
-                        "a soft reset", "a stub runs, which cannot start the application"
-                    )
                 self._flash.attach()
                 self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
                 self.session.execute(FlashEnd(reboot=False))
                 self._flash.forget()
             case After.NO_RESET:
                 self.link.restore_rate()
+
+    def check_reset(self, after: After) -> None:
+        """Refuse what :meth:`reset` could not do as things are, before anything is done.
+
+        Raises:
+            UnsupportedError: as :meth:`reset`.
+        """
+        if after is After.WATCHDOG_RESET:
+            if self.is_in_secure_download_mode:
+                raise UnsupportedError(
+                    "a watchdog reset", "Secure Download Mode keeps registers out of reach"
+                )
+            watchdog_reset(self.chip)
+        elif after is After.SOFT_RESET and self.session.dialect is dialect.STUB:
+            # Espressif's stub takes RUN_USER_CODE and the flag of FLASH_END, and does
+            # nothing about them (esp-flasher-stub, src/command_handler.c).
+            raise UnsupportedError(
+                "a soft reset", "a stub runs, which cannot start the application"
+            )
 
     def way_to_reset(self, after: After) -> After:
         """Return how :meth:`reset` would do what ``after`` says.

@@ -102,9 +102,11 @@ def test_a_loader_without_long_addresses_would_hit_the_beginning(chip: Chip) -> 
     assert answer[8:24] == DATA[:16]
 
 
-def test_erasing_everything_takes_no_address(tmp_path: Path) -> None:
-    simulated = SimulatedDevice("esp32", flash_size=32 * MIB)
+@pytest.mark.parametrize("size", [32 * MIB, 64 * MIB, 128 * MIB])
+def test_erasing_everything_takes_no_address(size: int, tmp_path: Path) -> None:
+    # The largest takes longer than most have to wait.
+    simulated = SimulatedDevice("esp32", flash_size=size)
     simulated.nor.program(BOUNDARY + SECTOR, DATA)
     with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
         device.erase_flash()
-    assert simulated.nor.is_blank(0, 32 * MIB)
+    assert simulated.nor.is_blank(0, size)

@@ -116,10 +116,13 @@ def test_only_what_the_mode_allows_is_sent(simulated: SimulatedDevice) -> None:
     assert not any(response.error for response in simulated.history.responses)
 
 
-def test_nothing_is_compressed_or_skipped(simulated: SimulatedDevice) -> None:
+def test_nothing_is_compressed_or_skipped(
+    simulated: SimulatedDevice, caplog: pytest.LogCaptureFixture
+) -> None:
     image = bytes(0x5000)
     with connected(simulated) as device:
         assert device.plan_write([(0, image)], compress=True).compress is False
+        assert "takes nothing that is compressed" in caplog.text
         for _ in range(2):
             (result,) = device.write_flash([(0, image)], compress=True)
             assert result.sent == result.written == len(image)

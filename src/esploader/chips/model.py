@@ -83,6 +83,10 @@ class Region:
         return self.end - self.start
 
 
+_MARK_OF_DESCRIPTION: Final = "spi"
+"""The fact without which nothing can be done with a flash."""
+
+
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Chip:
     """One chip model. Two devices of the same model share one ``Chip``.
@@ -286,9 +290,10 @@ class Chip:
             # Only asked for what is not there.
             if name in attrs.fields_dict(type(self)):
                 what = name.replace("_", " ")
-                raise UnsupportedError(
-                    f"{what} of the {self.name}", "it is not known yet; docs/chips.md says what is"
-                )
+                reason = "it is not known yet"
+                if name == _MARK_OF_DESCRIPTION or not self.is_described:
+                    reason += "; esploader can do no more than recognise this chip"
+                raise UnsupportedError(f"{what} of the {self.name}", reason)
             raise AttributeError(f"a chip has no {name!r}")
 
     def knows(self, fact: str) -> bool:
@@ -302,7 +307,7 @@ class Chip:
     @property
     def is_described(self) -> bool:
         """Whether more is known of it than how to recognise it."""
-        return self.knows("spi")
+        return self.knows(_MARK_OF_DESCRIPTION)
 
     @property
     def key(self) -> str:

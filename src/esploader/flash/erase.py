@@ -31,10 +31,10 @@ def erase_everything(
         CommandError: the loader failed.
     """
     if flash_size is None:
-        session.execute(EraseFlash())
+        session.execute(EraseFlash(flash_size))
         return
     with _reported(0, flash_size, on_progress):
-        session.execute(EraseFlash())
+        session.execute(EraseFlash(flash_size))
 
 
 def erase_sectors(loader: Loader, offset: int, size: int, on_progress: ProgressCallback) -> None:

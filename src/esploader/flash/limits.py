@@ -68,5 +68,5 @@ def check_assumed_size(end: int) -> None:
         raise PlanError(
             "in Secure Download Mode the size of the flash cannot be found out, and the ROM "
             f"loader takes it for {ASSUMED_SIZE:#x} bytes: {end:#x} is beyond that, unless you "
-            "say how large the flash is"
+            "say how large the flash is (--flash-size)"
         )

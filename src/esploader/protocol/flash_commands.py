@@ -25,20 +25,28 @@ _MIB: Final = 1024 * 1024
 ERASE_SECONDS_PER_MIB: Final = 40.0
 """How long a loader may take to erase, in seconds per MiB: slow parts when cold."""
 
-CHIP_ERASE_TIMEOUT: Final = 120.0
-"""How long the erasure of a whole flash may take, in seconds."""
+CHIP_ERASE_SECONDS_PER_MIB: Final = 12.5
+"""The same for a whole flash at once, where cells are erased together: W25Q128JV, W25Q256JV,
+data sheets, chip erase time."""
+
+USUAL_FLASH_SIZE: Final = 16 * _MIB
+"""Of a flash that does not tell, in bytes: few are larger."""
 
 
 @attrs.frozen
 class EraseFlash(Acknowledged):
-    """Erase the whole flash."""
+    """Erase the whole flash, of ``flash_size`` bytes."""
 
     opcode: ClassVar = Opcode.ERASE_FLASH
+
+    flash_size: int | None
+    """``None`` where it is not known."""
 
     @property
     @override
     def timeout(self) -> float:
-        return CHIP_ERASE_TIMEOUT
+        size = max(self.flash_size or 0, USUAL_FLASH_SIZE)
+        return size / _MIB * CHIP_ERASE_SECONDS_PER_MIB
 
     @override
     def encode_body(self, dialect: Dialect) -> bytes:
