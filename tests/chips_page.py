@@ -57,7 +57,11 @@ library says (`tests/chips/recorded`). Where they disagree, this was found:
 | ESP32-S31 | "unknown ESP32-S31", in lower case | the same | others look for the words |
 | ESP32-S31 | no EUI-64 | no EUI-64 | the eFuse MAC_EXT is in the table of ESP-IDF; no tool makes an EUI-64 of it yet |
 | ESP32-C2, ESP32-C5 | crystals of 26, 40 and 48 MHz, with a warning | only those that the chip works with | ESP-IDF supports no others |
-| ESP32-C5, ESP32-C6, ESP32-C61 | UART_DATE at 0x7C | at 0x8C | `uart_reg.h`; what is at the other address is written with a mask of 0, which harms nobody |
+| ESP32-C5, ESP32-C6, ESP32-C61, ESP32-H2 | UART_DATE at 0x7C | at 0x8C | `uart_reg.h`; what is at the other address is written with a mask of 0, which harms nobody |
+| ESP32-S3 | UART_DATE at 0x80 | at 0x7C | `uart_reg.h`; UART_ID is at 0x80, and it is written with a mask of 0 as well |
+| ESP32, ESP32-S2 | UART_DATE at 0x60000078, as on the ESP8266 | at 0x3FF40078 and 0x3F400074 | `reg_base.h` and `uart_reg.h`; at 0x60000000 the UART is only for another bus (AHB), and UART_ID of the ESP32-S2 is at 0x78; written with a mask of 0 as well |
+| ESP32-E22 | the bit for a forced download at the address of the ESP32-S2 | unknown | nobody has said where it is |
+| ESP32-P4 | purposes of keys of four bits; espefuse has a fifth of each (KEY_PURPOSE_n_H) from revision 3.0 on | four bits | before revision 3.0 those eFuses are parts of DCDC_VSET and PXA0_TIEH_SEL_2, so no one field is right for all revisions; from there on 16 and more are shown as what is 16 less (ECDSA_KEY_P384_H, 18, as XTS_AES_256_KEY_1), and `--encrypt` takes a purpose of 20 for a key of flash encryption |
 | ESP32-P4, ESP32-S31 | the UART's divider at the address of another chip | at that of its own UART | `reg_base.h`; neither asks it: there is one crystal |
 | ESP32-C5, ESP32-C61, ESP32-H2, ESP32-P4, ESP32-S31 | memory maps of test chips and of relatives | those of ESP-IDF | `soc.h`; listed one by one in `tests/chips/test_numbers.py` |
 

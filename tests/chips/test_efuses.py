@@ -19,6 +19,12 @@ from esploader.chips.esp8266 import ESP8266
 if TYPE_CHECKING:
     from esploader.chips.model import Chip
 
+WITHOUT_A_LOCK = {
+    "esp32": {"major_revision", "minor_revision", "package", "cpu_frequency", "flash_pad_hd"},
+    "esp32p4": {"write_protection", "download_mode_xpd_on"},
+}
+"""What espefuse 5.6.0 lists without a lock; on the other chips that is WR_DIS alone."""
+
 every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 protecting_chips = pytest.mark.parametrize(
     "chip", [chip for chip in DESCRIBED if chip.efuse_write_protection], ids=lambda chip: chip.key
@@ -117,6 +123,33 @@ def test_what_is_protected_in_every_way_is(chip: Chip) -> None:
     (_, *blocks) = efuses.blocks.values()
     assert all(block.write_protected for block in blocks)
     assert not efuses.blocks["BLOCK1"].read_protected or chip is ESP32
+
+
+@protecting_chips
+def test_every_field_is_behind_a_lock_except_where_there_is_none(chip: Chip) -> None:
+    assert chip.efuse_write_protection is not None
+    locks = (1 << chip.efuse_write_protection.register.width) - 1
+
+    efuses = efuses_with(chip, write_protection=locks)
+
+    free = {name for name, field in efuses.items() if not field.write_protected}
+    assert free == WITHOUT_A_LOCK.get(chip.key, {"write_protection"})
+
+
+@pytest.mark.parametrize(
+    ("chip", "lock", "names"),
+    [
+        (ESP32, 1, {"write_protection"}),
+        (ESP32_C2, 1, {"hard_dis_jtag", "dis_download_icache"}),
+        (ESP32_C3, 6, {"secure_boot_key_revoke1"}),
+        (ESP32_C3, 16, {"secure_boot_aggressive_revoke"}),
+        (ESP32_C3, 31, {"soft_dis_jtag"}),
+    ],
+)
+def test_a_lock_is_for_some_fields(chip: Chip, lock: int, names: set[str]) -> None:
+    efuses = efuses_with(chip, write_protection=1 << lock)
+
+    assert {name for name, field in efuses.items() if field.write_protected} == names
 
 
 def test_half_of_a_key_can_be_hidden() -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader.chips import security
-from esploader.chips.bits import BitField
+from esploader.chips.bits import BitField, Bits
 from esploader.chips.registry import CHIPS, chip_by_name
+from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class Spi(TypedDict):
     addr_is_msb_aligned: bool
 
 
+class RecordedSuperWatchdog(TypedDict):
+    """Registers, and what opens them."""
+
+    feeds_itself: RegisterMask
+    write_protect: str
+    key: str
+
+
 class _Always(TypedDict):
     image_chip_id: int | None
     magic: str | None
@@ -45,6 +54,8 @@ class _Always(TypedDict):
     has_usb_otg: bool
     knows_security_info: bool
     uart_clock_ratio: int
+    uart_date_register: str
+    watchdog_resets: bool
     single_bits: dict[str, list[tuple[str, int, int]]]
 
 
@@ -61,6 +72,10 @@ class Numbers(_Always, total=False):
     irom: tuple[str, str]
     memory: dict[str, tuple[str, str]]
     encrypted_write_alignment: int
+    rtc_watchdog: dict[str, str]
+    super_watchdog: RecordedSuperWatchdog
+    force_download: RegisterMask
+    stub_hook: str
     strapping_register: str
     boot_strap_mask: str
     security_fields: dict[str, RegisterMask]
@@ -77,6 +92,13 @@ RECORDED: dict[str, Numbers] = json.loads(
 )["chips"]
 
 FOLLOWS_ESP_IDF = {
+    ("esp32", "uart_date_register"): "the table has it where another bus has the UART",
+    ("esp32s2", "uart_date_register"): "the table's is UART_ID, where another bus has the UART",
+    ("esp32s3", "uart_date_register"): "the table's is UART_ID",
+    ("esp32h2", "uart_date_register"): "the table has that of an older chip's UART",
+    ("esp32c6", "uart_date_register"): "the table has that of an older chip's UART",
+    ("esp32c61", "uart_date_register"): "the table has that of an older chip's UART",
+    ("esp32c5", "uart_date_register"): "the table has that of an older chip's UART",
     ("esp32s2", "drom"): "the table's runs over the peripherals into external RAM",
     ("esp32s2", "irom"): "the table's ends beyond the mapped range of ICache",
     ("esp32s2", "irom_mask"): "the table has the size of an older chip's ROM",
@@ -154,6 +176,51 @@ def test_uart_and_straps(chip: Chip) -> None:
         assert chip.strapping.address == int(numbers["strapping_register"], 16)
     if "boot_strap_mask" in numbers:
         assert 1 << chip.boot_strap.lsb == int(numbers["boot_strap_mask"], 16)
+
+
+@every_chip
+def test_uart_date(chip: Chip) -> None:
+    expected = int(recorded(chip)["uart_date_register"], 16)
+    follows_esp_idf = (chip.key, "uart_date_register") in FOLLOWS_ESP_IDF
+
+    assert (chip.uart_date_register == expected) != follows_esp_idf
+
+
+@every_described_chip
+def test_watchdogs(chip: Chip) -> None:
+    numbers = recorded(chip)
+    rtc, super_watchdog = numbers.get("rtc_watchdog"), numbers.get("super_watchdog")
+
+    assert chip.watchdog_resets == numbers["watchdog_resets"]
+    assert chip.rtc_watchdog == (
+        None
+        if rtc is None
+        else RtcWatchdog(**{name: int(value, 16) for name, value in rtc.items()})
+    )
+    assert chip.super_watchdog == (
+        None
+        if super_watchdog is None
+        else SuperWatchdog(
+            feeds_itself=single_bit(super_watchdog["feeds_itself"]),
+            write_protect=int(super_watchdog["write_protect"], 16),
+            key=int(super_watchdog["key"], 16),
+        )
+    )
+
+
+@every_described_chip
+def test_forced_download_and_the_start_of_a_stub(chip: Chip) -> None:
+    forced = recorded(chip).get("force_download")
+    hook = recorded(chip).get("stub_hook")
+
+    assert chip.force_download == (None if forced is None else single_bit(forced))
+    assert chip.stub_hook == (None if hook is None else int(hook, 16))
+
+
+def single_bit(place: RegisterMask) -> Bits:
+    register, mask = (int(number, 16) for number in place)
+    assert mask.bit_count() == 1
+    return Bits(register, mask.bit_length() - 1, 1)
 
 
 @every_described_chip

@@ -10,6 +10,7 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader import connect
+from esploader.chips.efuse_layout import EfuseSpan
 from programs import run, served_chip
 
 if TYPE_CHECKING:
@@ -45,6 +46,26 @@ NAMES = {
     "coding_scheme": ("CODING_SCHEME",),
     "write_protection": ("WR_DIS",),
     "read_protection": ("RD_DIS",),
+    "secure_boot_aggressive_revoke": ("SECURE_BOOT_AGGRESSIVE_REVOKE",),
+    **{
+        f"secure_boot_key_revoke{number}": (f"SECURE_BOOT_KEY_REVOKE{number}",)
+        for number in range(3)
+    },
+    "soft_dis_jtag": ("SOFT_DIS_JTAG",),
+    "hard_dis_jtag": ("HARD_DIS_JTAG", "DIS_PAD_JTAG"),
+    "dis_usb": ("DIS_USB",),
+    "dis_download_dcache": ("DIS_DOWNLOAD_DCACHE",),
+    "dis_download_icache": ("DIS_DOWNLOAD_ICACHE",),
+    "octal_flash": ("FLASH_TYPE",),
+    "flash_supply_decides": ("VDD_SPI_FORCE", "XPD_SDIO_FORCE"),
+    "flash_supply_enabled": ("VDD_SPI_XPD", "XPD_SDIO_REG"),
+    "flash_supply_tied_high": ("VDD_SPI_TIEH", "XPD_SDIO_TIEH"),
+    "download_mode_xpd_on": ("DOWNLOAD_MODE_XPD_ON",),
+    "flash_pad_cs": ("SPI_PAD_CONFIG_CS0",),
+    **{f"flash_pad_{pad}": (f"SPI_PAD_CONFIG_{pad.upper()}",) for pad in ("hd", "d", "q", "clk")},
+    "adc_vref": ("ADC_VREF",),
+    "app_cpu_disabled": ("DISABLE_APP_CPU",),
+    "bluetooth_disabled": ("DISABLE_BT",),
     **{f"key_purpose_{number}": (f"KEY_PURPOSE_{number}",) for number in range(6)},
     **{f"key{number}": (f"BLOCK_KEY{number}",) for number in range(6)},
 }
@@ -55,6 +76,10 @@ EFUSES = {
     "flash_crypt_count": 0b11,
     "secure_boot_v2": 1,
     "manual_encrypt_disabled": 1,
+    "secure_boot_key_revoke1": 1,
+    "soft_dis_jtag": 0b101,
+    "hard_dis_jtag": 1,
+    "dis_download_icache": 1,
     "key_purpose_0": 9,
     "key_purpose_4": 4,
     "key0": 0x1234_5678_9ABC,
@@ -76,13 +101,17 @@ class Theirs(TypedDict):
     writeable: bool
 
 
-def read_both(chip: str) -> tuple[Efuses, dict[str, Theirs]]:
-    """Return what we and what espefuse read of a device with a history."""
+LOCKS = tuple(sum(1 << lock for lock in range(32) if lock + 1 >> place & 1) for place in range(6))
+"""Write protection: every lock is closed in some of these, and no two of them in the same."""
+
+
+def read_both(chip: str, burnt: Mapping[str, int]) -> tuple[Efuses, dict[str, Theirs]]:
+    """Return what we and what espefuse read of a device with those of ``burnt`` that it has."""
     with connect(f"sim://{chip}") as plain:
         known = plain.efuses
     asked = ",".join(
         f"{name}:{value & (1 << known[name].width) - 1:#x}"
-        for name, value in EFUSES.items()
+        for name, value in burnt.items()
         if name in known
     )
     url = f"sim://{chip}?mac=24:0a:c4:12:34:56&efuses={asked}"
@@ -111,7 +140,7 @@ def number(field: Theirs) -> int:
 
 @pytest.mark.parametrize("chip", CHIPS)
 def test_espefuse_reads_what_we_read(chip: str) -> None:
-    ours, theirs = read_both(chip)
+    ours, theirs = read_both(chip, EFUSES)
     compared: set[str] = set()
     for name, field in ours.items():
         other = their_field(field, theirs) if name in NAMES else None
@@ -134,3 +163,24 @@ def test_espefuse_reads_what_we_read(chip: str) -> None:
     assert ours["mac"].meaning == "24:0a:c4:12:34:56"
     assert any(field.read_protected for field in ours.values())
     assert any(field.write_protected for field in ours.values())
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_espefuse_finds_locked_what_we_find_locked(chip: str) -> None:
+    for locks in LOCKS:
+        ours, theirs = read_both(chip, {"write_protection": locks})
+        for name, field in ours.items():
+            if field.block == "BLOCK0":
+                # What is one field here may be a part of one there, or several.
+                others = [other for other in theirs.values() if shares_efuses(field, other)]
+                assert others, name
+                writeable = all(other["writeable"] for other in others)
+                assert field.write_protected is not writeable, (name, hex(locks))
+
+
+def shares_efuses(field: EfuseValue, other: Theirs) -> bool:
+    """Return whether a field of BLOCK0 and one of espefuse have an eFuse in common."""
+    if other["block"] != 0 or other["word"] is None or other["pos"] is None:
+        return False
+    span = EfuseSpan("BLOCK0", 32 * other["word"] + other["pos"], other["bit_len"])
+    return any(span.overlaps(position) for position in field.positions)

@@ -136,6 +136,7 @@ ESP32: Final = Chip(
         BitField(_block0(0, 0, 16)),
         covers=(
             (0, EfuseSpan("BLOCK0", 16, 4)),
+            (1, EfuseSpan("BLOCK0", 0, 16)),
             (2, EfuseSpan("BLOCK0", 20, 7)),
             (3, EfuseSpan("BLOCK0", 32, 48)),
             (3, EfuseSpan("BLOCK0", 96, 2)),

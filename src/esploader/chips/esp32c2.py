@@ -119,6 +119,7 @@ ESP32_C2: Final = Chip(
         BitField(_block0(0, 0, 8)),
         covers=(
             (0, EfuseSpan("BLOCK0", 32, 2)),
+            (1, EfuseSpan("BLOCK0", 36, 2)),
             (2, EfuseSpan("BLOCK0", 38, 4)),
             (2, EfuseSpan("BLOCK0", 53, 1)),
             (3, EfuseSpan("BLOCK0", 48, 1)),

@@ -17,7 +17,8 @@ Sources:
 * Key purposes: those of esptool 5.6.0; compare ESP-IDF,
   ``components/efuse/esp32p4/include/esp_efuse_chip.h``.
 * From revision 3.0 on the key purposes have a fifth bit each (``esp_efuse_table_v3.0.csv``), which
-  before that was part of other fields. It is left out, as esptool 5.6.0 does.
+  before that was part of other fields (DCDC_VSET, PXA0_TIEH_SEL_2; espefuse 5.6.0 of both
+  revisions). It is left out, as esptool 5.6.0 does.
 * USB product id: the image chip id, as on the other chips with USB-OTG; esptool 5.6.0 expects
   it.
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS;
@@ -98,8 +99,12 @@ ESP32_P4: Final = Chip(
         BitField(_block0(0, 0, 32)),
         covers=(
             (0, EfuseSpan("BLOCK0", 32, 7)),
-            (2, EfuseSpan("BLOCK0", 52, 1)),
+            (1, EfuseSpan("BLOCK0", 74, 1)),
+            (2, EfuseSpan("BLOCK0", 51, 2)),
             (4, EfuseSpan("BLOCK0", 82, 3)),
+            (5, EfuseSpan("BLOCK0", 85, 1)),
+            (6, EfuseSpan("BLOCK0", 86, 1)),
+            (7, EfuseSpan("BLOCK0", 87, 1)),
             (8, EfuseSpan("BLOCK0", 88, 4)),
             (9, EfuseSpan("BLOCK0", 92, 4)),
             (10, EfuseSpan("BLOCK0", 96, 4)),
@@ -107,6 +112,7 @@ ESP32_P4: Final = Chip(
             (12, EfuseSpan("BLOCK0", 104, 4)),
             (13, EfuseSpan("BLOCK0", 108, 4)),
             (15, EfuseSpan("BLOCK0", 116, 1)),
+            (16, EfuseSpan("BLOCK0", 117, 1)),
             (18, EfuseSpan("BLOCK0", 133, 1)),
             (20, EfuseSpan("BLOCK1", 0, 192)),
             (21, EfuseSpan("BLOCK2", 0, 256)),
@@ -118,6 +124,7 @@ ESP32_P4: Final = Chip(
             (27, EfuseSpan("BLOCK_KEY4", 0, 256)),
             (28, EfuseSpan("BLOCK_KEY5", 0, 256)),
             (29, EfuseSpan("BLOCK10", 0, 256)),
+            (31, EfuseSpan("BLOCK0", 48, 3)),
         ),
     ),
     efuse_read_protection=read_protection_of_keys(_EFUSE),
