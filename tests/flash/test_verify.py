@@ -9,6 +9,7 @@ import pytest
 
 from esploader import connect
 from esploader.errors import FlashError
+from esploader.flash.hashing import md5_of
 from esploader.urls import open_transport
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
@@ -102,3 +103,16 @@ def test_a_line_that_stays_dead_ends_in_an_error_that_says_where(
     with pytest.raises(FlashError) as caught:
         device.verify_flash([(OFFSET, DATA)])
     assert (caught.value.offset, caught.value.total) == (OFFSET, len(DATA))
+
+
+def test_a_hash_of_another_region_is_not_believed() -> None:
+    asked, damaged = struct.pack("<II", 0, 0x1000), struct.pack("<II", 0, 0)
+    left = [True]
+
+    def damage_the_first(data: bytes) -> bytes:
+        return data.replace(asked, damaged, left.pop()) if asked in data and left else data
+
+    transport = UnreliableTransport(open_transport("sim://esp32"), garble_output=damage_the_first)
+    with connect(transport, stub=False) as device:
+        assert device.flash_md5(0, 0x1000) == md5_of(b"\xff" * 0x1000)
+    assert not left

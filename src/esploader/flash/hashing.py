@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from esploader.errors import ProtocolError
 from esploader.flash.plan import SECTOR_SIZE
 from esploader.flash.read_back import is_blind, is_read_back, read_until_agreed
 from esploader.protocol.flash_commands import SpiFlashMd5
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from esploader.flash.loader import Loader
     from esploader.flash.plan import Piece
 
+_QUESTIONS: Final = 4
+"""How often two answers are compared."""
+
 
 def md5_of(data: bytes | bytearray | memoryview) -> bytes:
     """Return the MD5 of ``data``, as the loaders compute it."""
@@ -24,12 +28,21 @@ def md5_of(data: bytes | bytearray | memoryview) -> bytes:
 def md5_of_flash(loader: Loader, offset: int, size: int) -> bytes:
     """Return the MD5 of ``size`` bytes of flash from ``offset`` on.
 
+    It is asked for twice at once: nothing protects the request on the line, and an answer to
+    another one would look like any.
+
     Raises:
+        ProtocolError: the answers differ every time.
         CommandError: the loader failed.
         TransportError: the port failed.
     """
     if not is_blind(loader):
-        return loader.session.execute(SpiFlashMd5(offset=offset, size=size))
+        command = SpiFlashMd5(offset=offset, size=size)
+        for _ in range(_QUESTIONS):
+            first, second = loader.session.execute_all([command, command])
+            if first == second:
+                return first
+        raise ProtocolError(f"the flash at {offset:#x} has another MD5 every time")
     digest = hashlib.md5(usedforsecurity=False)
     for start in range(0, size, SECTOR_SIZE):
         part = min(SECTOR_SIZE, size - start)
