@@ -118,18 +118,19 @@ def test_esptool_reads_what_we_read(
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("front_end", "command"),
     [
-        "read-mac",
-        pytest.param("chip-id", marks=pytest.mark.slow),
-        pytest.param("get-security-info", marks=pytest.mark.slow),
+        ("tcp", "read-mac"),
+        pytest.param("tcp", "chip-id", marks=pytest.mark.slow),
+        pytest.param("tcp", "get-security-info", marks=pytest.mark.slow),
+        pytest.param("rfc2217", "read-mac", marks=pytest.mark.slow),
     ],
 )
 def test_esptool_recognises_what_it_knows_next_to_nothing_of(
-    command: str, capsys: pytest.CaptureFixture[str]
+    front_end: str, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with served_chip("esp32e22", "--tcp", "0") as urls:
-        theirs = run(*esptool("--port", urls["tcp"], command))
+    with served_chip("esp32e22", *OPTIONS[front_end]) as urls:
+        theirs = run(*esptool("--port", urls[front_end], command))
     ours = cli.main(["--port", "sim://esp32e22", command])
 
     assert theirs.exit_code == 0, theirs.stdout + theirs.stderr
