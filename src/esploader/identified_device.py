@@ -270,8 +270,7 @@ class IdentifiedDevice:
                 Mode.
             PlanError: no flash answers.
         """
-        self._known_identity("reading the status of the flash")
-        check_presence(self.flash_id())
+        self._known_flash("reading the status of the flash")
         return read_status(self._flash, register_count)
 
     def write_flash_status(
@@ -286,8 +285,7 @@ class IdentifiedDevice:
             UnsupportedError: there are not that many, the flash did not take the value, or
                 the device is in Secure Download Mode.
         """
-        self._known_identity("writing the status of the flash")
-        check_presence(self.flash_id())
+        self._known_flash("writing the status of the flash")
         clock = self.session.transport.clock
         return write_status(self._flash, clock, value, register_count, non_volatile=non_volatile)
 
@@ -414,6 +412,11 @@ class IdentifiedDevice:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _known_flash(self, operation: str) -> None:
+        """Refuse ``operation`` where no flash answers, or nobody may ask."""
+        self._known_identity(operation)
+        check_presence(self.flash_id())
 
     def _known_identity(self, operation: str) -> Identity:
         if self.identity is None:

@@ -2,8 +2,8 @@
 
 Sources: the eFuse controller of the ESP32-S2 and its successors: Technical Reference Manuals,
 "eFuse Controller", register summary; protection: what espefuse 5.6.0 says of every bit of
-RD_DIS. SPI1 of the same chips: ESP-IDF, ``spi_mem_reg.h``. Codes of sizes and modes: esptool
-documentation, "Firmware Image Format".
+WR_DIS and RD_DIS. SPI1 of the same chips: ESP-IDF, ``spi_mem_reg.h``. Codes of sizes and modes:
+esptool documentation, "Firmware Image Format".
 """
 
 from __future__ import annotations
@@ -28,6 +28,21 @@ FLASH_SIZES: Final = (
 
 FLASH_MODES: Final = (("qio", 0), ("qout", 1), ("dio", 2), ("dout", 3))
 """Codes in the header of images of all chips."""
+
+
+LOCKS_OF_BLOCKS: Final = (
+    (20, EfuseSpan("BLOCK1", 0, 192)),
+    (21, EfuseSpan("BLOCK2", 0, 256)),
+    (22, EfuseSpan("BLOCK3", 0, 256)),
+    (23, EfuseSpan("BLOCK_KEY0", 0, 256)),
+    (24, EfuseSpan("BLOCK_KEY1", 0, 256)),
+    (25, EfuseSpan("BLOCK_KEY2", 0, 256)),
+    (26, EfuseSpan("BLOCK_KEY3", 0, 256)),
+    (27, EfuseSpan("BLOCK_KEY4", 0, 256)),
+    (28, EfuseSpan("BLOCK_KEY5", 0, 256)),
+    (29, EfuseSpan("BLOCK10", 0, 256)),
+)
+"""Which bit of WR_DIS locks which of :func:`eleven_efuse_blocks`."""
 
 
 def eleven_efuse_blocks(base: int) -> tuple[EfuseBlock, ...]:
@@ -60,6 +75,18 @@ def read_protection_of_keys(base: int) -> EfuseProtection:
             (5, EfuseSpan("BLOCK_KEY5", 0, 256)),
             (6, EfuseSpan("BLOCK10", 0, 256)),
         ),
+    )
+
+
+def six_key_purposes(base: int) -> tuple[BitField, ...]:
+    """Return the purposes of six keys, of four bits each, in BLOCK0."""
+    return (
+        BitField(Bits(base + 0x34, 24, 4)),
+        BitField(Bits(base + 0x34, 28, 4)),
+        BitField(Bits(base + 0x38, 0, 4)),
+        BitField(Bits(base + 0x38, 4, 4)),
+        BitField(Bits(base + 0x38, 8, 4)),
+        BitField(Bits(base + 0x38, 12, 4)),
     )
 
 
