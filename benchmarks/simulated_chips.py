@@ -26,7 +26,7 @@ from side_by_side import Goal, conclude
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from esploader.download_mode import Before
+    from esploader.loader.download_mode import Before
 
 DEVICES = 200
 IMAGE_SIZE = 256 * 1024

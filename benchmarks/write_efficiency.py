@@ -20,7 +20,7 @@ from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE
 from esploader.progress import Phase, Progress, ProgressEvent
 from esploader.protocol import slip
 from esploader.simulator import SimulatedDevice, SimulatedTransport
-from esploader.simulator.timings import Timings
+from esploader.simulator.flash.timings import Timings
 from side_by_side import Goal, conclude
 from slow_link import SlowLink
 

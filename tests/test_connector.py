@@ -14,8 +14,6 @@ from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.registry import CHIPS, registered
-from esploader.device import After
-from esploader.download_mode import diagnose
 from esploader.errors import (
     CapabilityError,
     ConnectError,
@@ -29,10 +27,12 @@ from esploader.errors import (
     WrongBootModeError,
     WrongChipError,
 )
+from esploader.loader.download_mode import diagnose
+from esploader.loader.resetting import After
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.transport import reset
 from esploader.transport.base import Capabilities
-from esploader.transport.reset import SetLines, Wait
+from esploader.transport.steps import ResetSequence, SetLines, Wait
 from esploader.urls import open_transport
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
@@ -40,7 +40,7 @@ from unreliable_transport import UnreliableTransport
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.key)
 every_described_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
@@ -318,7 +318,7 @@ class LineLog(UnreliableTransport):
         super().set_lines(dtr=dtr, rts=rts)
 
 
-def line_changes(*sequences: reset.ResetSequence) -> list[SetLines]:
+def line_changes(*sequences: ResetSequence) -> list[SetLines]:
     return [step for steps in sequences for step in steps if isinstance(step, SetLines)]
 
 
@@ -335,7 +335,7 @@ def line_changes(*sequences: reset.ResetSequence) -> list[SetLines]:
 )
 def test_attempts_rotate_the_ways_into_download_mode(
     at_once: bool,  # noqa: FBT001 - a parameter of the test
-    sequences: list[reset.ResetSequence],
+    sequences: list[ResetSequence],
 ) -> None:
     transport = LineLog(open_transport("sim://esp32c3"), at_once=at_once)
     transport.garble_output = lambda _: b""

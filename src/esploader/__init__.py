@@ -17,7 +17,7 @@ from esploader.version import __version__
 
 if TYPE_CHECKING:
     from esploader.connector import connect
-    from esploader.device import Device
+    from esploader.device.device import Device
     from esploader.errors import EsploaderError
     from esploader.transport.ports import list_ports
     from esploader.urlhandler import register_pyserial
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Device": "esploader.device",
+    "Device": "esploader.device.device",
     "EsploaderError": "esploader.errors",
     "connect": "esploader.connector",
     "list_ports": "esploader.transport.ports",

@@ -14,18 +14,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from esploader.arguments import build_parser
+from esploader.commands.arguments import build_parser
 from esploader.version import __version__
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
 
-    from esploader.device import Device
+    from esploader.commands.progress_display import Display
+    from esploader.commands.recorded_port import RecordedPort
+    from esploader.device.device import Device
     from esploader.errors import EsploaderError
     from esploader.progress import ProgressEvent
-    from esploader.progress_display import Display
-    from esploader.recorded_port import RecordedPort
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -47,7 +47,7 @@ def entry_point() -> None:
 
 def server_entry_point() -> None:
     """Run ``esploader-rfc2217-server``, which is ``esploader serve``, and exit."""
-    from esploader.serve_arguments import build_server_parser  # noqa: PLC0415 - only here
+    from esploader.commands.serve_arguments import build_server_parser  # noqa: PLC0415 - only here
 
     try:
         code = main(sys.argv[1:], build_server_parser)
@@ -157,7 +157,7 @@ class Output:
         print(text, end="", file=sys.stderr, flush=True)
 
     def _choose_displays(self) -> tuple[Display, ...]:
-        from esploader.progress_display import JsonLines, Lines, bar_on  # noqa: PLC0415
+        from esploader.commands.progress_display import JsonLines, Lines, bar_on  # noqa: PLC0415
 
         wanted = self._arguments
         events = (JsonLines(sys.stderr),) if wanted.json_events else ()
@@ -183,8 +183,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output) -> int:
+    from esploader.commands.exit_codes import explain  # noqa: PLC0415 - only on errors
     from esploader.errors import VerifyError  # noqa: PLC0415 - see the module's docstring
-    from esploader.exit_codes import explain  # noqa: PLC0415 - only on errors
 
     explanation = explain(error)
     code = explanation.code if arguments.exit_codes == "detailed" else FAILED
@@ -230,9 +230,9 @@ def _logging(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
 
 def _on_device(arguments: argparse.Namespace, output: Output) -> None:
     """Connect, run a command on the device and leave it as asked."""
-    from esploader.device import After  # noqa: PLC0415
-    from esploader.device_commands import COMMANDS, STARTERS  # noqa: PLC0415 - see the docstring
+    from esploader.commands.device_commands import COMMANDS, STARTERS  # noqa: PLC0415 - see the docstring
     from esploader.errors import EsploaderError  # noqa: PLC0415
+    from esploader.loader.resetting import After  # noqa: PLC0415
 
     output.banner()
     with contextlib.ExitStack() as stack:
@@ -286,8 +286,8 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
 def _open_recorded(
     name: str, arguments: argparse.Namespace, stack: contextlib.ExitStack
 ) -> RecordedPort:
+    from esploader.commands.recorded_port import recorded_port  # noqa: PLC0415
     from esploader.connector import DEFAULT_BAUDRATE  # noqa: PLC0415 - see the docstring
-    from esploader.recorded_port import recorded_port  # noqa: PLC0415
 
     # As connect() opens a port.
     rate = _baudrate(arguments.baud)
@@ -316,7 +316,7 @@ def _baudrate(text: str) -> int:
 
 
 def _print_device(device: Device, output: Output) -> dict[str, Json]:
-    from esploader.device_commands import print_mac  # noqa: PLC0415 - see the docstring
+    from esploader.commands.device_commands import print_mac  # noqa: PLC0415 - see the docstring
 
     output.line(f"Detecting chip type... {device.chip.name}")
     output.line(f"Connected to {device.chip.name} on {device.port}:")
@@ -344,7 +344,7 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
 
 
 def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> None:
-    from esploader.device import After  # noqa: PLC0415 - see the module's docstring
+    from esploader.loader.resetting import After  # noqa: PLC0415 - see the module's docstring
 
     after = device.way_to_reset(After(arguments.after))
     if after is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
@@ -389,13 +389,13 @@ def _ports(_arguments: argparse.Namespace, output: Output) -> None:
 
 
 def _serve(arguments: argparse.Namespace, output: Output) -> None:
-    from esploader.serve_command import serve  # noqa: PLC0415 - see the module's docstring
+    from esploader.commands.serve import serve  # noqa: PLC0415 - see the module's docstring
 
     serve(arguments, output)
 
 
 def _sim(arguments: argparse.Namespace, output: Output) -> int | None:
-    from esploader import sim_command  # noqa: PLC0415 - see the module's docstring
+    from esploader.commands import sim as sim_command  # noqa: PLC0415 - see the module's docstring
 
     match arguments.action:
         case "serve":

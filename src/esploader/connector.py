@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     import serial
 
-    from esploader.chips.model import Chip
-    from esploader.device import Device
-    from esploader.download_mode import Before
+    from esploader.chips.model.chip import Chip
+    from esploader.device.device import Device
+    from esploader.loader.download_mode import Before
     from esploader.transport.base import Transport
-    from esploader.transport.reset import ResetSequence
+    from esploader.transport.steps import ResetSequence
 
 DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_ATTEMPTS: Final = 7
@@ -50,7 +50,7 @@ def connect(  # noqa: PLR0913 - options, all by keyword
     the rate in baud for everything after identification. ``attempts`` is how often to
     try, 0 for without end. ``reset_sequence`` replaces the usual ways into download
     mode. ``stub`` tells whether what moves much data may start a stub loader, or which:
-    a file, or a directory of them (:mod:`esploader.stub`). ``on_attempt`` is called with
+    a file, or a directory of them (:mod:`esploader.loader.stub`). ``on_attempt`` is called with
     the number of each attempt, from 1. ``chips`` are those that may answer, by default
     :data:`esploader.chips.registry.CHIPS`; ``registered`` there takes others in.
 
@@ -63,11 +63,11 @@ def connect(  # noqa: PLR0913 - options, all by keyword
         CapabilityError: the port cannot do what was asked.
     """
     from esploader.chips.registry import CHIPS, chip_by_name  # noqa: PLC0415 - see the docstring
-    from esploader.download_mode import SYNC_VALUE_OF_STUB, Before, reach_loader  # noqa: PLC0415
+    from esploader.device.identification import identify_device  # noqa: PLC0415
     from esploader.errors import UnsupportedError  # noqa: PLC0415
-    from esploader.identification import identify_device  # noqa: PLC0415
+    from esploader.loader.download_mode import SYNC_VALUE_OF_STUB, Before, reach_loader  # noqa: PLC0415
     from esploader.protocol import dialect  # noqa: PLC0415
-    from esploader.session import Session  # noqa: PLC0415
+    from esploader.session.session import Session  # noqa: PLC0415
     from esploader.transport.base import Transport  # noqa: PLC0415
     from esploader.urls import open_transport  # noqa: PLC0415
 

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from described_chips import DESCRIBED
-from esploader.chips.efuse_layout import EfuseSpan
-from esploader.chips.efuses import Efuses, efuse_addresses, efuse_fields, efuses_of
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c2 import ESP32_C2
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
+from esploader.chips.model.efuse_layout import EfuseSpan
+from esploader.chips.reading.efuses import Efuses, efuse_addresses, efuse_fields, efuses_of
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 WITHOUT_A_LOCK = {
     "esp32": {"major_revision", "minor_revision", "package", "cpu_frequency", "flash_pad_hd"},

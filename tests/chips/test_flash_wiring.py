@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import pytest
 
-from esploader.chips.flash_wiring import (
+from esploader.chips.reading.flash_wiring import (
     FlashType,
     FlashVoltage,
     FlashWiring,

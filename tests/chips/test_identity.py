@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.identity import Identity, Revision, identify, identity_addresses
+from esploader.chips.model.revision import Revision
+from esploader.chips.reading.identity import Identity, identify, identity_addresses
 from esploader.chips.registry import CHIPS, chip_by_name
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 BAUDRATE = 115200
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.chips.bits import BitField, Bits
-from esploader.chips.crystals import AssumedCrystal, Crystal
-from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.chips.labels import Field, Label, When
-from esploader.chips.model import Chip, Region
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.chip import Chip, Region
+from esploader.chips.model.crystals import AssumedCrystal, Crystal
+from esploader.chips.model.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan
+from esploader.chips.model.labels import Field, Label, When
 
 WORDS = st.integers(0, 0xFFFF_FFFF)
 ADDRESSES = (0x6000_0000, 0x6000_0004, 0x6000_0008)

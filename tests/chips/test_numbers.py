@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, TypedDict
 import pytest
 
 from described_chips import DESCRIBED
-from esploader.chips import security
-from esploader.chips.bits import BitField, Bits
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.watchdog import RtcWatchdog, SuperWatchdog
+from esploader.chips.reading import security
 from esploader.chips.registry import CHIPS, chip_by_name
-from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 FlashTable = dict[str, int]
 RegisterMask = tuple[str, str]

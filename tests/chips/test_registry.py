@@ -7,7 +7,7 @@ import pytest
 
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32s3 import ESP32_S3
-from esploader.chips.model import Chip
+from esploader.chips.model.chip import Chip
 from esploader.chips.registry import (
     CHIPS,
     chip_by_image_id,

@@ -10,7 +10,7 @@ from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32e22 import ESP32_E22
 from esploader.chips.esp32s2 import ESP32_S2
-from esploader.chips.security import SecurityFlag, SecurityInfo, key_purpose_names
+from esploader.chips.reading.security import SecurityFlag, SecurityInfo, key_purpose_names
 from esploader.errors import ProtocolError
 
 # As the ROM of an ESP32-C3 answered it, nothing burnt.

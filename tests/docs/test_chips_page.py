@@ -7,7 +7,7 @@ from esploader.chips.registry import CHIPS
 
 
 def test_the_page_is_current() -> None:
-    # PYTHONPATH=src python tests/chips_page.py
+    # PYTHONPATH=src python tests/support/chips_page.py
     assert PAGE.read_text(encoding="utf-8") == page()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from esploader.exit_codes import EXPLANATIONS
+from esploader.commands.exit_codes import EXPLANATIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 ROW = re.compile(r"^\| (\d+) \| `(\w+Error)` \| .+ \|$", re.MULTILINE)

@@ -15,7 +15,7 @@ from esploader.simulator import SimulatedDevice
 from unreliable_transport import UnreliableTransport
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 PAGE = Path(__file__).parents[2] / "docs" / "round-trips.md"
 ROW = re.compile(r"^\| ([^|]+) \| \*\*(\d+)\*\* \| (?:\*\*(\d+)\*\*)? ?\|", re.MULTILINE)

@@ -9,7 +9,7 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader import connect
-from esploader.chips.model import MIB
+from esploader.chips.model.chip import MIB
 from esploader.errors import PlanError
 from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from esploader.chips.model import Chip
-    from esploader.device import Device
+    from esploader.chips.model.chip import Chip
+    from esploader.device.device import Device
 
 BOUNDARY = 16 * MIB
 SECTOR = 0x1000

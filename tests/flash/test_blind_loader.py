@@ -27,8 +27,8 @@ from esploader.simulator import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from esploader.device import Device
-    from esploader.simulator.nor import NorFlash
+    from esploader.device.device import Device
+    from esploader.simulator.flash.nor import NorFlash
 
 USED = 0x4_0000
 """How much of the flash holds something else beforehand."""

@@ -16,14 +16,14 @@ from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.errors import UnsupportedError
-from esploader.flash.connection import attach_word
+from esploader.flash.pins import attach_word
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 CLK, Q, D, HD, CS = 14, 12, 13, 4, 15
 PINS = f"{CLK},{Q},{D},{HD},{CS}"

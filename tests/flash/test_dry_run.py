@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from esploader.chips.model import Chip
-    from esploader.device import Device
+    from esploader.chips.model.chip import Chip
+    from esploader.device.device import Device
 
 Connect: TypeAlias = "Callable[..., Device]"
 

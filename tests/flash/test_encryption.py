@@ -26,7 +26,7 @@ from esploader.protocol import slip
 from esploader.protocol.dialect import ESP32_ROM
 from esploader.protocol.download_commands import FlashBegin
 from esploader.simulator import SimulatedDevice, SimulatedTransport
-from esploader.simulator.flash_encryption import encrypt
+from esploader.simulator.soc.flash_encryption import encrypt
 from images import small_image
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from esploader.chips.model import Chip
-    from esploader.device import Device
+    from esploader.chips.model.chip import Chip
+    from esploader.device.device import Device
 
 Connect: TypeAlias = "Callable[..., Device]"
 

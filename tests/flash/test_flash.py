@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from esploader.device import Device
+    from esploader.device.device import Device
 
 WITH_STUB = [(chip.key, True) for chip in DESCRIBED]
 WITH_ROM = [(chip.key, False) for chip in DESCRIBED if chip.key != "esp8266"]

@@ -9,15 +9,19 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader import connect
-from esploader.arguments import build_parser
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.identity import Revision
-from esploader.device_commands import COMMANDS
+from esploader.chips.model.revision import Revision
+from esploader.chips.reading.security_state import (
+    SecurityState,
+    security_state,
+    security_state_addresses,
+)
+from esploader.commands.arguments import build_parser
+from esploader.commands.device_commands import COMMANDS
 from esploader.errors import PlanError
-from esploader.flash.guards import SecurityState, security_state, security_state_addresses
 from esploader.flash.inputs import FlashParameters
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
@@ -28,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from esploader.chips.model import Chip
-    from esploader.device import Device
+    from esploader.chips.model.chip import Chip
+    from esploader.device.device import Device
 
 Connect: TypeAlias = "Callable[..., Device]"
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from esploader.chips.model import Chip
-    from esploader.device import Device
-    from esploader.flash.inputs import Source
+    from esploader.chips.model.chip import Chip
+    from esploader.device.device import Device
+    from esploader.flash.source import Source
 
 APP_OFFSET = 0x1_0000
 PARAMETERS = FlashParameters(mode="dio", frequency="40m", size="2MB")

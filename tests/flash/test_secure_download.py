@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from described_chips import DESCRIBED
 from esploader import connect
-from esploader.arguments import build_parser
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s3 import ESP32_S3
-from esploader.device_commands import COMMANDS
+from esploader.commands.arguments import build_parser
+from esploader.commands.device_commands import COMMANDS
 from esploader.errors import (
     EsploaderError,
     FlashError,
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from esploader.chips.model import Chip
-    from esploader.device import Device
+    from esploader.chips.model.chip import Chip
+    from esploader.device.device import Device
 
 RESTRICTED = [chip for chip in DESCRIBED if chip.secure_download is not None]
 """The chips that have the mode."""

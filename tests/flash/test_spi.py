@@ -20,7 +20,7 @@ from esploader.flash.spi import (
 from esploader.simulator import SimulatedTransport
 
 if TYPE_CHECKING:
-    from esploader.device import Device
+    from esploader.device.device import Device
 
 every_chip = pytest.mark.parametrize("chip", [chip.key for chip in DESCRIBED])
 

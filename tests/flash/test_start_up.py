@@ -12,8 +12,8 @@ from esploader.chips.registry import chip_by_name
 from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.flash_chip import FlashCondition
-from esploader.simulator.timings import Timings
+from esploader.simulator.flash.chip import FlashCondition
+from esploader.simulator.flash.timings import Timings
 from stub_files import stub_directory
 
 if TYPE_CHECKING:

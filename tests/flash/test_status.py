@@ -14,7 +14,7 @@ from esploader.flash.status import MAX_POLLS, POLL_INTERVAL, write_status
 from esploader.transport.clock import VirtualClock
 
 if TYPE_CHECKING:
-    from esploader.device import Device
+    from esploader.device.device import Device
     from esploader.flash.spi import SpiTransaction
 
 WRITE_ENABLE = 0x06

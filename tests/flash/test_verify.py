@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from esploader.device import Device
+    from esploader.device.device import Device
 
 OFFSET = 0x1_0000
 DATA = bytes(range(256)) * 64

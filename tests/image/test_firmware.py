@@ -17,7 +17,7 @@ from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from images import Plan, build_image, header_for, plans, small_image, small_parts
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
     from images import Parts
 
 every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)

@@ -7,7 +7,7 @@ import pytest
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.identity import Revision
+from esploader.chips.model.revision import Revision
 from esploader.errors import ImageError
 from esploader.image.header import NO_MAXIMUM, ExtendedHeader, ImageHeader, parse_header
 

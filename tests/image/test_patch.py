@@ -19,7 +19,7 @@ from esploader.image.patch import PatchResult, patch_header
 from images import build_image, header_for, small_image, small_parts
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 
 @attrs.frozen

@@ -14,12 +14,12 @@ from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
-from esploader.chips.identity import Revision
+from esploader.chips.model.revision import Revision
 from esploader.image.suitability import Suitability, Verdict, check_image
 from images import build_image, header_for, small_image, small_parts
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 SUITABLE = Verdict(Suitability.SUITABLE, None)
 LATEST = Revision(655, 35)

@@ -10,13 +10,13 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader import connect
-from esploader.chips.efuse_layout import EfuseSpan
+from esploader.chips.model.efuse_layout import EfuseSpan
 from programs import run, served_chip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from esploader.chips.efuses import Efuses, EfuseValue
+    from esploader.chips.reading.efuses import Efuses, EfuseValue
 
 pytestmark = pytest.mark.peer
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
-from esploader.chips.identity import Revision
-from esploader.chips.model import Architecture
+from esploader.chips.model.chip import Architecture
+from esploader.chips.model.revision import Revision
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from esploader.image.patch import patch_header
 from esploader.image.suitability import Suitability, check_image
@@ -22,7 +22,7 @@ from programs import esptool, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 pytestmark = pytest.mark.peer
 

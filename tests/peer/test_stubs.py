@@ -8,11 +8,11 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader import connect
+from esploader.loader.stub import find_stub
 from esploader.protocol.dialect import STUB
-from esploader.stub import find_stub
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 pytestmark = pytest.mark.peer
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from esploader.device import Device
+    from esploader.device.device import Device
 
 Fault: TypeAlias = Drop | Corrupt | Delay | Stall | Cut
 

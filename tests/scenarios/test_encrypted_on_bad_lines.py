@@ -20,7 +20,7 @@ from esploader.simulator import (
     SimulatedTransport,
     Stall,
 )
-from esploader.simulator.flash_encryption import encrypt
+from esploader.simulator.soc.flash_encryption import encrypt
 from stub_files import stub_directory
 
 if TYPE_CHECKING:

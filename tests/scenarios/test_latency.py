@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from esploader.device import Device
+    from esploader.device.device import Device
 
 ROUND_TRIPS = (0.02, 0.05, 0.1, 0.2)
 MIB = 1024 * 1024

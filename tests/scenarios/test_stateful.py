@@ -45,14 +45,14 @@ from esploader.simulator import (
     Split,
     Stall,
 )
-from esploader.simulator.faults import Direction
+from esploader.simulator.line.faults import Direction
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from esploader.device import Device
+    from esploader.device.device import Device
     from esploader.simulator.history import HistoryEvent
 
 PATIENCE = 10.0

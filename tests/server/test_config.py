@@ -17,7 +17,7 @@ from esploader.server.config import (
 )
 from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
-from esploader.transport.reset import SetLines, Wait
+from esploader.transport.steps import SetLines, Wait
 
 if TYPE_CHECKING:
     from pathlib import Path

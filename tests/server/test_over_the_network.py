@@ -9,7 +9,7 @@ import pytest
 
 from esploader.connector import connect
 from esploader.errors import EsploaderError, TransportError
-from esploader.simulator.transport import SimulatedTransport
+from esploader.simulator.line.transport import SimulatedTransport
 from esploader.transport.com_port import Code, Purge, Setting, encode
 from esploader.transport.reset import classic, play
 from simulated import SYNC

@@ -27,12 +27,11 @@ from esploader.transport.reset import (
     HARD_RESET,
     LONG_STRAP_DELAY,
     USB_SERIAL_JTAG,
-    ResetSequence,
-    Wait,
     classic,
     parse_custom,
     tight,
 )
+from esploader.transport.steps import ResetSequence, Wait
 from relays import FakePeer, TimedTransport
 from virtual_link import VirtualServer, make_server
 

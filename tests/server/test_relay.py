@@ -10,7 +10,8 @@ from esploader.server.relay import Relay
 from esploader.server.request_queue import MAX_QUEUE_SIZE
 from esploader.server.served_port import WRITE_AHEAD, serve_transport
 from esploader.transport.com_port import Code, Control, Purge, Setting
-from esploader.transport.reset import HARD_RESET, SetLines
+from esploader.transport.reset import HARD_RESET
+from esploader.transport.steps import SetLines
 from relays import FakePeer, TimedTransport, run
 
 AS_THEY_ARE = ResetPolicy(is_recognised=False)

@@ -13,9 +13,10 @@ import pytest
 
 from esploader.errors import ListenError, PortBusyError, TransportClosedError, TransportError
 from esploader.server.serve import Server
-from esploader.transport.reset import SetLines, tight
+from esploader.transport.reset import tight
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.serial_port import SerialPortTransport
+from esploader.transport.steps import SetLines
 from esploader.transport.tcp import SocketTransport
 from fake_transport import (
     IMPOSSIBLE_RATE,

@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import override
 
 from esploader import connect
-from esploader.chips.model import MIB
+from esploader.chips.model.chip import MIB
 from esploader.errors import PortNotFoundError, TransportClosedError
 from esploader.server.access import AllowList, Limits
 from esploader.server.config import Protocol

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from esploader import connect
 from esploader.errors import FlashError
 from esploader.simulator import SimulatedDevice
-from esploader.simulator.nor import NorFlash, PowerLostError
-from esploader.simulator.timings import UNPACED
+from esploader.simulator.flash.nor import NorFlash, PowerLostError
+from esploader.simulator.flash.timings import UNPACED
 from simulated import incompressible
 from stub_files import stub_directory
 

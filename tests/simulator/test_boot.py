@@ -19,7 +19,7 @@ from images import build_image, header_for, small_image
 from simulated import Bench
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 EXTENDED_CHIPS = [chip for chip in CHIPS if chip not in {ESP8266, ESP32}]
 GREETING = b"Hello from the simulated application\r\n"

@@ -8,8 +8,8 @@ import pytest
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import UnsupportedError
 from esploader.simulator import SimulatedDevice
-from esploader.simulator.check import CheckedRow, check_recording
-from esploader.simulator.recording import FlashNeed, LineChange, Needs, Recording, Row
+from esploader.simulator.recordings.check import CheckedRow, check_recording
+from esploader.simulator.recordings.recording import FlashNeed, LineChange, Needs, Recording, Row
 from simulated import READ_MAGIC, request, words
 
 ANSWER = bytes.fromhex("c0010a04006f50311b00000000c0")

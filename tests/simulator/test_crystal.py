@@ -16,7 +16,7 @@ from esploader.simulator.device import SimulatedDevice
 from simulated import Bench, make_bench, request, words
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 
 def bench_with(chip: Chip = ESP32, *, mhz: int, assumed: int | None) -> Bench:

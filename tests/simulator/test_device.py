@@ -13,13 +13,13 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.timings import Timings
+from esploader.simulator.flash.timings import Timings
 from simulated import READ_MAGIC, SILENCE, make_bench, request, words
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from described_chips import DESCRIBED
-from esploader.chips.efuses import efuse_fields
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
+from esploader.chips.reading.efuses import efuse_fields
 from esploader.simulator.config import DeviceConfig
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.efuses import build_efuses
-from esploader.simulator.flash_encryption import encrypt
 from esploader.simulator.personality import personality_of
+from esploader.simulator.soc.efuses import build_efuses
+from esploader.simulator.soc.flash_encryption import encrypt
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 

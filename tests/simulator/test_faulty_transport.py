@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from esploader.errors import HostUnreachableError, TransportClosedError
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.faults import (
+from esploader.simulator.flash.timings import UNPACED
+from esploader.simulator.line.faults import (
     BaudMismatch,
     Corrupt,
     Cut,
@@ -27,9 +28,8 @@ from esploader.simulator.faults import (
     Split,
     Stall,
 )
-from esploader.simulator.faulty_transport import FaultyRealTimeTransport, FaultyTransport
-from esploader.simulator.timings import UNPACED
-from esploader.simulator.transport import RealTimeTransport
+from esploader.simulator.line.faulty_transport import FaultyRealTimeTransport, FaultyTransport
+from esploader.simulator.line.transport import RealTimeTransport
 from esploader.transport.base import Capabilities, Transport
 from esploader.transport.clock import Clock, VirtualClock
 from esploader.urls import open_transport

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
-from esploader.simulator.flash_chip import FlashChip, SpiTransaction
-from esploader.simulator.nor import NorFlash
-from esploader.simulator.sfdp import SFDP_SIZE, build_sfdp
-from esploader.simulator.timings import Timings
+from esploader.simulator.flash.chip import FlashChip, SpiTransaction
+from esploader.simulator.flash.nor import NorFlash
+from esploader.simulator.flash.sfdp import SFDP_SIZE, build_sfdp
+from esploader.simulator.flash.timings import Timings
 from simulated import Bench, make_bench, words
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 MIB = 1024 * 1024
 CMD_USR = 1 << 18

@@ -15,11 +15,11 @@ from esploader.chips.esp8266 import ESP8266
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice
 from esploader.simulator.config import InitialState
-from esploader.simulator.flash_encryption import can_encrypt, encrypt
+from esploader.simulator.soc.flash_encryption import can_encrypt, encrypt
 from simulated import Bench, make_bench, words
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 KEY = {"key_purpose_3": 4, "key3": 0xABCD}
 OFFSET = 0x2_0000

@@ -11,7 +11,7 @@ import pytest
 from esploader import connect
 from esploader.errors import UrlError
 from esploader.simulator import SimulatedDevice, open_simulated
-from esploader.simulator.flash_file import FlashFile
+from esploader.simulator.flash.file import FlashFile
 from programs import PATIENCE, environment, read_line
 
 if TYPE_CHECKING:

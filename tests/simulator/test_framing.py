@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.simulator.framing import (
+from esploader.simulator.rom.framing import (
     FRAME_BUFFER_SIZE,
     FramingError,
     RomFrameDecoder,

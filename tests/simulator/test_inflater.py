@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.simulator.inflater import WINDOW_SIZE, AdlerError, InflateError, Inflater
+from esploader.simulator.rom.inflater import WINDOW_SIZE, AdlerError, InflateError, Inflater
 
 contents = st.binary(max_size=2000) | st.builds(
     lambda data, count: data * count, st.binary(min_size=1, max_size=50), st.integers(0, 3000)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.chips.model import Region
-from esploader.simulator.memory import Memory
+from esploader.chips.model.chip import Region
+from esploader.simulator.soc.memory import Memory
 
 RAM = Region("ram", 0x1000, 0x4000)
 

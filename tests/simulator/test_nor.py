@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from esploader.simulator.nor import NorFlash, PowerLostError, jedec_id
-from esploader.simulator.timings import UNPACED, Timings
+from esploader.simulator.flash.nor import NorFlash, PowerLostError, jedec_id
+from esploader.simulator.flash.timings import UNPACED, Timings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esploader.protocol.opcodes import Opcode
-from esploader.simulator.nor import NorFlash, PowerLostError
-from esploader.simulator.timings import Timings
+from esploader.simulator.flash.nor import NorFlash, PowerLostError
+from esploader.simulator.flash.timings import Timings
 from simulated import (
     READ_MAGIC,
     Bench,

@@ -12,12 +12,12 @@ from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.server.serve import Server
 from esploader.simulator import SimulatedDevice
-from esploader.simulator.check import check_recording
-from esploader.simulator.faults import Delay, Direction
-from esploader.simulator.faulty_transport import FaultyTransport
-from esploader.simulator.recorder import MAX_RECORDED_SIZE, RecordingTransport, split
-from esploader.simulator.recording import LineChange, Row
-from esploader.simulator.transport import RealTimeTransport
+from esploader.simulator.line.faults import Delay, Direction
+from esploader.simulator.line.faulty_transport import FaultyTransport
+from esploader.simulator.line.transport import RealTimeTransport
+from esploader.simulator.recordings.check import check_recording
+from esploader.simulator.recordings.recorder import MAX_RECORDED_SIZE, RecordingTransport, split
+from esploader.simulator.recordings.recording import LineChange, Row
 from esploader.transport.gated import as_gated
 from esploader.urls import open_transport
 from simulated import READ_MAGIC, STUB_SYNC_ANSWER, SYNC, request, words

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from esploader.chips.registry import CHIPS
 from esploader.errors import RecordingError
-from esploader.simulator.recording import (
+from esploader.simulator.recordings.recording import (
     MAX_FILE_SIZE,
     FlashNeed,
     LineChange,

@@ -9,9 +9,9 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import TransportClosedError, TransportError
 from esploader.server.serve import Server
 from esploader.simulator import SimulatedDevice
-from esploader.simulator.recorder import RecordingTransport
-from esploader.simulator.recording import LineChange, Recording, Row
-from esploader.simulator.replay import MAX_UNKNOWN_SIZE, ReplayTransport, find_resets
+from esploader.simulator.recordings.recorder import RecordingTransport
+from esploader.simulator.recordings.recording import LineChange, Recording, Row
+from esploader.simulator.recordings.replay import MAX_UNKNOWN_SIZE, ReplayTransport, find_resets
 from esploader.transport.clock import RealClock
 from simulated import READ_MAGIC, SYNC, request
 

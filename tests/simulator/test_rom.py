@@ -18,7 +18,7 @@ from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp8266 import ESP8266
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.timings import UNPACED
+from esploader.simulator.flash.timings import UNPACED
 from simulated import (
     READ_MAGIC,
     SYNC,
@@ -31,7 +31,7 @@ from simulated import (
 )
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 READ_ANSWER = bytes.fromhex("c0010a04006f50311b00000000c0")
 

@@ -15,7 +15,7 @@ from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s2 import ESP32_S2
 from esploader.protocol.opcodes import Opcode
-from esploader.simulator.timings import UNPACED, Timings
+from esploader.simulator.flash.timings import UNPACED, Timings
 from simulated import (
     READ_MAGIC,
     STUB_SYNC_ANSWER,
@@ -32,7 +32,7 @@ from simulated import (
 )
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 every_chip = pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 

@@ -9,7 +9,7 @@ import pytest
 
 from esploader.chips.esp8266 import ESP8266
 from esploader.protocol.opcodes import Opcode
-from esploader.simulator.timings import Timings
+from esploader.simulator.flash.timings import Timings
 from simulated import (
     SYNC,
     Bench,

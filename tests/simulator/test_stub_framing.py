@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.simulator.stub_framing import (
+from esploader.simulator.stub.framing import (
     FRAME_BUFFER_SIZE,
     FrameEvent,
     FramingError,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.simulator.inflater import InflateError
-from esploader.simulator.stub_inflater import WINDOW_SIZE, StubInflater
+from esploader.simulator.rom.inflater import InflateError
+from esploader.simulator.stub.inflater import WINDOW_SIZE, StubInflater
 
 contents = st.binary(max_size=2000) | st.builds(
     lambda seed, size: random.Random(seed).randbytes(size) + bytes(size),  # noqa: S311 - no secret

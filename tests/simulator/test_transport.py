@@ -11,8 +11,8 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import TransportClosedError, TransportError
 from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.timings import UNPACED, Timings
-from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
+from esploader.simulator.flash.timings import UNPACED, Timings
+from esploader.simulator.line.transport import RealTimeTransport, SimulatedTransport
 from simulated import READ_MAGIC, Bench, make_bench, make_stub_bench, request, words
 
 if TYPE_CHECKING:

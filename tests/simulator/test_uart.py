@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.simulator.uart import Stretch, Transmitter, rates_match, resample
+from esploader.simulator.soc.uart import Stretch, Transmitter, rates_match, resample
 
 rates = st.sampled_from([9600, 74880, 115200, 230400, 460800, 921600, 2_000_000])
 

@@ -9,9 +9,9 @@ import functools
 
 import pytest
 
-from esploader.simulator.check import CheckedRow, check_recording
-from esploader.simulator.recording import read_recording
-from esploader.simulator.timings import UNPACED, Timings
+from esploader.simulator.flash.timings import UNPACED, Timings
+from esploader.simulator.recordings.check import CheckedRow, check_recording
+from esploader.simulator.recordings.recording import read_recording
 from recordings import VECTORS
 
 FILES = sorted(path.name for path in VECTORS.glob("*.json"))

@@ -29,8 +29,8 @@ from esploader.transport.gates import (
     ResponseRule,
     SizeRule,
 )
-from esploader.transport.reset import SetLines, Wait
 from esploader.transport.rfc2217 import Rfc2217Transport
+from esploader.transport.steps import SetLines, Wait
 from esploader.transport.telnet import Data, Option, Subnegotiation, Verb, encode_negotiation
 from scripted_pipe import ScriptedPipe
 

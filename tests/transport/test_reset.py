@@ -14,7 +14,7 @@ from esploader.errors import UnsupportedError
 from esploader.transport import reset
 from esploader.transport.base import Capabilities, Transport
 from esploader.transport.clock import VirtualClock
-from esploader.transport.reset import SetLines, Wait
+from esploader.transport.steps import ResetSequence, SetLines, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class LineRecorder(Transport):
         pass
 
 
-def played(sequence: reset.ResetSequence) -> list[tuple[float, bool, bool]]:
+def played(sequence: ResetSequence) -> list[tuple[float, bool, bool]]:
     recorder = LineRecorder()
     reset.play(sequence, recorder)
     return recorder.changes
@@ -82,7 +82,7 @@ def boot_strap_is_low(dtr: bool, rts: bool) -> bool:  # noqa: FBT001 - two lines
 @pytest.mark.parametrize("delay", [reset.STRAP_DELAY, reset.LONG_STRAP_DELAY])
 @pytest.mark.parametrize("build", [reset.classic, reset.tight])
 def test_download_mode_holds_reset_then_the_strap_then_lets_go(
-    build: Callable[[float], reset.ResetSequence], delay: float
+    build: Callable[[float], ResetSequence], delay: float
 ) -> None:
     changes = played(build(delay))
     held = [moment for moment, dtr, rts in changes if in_reset(dtr, rts)]
@@ -126,7 +126,7 @@ def test_hard_reset_leaves_the_strap_alone() -> None:
         (" d1 | w2 || r 0 ", (SetLines(dtr=True), Wait(2.0), SetLines(rts=False))),
     ],
 )
-def test_custom_sequences(text: str, sequence: reset.ResetSequence) -> None:
+def test_custom_sequences(text: str, sequence: ResetSequence) -> None:
     assert reset.parse_custom(text) == sequence
 
 

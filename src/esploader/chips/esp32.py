@@ -33,14 +33,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.bits import BitField, Bits
-from esploader.chips.crystals import AssumedCrystal, Crystal
-from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan, FixedFlashKey
-from esploader.chips.flash_bus import FlashPinChoices, FlashSupply, SpiRegisters, SupplyControl
-from esploader.chips.labels import MAJOR, Field, Label, When
-from esploader.chips.layouts import FLASH_MODES, FLASH_SIZES
-from esploader.chips.model import KIB, Architecture, Chip, Region
-from esploader.chips.quirks import Quirk
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.crystals import AssumedCrystal, Crystal
+from esploader.chips.model.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan, FixedFlashKey
+from esploader.chips.model.flash_bus import (
+    FlashPinChoices,
+    FlashSupply,
+    SpiRegisters,
+    SupplyControl,
+)
+from esploader.chips.model.labels import MAJOR, Field, Label, When
+from esploader.chips.model.layouts import FLASH_MODES, FLASH_SIZES
+from esploader.chips.model.quirks import Quirk
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x3FF5_A000

@@ -25,14 +25,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.bits import BitField, Bits
-from esploader.chips.crystals import AssumedCrystal, Crystal
-from esploader.chips.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan, FixedFlashKey
-from esploader.chips.labels import Field, Label, When
-from esploader.chips.layouts import FLASH_MODES, FLASH_SIZES, spi_memory_registers
-from esploader.chips.model import KIB, Architecture, Chip, Region
-from esploader.chips.quirks import Quirk
-from esploader.chips.watchdog import RtcWatchdog
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.crystals import AssumedCrystal, Crystal
+from esploader.chips.model.efuse_layout import EfuseBlock, EfuseProtection, EfuseSpan, FixedFlashKey
+from esploader.chips.model.labels import Field, Label, When
+from esploader.chips.model.layouts import FLASH_MODES, FLASH_SIZES, spi_memory_registers
+from esploader.chips.model.quirks import Quirk
+from esploader.chips.model.watchdog import RtcWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x6000_8800

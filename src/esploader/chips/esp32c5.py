@@ -29,11 +29,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.bits import BitField, Bits
-from esploader.chips.crystals import AssumedCrystal, Crystal
-from esploader.chips.efuse_layout import EfuseProtection, EfuseSpan
-from esploader.chips.labels import Field, Label, When
-from esploader.chips.layouts import (
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.crystals import AssumedCrystal, Crystal
+from esploader.chips.model.efuse_layout import EfuseProtection, EfuseSpan
+from esploader.chips.model.labels import Field, Label, When
+from esploader.chips.model.layouts import (
     FLASH_MODES,
     FLASH_SIZES,
     LOCKS_OF_BLOCKS,
@@ -41,8 +42,7 @@ from esploader.chips.layouts import (
     read_protection_of_keys,
     spi_memory_registers,
 )
-from esploader.chips.model import KIB, Architecture, Chip, Region
-from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
+from esploader.chips.model.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x600B_4800

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.bits import BitField, Bits
-from esploader.chips.crystals import Crystal
-from esploader.chips.labels import Label
-from esploader.chips.model import UNKNOWN, Chip
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.chip import UNKNOWN, Chip
+from esploader.chips.model.crystals import Crystal
+from esploader.chips.model.labels import Label
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0xC400_8000

@@ -36,12 +36,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.bits import BitField, Bits
-from esploader.chips.crystals import Crystal
-from esploader.chips.efuse_layout import EfuseProtection, EfuseSpan
-from esploader.chips.flash_power import FlashPower, Setting
-from esploader.chips.labels import MAJOR, Field, Label, When
-from esploader.chips.layouts import (
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.crystals import Crystal
+from esploader.chips.model.efuse_layout import EfuseProtection, EfuseSpan
+from esploader.chips.model.flash_power import FlashPower, Setting
+from esploader.chips.model.labels import MAJOR, Field, Label, When
+from esploader.chips.model.layouts import (
     FLASH_MODES,
     FLASH_SIZES,
     LOCKS_OF_BLOCKS,
@@ -50,9 +51,8 @@ from esploader.chips.layouts import (
     six_key_purposes,
     spi_memory_registers,
 )
-from esploader.chips.model import KIB, Architecture, Chip, Region
-from esploader.chips.quirks import Quirk
-from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
+from esploader.chips.model.quirks import Quirk
+from esploader.chips.model.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x5012_D000

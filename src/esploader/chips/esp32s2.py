@@ -29,12 +29,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.bits import BitField, Bits
-from esploader.chips.crystals import Crystal
-from esploader.chips.efuse_layout import EfuseProtection, EfuseSpan
-from esploader.chips.flash_bus import FlashPinChoices, FlashSupply, SupplyControl
-from esploader.chips.labels import Field, Label, When
-from esploader.chips.layouts import (
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.crystals import Crystal
+from esploader.chips.model.efuse_layout import EfuseProtection, EfuseSpan
+from esploader.chips.model.flash_bus import FlashPinChoices, FlashSupply, SupplyControl
+from esploader.chips.model.labels import Field, Label, When
+from esploader.chips.model.layouts import (
     FLASH_MODES,
     FLASH_SIZES,
     LOCKS_OF_BLOCKS,
@@ -43,9 +44,8 @@ from esploader.chips.layouts import (
     six_key_purposes,
     spi_memory_registers,
 )
-from esploader.chips.model import KIB, Architecture, Chip, Region
-from esploader.chips.quirks import Quirk
-from esploader.chips.watchdog import RtcWatchdog
+from esploader.chips.model.quirks import Quirk
+from esploader.chips.model.watchdog import RtcWatchdog
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x3F41_A000

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from esploader.chips.bits import BitField, Bits
-from esploader.chips.crystals import Crystal
-from esploader.chips.efuse_layout import EfuseBlock
-from esploader.chips.flash_bus import SpiRegisters
-from esploader.chips.labels import Field, Label, When
-from esploader.chips.layouts import FLASH_MODES
-from esploader.chips.model import Architecture, Chip, Region
-from esploader.chips.quirks import Quirk
+from esploader.chips.model.bits import BitField, Bits
+from esploader.chips.model.chip import Architecture, Chip, Region
+from esploader.chips.model.crystals import Crystal
+from esploader.chips.model.efuse_layout import EfuseBlock
+from esploader.chips.model.flash_bus import SpiRegisters
+from esploader.chips.model.labels import Field, Label, When
+from esploader.chips.model.layouts import FLASH_MODES
+from esploader.chips.model.quirks import Quirk
 from esploader.protocol import dialect
 
 _EFUSE: Final = 0x3FF0_0050

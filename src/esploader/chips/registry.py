@@ -24,7 +24,7 @@ from esploader.errors import UnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 _IGNORED: Final = str.maketrans("", "", "-()")
 

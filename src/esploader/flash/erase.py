@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from esploader.chips.quirks import Quirk
+from esploader.chips.model.quirks import Quirk
 from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE
 from esploader.flash.spi import FlashPort
 from esploader.progress import Phase, Progress, ProgressCallback
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from esploader.flash.loader import Loader
-    from esploader.session import Session
+    from esploader.session.session import Session
 
 
 def erase_everything(

@@ -13,20 +13,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from esploader.chips.bits import WORD_SIZE
-from esploader.chips.identity import Revision
+from esploader.chips.model.bits import WORD_SIZE, value_or_zero
 from esploader.errors import PlanError, UnsupportedError
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from esploader.chips.bits import BitField
-    from esploader.chips.efuse_layout import EfuseBlock
-    from esploader.chips.model import Chip
-    from esploader.chips.security import SecurityInfo
+    from esploader.chips.model.chip import Chip
+    from esploader.chips.model.efuse_layout import EfuseBlock
+    from esploader.chips.reading.security import SecurityInfo
+    from esploader.chips.reading.security_state import SecurityState
     from esploader.flash.plan import Piece
     from esploader.protocol.dialect import Dialect
 
@@ -35,81 +32,6 @@ SECURE_BOOT_V1_END: Final = 0x8000
 
 KEY_MANAGER_END: Final = 0x2000
 """In front of this offset is what the key manager recovers its keys from."""
-
-_SECURE_BOOT_V2_SINCE: Final = Revision(3, 0)
-"""Of a chip that has Secure Boot V1, too: earlier revisions do not know V2."""
-
-
-@attrs.frozen(kw_only=True)
-class SecurityState:
-    """What a device demands of the content of its flash."""
-
-    secure_boot_v1: bool
-    """The ROM boots only the bootloader whose digest was burnt in with the device's key."""
-
-    secure_boot_v2: bool
-    """The ROM boots only a signed bootloader."""
-
-    flash_encryption: bool
-    """What is in the flash is decrypted as it is read."""
-
-    key_manager: bool
-    """The key of flash encryption comes from the key manager, as far as is known."""
-
-    encrypts_downloads: bool | None
-    """The loader can encrypt what it writes; ``None`` where that cannot be told."""
-
-    @property
-    def secure_boot(self) -> bool:
-        """The ROM does not boot just any bootloader."""
-        return self.secure_boot_v1 or self.secure_boot_v2
-
-
-def security_state_addresses(chip: Chip) -> tuple[int, ...]:
-    """Return the registers that :func:`security_state` needs, each once; maybe none."""
-    fields = (
-        chip.secure_boot_v1,
-        chip.secure_boot_v2,
-        chip.flash_crypt_count,
-        chip.flash_key_in_manager,
-        chip.manual_encrypt_disabled,
-    )
-    return tuple(sorted({word for bits in fields if bits is not None for word in bits.addresses}))
-
-
-def security_state(
-    chip: Chip, words: Mapping[int, int], revision: Revision | None
-) -> SecurityState:
-    """Return what ``words`` say about the device of that revision they were read from.
-
-    ``words`` holds at least the registers of :func:`security_state_addresses`.
-    """
-    knows_v2 = chip.secure_boot_v1 is None or (
-        revision is not None and revision >= _SECURE_BOOT_V2_SINCE
-    )
-    return SecurityState(
-        secure_boot_v1=_value(chip.secure_boot_v1, words) != 0,
-        secure_boot_v2=knows_v2 and _value(chip.secure_boot_v2, words) != 0,
-        flash_encryption=_value(chip.flash_crypt_count, words).bit_count() % 2 == 1,
-        key_manager=_value(chip.flash_key_in_manager, words) != 0,
-        encrypts_downloads=chip.manual_encrypt_disabled is not None
-        and chip.manual_encrypt_disabled.extract(words) == 0,
-    )
-
-
-def security_state_from_info(info: SecurityInfo) -> SecurityState:
-    """Return what GET_SECURITY_INFO tells where no register can be read.
-
-    Whether the loader can encrypt is not part of that, and neither is the key manager. The
-    chips that know the command have no Secure Boot V1.
-    """
-    return SecurityState(
-        secure_boot_v1=False,
-        secure_boot_v2=info.secure_boot,
-        flash_encryption=info.flash_encryption,
-        key_manager=False,
-        encrypts_downloads=None,
-    )
 
 
 def check_write(pieces: Iterable[Piece], state: SecurityState) -> None:
@@ -174,11 +96,13 @@ def check_encryption(
         PlanError: the loader is kept from encrypting, the configuration of the encryption
             is not the one that it uses, or there is no key.
     """
-    if _value(chip.manual_encrypt_disabled, words):
+    if value_or_zero(chip.manual_encrypt_disabled, words):
         raise PlanError(f"an eFuse of this {chip.name} keeps its loader from encrypting")
     if ignore_configuration:
         return
-    if chip.flash_crypt_config is not None and not _value(chip.flash_crypt_config_hidden, words):
+    if chip.flash_crypt_config is not None and not value_or_zero(
+        chip.flash_crypt_config_hidden, words
+    ):
         config = chip.flash_crypt_config.extract(words)
         expected = (1 << chip.flash_crypt_config.width) - 1
         if config != expected:
@@ -270,7 +194,7 @@ def _has_flash_key(chip: Chip, words: Mapping[int, int]) -> bool:
         return fixed.read_protected.extract(words) != 0 or any(
             words[address] for address in _block_addresses(fixed.block)
         )
-    if _value(chip.flash_key_in_manager, words):
+    if value_or_zero(chip.flash_key_in_manager, words):
         return True
     return _is_flash_key(chip, {bits.extract(words) for bits in chip.key_purposes})
 
@@ -286,7 +210,3 @@ def _require_flash_key(*, is_there: bool) -> None:
 
 def _block_addresses(block: EfuseBlock) -> range:
     return range(block.address, block.address + WORD_SIZE * block.word_count, WORD_SIZE)
-
-
-def _value(bits: BitField | None, words: Mapping[int, int]) -> int:
-    return 0 if bits is None else bits.extract(words)

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from esploader.chips.model import KIB, MIB
+from esploader.chips.model.chip import KIB, MIB
 from esploader.errors import PlanError
 
 _ADESTO: Final = 0x1F

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 REACH_OF_3_BYTES: Final = 16 * 1024 * 1024
 """Beyond this an address of three bytes would be one at the beginning of the flash."""

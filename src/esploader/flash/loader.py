@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
-    from esploader.session import Session
+    from esploader.chips.model.chip import Chip
+    from esploader.session.session import Session
 
 
 class Loader(Protocol):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.ahead import Packet
 from esploader.errors import (
     CommandError,
     ConnectError,
@@ -35,6 +34,7 @@ from esploader.protocol.flash_commands import (
     SpiFlashMd5,
 )
 from esploader.protocol.opcodes import Opcode
+from esploader.session.ahead import Packet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,8 +28,8 @@ from esploader.protocol.opcodes import Opcode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from esploader.chips.model import Chip
-    from esploader.session import Session
+    from esploader.chips.model.chip import Chip
+    from esploader.session.session import Session
 
 READ_ID: Final = 0x9F
 READ_STATUS: Final = (0x05, 0x35, 0x15)

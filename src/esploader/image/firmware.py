@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.chips.model import KIB
+from esploader.chips.model.chip import KIB
 from esploader.errors import ImageError
 from esploader.image.header import ImageHeader, parse_header
 from esploader.image.segment import Segment, parse_segments
 from esploader.protocol.packet import CHECKSUM_SEED, checksum
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 DIGEST_SIZE: Final = hashlib.sha256().digest_size
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.chips.identity import Revision
+from esploader.chips.model.revision import Revision
 from esploader.errors import ImageError
 
 if TYPE_CHECKING:
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 MAGIC: Final = 0xE9
 """The first byte of every image."""

@@ -21,7 +21,7 @@ from esploader.image.suitability import chip_problem
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
     from esploader.image.firmware import ImageLayout
 
 

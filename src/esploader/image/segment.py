@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from esploader.chips.model import MIB
+from esploader.chips.model.chip import MIB
 from esploader.errors import ImageError
 
 SIZE_LIMIT: Final = 16 * MIB

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from esploader.chips.quirks import Quirk
+from esploader.chips.model.quirks import Quirk
 from esploader.chips.registry import chip_by_image_id
 from esploader.errors import ImageError
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from esploader.image.header import MAGIC, NO_MAXIMUM, ExtendedHeader, ImageHeader
 
 if TYPE_CHECKING:
-    from esploader.chips.identity import Revision
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
+    from esploader.chips.model.revision import Revision
 
 
 @enum.unique

@@ -15,10 +15,10 @@ from esploader.chips.registry import CHIPS, chip_by_name
 from esploader.errors import CapabilityError, HostUnreachableError, UnsupportedError
 from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.faults import Fault
-from esploader.simulator.faulty_transport import FaultyRealTimeTransport, FaultyTransport
-from esploader.simulator.timings import UNPACED, Timings
-from esploader.simulator.transport import RealTimeTransport
+from esploader.simulator.flash.timings import UNPACED, Timings
+from esploader.simulator.line.faults import Fault
+from esploader.simulator.line.faulty_transport import FaultyRealTimeTransport, FaultyTransport
+from esploader.simulator.line.transport import RealTimeTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:

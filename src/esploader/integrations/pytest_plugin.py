@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from esploader.device import Device
+    from esploader.device.device import Device
     from esploader.simulator.device import SimulatedDevice
     from esploader.transport.base import Transport
 

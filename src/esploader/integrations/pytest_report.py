@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from esploader.chips.model import KIB
+from esploader.chips.model.chip import KIB
 from esploader.simulator.trace import describe_event
 
 if TYPE_CHECKING:

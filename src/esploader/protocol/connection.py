@@ -1,7 +1,7 @@
 """What may follow what on the line to a loader, and which response belongs to whom.
 
 No I/O and no clock: commands and received bytes go in, bytes to send and events come
-out. :class:`~esploader.session.Session` moves the bytes and owns the deadlines.
+out. :class:`~esploader.session.session.Session` moves the bytes and owns the deadlines.
 
 A response to another opcode than the one awaited is judged, not skipped: the ROM loaders
 answer a command they do not know under the opcode of the one *before* it, with status

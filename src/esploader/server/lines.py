@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.server.recogniser import Recogniser, ResetPolicy
-from esploader.transport.reset import ResetSequence, ResetStep, SetLines, Wait
+from esploader.transport.steps import ResetSequence, ResetStep, SetLines, Wait
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import CapabilityError, TransportClosedError, TransportError
-from esploader.server.abilities import HasInputLines, HasLineFormat
 from esploader.server.lines import Lines
+from esploader.server.port_abilities import HasInputLines, HasLineFormat
 from esploader.server.recogniser import ResetPolicy
 from esploader.transport import com_port
 from esploader.transport.com_port import Code, Control, Purge, Setting

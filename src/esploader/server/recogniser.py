@@ -33,12 +33,10 @@ from esploader.transport.reset import (
     LONG_STRAP_DELAY,
     STRAP_DELAY,
     USB_SERIAL_JTAG,
-    ResetSequence,
-    SetLines,
-    Wait,
     classic,
     tight,
 )
+from esploader.transport.steps import ResetSequence, SetLines, Wait
 
 PATIENCE: Final = 2.0
 """After how long without another request what was withheld is passed on, in seconds: more

@@ -2,14 +2,14 @@
 
 A transport only has ``read(deadline)`` and ``write``, which block. The loop needs to know
 what to wait for instead, and a transport may say so with one of two abilities:
-:class:`~esploader.server.abilities.HasDescriptor` and
-:class:`~esploader.server.abilities.HasAgenda`. Both are then used from one thread only. A
+:class:`~esploader.server.port_abilities.HasDescriptor` and
+:class:`~esploader.server.port_abilities.HasAgenda`. Both are then used from one thread only. A
 transport with neither is read by a thread of its own while the loop writes to it, so it has
 to bear that (a serial port on Windows).
 
 Nor may a write block, and what is written too far ahead of the wire can no longer be taken
 back. So a port takes no more than :data:`WRITE_AHEAD` at once, as far as anything tells how
-far the wire is: the transport itself (:class:`~esploader.server.abilities.HasWireTime`), or
+far the wire is: the transport itself (:class:`~esploader.server.port_abilities.HasWireTime`), or
 the baud rate.
 """
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from esploader.errors import TransportClosedError, TransportError
-from esploader.server.abilities import HasAgenda, HasDescriptor, HasWireTime, WritesPartly
+from esploader.server.port_abilities import HasAgenda, HasDescriptor, HasWireTime, WritesPartly
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport

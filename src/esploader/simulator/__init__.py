@@ -9,11 +9,11 @@ passes, and a :class:`ReplayTransport` answers from it.
 
 from __future__ import annotations
 
-from esploader.simulator.application import Application, Runtime, Task, hello
-from esploader.simulator.check import CheckedRow, check_recording
 from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.faults import (
+from esploader.simulator.flash.timings import UNPACED, Timings
+from esploader.simulator.history import Boot, History, SeenCommand, SeenLines, SentResponse
+from esploader.simulator.line.faults import (
     BaudMismatch,
     Corrupt,
     Cut,
@@ -27,15 +27,15 @@ from esploader.simulator.faults import (
     Split,
     Stall,
 )
-from esploader.simulator.faulty_transport import FaultyTransport
-from esploader.simulator.history import Boot, History, SeenCommand, SeenLines, SentResponse
-from esploader.simulator.minimal_image import minimal_image
+from esploader.simulator.line.faulty_transport import FaultyTransport
+from esploader.simulator.line.transport import RealTimeTransport, SimulatedTransport
 from esploader.simulator.personality import ResetCause
-from esploader.simulator.recorder import RecordingTransport
-from esploader.simulator.recording import Recording, encode_recording, read_recording
-from esploader.simulator.replay import ReplayTransport
-from esploader.simulator.timings import UNPACED, Timings
-from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
+from esploader.simulator.recordings.check import CheckedRow, check_recording
+from esploader.simulator.recordings.recorder import RecordingTransport
+from esploader.simulator.recordings.recording import Recording, encode_recording, read_recording
+from esploader.simulator.recordings.replay import ReplayTransport
+from esploader.simulator.rom.minimal_image import minimal_image
+from esploader.simulator.soc.application import Application, Runtime, Task, hello
 from esploader.simulator.url import open_simulated, parse
 
 __all__ = [

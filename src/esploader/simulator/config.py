@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
-from esploader.chips.model import MIB
-from esploader.simulator.flash_chip import FlashCondition
-from esploader.simulator.host_port import PortKind
+from esploader.chips.model.chip import MIB
+from esploader.simulator.flash.chip import FlashCondition
 from esploader.simulator.stand_ins import with_stand_ins
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 ChoiceT = TypeVar("ChoiceT", bound=enum.Enum)
 
@@ -112,6 +111,20 @@ def _require_numbers(
         raise TypeError(f"{attribute.name}={value!r}: numbers by name are needed")
 
 
+@enum.unique
+class PortKind(enum.Enum):
+    """Where the host is connected."""
+
+    UART = "uart"
+    """To a UART, through a bridge."""
+
+    USB_SERIAL_JTAG = "usb-serial-jtag"
+    """To the chip's own USB-Serial/JTAG port."""
+
+    USB_OTG = "usb-otg"
+    """To the chip's own USB-OTG port."""
+
+
 @attrs.frozen(kw_only=True)
 class DeviceConfig:
     """A chip model, and what differs from one device of it to the next.
@@ -164,7 +177,7 @@ class DeviceConfig:
     efuses: Mapping[str, int] = attrs.field(
         default=MappingProxyType({}), validator=_require_numbers
     )
-    """Values by name: the chip's :attr:`~esploader.chips.model.Chip.fields`, its security
+    """Values by name: the chip's :attr:`~esploader.chips.model.chip.Chip.fields`, its security
     fields (``secure_download``, ``flash_crypt_count``, …), ``key_purpose_0`` to ``_5`` and the
     keys themselves, ``key0`` to ``key5``; ``flash_key`` of the ESP32."""
 

@@ -1,7 +1,7 @@
 """A simulated device, as a test holds it: made in a line, looked into, and played with.
 
 Everything that takes time takes that of :attr:`SimulatedDevice.clock`: virtual unless a
-:class:`~esploader.simulator.transport.RealTimeTransport` connects it in real time.
+:class:`~esploader.simulator.line.transport.RealTimeTransport` connects it in real time.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 from typing_extensions import override
 
-from esploader.chips.bits import WORD_SIZE
-from esploader.chips.model import MIB, Chip
+from esploader.chips.model.bits import WORD_SIZE
+from esploader.chips.model.chip import MIB, Chip
 from esploader.chips.registry import chip_by_name
-from esploader.simulator.application import Application, hello
+from esploader.simulator.board import Hardware
 from esploader.simulator.config import (
     DeviceConfig,
     FlashPresence,
     InitialState,
+    PortKind,
     choice_of,
     mac_of,
     state_of,
 )
-from esploader.simulator.flash_chip import FlashCondition
-from esploader.simulator.hardware import Hardware
-from esploader.simulator.host_port import PortKind
-from esploader.simulator.timings import Timings
-from esploader.simulator.transport import SimulatedTransport
+from esploader.simulator.flash.chip import FlashCondition
+from esploader.simulator.flash.timings import Timings
+from esploader.simulator.line.transport import SimulatedTransport
+from esploader.simulator.soc.application import Application, hello
 from esploader.transport.base import DEFAULT_BAUDRATE
 from esploader.transport.clock import Clock, VirtualClock
 

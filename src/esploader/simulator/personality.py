@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.chips.model import MIB, Architecture, Region
+from esploader.chips.model.chip import MIB, Architecture, Region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from esploader.chips.model import Chip
+    from esploader.chips.model.chip import Chip
 
 
 @enum.unique

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from esploader.chips.bits import Bits
-from esploader.chips.flash_bus import SpiRegisters
-from esploader.chips.model import Architecture, Chip
+from esploader.chips.model.bits import Bits
+from esploader.chips.model.chip import Architecture, Chip
+from esploader.chips.model.flash_bus import SpiRegisters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,23 +28,23 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from esploader.chips.efuses import efuse_fields
-from esploader.chips.model import KIB, MIB
+from esploader.chips.model.chip import KIB, MIB
+from esploader.chips.reading.efuses import efuse_fields
 from esploader.chips.registry import chip_by_name
 from esploader.errors import UnsupportedError, UrlError
 from esploader.simulator.config import (
     DeviceConfig,
     FlashPresence,
     InitialState,
+    PortKind,
     choice_of,
     mac_of,
     state_of,
 )
 from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.flash_chip import FlashCondition
-from esploader.simulator.host_port import PortKind
-from esploader.simulator.timings import UNPACED, Timings
-from esploader.simulator.transport import RealTimeTransport, SimulatedTransport
+from esploader.simulator.flash.chip import FlashCondition
+from esploader.simulator.flash.timings import UNPACED, Timings
+from esploader.simulator.line.transport import RealTimeTransport, SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from esploader.transport.gates import Delay, Gate, GateFailed
-    from esploader.transport.reset import SetLines
+    from esploader.transport.steps import SetLines
 
 SILENCE_TIMEOUT: Final = 10.0
 """For how long a server that has something to do may say nothing at all, in seconds. It

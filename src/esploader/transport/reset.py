@@ -9,36 +9,17 @@ Source: Espressif, "Boot Mode Selection", "Automatic Bootloader" (esptool docume
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, TypeAlias
-
-import attrs
+from typing import TYPE_CHECKING, Final
 
 from esploader.errors import UnsupportedError
 from esploader.transport.gated import as_gated
 from esploader.transport.gates import Delay
+from esploader.transport.steps import ResetSequence, ResetStep, SetLines, Wait
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
     from esploader.transport.gated import Item
 
-
-@attrs.frozen
-class SetLines:
-    """Assert or release lines; ``None`` leaves one as it is."""
-
-    dtr: bool | None = None
-    rts: bool | None = None
-
-
-@attrs.frozen
-class Wait:
-    """Let time pass."""
-
-    seconds: float
-
-
-ResetStep: TypeAlias = SetLines | Wait
-ResetSequence: TypeAlias = tuple[ResetStep, ...]
 
 STRAP_DELAY: Final = 0.05
 """How long the boot strap is held after EN is released, in seconds."""

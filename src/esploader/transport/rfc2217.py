@@ -47,9 +47,9 @@ from esploader.transport.com_port import Code, Control, Purge, Setting, Signatur
 from esploader.transport.gated import GatedTransport, GateFailedError, Item, SetBaudrate
 from esploader.transport.gates import Delay, Gate
 from esploader.transport.pipe import DISCARD_LIMIT, Pipe, drain
-from esploader.transport.reset import SetLines
 from esploader.transport.rfc2217_url import NEGOTIATION_TIMEOUT, parse_rfc2217_url
 from esploader.transport.server_view import ServerView
+from esploader.transport.steps import SetLines
 from esploader.transport.tcp import TcpPipe
 from esploader.transport.telnet import Option, escape
 

@@ -1,0 +1,18 @@
+"""A revision of the silicon."""
+
+from __future__ import annotations
+
+import attrs
+from typing_extensions import override
+
+
+@attrs.frozen(order=True)
+class Revision:
+    """A revision of the silicon; later ones are greater."""
+
+    major: int
+    minor: int
+
+    @override
+    def __str__(self) -> str:
+        return f"v{self.major}.{self.minor}"

@@ -1,0 +1,36 @@
+"""The watchdogs that go on counting while a loader is reached by the chip's own USB port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from esploader.chips.model.bits import Bits
+
+
+@attrs.frozen(kw_only=True)
+class RtcWatchdog:
+    """A watchdog that can reset the whole chip, straps included.
+
+    Technical Reference Manuals, "Watchdog Timers": bit 31 of ``config0`` enables it, and the
+    three bits below say what its first stage does.
+    """
+
+    config0: int = attrs.field(repr=hex)
+    config1: int = attrs.field(repr=hex)
+    """For how many ticks of its clock the first stage lasts."""
+    write_protect: int = attrs.field(repr=hex)
+    """Holds ``key`` while the others can be written."""
+    key: int = attrs.field(repr=hex)
+
+
+@attrs.frozen(kw_only=True)
+class SuperWatchdog:
+    """The watchdog behind all others, which cannot be turned off, only made to feed itself."""
+
+    feeds_itself: Bits
+    write_protect: int = attrs.field(repr=hex)
+    """Holds ``key`` while ``feeds_itself`` can be written."""
+    key: int = attrs.field(repr=hex)

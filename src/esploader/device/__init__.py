@@ -1,0 +1,1 @@
+"""A device and its parts; finding out which one it is."""

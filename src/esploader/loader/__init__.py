@@ -1,0 +1,1 @@
+"""Reaching a loader, resetting it, its stub, and the link that survives trouble."""

@@ -1,0 +1,1 @@
+"""The one place where protocol bytes meet a transport."""

@@ -1,0 +1,1 @@
+"""The flash chip of a simulated device."""

@@ -1,0 +1,1 @@
+"""The line to a simulated device, and what goes wrong on it."""

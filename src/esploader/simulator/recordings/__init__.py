@@ -1,0 +1,1 @@
+"""Recordings of what passes between host and device."""

@@ -1,0 +1,1 @@
+"""What the ROM loader of a simulated chip does."""

@@ -1,0 +1,1 @@
+"""What else is on a simulated chip: memory, eFuses, straps, watchdogs, UART."""

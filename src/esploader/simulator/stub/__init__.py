@@ -1,0 +1,1 @@
+"""What the stub loader of a simulated chip does."""

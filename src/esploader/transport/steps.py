@@ -1,0 +1,28 @@
+"""What may be done to the lines of a port, and when."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+
+@attrs.frozen
+class SetLines:
+    """Assert or release lines; ``None`` leaves one as it is."""
+
+    dtr: bool | None = None
+    rts: bool | None = None
+
+
+@attrs.frozen
+class Wait:
+    """Let time pass."""
+
+    seconds: float
+
+
+ResetStep: TypeAlias = SetLines | Wait
+
+
+ResetSequence: TypeAlias = tuple[ResetStep, ...]

@@ -1,0 +1,180 @@
+"""The command ``serve``: what its options mean, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from esploader.cli import main
+from esploader.commands.serve import make_config
+from esploader.commands.serve_arguments import build_server_parser
+from esploader.errors import ConfigError
+from esploader.server.access import AllowList, TlsFiles
+from esploader.server.config import DEFAULT_TCP_PORT, LOOPBACK, PortConfig, Protocol, ServerConfig
+from esploader.server.discovery import UsbIdentity
+from esploader.server.recogniser import ResetPolicy
+from programs import environment, esploader, read_line, running
+from served import PATIENCE, server_process
+
+CONFIG = """
+tcp-port = 4000
+bind = ["192.0.2.1"]
+[[port]]
+device = "/dev/ttyUSB0"
+"""
+
+
+def config_of(*options: str) -> ServerConfig:
+    return make_config(build_server_parser().parse_args(options))
+
+
+def test_a_port_is_served_to_this_machine_by_rfc_2217() -> None:
+    assert config_of("/dev/ttyUSB1") == ServerConfig(
+        ports=(PortConfig(source="/dev/ttyUSB1"),), tcp_port=DEFAULT_TCP_PORT, bind=LOOPBACK
+    )
+
+
+def test_the_options_of_the_server_that_people_know_mean_the_same() -> None:
+    config = config_of("-p", "4000", "/dev/ttyUSB1", "-v", "--r0")
+    assert config.tcp_port == 4000
+    assert config.ports == (
+        PortConfig(source="/dev/ttyUSB1", reset=ResetPolicy(long_strap_delay=True)),
+    )
+
+
+def test_all_that_can_be_said_about_ports() -> None:
+    config = config_of("a", "b", "--usb", "303a:1001", "--all", "--raw", "--no-reset")
+    manner = {"protocol": Protocol.RAW, "reset": ResetPolicy(is_recognised=False)}
+    sources = ("a", "b", UsbIdentity(vid=0x303A, pid=0x1001))
+    assert config.ports == tuple(
+        PortConfig(source=source, protocol=Protocol.RAW, reset=ResetPolicy(is_recognised=False))
+        for source in sources
+    )
+    assert config.new_ports == PortConfig(source="", **manner)  # type: ignore[arg-type]
+
+
+def test_all_that_can_be_said_about_clients() -> None:
+    config = config_of(
+        *("x", "--bind", "192.0.2.1", "--bind", "::1", "--allow", "10.0.0.0/8", "--allow", "::1"),
+        *("--tls-cert", "c", "--tls-key", "k", "--tls-client-ca", "a"),
+    )
+    assert config.bind == ("192.0.2.1", "::1")
+    assert config.allow == AllowList.parse(["10.0.0.0/8", "::1"], "")
+    assert config.tls == TlsFiles(cert=Path("c"), key=Path("k"), client_ca=Path("a"))
+
+
+def test_options_add_ports_to_those_of_the_file_and_replace_what_else_it_says(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ports.toml"
+    path.write_text(CONFIG, encoding="utf-8")
+    config = config_of("--config", str(path), "sim://esp32", "-p", "5000")
+    assert [port.source for port in config.ports] == ["/dev/ttyUSB0", "sim://esp32"]
+    assert (config.tcp_port, config.bind) == (5000, ("192.0.2.1",))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ([], "there is no port to serve"),
+        (["x", "--tls-key", "k"], "--tls-key: it needs --tls-cert"),
+        (["x", "--tls-client-ca", "a"], "--tls-client-ca: it needs --tls-cert"),
+        (["x", "--allow", "here"], "--allow: 'here' is no address or network"),
+        (["--usb", "here"], "--usb: 'here' is none of"),
+        (["--config", "missing.toml"], "missing.toml: it cannot be read"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_makes_no_sense(options: list[str], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        config_of(*options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["-p", "65536", "x"], ["-p", "x", "y"], ["--r0", "--no-reset", "x"], ["--verb", "x"]],
+    ids=" ".join,
+)
+def test_usage_errors_exit_with_2(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *options]) == 2
+    assert "usage: esploader" in capsys.readouterr().err
+
+
+def test_a_mistake_is_reported_as_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--json", "--exit-codes", "detailed", "x", "x"]) == 6
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["error"]["class"] == "ConfigError"
+    assert "the port x is there twice" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
+)
+def test_a_signal_ends_it_cleanly(number: signal.Signals, code: int) -> None:
+    with server_process("-p", "0", "sim://esp32c3", stderr=subprocess.PIPE) as (process, _):
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=PATIENCE)
+        assert process.returncode == code
+    assert "Traceback" not in stderr
+
+
+def test_one_line_says_where_each_port_is_and_the_file_says_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "ports.txt"
+    ports = ("sim://esp32c3", "sim://esp32")
+    command = esploader("serve", "-p", "0", "--port-file", str(path), *ports)
+    with running(*command, stderr=subprocess.PIPE) as process:
+        assert read_line(process).startswith("esploader v")
+        lines = [read_line(process) for _ in ports]
+        served = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        assert lines == [f"Serving {port} on {url}\n" for url, port in served]
+        process.terminate()
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert "only this machine can use these ports" in stderr
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [(["--bind", "127.0.0.1"], False), (["--bind", "0.0.0.0"], True)],  # noqa: S104 - ditto
+    ids=["loopback", "everybody"],
+)
+def test_a_warning_when_anybody_can_use_the_ports(
+    options: list[str],
+    warned: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    command = esploader("serve", "-p", "0", "sim://esp32c3", *options)
+    with running(*command, stderr=subprocess.PIPE) as process:
+        read_line(process)
+        read_line(process)
+        process.terminate()
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert ("WARNING: anybody on the network can use these ports" in stderr) is warned
+
+
+def test_the_program_of_its_own_is_the_same_command() -> None:
+    code = "from esploader.cli import server_entry_point; server_entry_point()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.stdout.startswith("usage: esploader-rfc2217-server")
+    assert "--tcp-port" in done.stdout
+
+
+def test_the_version_loads_no_server() -> None:
+    code = (
+        "import sys; from esploader.cli import main; main(['version']);"
+        "print([name for name in sys.modules if 'server' in name or name == 'asyncio'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment()
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

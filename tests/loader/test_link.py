@@ -1,0 +1,127 @@
+"""The rate that a ROM loader is asked for, where it is wrong about its crystal."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from typing_extensions import override
+
+from esploader import connect
+from esploader.errors import StubError
+from esploader.loader.resetting import After
+from esploader.protocol import dialect
+from esploader.simulator import SimulatedDevice, SimulatedTransport
+from esploader.urls import open_transport
+from stub_files import stub_directory
+from unreliable_transport import UnreliableTransport
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from esploader.device.device import Device
+
+
+def simulated(device: Device) -> SimulatedDevice:
+    """Return the simulated device, past all protocols."""
+    transport = device.session.transport
+    assert isinstance(transport, SimulatedTransport)
+    return transport.device
+
+
+WRONG = ["26&assumed=24700000", "26&assumed=28200000", "40&assumed=37500000", "40&assumed=43000000"]
+"""Crystals, and what the ROM takes them to be: further off than a UART tolerates."""
+
+WRONG_ON_OTHERS = [
+    "esp32c2?crystal=26",
+    "esp32c2?crystal=40",
+    "esp32c5?crystal=48&assumed=40000000",
+    "esp32c5?crystal=40&assumed=48000000",
+    "esp32c5?crystal=40&assumed=40000000",
+]
+"""The ROM of the one assumes 40 MHz, that of the other what a register says."""
+
+
+@pytest.mark.parametrize("chip", [*(f"esp32?crystal={wrong}" for wrong in WRONG), *WRONG_ON_OTHERS])
+@pytest.mark.parametrize("baudrate", [230400, 460800, 921600])
+def test_the_rate_is_right_although_the_rom_is_wrong(chip: str, baudrate: int) -> None:
+    with connect(f"sim://{chip}", baudrate=baudrate, stub=False) as device:
+        assert simulated(device).baudrate == pytest.approx(baudrate, rel=0.005)
+        assert device.session.transport.baudrate == baudrate
+        assert device.mac.startswith("24:0a:c4")
+
+
+@pytest.mark.parametrize("chip", ["esp32c2", "esp32c5"])
+def test_a_rate_that_cannot_be_told_is_not_set(chip: str, caplog: pytest.LogCaptureFixture) -> None:
+    simulated_device = SimulatedDevice(chip, efuses={"secure_download": 1})
+    with connect(simulated_device.open_transport(), baudrate=460800) as device:
+        assert device.is_in_secure_download_mode
+        assert simulated_device.baudrate == 115200
+    assert "it stays at 115200" in caplog.text
+
+
+@pytest.mark.parametrize("crystal", WRONG)
+def test_the_next_one_to_come_finds_the_usual_rate(crystal: str) -> None:
+    with connect(f"sim://esp32?crystal={crystal}", baudrate=921600, stub=False) as device:
+        device.reset(After.NO_RESET)
+        assert simulated(device).baudrate == pytest.approx(115200, rel=0.005)
+
+
+@pytest.mark.parametrize("assumed", [0, 5_000_000, 200_000_000])
+def test_a_calibration_that_makes_no_sense_is_not_followed(
+    assumed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "esploader.session.wire")
+    with connect(f"sim://esp32?assumed={assumed}", baudrate=460800, stub=False) as device:
+        assert device.read_register(0x4000_1000) == device.chip.magic
+    assert "ChangeBaudrate(new=460800, old=0)" in caplog.text
+
+
+def test_a_stub_knows_the_crystal_and_is_asked_for_what_is_wanted(tmp_path: Path) -> None:
+    stub = stub_directory(tmp_path)
+    with connect(f"sim://esp32?crystal={WRONG[0]}", baudrate=921600, stub=stub) as device:
+        device.prepare_flash()
+        assert simulated(device).baudrate == 921600
+
+
+class HangingDevice(UnreliableTransport):
+    """A device that runs into the void once it is told to start a stub, until it is reset."""
+
+    starts: int = 0
+    hangs: bool = False
+
+    @override
+    def write(self, data: bytes) -> None:
+        if data.startswith(b"\xc0\x00\x06"):  # MEM_END
+            self.starts += 1
+            self.hangs = True
+        super().write(data)
+
+    @override
+    def read(self, deadline: float) -> bytes:
+        data = super().read(deadline)
+        return b"" if self.hangs else data
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        self.hangs = False
+        super().set_lines(dtr=dtr, rts=rts)
+
+
+def test_a_stub_that_does_not_start_twice_is_final(
+    tmp_path: Path,
+) -> None:
+    transport = HangingDevice(open_transport("sim://esp32c3"))
+    with connect(transport, stub=stub_directory(tmp_path)) as device:
+        with pytest.raises(StubError, match="does not start"):
+            device.prepare_flash()
+        assert transport.starts == 2
+
+
+def test_a_stub_whose_greeting_is_lost_is_found(tmp_path: Path) -> None:
+    transport = UnreliableTransport(open_transport("sim://esp32c3"))
+    with connect(transport, stub=stub_directory(tmp_path)) as device:
+        transport.garble_input = lambda data: data.replace(b"OHAI", b"")
+        device.prepare_flash()
+        assert device.session.dialect is dialect.STUB
