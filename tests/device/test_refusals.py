@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
+    from esploader.simulator.bench import HardwareOnBench
 
 Connect: TypeAlias = "Callable[..., Device]"
 
@@ -71,7 +72,7 @@ def _image(tmp_path: Path) -> str:
     return str(path)
 
 
-def simulated(device: Device) -> SimulatedDevice:
+def simulated(device: Device) -> HardwareOnBench:
     transport = device.session.transport
     assert isinstance(transport, SimulatedTransport)
     return transport.device

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
     from esploader.errors import EsploaderError
+    from esploader.simulator.bench import HardwareOnBench
 
 
 class Opened(Protocol):
@@ -324,7 +325,7 @@ OPERATIONS: Final[Mapping[str, Callable[[Device, Situation], None]]] = {
 }
 
 
-def simulated_in(device: Device) -> SimulatedDevice:
+def simulated_in(device: Device) -> HardwareOnBench:
     transport = device.session.transport
     assert isinstance(transport, SimulatedTransport)
     return transport.device

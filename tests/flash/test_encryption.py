@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
+    from esploader.simulator.bench import HardwareOnBench
 
 Connect: TypeAlias = "Callable[..., Device]"
 
@@ -114,7 +115,7 @@ def _connect_to(tmp_path: Path) -> Iterator[Connect]:
         device.close()
 
 
-def simulated(device: Device) -> SimulatedDevice:
+def simulated(device: Device) -> HardwareOnBench:
     transport = device.session.transport
     assert isinstance(transport, UnreliableTransport)
     assert isinstance(transport.inner, SimulatedTransport)

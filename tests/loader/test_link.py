@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from esploader.device.device import Device
+    from esploader.simulator.bench import HardwareOnBench
 
 
-def simulated(device: Device) -> SimulatedDevice:
+def simulated(device: Device) -> HardwareOnBench:
     """Return the simulated device, past all protocols."""
     transport = device.session.transport
     assert isinstance(transport, SimulatedTransport)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from esploader.chips.model.chip import Chip
+    from esploader.simulator.bench import HardwareOnBench
     from esploader.simulator.flash.timings import Timings
 
 SYNC = bytes.fromhex("c000082400000000000707122055555555") + b"\x55" * 28 + b"\xc0"
@@ -71,7 +72,7 @@ class Bench:
     transport: SimulatedTransport
 
     @property
-    def device(self) -> SimulatedDevice:
+    def device(self) -> HardwareOnBench:
         """The device at the other end."""
         return self.transport.device
 

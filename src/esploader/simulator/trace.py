@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from esploader.simulator.device import SimulatedDevice
+    from esploader.simulator.bench import HardwareOnBench
     from esploader.simulator.history import HistoryEvent
 
 _logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Trace:
         # Whoever follows the file sees each line when it is there.
         return cls(path.open("w", encoding="utf-8", buffering=1), str(path))
 
-    def follow(self, device: SimulatedDevice, label: str, start: float) -> None:
+    def follow(self, device: HardwareOnBench, label: str, start: float) -> None:
         """Write down what a device does from now on; ``start`` is the moment to count from."""
         device.history.listeners.append(functools.partial(self._add, label, start))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from esploader.simulator.device import SimulatedDevice
+    from esploader.simulator.bench import HardwareOnBench
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class _Line(Transport):
     _reads_pieces: ClassVar[bool] = False
     """:meth:`read` returns what an adapter hands over at once, and no half of it."""
 
-    device: SimulatedDevice
+    device: HardwareOnBench
     _name: str = "sim://"
     _baudrate: int | None = attrs.field(default=DEFAULT_BAUDRATE, kw_only=True)
     _owns_device: bool = attrs.field(default=False, kw_only=True)
