@@ -22,7 +22,7 @@ from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind
 
 if TYPE_CHECKING:
-    from esploader.flash.loader import Loader
+    from esploader.loader.link import Link
 
 HASH_BYTES_PER_SECOND: Final = 4 * 1024 * 1024
 SECTOR_ERASE_SECONDS: Final = 0.045
@@ -80,7 +80,7 @@ def _erasing(offset: int, size: int) -> float:
     return block_count * BLOCK_ERASE_SECONDS + sector_count * SECTOR_ERASE_SECONDS
 
 
-def changed_pieces(loader: Loader, region: Piece, costs: CostModel) -> list[Piece]:
+def changed_pieces(link: Link, region: Piece, costs: CostModel) -> list[Piece]:
     """Return the parts of ``region`` that have to be written, in order.
 
     All of it where the loader cannot hash: reading flash is slower there than writing it.
@@ -89,19 +89,19 @@ def changed_pieces(loader: Loader, region: Piece, costs: CostModel) -> list[Piec
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    if is_blind(loader) or costs.hashing(len(region.data)) > WORTHWHILE_SHARE * costs.writing(
+    if is_blind(link) or costs.hashing(len(region.data)) > WORTHWHILE_SHARE * costs.writing(
         region.offset, len(region.data)
     ):
         return [region]
     blocks = list(divided(region, ERASE_BLOCK_SIZE))
     # Where all blocks can be asked for at once, asking for the whole first saves nothing.
-    is_gated = loader.session.transport.capabilities.gated
-    if not (is_gated and _is_worth_hashing(blocks, costs)) and holds(loader, region):
+    is_gated = link.session.transport.capabilities.gated
+    if not (is_gated and _is_worth_hashing(blocks, costs)) and holds(link, region):
         return []
     worth_asking = [block for block in blocks if _is_worth_hashing([block], costs)]
-    right = _held(loader, worth_asking)
+    right = _held(link, worth_asking)
     wrong = [block for block in worth_asking if block.offset not in right]
-    rewritten = _without_right_sectors(loader, wrong, costs)
+    rewritten = _without_right_sectors(link, wrong, costs)
     changed: list[Piece] = []
     for block in blocks:
         if block.offset not in right:
@@ -109,14 +109,14 @@ def changed_pieces(loader: Loader, region: Piece, costs: CostModel) -> list[Piec
     return _joined(changed)
 
 
-def _held(loader: Loader, parts: list[Piece]) -> set[int]:
+def _held(link: Link, parts: list[Piece]) -> set[int]:
     """Return the offsets of those parts that the flash holds."""
-    answers = which_hold(loader, parts)
+    answers = which_hold(link, parts)
     return {part.offset for part, is_held in zip(parts, answers, strict=True) if is_held}
 
 
 def _without_right_sectors(
-    loader: Loader, blocks: list[Piece], costs: CostModel
+    link: Link, blocks: list[Piece], costs: CostModel
 ) -> dict[int, list[Piece]]:
     """Return what has to be written of each block where that is less, by its offset."""
     sectors_of = {block.offset: list(divided(block, SECTOR_SIZE)) for block in blocks}
@@ -125,7 +125,7 @@ def _without_right_sectors(
         for offset, sectors in sectors_of.items()
         if _is_worth_hashing(sectors, costs)
     }
-    right = _held(loader, [sector for sectors in asked.values() for sector in sectors])
+    right = _held(link, [sector for sectors in asked.values() for sector in sectors])
     rewritten: dict[int, list[Piece]] = {}
     for block in blocks:
         sectors = asked.get(block.offset, [])

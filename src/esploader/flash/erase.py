@@ -17,7 +17,7 @@ from esploader.protocol.opcodes import Opcode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from esploader.flash.loader import Loader
+    from esploader.loader.link import Link
     from esploader.session.session import Session
 
 
@@ -37,35 +37,35 @@ def erase_everything(
         session.execute(EraseFlash(flash_size))
 
 
-def erase_sectors(loader: Loader, offset: int, size: int, on_progress: ProgressCallback) -> None:
+def erase_sectors(link: Link, offset: int, size: int, on_progress: ProgressCallback) -> None:
     """Erase a region of whole sectors.
 
     Raises:
         CommandError: the loader failed.
     """
-    session = loader.session
+    session = link.session
     with _reported(offset, size, on_progress):
         if Opcode.ERASE_REGION in session.dialect.opcodes:
             session.execute(EraseRegion(offset=offset, size=size))
-        elif _erases_head_twice(loader):
+        elif _erases_head_twice(link):
             for start in range(offset, offset + size, ERASE_BLOCK_SIZE):
-                _begin(loader, start, min(ERASE_BLOCK_SIZE, offset + size - start))
+                _begin(link, start, min(ERASE_BLOCK_SIZE, offset + size - start))
         else:
-            _begin(loader, offset, size)
+            _begin(link, offset, size)
 
 
-def _begin(loader: Loader, offset: int, size: int) -> None:
+def _begin(link: Link, offset: int, size: int) -> None:
     """Have a ROM loader erase, as it does when a download begins, whether or not it comes."""
     begin = FlashBegin(
-        size=size_to_announce(loader, offset, size),
+        size=size_to_announce(link, offset, size),
         block_count=0,
-        block_size=loader.session.flash_block_size,
+        block_size=link.session.flash_block_size,
         offset=offset,
     )
-    loader.session.execute(begin)
+    link.session.execute(begin)
 
 
-def size_to_announce(loader: Loader, offset: int, size: int) -> int:
+def size_to_announce(link: Link, offset: int, size: int) -> int:
     """Return what FLASH_BEGIN has to be told, so that it erases ``size`` bytes, no more.
 
     Of an odd number of sectors some ROM loaders cannot erase the last one without its
@@ -74,7 +74,7 @@ def size_to_announce(loader: Loader, offset: int, size: int) -> int:
     Raises:
         CommandError: the loader failed.
     """
-    if not _erases_head_twice(loader):
+    if not _erases_head_twice(link):
         return size
     count = -(-size // SECTOR_SIZE)
     sectors_per_block = ERASE_BLOCK_SIZE // SECTOR_SIZE
@@ -82,14 +82,14 @@ def size_to_announce(loader: Loader, offset: int, size: int) -> int:
     if count >= 2 * head:
         return (count - head) * SECTOR_SIZE
     if count % 2:
-        port = FlashPort(loader.session, loader.chip, pads=0)
+        port = FlashPort(link.session, link.chip, pads=0)
         port.erase_sector(offset + (count - 1) * SECTOR_SIZE)
     return count // 2 * SECTOR_SIZE
 
 
-def _erases_head_twice(loader: Loader) -> bool:
-    is_rom = loader.session.dialect is not dialect.STUB
-    return is_rom and Quirk.BEGIN_ERASES_HEAD_TWICE in loader.chip.quirks
+def _erases_head_twice(link: Link) -> bool:
+    is_rom = link.session.dialect is not dialect.STUB
+    return is_rom and Quirk.BEGIN_ERASES_HEAD_TWICE in link.chip.quirks
 
 
 @contextlib.contextmanager

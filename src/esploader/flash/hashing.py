@@ -13,8 +13,8 @@ from esploader.protocol.flash_commands import SpiFlashMd5
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from esploader.flash.loader import Loader
     from esploader.flash.plan import Piece
+    from esploader.loader.link import Link
 
 _QUESTIONS: Final = 4
 """How often two answers are compared."""
@@ -25,7 +25,7 @@ def md5_of(data: bytes | bytearray | memoryview) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-def md5_of_flash(loader: Loader, offset: int, size: int) -> bytes:
+def md5_of_flash(link: Link, offset: int, size: int) -> bytes:
     """Return the MD5 of ``size`` bytes of flash from ``offset`` on.
 
     It is asked for twice at once: nothing protects the request on the line, and an answer to
@@ -36,21 +36,21 @@ def md5_of_flash(loader: Loader, offset: int, size: int) -> bytes:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    if not is_blind(loader):
+    if not is_blind(link):
         command = SpiFlashMd5(offset=offset, size=size)
         for _ in range(_QUESTIONS):
-            first, second = loader.session.execute_all([command, command])
+            first, second = link.session.execute_all([command, command])
             if first == second:
                 return first
         raise ProtocolError(f"the flash at {offset:#x} has another MD5 every time")
     digest = hashlib.md5(usedforsecurity=False)
     for start in range(0, size, SECTOR_SIZE):
         part = min(SECTOR_SIZE, size - start)
-        digest.update(read_until_agreed(loader, offset + start, part))
+        digest.update(read_until_agreed(link, offset + start, part))
     return digest.digest()
 
 
-def holds(loader: Loader, piece: Piece, work_time: float = 0.0) -> bool:
+def holds(link: Link, piece: Piece, work_time: float = 0.0) -> bool:
     """Tell whether the flash holds ``piece``.
 
     ``work_time`` is for how long the loader may still be writing, in seconds.
@@ -59,28 +59,28 @@ def holds(loader: Loader, piece: Piece, work_time: float = 0.0) -> bool:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    if is_blind(loader):
-        return is_read_back(loader, piece)
+    if is_blind(link):
+        return is_read_back(link, piece)
     command = SpiFlashMd5(offset=piece.offset, size=len(piece.data), work_time=work_time)
-    return loader.session.execute(command) == md5_of(piece.data)
+    return link.session.execute(command) == md5_of(piece.data)
 
 
-def which_hold(loader: Loader, pieces: Sequence[Piece]) -> list[bool]:
+def which_hold(link: Link, pieces: Sequence[Piece]) -> list[bool]:
     """Tell for each of ``pieces`` whether the flash holds it; ask for all at once.
 
     Raises:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    if is_blind(loader):
-        return [is_read_back(loader, piece) for piece in pieces]
-    digests = loader.session.execute_all(
+    if is_blind(link):
+        return [is_read_back(link, piece) for piece in pieces]
+    digests = link.session.execute_all(
         [SpiFlashMd5(offset=piece.offset, size=len(piece.data)) for piece in pieces]
     )
     return [digest == md5_of(piece.data) for piece, digest in zip(pieces, digests, strict=True)]
 
 
-def count_right_sectors(loader: Loader, piece: Piece) -> int:
+def count_right_sectors(link: Link, piece: Piece) -> int:
     """Return how many sectors at the beginning of ``piece`` the flash holds.
 
     Found by halving: the MD5 of a beginning is right up to the first sector that differs.
@@ -90,7 +90,7 @@ def count_right_sectors(loader: Loader, piece: Piece) -> int:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    if is_blind(loader):
+    if is_blind(link):
         return 0
     data = memoryview(piece.data)
     known_right, known_wrong = 0, len(data) // SECTOR_SIZE + 1
@@ -98,7 +98,7 @@ def count_right_sectors(loader: Loader, piece: Piece) -> int:
         middle = (known_right + known_wrong) // 2
         size = (middle - known_right) * SECTOR_SIZE
         start = known_right * SECTOR_SIZE
-        digest = loader.session.execute(SpiFlashMd5(offset=piece.offset + start, size=size))
+        digest = link.session.execute(SpiFlashMd5(offset=piece.offset + start, size=size))
         if digest == md5_of(data[start : start + size]):
             known_right = middle
         else:

@@ -39,7 +39,7 @@ from esploader.session.ahead import Packet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from esploader.flash.loader import Loader
+    from esploader.loader.link import Link
     from esploader.protocol.commands import Command
 
 _log: Final = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ _ACKNOWLEDGEMENT: Final = struct.Struct("<I")
 class RegionReader:
     """Reads regions through one loader."""
 
-    _loader: Loader
+    _link: Link
     _on_progress: ProgressCallback
     _limit: int = attrs.field(default=AHEAD_PIECE_SIZE, init=False)
     """Bytes of the next piece: on a bad line less is lost when less is risked."""
@@ -82,7 +82,7 @@ class RegionReader:
                 piece = self._read_piece(region)
             except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
                 # No loader lacks the commands that reading through registers takes.
-                if isinstance(exc, UnsupportedCommandError) and not is_blind(self._loader):
+                if isinstance(exc, UnsupportedCommandError) and not is_blind(self._link):
                     raise
                 # The region is known to be there: every other refusal comes of a request
                 # or a response that was garbled.
@@ -97,13 +97,13 @@ class RegionReader:
     def _read_piece(self, region: _Region) -> bytes:
         """Read the next piece and check it; what came is in ``region`` if that fails."""
         region.received.clear()
-        can_stream = Opcode.READ_FLASH in self._loader.session.dialect.opcodes
+        can_stream = Opcode.READ_FLASH in self._link.session.dialect.opcodes
         self._limit = min(self._limit, self._most)
         size = min(self._limit, region.size - region.done)
         if can_stream:
             self._stream(region, size)
-        elif is_blind(self._loader):
-            region.received += read_until_agreed(self._loader, region.next_offset, size)
+        elif is_blind(self._link):
+            region.received += read_until_agreed(self._link, region.next_offset, size)
             self._report(region)
         else:
             self._read_slowly(region, size)
@@ -112,7 +112,7 @@ class RegionReader:
     @property
     def _most(self) -> int:
         """Bytes of the largest piece."""
-        session = self._loader.session
+        session = self._link.session
         is_gated = session.transport.capabilities.gated
         if Opcode.READ_FLASH in session.dialect.opcodes:
             return AHEAD_PIECE_SIZE if is_gated else STREAM_PIECE_SIZE
@@ -131,9 +131,9 @@ class RegionReader:
         slower = failures % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
         prefix = b""
         try:
-            self._loader.revive(slower=slower)
+            self._link.revive(slower=slower)
             received = Piece(region.next_offset, bytes(region.received))
-            if received.data and holds(self._loader, received):
+            if received.data and holds(self._link, received):
                 prefix = received.data
         except TransportError as exc:
             raise region.given_up(exc) from exc
@@ -145,7 +145,7 @@ class RegionReader:
 
     def _read_slowly(self, region: _Region, size: int) -> None:
         """Read through a ROM loader, 64 bytes at a time, many at once."""
-        session = self._loader.session
+        session = self._link.session
         offset = region.next_offset
         commands: list[Command[bytes]] = [
             ReadFlashSlow(offset=offset + part, size=min(READ_FLASH_SLOW_SIZE, size - part))
@@ -160,7 +160,7 @@ class RegionReader:
 
     def _stream(self, region: _Region, size: int) -> None:
         """Have a stub send ``size`` bytes, and see that their digest is right."""
-        session = self._loader.session
+        session = self._link.session
         packets = [
             Packet(
                 min(READ_PACKET_SIZE, size - start),
@@ -183,7 +183,7 @@ class RegionReader:
             raise ProtocolError("what was read is not what the flash holds")
         # The digest covers what was sent. Nothing protects the offset in the request: that it
         # is this region takes a second question.
-        if not holds(self._loader, Piece(region.next_offset, bytes(region.received))):
+        if not holds(self._link, Piece(region.next_offset, bytes(region.received))):
             raise ProtocolError("what was read comes from elsewhere in the flash")
 
     def _report(self, region: _Region) -> None:

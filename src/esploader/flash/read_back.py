@@ -21,8 +21,8 @@ from esploader.flash.spi import MAX_READ_SIZE, FlashPort
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
-    from esploader.flash.loader import Loader
     from esploader.flash.plan import Piece
+    from esploader.loader.link import Link
 
 _log: Final = logging.getLogger(__name__)
 
@@ -34,57 +34,57 @@ _WIRE_SIZE: Final = 2 * (26 + 12) + 16 * (14 + 12)
 _BITS_PER_BYTE: Final = 10
 
 
-def is_blind(loader: Loader) -> bool:
+def is_blind(link: Link) -> bool:
     """Tell whether the loader can neither hash nor read flash."""
     return not {Opcode.SPI_FLASH_MD5, Opcode.READ_FLASH, Opcode.READ_FLASH_SLOW} & (
-        loader.session.dialect.opcodes
+        link.session.dialect.opcodes
     )
 
 
-def is_hidden(loader: Loader) -> bool:
+def is_hidden(link: Link) -> bool:
     """Tell whether nothing can be seen of the flash, not even through registers."""
-    return is_blind(loader) and Opcode.READ_REG not in loader.session.dialect.opcodes
+    return is_blind(link) and Opcode.READ_REG not in link.session.dialect.opcodes
 
 
-def reading_seconds(loader: Loader, size: int) -> float:
+def reading_seconds(link: Link, size: int) -> float:
     """Return how long it takes to read ``size`` bytes once, in seconds."""
-    transport = loader.session.transport
+    transport = link.session.transport
     wire = _WIRE_SIZE * _BITS_PER_BYTE / transport.baudrate
     return size / MAX_READ_SIZE * (wire + _COMMAND_COUNT * transport.turnaround)
 
 
-def warn_if_blind(loader: Loader, size: int) -> None:
+def warn_if_blind(link: Link, size: int) -> None:
     """Say how long it will take to see ``size`` bytes of flash, if it takes long or for ever."""
-    if is_hidden(loader):
+    if is_hidden(link):
         _log.warning(
             "the %s loader does not tell what the flash holds: what is written is not verified",
-            loader.session.dialect.name,
+            link.session.dialect.name,
         )
-    elif is_blind(loader):
+    elif is_blind(link):
         _log.warning(
             "the %s loader cannot tell what the flash holds: that is read through registers, "
             "%d KiB in about %.0f s",
-            loader.session.dialect.name,
+            link.session.dialect.name,
             -(-size // 1024),
-            reading_seconds(loader, size),
+            reading_seconds(link, size),
         )
 
 
-def is_read_back(loader: Loader, piece: Piece) -> bool:
+def is_read_back(link: Link, piece: Piece) -> bool:
     """Tell whether the flash holds ``piece``, by reading it.
 
     Raises:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    port = FlashPort(loader.session, loader.chip, pads=0)
+    port = FlashPort(link.session, link.chip, pads=0)
     return all(
         any(port.read(part.offset, len(part.data)) == part.data for _ in range(2))
         for part in divided(piece, SECTOR_SIZE)
     )
 
 
-def read_until_agreed(loader: Loader, offset: int, size: int) -> bytes:
+def read_until_agreed(link: Link, offset: int, size: int) -> bytes:
     """Return ``size`` bytes of flash from ``offset`` on, which came twice in a row.
 
     Raises:
@@ -92,7 +92,7 @@ def read_until_agreed(loader: Loader, offset: int, size: int) -> bytes:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    port = FlashPort(loader.session, loader.chip, pads=0)
+    port = FlashPort(link.session, link.chip, pads=0)
     last = port.read(offset, size)
     for _ in range(_READINGS - 1):
         data = port.read(offset, size)

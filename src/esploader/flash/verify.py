@@ -31,7 +31,7 @@ from esploader.protocol.status import RECOVERABLE_CODES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from esploader.flash.loader import Loader
+    from esploader.loader.link import Link
 
 _log: Final = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Difference:
 
 
 def compare(
-    loader: Loader, piece: Piece, on_progress: ProgressCallback = ignore_progress
+    link: Link, piece: Piece, on_progress: ProgressCallback = ignore_progress
 ) -> tuple[Difference, ...]:
     """Return where the flash differs from ``piece``, to the byte.
 
@@ -72,7 +72,7 @@ def compare(
         )
 
     report(0)
-    steady = _SteadyComparison(loader, piece)
+    steady = _SteadyComparison(link, piece)
     for start in range(0, size, PART_SIZE):
         whole = Piece(piece.offset + start, piece.data[start : start + PART_SIZE])
         for part in _different_parts(steady, whole):
@@ -97,7 +97,7 @@ def _append(differences: list[Difference], start: int, end: int) -> None:
 class _SteadyComparison:
     """Compares parts of a piece over whatever line."""
 
-    loader: Loader
+    link: Link
     whole: Piece
 
     def holds(self, part: Piece) -> bool:
@@ -113,7 +113,7 @@ class _SteadyComparison:
         part = parts[0]
         for failures in range(MAX_FAILURES_IN_PLACE + 1):
             try:
-                return which_hold(self.loader, parts)
+                return which_hold(self.link, parts)
             except (CommandError, ProtocolError, TransportError) as exc:
                 if isinstance(exc, CommandFailedError) and exc.code not in RECOVERABLE_CODES:
                     raise
@@ -126,7 +126,7 @@ class _SteadyComparison:
     def _revive(self, part: Piece, failures: int) -> None:
         slower = failures % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
         try:
-            self.loader.revive(slower=slower)
+            self.link.revive(slower=slower)
         except TransportError as exc:
             raise self._given_up(part, str(exc)) from exc
         except (CommandError, ProtocolError, ConnectError) as exc:
@@ -140,10 +140,10 @@ class _SteadyComparison:
             FlashError: it could not be read, or never the same twice.
         """
         for _ in range(_READINGS):
-            reader = RegionReader(self.loader, ignore_progress)
+            reader = RegionReader(self.link, ignore_progress)
             found = b"".join(reader.read(part.offset, len(part.data)))
             # Without an MD5 the reader believes nothing that did not come twice.
-            is_sure = found == part.data or is_blind(self.loader)
+            is_sure = found == part.data or is_blind(self.link)
             if is_sure or self.holds(Piece(part.offset, found)):
                 return found
             _log.warning("the flash at %#x does not hold what was read; reading again", part.offset)
@@ -159,7 +159,7 @@ def _different_parts(steady: _SteadyComparison, piece: Piece) -> Iterator[Piece]
 
     Found by halving, or by asking for all at once where that costs no more.
     """
-    if is_blind(steady.loader):
+    if is_blind(steady.link):
         # Halving would read the same bytes again and again.
         yield from (part for part in divided(piece, SECTOR_SIZE) if not steady.holds(part))
         return
@@ -168,7 +168,7 @@ def _different_parts(steady: _SteadyComparison, piece: Piece) -> Iterator[Piece]
     if len(piece.data) <= SECTOR_SIZE:
         yield piece
         return
-    if steady.loader.session.transport.capabilities.gated:
+    if steady.link.session.transport.capabilities.gated:
         sectors = list(divided(piece, SECTOR_SIZE))
         answers = steady.which_hold(sectors)
         yield from (part for part, right in zip(sectors, answers, strict=True) if not right)

@@ -64,7 +64,7 @@ from esploader.protocol.status import RECOVERABLE_CODES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from esploader.flash.loader import Loader
+    from esploader.loader.link import Link
     from esploader.protocol.dialect import Dialect
 
 _log: Final = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ _MIB: Final = 1024 * 1024
 class RegionWriter:
     """Writes the pieces of one region that are not in place."""
 
-    _loader: Loader
+    _link: Link
     _region: Piece
     _on_progress: ProgressCallback
     _compress: bool | None
@@ -129,7 +129,7 @@ class RegionWriter:
                 change.
             EsploaderError: the loader could not be reached again.
         """
-        attempt = _Attempt(piece, _most_at_once(self._loader))
+        attempt = _Attempt(piece, _most_at_once(self._link))
         while True:
             try:
                 if attempt.failures:
@@ -161,13 +161,13 @@ class RegionWriter:
         """Erase or write, and tell whether the flash holds ``piece`` now."""
         digest: bytes | None = None
         if is_blank(piece.data):
-            erase_sectors(self._loader, piece.offset, len(piece.data), ignore_progress)
+            erase_sectors(self._link, piece.offset, len(piece.data), ignore_progress)
             self._reach(attempt, len(piece.data))
         else:
             digest = self._carry_out(attempt, self._steps(piece))
-        if is_hidden(self._loader):
+        if is_hidden(self._link):
             return True
-        return digest == md5_of(piece.data) if digest else holds(self._loader, piece)
+        return digest == md5_of(piece.data) if digest else holds(self._link, piece)
 
     def _carry_out(self, attempt: _Attempt, steps: Iterable[_Step]) -> bytes:
         """Carry out the steps of one download; return what the last one, if any, brings.
@@ -182,7 +182,7 @@ class RegionWriter:
                 waiting.append(step)
                 yield step.command
 
-        session = self._loader.session
+        session = self._link.session
         last: object = None
         try:
             with contextlib.closing(session.execute_ahead(commands())) as results:
@@ -215,7 +215,7 @@ class RegionWriter:
         Raises:
             ProtocolError: what is in flash is not ``piece``, encrypted.
         """
-        if is_hidden(self._loader):
+        if is_hidden(self._link):
             return True
         size = len(piece.data)
         if digest == md5_of(piece.data):
@@ -235,7 +235,7 @@ class RegionWriter:
         compress = self._compress
         if compress is None:
             compress = is_worth_compressing(piece.data)
-        if not can_compress(self._loader):
+        if not can_compress(self._link):
             compress = False
         # Not when the first step is taken: preparing may take commands of its own.
         begin, blocks = self._prepare(piece, compress=compress)
@@ -248,7 +248,7 @@ class RegionWriter:
         blocks: Iterable[WireBlock],
         block_class: type[FlashData | FlashDeflData],
     ) -> Iterator[_Step]:
-        is_deferred = self._loader.session.dialect.answers_before_writing
+        is_deferred = self._link.session.dialect.answers_before_writing
         yield _Step(begin, is_early=True)
         covered = 0
         pending_work = 0.0
@@ -272,7 +272,7 @@ class RegionWriter:
             covered = block.covered
         if piece.encrypted and is_deferred:
             yield _Step(FlashEnd(reboot=False, work_time=pending_work), "the last block")
-        if not is_blind(self._loader):
+        if not is_blind(self._link):
             size = len(piece.data)
             check = SpiFlashMd5(offset=piece.offset, size=size, work_time=pending_work)
             yield _Step(check, "the last block")
@@ -281,8 +281,8 @@ class RegionWriter:
         self, piece: Piece, *, compress: bool
     ) -> tuple[Command[None], Iterable[WireBlock]]:
         """Return the command that announces ``piece``, and its blocks."""
-        dialect = self._loader.session.dialect
-        block_size = self._loader.session.flash_block_size
+        dialect = self._link.session.dialect
+        block_size = self._link.session.flash_block_size
         size = len(piece.data)
         # A stub counts the bytes, a ROM erases so many; it may not round up by itself.
         announced = (
@@ -290,7 +290,7 @@ class RegionWriter:
         )
         if not compress:
             return FlashBegin(
-                size=size_to_announce(self._loader, piece.offset, announced),
+                size=size_to_announce(self._link, piece.offset, announced),
                 block_count=-(-size // block_size),
                 block_size=block_size,
                 offset=piece.offset,
@@ -319,7 +319,7 @@ class RegionWriter:
         _log.warning("%s; finding out what is in place", exc)
 
     def _given_up(self, attempt: _Attempt, reason: str) -> FlashError:
-        is_seen = not is_hidden(self._loader)
+        is_seen = not is_hidden(self._link)
         return FlashError(
             offset=attempt.rest.offset if is_seen else self._region.offset,
             confirmed=self.done + attempt.in_place if is_seen else 0,
@@ -334,11 +334,11 @@ class RegionWriter:
             attempt.failures_in_place % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
         )
         try:
-            self._loader.revive(slower=slower)
+            self._link.revive(slower=slower)
         except TransportError as exc:
             raise self._given_up(attempt, str(exc)) from exc
         if not attempt.piece.encrypted:
-            found = count_right_sectors(self._loader, attempt.rest) * SECTOR_SIZE
+            found = count_right_sectors(self._link, attempt.rest) * SECTOR_SIZE
             if found:
                 attempt.succeed(found)
         self._on_progress(Restarted(offset=attempt.rest.offset, reason=attempt.reason))
@@ -435,16 +435,16 @@ def _is_deferred(
     )
 
 
-def _most_at_once(loader: Loader) -> int:
+def _most_at_once(link: Link) -> int:
     """Return the bytes of the longest download."""
-    if is_hidden(loader):
+    if is_hidden(link):
         return MAX_HIDDEN_PIECE_SIZE
-    return MAX_BLIND_PIECE_SIZE if is_blind(loader) else MAX_PIECE_SIZE
+    return MAX_BLIND_PIECE_SIZE if is_blind(link) else MAX_PIECE_SIZE
 
 
-def can_compress(loader: Loader) -> bool:
+def can_compress(link: Link) -> bool:
     """Tell whether the loader takes compressed data."""
-    return Opcode.FLASH_DEFL_BEGIN in loader.session.dialect.opcodes
+    return Opcode.FLASH_DEFL_BEGIN in link.session.dialect.opcodes
 
 
 def _work_time(size: int) -> float:

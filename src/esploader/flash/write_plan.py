@@ -26,8 +26,8 @@ from esploader.progress import Phase, Progress, ProgressCallback, ignore_progres
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
-    from esploader.flash.loader import Loader
     from esploader.flash.plan import FlashRange, WritePlan
+    from esploader.loader.link import Link
 
 _log: Final = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class RegionResult:
 
 
 def write_plan(
-    loader: Loader,
+    link: Link,
     plan: WritePlan,
     *,
     skip: bool = True,
@@ -75,7 +75,7 @@ def write_plan(
     for region in plan.regions:
         sent = sum(result.sent for result in results)
         job = _Job(
-            loader=loader,
+            link=link,
             skip=skip,
             compress=compress,
             on_progress=on_progress,
@@ -87,20 +87,18 @@ def write_plan(
         return tuple(results)
     # Nothing protects the offset in a request that begins a download: on a line bad enough
     # to need restarts one may have gone to what was in place already.
-    if is_hidden(loader):
+    if is_hidden(link):
         _log.warning("there was trouble on the line, and what came of it cannot be seen")
         return tuple(results)
     comparable = [region for region in plan.regions if not region.encrypted]
-    wrong = [region for region in comparable if not _holds_stubbornly(loader, region)]
+    wrong = [region for region in comparable if not _holds_stubbornly(link, region)]
     if not wrong:
         return tuple(results)
     sent = sum(result.sent for result in results)
-    job = _Job(
-        loader=loader, skip=True, compress=compress, on_progress=on_progress, sent_before=sent
-    )
+    job = _Job(link=link, skip=True, compress=compress, on_progress=on_progress, sent_before=sent)
     again = [_write_region(job, region) for region in wrong]
     if any(result.restarts for result in again) or not all(
-        _holds_stubbornly(loader, region) for region in comparable
+        _holds_stubbornly(link, region) for region in comparable
     ):
         first, last = plan.regions[0], plan.regions[-1]
         reason = "the line is too bad to be sure of it"
@@ -112,7 +110,7 @@ def write_plan(
 class _Job:
     """How regions are to be written."""
 
-    loader: Loader
+    link: Link
     skip: bool
     compress: bool | None
     on_progress: ProgressCallback
@@ -123,24 +121,24 @@ class _Job:
 
 
 def _write_region(job: _Job, region: Piece) -> RegionResult:
-    clock = job.loader.session.transport.clock
+    clock = job.link.session.transport.clock
     start = clock.now()
     size = len(region.data)
     pieces = [region]
-    costs = _costs(job.loader, region)
-    if job.skip and not region.encrypted and not is_blind(job.loader):
-        pieces = _pieces_to_write(job.loader, region, costs)
+    costs = _costs(job.link, region)
+    if job.skip and not region.encrypted and not is_blind(job.link):
+        pieces = _pieces_to_write(job.link, region, costs)
         _report(job, Phase.COMPARE, region, job.sent_before)
     written = sum(len(piece.data) for piece in pieces)
     for piece in pieces:
         _warn_of_loss(job, piece)
     if not region.encrypted:
-        compressed = job.compress is not False and can_compress(job.loader)
+        compressed = job.compress is not False and can_compress(job.link)
         pieces = [
             part for piece in pieces for part in blank_apart(piece, costs, compressed=compressed)
         ]
     writer = RegionWriter(
-        job.loader,
+        job.link,
         region,
         job.on_progress,
         job.compress,
@@ -149,7 +147,7 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     )
     for piece in pieces:
         writer.write(piece)
-    is_verified = not region.encrypted and not is_hidden(job.loader)
+    is_verified = not region.encrypted and not is_hidden(job.link)
     if is_verified:
         _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
     return RegionResult(
@@ -172,7 +170,7 @@ def _warn_of_loss(job: _Job, piece: Piece) -> None:
         if not blank.data:
             continue
         # A loader that cannot hash takes longer to look than to write.
-        if is_blind(job.loader) or not _holds_stubbornly(job.loader, blank):
+        if is_blind(job.link) or not _holds_stubbornly(job.link, blank):
             _log.warning(
                 "what is at %#x to %#x is lost with its sector: no input covers it",
                 blank.offset,
@@ -187,20 +185,20 @@ def _report(job: _Job, phase: Phase, region: Piece, wire_bytes: int) -> None:
     )
 
 
-def _holds_stubbornly(loader: Loader, region: Piece) -> bool:
+def _holds_stubbornly(link: Link, region: Piece) -> bool:
     """Tell whether the flash holds ``region``; a wrong answer must come twice."""
     for _ in range(_COMPARE_ATTEMPTS):
         try:
-            if holds(loader, region):
+            if holds(link, region):
                 return True
         except (CommandError, ProtocolError, TransportError) as exc:
             _log.warning("%s; comparing again", exc)
-            loader.revive(slower=False)
+            link.revive(slower=False)
     return False
 
 
-def _costs(loader: Loader, region: Piece) -> CostModel:
-    transport = loader.session.transport
+def _costs(link: Link, region: Piece) -> CostModel:
+    transport = link.session.transport
     sample = region.data[:_SAMPLE_SIZE]
     return CostModel(
         baudrate=transport.baudrate,
@@ -210,16 +208,16 @@ def _costs(loader: Loader, region: Piece) -> CostModel:
     )
 
 
-def _pieces_to_write(loader: Loader, region: Piece, costs: CostModel) -> list[Piece]:
+def _pieces_to_write(link: Link, region: Piece, costs: CostModel) -> list[Piece]:
     """Return what the device does not hold; everything, when it cannot be asked."""
     for _ in range(_COMPARE_ATTEMPTS):
         try:
-            return changed_pieces(loader, region, costs)
+            return changed_pieces(link, region, costs)
         except (NoResponseError, ProtocolError, TransportError) as exc:
             _log.warning("%s; comparing again", exc)
         except CommandFailedError as exc:
             if exc.code not in RECOVERABLE_CODES:
                 raise
             _log.warning("%s; comparing again", exc)
-        loader.revive(slower=False)
+        link.revive(slower=False)
     return [region]
