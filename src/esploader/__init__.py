@@ -16,39 +16,67 @@ from typing import TYPE_CHECKING
 from esploader.version import __version__
 
 if TYPE_CHECKING:
+    from esploader import errors
     from esploader.connector import connect
-    from esploader.device.device import Device
-    from esploader.errors import EsploaderError
-    from esploader.transport.ports import list_ports
-    from esploader.urlhandler import register_pyserial
-    from esploader.urls import open_transport
+    from esploader.names import (
+        After,
+        Before,
+        Chip,
+        Device,
+        Difference,
+        Efuses,
+        EsploaderError,
+        FlashId,
+        FlashParameters,
+        Identity,
+        Phase,
+        Progress,
+        RegionResult,
+        Restarted,
+        Revision,
+        SecurityInfo,
+        WritePlan,
+        list_ports,
+        open_transport,
+        register_pyserial,
+    )
 
 __all__ = [
+    "After",
+    "Before",
+    "Chip",
     "Device",
+    "Difference",
+    "Efuses",
     "EsploaderError",
+    "FlashId",
+    "FlashParameters",
+    "Identity",
+    "Phase",
+    "Progress",
+    "RegionResult",
+    "Restarted",
+    "Revision",
+    "SecurityInfo",
+    "WritePlan",
     "__version__",
     "connect",
+    "errors",
     "list_ports",
     "open_transport",
     "register_pyserial",
 ]
 
-_HOMES = {
-    "Device": "esploader.device.device",
-    "EsploaderError": "esploader.errors",
-    "connect": "esploader.connector",
-    "list_ports": "esploader.transport.ports",
-    "open_transport": "esploader.urls",
-    "register_pyserial": "esploader.urlhandler",
-}
-
 
 def __getattr__(name: str) -> object:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value: object = getattr(importlib.import_module(home), name)
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object
+    if name == "errors":
+        return importlib.import_module("esploader.errors")
+    # What is behind it loads when it is called.
+    home = "connector" if name == "connect" else "names"
+    value = getattr(importlib.import_module(f"esploader.{home}"), name)
     globals()[name] = value
     return value
 
