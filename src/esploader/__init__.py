@@ -68,17 +68,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object
-    if name == "errors":
-        return importlib.import_module("esploader.errors")
-    # What is behind it loads when it is called.
-    home = "connector" if name == "connect" else "names"
-    value = getattr(importlib.import_module(f"esploader.{home}"), name)
-    globals()[name] = value
-    return value
+# A type checker is to know the names above, and no others.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object
+        if name == "errors":
+            return importlib.import_module("esploader.errors")
+        # What is behind it loads when it is called.
+        home = "connector" if name == "connect" else "names"
+        value = getattr(importlib.import_module(f"esploader.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -18,8 +18,11 @@ class Phase(enum.Enum):
     ERASE = "erase"
     """Erasing on request: reported at the beginning and at the end."""
     WRITE = "write"
+    """Flash is written."""
     READ = "read"
+    """Flash or memory is read."""
     VERIFY = "verify"
+    """What is in the flash is compared with what should be there."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +33,7 @@ class Progress:
     """
 
     phase: Phase
+    """What is being done."""
     offset: int = attrs.field(repr=hex)
     """Where the region begins."""
     done: int
@@ -47,6 +51,7 @@ class Restarted:
     offset: int = attrs.field(repr=hex)
     """The first byte of flash that will be sent or read again."""
     reason: str
+    """What went wrong."""
 
 
 ProgressEvent: TypeAlias = Progress | Restarted

@@ -14,7 +14,7 @@ import esploader
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from esploader.transport.base import Transport
+    from esploader.transport import Transport
 
 BAUDRATE = 460800
 LOG_BAUDRATE = 115200

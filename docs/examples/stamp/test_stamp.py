@@ -16,7 +16,7 @@ from stamp import BAUDRATE, SECTOR, StampError, stamp
 
 if TYPE_CHECKING:
     from esploader.simulator import Runtime, SimulatedDevice
-    from esploader.transport.base import Transport
+    from esploader.transport import Transport
 
 
 def application(runtime: Runtime) -> None:

@@ -38,12 +38,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module("esploader.chips.names"), name)
-    globals()[name] = value
-    return value
+# A type checker is to know the names above, and no others.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(importlib.import_module("esploader.chips.names"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -37,8 +37,11 @@ class FlashParameters:
     """What to put into the header of the bootloader; :data:`KEEP` for what it has."""
 
     mode: str = KEEP
+    """One of the names that the chip has for the modes, such as ``dio``."""
     frequency: str = KEEP
+    """One of the names that the chip has for the clocks, such as ``40m``."""
     size: str = KEEP
+    """One of the names that the chip has for the sizes, such as ``4MB``."""
 
 
 def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False) -> list[Piece]:

@@ -46,7 +46,9 @@ class Difference:
     """A range of flash that does not hold what it should; ``end`` is not part of it."""
 
     start: int = attrs.field(repr=hex)
+    """Offset of the first byte that differs."""
     end: int = attrs.field(repr=hex)
+    """Offset behind the last one."""
 
 
 def compare(

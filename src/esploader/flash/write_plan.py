@@ -40,6 +40,7 @@ class RegionResult:
     """What became of one region of a plan."""
 
     offset: int = attrs.field(repr=hex)
+    """Where the region begins."""
     size: int
     """Bytes of flash."""
     written: int
@@ -52,6 +53,7 @@ class RegionResult:
     """All of it was seen to be in place, by MD5. What the device encrypted cannot be, and in
     Secure Download Mode nothing: the loader reported no failure, and that is all that is known."""
     seconds: float
+    """How long it took."""
 
 
 def write_plan(

@@ -36,7 +36,7 @@ from esploader.simulator.recordings.recording import Recording, encode_recording
 from esploader.simulator.recordings.replay import ReplayTransport
 from esploader.simulator.rom.minimal_image import minimal_image
 from esploader.simulator.soc.application import Application, Runtime, Task, hello
-from esploader.simulator.url import open_simulated, parse
+from esploader.simulator.url import open_served, open_simulated, parse
 
 __all__ = [
     "UNPACED",
@@ -77,6 +77,7 @@ __all__ = [
     "encode_recording",
     "hello",
     "minimal_image",
+    "open_served",
     "open_simulated",
     "parse",
     "read_recording",

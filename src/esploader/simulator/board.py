@@ -73,17 +73,24 @@ class Hardware:
     """
 
     config: DeviceConfig
+    """What it was made from."""
     timings: Timings = attrs.field(factory=Timings)
+    """How long things take."""
     application: Application | None = attrs.field(default=hello, validator=_require_application)
     """What runs when an intact image has been booted; ``None``: it is silent."""
 
     memory: Memory = attrs.field(init=False)
+    """RAM, ROM and registers."""
     efuses: Mapping[int, int] = attrs.field(init=False, repr=False)
     """All words of eFuses by address, those that cannot be read included."""
     nor: NorFlash = attrs.field(init=False)
+    """The cells of the flash."""
     flash_chip: FlashChip = attrs.field(init=False)
+    """What is around them: status registers, id, SFDP."""
     personality: Personality = attrs.field(init=False)
+    """What its ROM says."""
     crystal: SimulatedCrystal = attrs.field(init=False)
+    """The crystal that it has, and what its ROM takes it for."""
     port: HostPort = attrs.field(init=False)
     """What the host is connected to."""
     baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)

@@ -45,6 +45,7 @@ class FlashPresence(enum.Enum):
     """What is at the other end of the flash bus."""
 
     PRESENT = "present"
+    """There is one, and it answers."""
 
     NONE = "none"
     """Nothing: the line from the flash floats high, so that it seems to be busy for ever."""
@@ -135,11 +136,13 @@ class DeviceConfig:
     """
 
     chip: Chip = attrs.field(converter=with_stand_ins)
+    """The model."""
 
     flash_size: int = attrs.field(default=4 * MIB, validator=_require_number)
     """In bytes: a power of two from 256 KiB to 128 MiB."""
 
     flash_presence: FlashPresence = FlashPresence.PRESENT
+    """Whether there is a flash, and whether it answers."""
 
     flash_condition: FlashCondition = FlashCondition.READY
     """How whatever ran before has left the flash chip."""
@@ -151,6 +154,7 @@ class DeviceConfig:
     """Where the content of the flash comes from, if it exists, and where every change goes."""
 
     state: InitialState = attrs.field(default=InitialState.APPLICATION, converter=state_of)
+    """What it does at first."""
 
     port: PortKind = PortKind.UART
     """What the host is connected to."""

@@ -37,7 +37,9 @@ class SeenCommand:
     """When it came, in seconds."""
 
     loader: Loader
+    """Which loader it was sent to."""
     opcode: int = attrs.field(repr=hex)
+    """Which command it is."""
 
     body: bytes
     """Its first :data:`BODY_KEPT` bytes."""
@@ -59,7 +61,9 @@ class SentResponse:
     """When the first byte of it left, at the earliest."""
 
     loader: Loader
+    """Which loader sent it."""
     opcode: int = attrs.field(repr=hex)
+    """Which command it answers."""
 
     error: int = attrs.field(repr=hex)
     """The error byte of a refusal; 0 for success."""
@@ -75,8 +79,11 @@ class SeenLines:
     """The host has set its lines; ``True`` is asserted."""
 
     moment: float
+    """When, in seconds of the clock of the device."""
     dtr: bool
+    """DTR was asserted."""
     rts: bool
+    """RTS was asserted."""
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +91,9 @@ class Boot:
     """The chip has started."""
 
     moment: float
+    """When, in seconds of the clock of the device."""
     cause: ResetCause
+    """What made it boot."""
     download: bool
     """Into download mode."""
 
@@ -97,6 +106,7 @@ class History:
     """The latest events of a device, at most ``limit``; the oldest give way."""
 
     limit: int = _LIMIT
+    """How many entries of a kind are kept; older ones go."""
     listeners: list[Callable[[HistoryEvent], None]] = attrs.field(factory=list, init=False)
     """Each is called with every event to come."""
 

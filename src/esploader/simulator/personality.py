@@ -27,13 +27,16 @@ class ResetCause(enum.Enum):
     """Why a chip boots."""
 
     POWER_ON = enum.auto()
+    """It got its power."""
 
     EXTERNAL = enum.auto()
     """EN was released (RST of the ESP8266). Only the ESP8266 tells that from power."""
 
     SOFTWARE = enum.auto()
+    """Its program asked for it."""
 
     WATCHDOG = enum.auto()
+    """A watchdog that its ROM or its bootloader had set bit."""
 
     USB = enum.auto()
     """The chip's own USB port asked for it: straps are not looked at again."""

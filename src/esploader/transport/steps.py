@@ -12,7 +12,9 @@ class SetLines:
     """Assert or release lines; ``None`` leaves one as it is."""
 
     dtr: bool | None = None
+    """Assert or release DTR; ``None`` leaves it."""
     rts: bool | None = None
+    """Assert or release RTS; ``None`` leaves it."""
 
 
 @attrs.frozen
@@ -20,6 +22,7 @@ class Wait:
     """Let time pass."""
 
     seconds: float
+    """For how long."""
 
 
 ResetStep: TypeAlias = SetLines | Wait

@@ -24,8 +24,11 @@ class Bits:
     """``width`` bits of the register at ``address``, from bit ``lsb`` upwards."""
 
     address: int = attrs.field(repr=hex)
+    """Of the register."""
     lsb: int
+    """The lowest bit."""
     width: int
+    """How many bits."""
 
     def __attrs_post_init__(self) -> None:
         if self.lsb < 0 or self.width < 1 or self.lsb + self.width > WORD_WIDTH:
@@ -43,6 +46,7 @@ class BitField:
     """One value spread over registers, most significant part first."""
 
     parts: tuple[Bits, ...]
+    """Where it is, most significant part first."""
 
     def __init__(self, *parts: Bits) -> None:
         if not parts:

@@ -99,6 +99,7 @@ class Chip:
     """As Espressif writes it: ``ESP32-C3``."""
 
     architecture: Architecture
+    """The instruction set of its CPU."""
 
     image_chip_id: int | None
     """In the header of images and, from the ESP32-S3 on, in GET_SECURITY_INFO."""
@@ -128,14 +129,17 @@ class Chip:
     major_revision_codes: tuple[tuple[int, int], ...]
     """What values of ``major_revision`` mean, others 0; empty where they mean themselves."""
     minor_revision: BitField | None
+    """The minor part of the revision; ``None`` where the silicon does not tell."""
 
     fields: tuple[Field, ...]
+    """Values by name that its texts speak of."""
     descriptions: tuple[Label, ...]
     """The first that applies names the device: package and variant."""
     features: tuple[tuple[Label, ...], ...]
     """Of each group the first that applies is a feature of the device."""
 
     efuse_blocks: tuple[EfuseBlock, ...]
+    """The blocks of eFuses, in order; none where nobody knows them."""
     efuse_write_protection: EfuseProtection | None
     """``None`` where eFuses cannot be protected from being burnt."""
     efuse_read_protection: EfuseProtection | None
@@ -143,6 +147,7 @@ class Chip:
     flash_crypt_count: BitField | None
     """Flash encryption is on when it has an odd number of bits set."""
     secure_boot_v1: BitField | None
+    """Says that Secure Boot V1 is on; ``None`` where there is none."""
     secure_boot_v2: BitField | None
     """On the ESP32 it has an effect from revision 3.0 on."""
     secure_download: BitField | None
@@ -167,8 +172,10 @@ class Chip:
     key_purposes: tuple[BitField, ...]
     """What each of the key blocks is for."""
     key_purpose_names: tuple[tuple[int, str], ...]
+    """What the numbers in :attr:`key_purposes` mean."""
 
     spi: SpiRegisters
+    """The registers of the SPI peripheral in front of the flash."""
     flash_pads: tuple[BitField, ...]
     """The GPIOs of the flash as SPI_ATTACH takes them, most significant first: HD, CS, D,
     Q, CLK, each in 6 bits. Empty where the ROM looks them up by itself."""
@@ -179,9 +186,11 @@ class Chip:
     flash_supply: FlashSupply | None
     """``None`` where the chip does not decide on it."""
     uart_clock_divider: Bits
+    """The divider that makes the baud rate of the UART, as the ROM has set it."""
     uart_date_register: int
     """A harmless register, to write to when only the delay of WRITE_REG is wanted."""
     crystal: Crystal
+    """Which crystals it may have, and how its ROM finds out."""
     assumed_crystal: AssumedCrystal | None
     """``None`` where the ROM sets the baud rate that it is asked for."""
 
@@ -189,6 +198,7 @@ class Chip:
     """Address order is not promised, and regions may overlap."""
 
     bootloader_offset: int
+    """Where in the flash the bootloader begins, in bytes."""
     flash_sizes: tuple[tuple[str, int], ...]
     """Names of flash sizes and their code in the high nibble of the image header."""
     flash_frequencies: tuple[tuple[str, int], ...]
@@ -202,6 +212,7 @@ class Chip:
     mmu_page_sizes: tuple[int, ...]
     """In bytes; empty where flash is not mapped in pages."""
     uf2_family: int
+    """The id of its family in UF2 files; ``None`` where it has none."""
 
     strapping: Bits
     """The straps as they were latched at reset."""
@@ -210,6 +221,7 @@ class Chip:
     boot_strap_gpio: int
     """Low at reset: the ROM enters download mode."""
     has_usb_serial_jtag: bool
+    """It has a USB-Serial/JTAG port of its own."""
     usb_otg_pid: int | None
     """USB product id in download mode over USB-OTG; ``None`` where there is none."""
 
@@ -231,6 +243,7 @@ class Chip:
     """``None`` where the flash has power in download mode."""
 
     quirks: frozenset[Quirk]
+    """What it does that no number expresses."""
 
     def __attrs_post_init__(self) -> None:
         for field in attrs.fields(type(self)):

@@ -24,7 +24,9 @@ class Field:
     """A named value in the registers that tells devices of one chip apart."""
 
     name: str
+    """What conditions and texts call it."""
     bits: BitField
+    """Where its value is."""
     names: tuple[tuple[int, str], ...] = ()
     """What values are called, where they have names."""
 
@@ -42,7 +44,9 @@ class When:
     """
 
     field: str
+    """The name of the field."""
     values: tuple[int, ...]
+    """Any of these values will do."""
 
 
 @attrs.frozen
@@ -53,7 +57,9 @@ class Label:
     """
 
     text: str
+    """What is said; names of fields in braces stand for their names."""
     when: tuple[When, ...] = ()
+    """Under which conditions, all of which have to be met."""
 
     @property
     def placeholders(self) -> frozenset[str]:

@@ -11,7 +11,9 @@ class Revision:
     """A revision of the silicon; later ones are greater."""
 
     major: int
+    """Changes with what software has to know."""
     minor: int
+    """Changes with what it need not know."""
 
     @override
     def __str__(self) -> str:

@@ -62,9 +62,11 @@ class Timings:
     """Producing a byte from compressed data."""
 
     sector_erase: float = 0.045
+    """Erasing a sector of 4 KiB, in seconds."""
     block_erase: float = 0.150
     """Erasing 64 KiB that are aligned."""
     page_program: float = 0.0004
+    """Programming a page of 256 bytes, in seconds."""
     status_write: float = 0.005
     """Writing a status register of the flash to its non-volatile cells."""
 

@@ -31,8 +31,11 @@ class Direction(enum.Enum):
     """Which way bytes go."""
 
     TO_DEVICE = enum.auto()
+    """From the host to the device."""
     FROM_DEVICE = enum.auto()
+    """From the device to the host."""
     BOTH = enum.auto()
+    """Both ways."""
 
 
 def _as_set(positions: Iterable[int]) -> frozenset[int]:
@@ -79,6 +82,7 @@ class Fault(abc.ABC):
     """Bytes to which it happens in any case, counted from 0 on."""
 
     direction: Direction = attrs.field(default=Direction.BOTH, validator=_require_direction)
+    """Which way the bytes go that it strikes."""
 
     @property
     def run_size(self) -> int:
@@ -148,6 +152,7 @@ class BaudMismatch(Fault):
     """
 
     rate: float = attrs.field(default=1.0, validator=_within(0, 1))
+    """The share of the bytes that suffer from it, from 0 to 1."""
     factor: float = attrs.field(validator=_within(0.1, 10))
     """The sender's rate divided by the receiver's."""
 
@@ -171,6 +176,7 @@ class Delay(_Event):
     """The byte and all that follow it in its direction come later."""
 
     seconds: float = attrs.field(validator=_within(0, _NO_BOUND))
+    """By how much."""
 
 
 @attrs.frozen(kw_only=True)
@@ -195,6 +201,7 @@ class Stall(_Event):
     """From that byte on nothing passes in either direction for some time, then all at once."""
 
     seconds: float = attrs.field(validator=_within(0, _NO_BOUND))
+    """For how long."""
 
 
 @attrs.frozen(kw_only=True)
@@ -207,6 +214,7 @@ class Cut(_Event):
     """
 
     seconds: float = attrs.field(default=0.0, validator=_within(0, _NO_BOUND))
+    """For how long."""
 
 
 Piece: TypeAlias = bytes | _Event

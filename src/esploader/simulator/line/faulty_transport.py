@@ -201,7 +201,9 @@ class FaultyTransport(WrappingTransport[InnerT]):
     """
 
     faults: tuple[Fault, ...] = attrs.field(default=(), converter=_as_faults)
+    """What goes wrong; each gets what the one before it has left."""
     seed: int = 0
+    """The same seed has the same things go wrong."""
     _line: _LineState = attrs.field(
         default=attrs.Factory(
             lambda self: _LineState.make(self.faults, self.seed), takes_self=True

@@ -37,6 +37,7 @@ class _Line(Transport):
     """:meth:`read` returns what an adapter hands over at once, and no half of it."""
 
     device: HardwareOnBench
+    """The device at its other end."""
     _name: str = "sim://"
     _baudrate: int | None = attrs.field(default=DEFAULT_BAUDRATE, kw_only=True)
     _owns_device: bool = attrs.field(default=False, kw_only=True)

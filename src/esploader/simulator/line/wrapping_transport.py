@@ -24,6 +24,7 @@ class WrappingTransport(Transport, Generic[InnerT]):
     """
 
     inner: InnerT
+    """The transport behind it."""
 
     @property
     @override

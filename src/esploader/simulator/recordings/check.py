@@ -49,6 +49,7 @@ class CheckedRow:
     index: int
     """From 0 on."""
     name: str
+    """What the row is called in the recording."""
     expected: str
     """The answer in the recording: bytes in hexadecimal, or what it took to get one."""
     actual: str

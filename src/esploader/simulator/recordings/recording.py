@@ -117,6 +117,7 @@ class Recording:
     """Exchanges in order, on one connection."""
 
     chip: Chip
+    """The chip that was recorded."""
     loader: str
     """Which one answered at first: a key of :data:`LOADERS`."""
     source: str = ""
@@ -124,6 +125,7 @@ class Recording:
     baudrate: int | None = None
     """The host's rate at first, in baud; ``None`` where it always suited the device."""
     rows: tuple[Row, ...] = ()
+    """The exchanges, in order."""
 
 
 def encode_recording(recording: Recording) -> bytes:

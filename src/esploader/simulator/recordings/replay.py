@@ -33,6 +33,7 @@ class ReplayTransport(Transport):
     """
 
     recording: Recording
+    """What it answers from."""
     _clock: Clock = attrs.field(factory=VirtualClock, kw_only=True)
     _resets: tuple[bool | None, ...] = attrs.field(init=False)
     _position: int = attrs.field(default=0, init=False)

@@ -1,0 +1,106 @@
+"""What callers name has a plain name, a docstring for every part of it, and a short repr."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import esploader
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "docs" / "examples").rglob("*.py"),
+]
+PACKAGES = (
+    "esploader",
+    "esploader.chips",
+    "esploader.errors",
+    "esploader.server",
+    "esploader.simulator",
+    "esploader.transport",
+)
+"""The front doors: what is below them is nobody's business but ours."""
+
+IMPORT = re.compile(r"^(?:>>> |\.\.\. )?\s*from (esploader[\w.]*) import ([\w, ]+)", re.MULTILINE)
+
+
+def imports() -> list[tuple[str, str, str]]:
+    """Return page, package and name of every import in an example."""
+    return [
+        (page.name, package, name.split(" as ")[0].strip())
+        for page in PAGES
+        for package, names in IMPORT.findall(page.read_text(encoding="utf-8"))
+        for name in names.split(",")
+    ]
+
+
+def public_names(package: str) -> set[str]:
+    module = importlib.import_module(package)
+    return set(getattr(module, "__all__", dir(module)))
+
+
+def public_classes() -> list[type]:
+    found = {
+        value
+        for package in PACKAGES
+        for name in public_names(package)
+        if inspect.isclass(value := getattr(importlib.import_module(package), name))
+        and value.__module__.startswith("esploader.")
+    }
+    return sorted(found, key=lambda cls: (cls.__module__, cls.__name__))
+
+
+def test_examples_import_from_the_front_doors_only() -> None:
+    found = imports()
+    assert len(found) > 20
+    elsewhere = {item for item in found if item[1] not in PACKAGES}
+    assert not elsewhere
+
+
+def test_what_examples_import_is_public() -> None:
+    unknown = {item for item in imports() if item[2] not in public_names(item[1])}
+    assert not unknown
+
+
+def test_the_package_shows_its_public_names_and_nothing_else() -> None:
+    assert dir(esploader) == sorted(esploader.__all__)
+    assert all(getattr(esploader, name) is not None for name in esploader.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = esploader.nonsense  # type: ignore[attr-defined]
+
+
+def undocumented(cls: type) -> set[str]:
+    """Return the public attributes and methods that ``cls`` itself defines without a word."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    missing: set[str] = set()
+    for node, following in zip(body.body, [*body.body[1:], None], strict=True):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                is_said = isinstance(following, ast.Expr)
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                is_said = isinstance(following, ast.Expr)
+            case ast.FunctionDef(name=name):
+                # From the class that it overrides, too.
+                is_said = bool(inspect.getdoc(getattr(cls, name)))
+            case _:
+                continue
+        if not name.startswith("_") and not is_said:
+            missing.add(name)
+    return missing
+
+
+@pytest.mark.parametrize("cls", public_classes(), ids=lambda cls: cls.__name__)
+def test_every_part_of_a_public_class_says_what_it_is(cls: type) -> None:
+    for base in cls.__mro__:
+        if base.__module__.startswith("esploader."):
+            assert base.__doc__, base
+            assert not undocumented(base), base
