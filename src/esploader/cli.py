@@ -1,39 +1,29 @@
-"""The command line: arguments to one library call, its result to text and an exit code.
+"""The command line: which command, run it, exit with its code.
 
-The only module that prints. What tools parse goes to stdout, in the words they know;
-warnings, hints and errors go to stderr; with ``--json`` stdout holds one JSON document.
-The library is imported when a command needs it, so that ``version`` is quick.
+The library is imported when a command needs it, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from esploader.commands.arguments import build_parser
-from esploader.version import __version__
+from esploader.commands.output import Json, Output
+from esploader.commands.parser import parse, parse_server
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
 
-    from esploader.commands.progress_display import Display
-    from esploader.commands.recorded_port import RecordedPort
-    from esploader.device.device import Device
+    from esploader.commands.command import Command
     from esploader.errors import EsploaderError
-    from esploader.progress import ProgressEvent
-
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 DONE: Final = 0
 FAILED: Final = 2
 INTERRUPTED: Final = 130
-
-_LABEL_WIDTH: Final = 20
 
 
 def entry_point() -> None:
@@ -47,31 +37,25 @@ def entry_point() -> None:
 
 def server_entry_point() -> None:
     """Run ``esploader-rfc2217-server``, which is ``esploader serve``, and exit."""
-    from esploader.commands.serve_arguments import build_server_parser  # noqa: PLC0415 - only here
-
     try:
-        code = main(sys.argv[1:], build_server_parser)
+        code = main(sys.argv[1:], parse_server)
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code)
 
 
 def main(
-    argv: Sequence[str], make_parser: Callable[[], argparse.ArgumentParser] = build_parser
+    argv: Sequence[str],
+    understand: Callable[[Sequence[str]], tuple[Command, argparse.Namespace]] = parse,
 ) -> int:
     """Run one command and return its exit code: 0 done, 2 refused or failed, 130 Ctrl-C."""
     try:
-        arguments = make_parser().parse_args(argv)
+        command, arguments = understand(argv)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else FAILED
     output = Output(arguments)
     try:
-        if arguments.command == "version":
-            output.banner()
-            output.line(__version__)
-            output.finish({"version": __version__})
-            return DONE
-        return _run(arguments, output)
+        return _run(command, arguments, output)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED
@@ -91,90 +75,17 @@ def _give_up_stdout() -> None:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-class Output:
-    """Where results go: lines as they come, or one JSON document at the end."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self._as_json: bool = arguments.json
-        self._arguments = arguments
-        self._displays: tuple[Display, ...] | None = None
-        self._line_is_open = False
-
-    def banner(self) -> None:
-        """Say which program this is."""
-        self.line(f"esploader v{__version__}")
-
-    def line(self, text: str = "") -> None:
-        """Print one line for people and for tools that parse text."""
-        self.part(f"{text}\n")
-
-    def part(self, text: str) -> None:
-        """Print the beginning, or more, of a line."""
-        self.end_progress()
-        if not self._as_json:
-            print(text, end="", flush=True)
-            self._line_is_open = not text.endswith("\n")
-
-    def end_line(self) -> None:
-        """End the line of which a part was printed, if there is one."""
-        if self._line_is_open:
-            self.line()
-
-    def labelled(self, label: str, text: str) -> None:
-        """Print a label and, in a column of their own, its values."""
-        self.line(f"{label + ':':<{_LABEL_WIDTH}}{text}")
-
-    def finish(self, document: Json) -> None:
-        """Print the JSON document, if that was asked for."""
-        self.end_progress()
-        if self._as_json:
-            print(json.dumps(document, indent=2), flush=True)
-
-    def progress(self, event: ProgressEvent) -> None:
-        """Show how far a long command is."""
-        from esploader.progress import Restarted  # noqa: PLC0415 - see the docstring
-
-        if self._displays is None:
-            self._displays = self._choose_displays()
-        for display in self._displays:
-            display.show(event)
-        if isinstance(event, Restarted) and not self._arguments.json_events:
-            self.note(f"starting again at {event.offset:#x}: {event.reason}")
-
-    def end_progress(self) -> None:
-        """Leave what is drawn as it is, and write below it from now on."""
-        for display in self._displays or ():
-            display.end()
-
-    def note(self, text: str) -> None:
-        """Print a remark to stderr."""
-        self.write(f"NOTE: {text}\n")
-
-    def write(self, text: str) -> None:
-        """Write to stderr, where the log goes, below what is drawn there."""
-        self.end_progress()
-        self.end_line()
-        print(text, end="", file=sys.stderr, flush=True)
-
-    def _choose_displays(self) -> tuple[Display, ...]:
-        from esploader.commands.progress_display import JsonLines, Lines, bar_on  # noqa: PLC0415
-
-        wanted = self._arguments
-        events = (JsonLines(sys.stderr),) if wanted.json_events else ()
-        if wanted.no_progress:
-            return events
-        # Nothing can be drawn where something else is written all the time.
-        bar = None if wanted.json_events or wanted.trace else bar_on(sys.stderr)
-        return (*events, bar or Lines(self.line))
-
-
-def _run(arguments: argparse.Namespace, output: Output) -> int:
-    from esploader.errors import EsploaderError  # noqa: PLC0415 - see the module's docstring
+def _run(command: Command, arguments: argparse.Namespace, output: Output) -> int:
+    if command.name == "version":
+        # It takes longer to load what the others need.
+        command.run(arguments, output)
+        return DONE
+    from esploader.errors import EsploaderError
 
     try:
         with _logging(output, arguments):
             try:
-                code = _WITHOUT_DEVICE.get(arguments.command, _on_device)(arguments, output)
+                code = command.run(arguments, output)
             finally:
                 output.end_progress()
     except EsploaderError as exc:
@@ -183,8 +94,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output) -> int:
-    from esploader.commands.exit_codes import explain  # noqa: PLC0415 - only on errors
-    from esploader.errors import VerifyError  # noqa: PLC0415 - see the module's docstring
+    from esploader.commands.exit_codes import explain
+    from esploader.errors import VerifyError
 
     explanation = explain(error)
     code = explanation.code if arguments.exit_codes == "detailed" else FAILED
@@ -203,7 +114,7 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
 @contextlib.contextmanager
 def _logging(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
     """Show the log of the library on stderr while the command runs: the wire, if asked."""
-    import logging  # noqa: PLC0415 - `version` does without
+    import logging
 
     logger = logging.getLogger("esploader")
     handler = logging.StreamHandler(output)
@@ -223,194 +134,3 @@ def _logging(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(old_level)
-
-
-# Devices -------------------------------------------------------------------------------
-
-
-def _on_device(arguments: argparse.Namespace, output: Output) -> None:
-    """Connect, run a command on the device and leave it as asked."""
-    from esploader.commands.device_commands import COMMANDS, STARTERS  # noqa: PLC0415 - see the docstring
-    from esploader.errors import EsploaderError  # noqa: PLC0415
-    from esploader.loader.resetting import After  # noqa: PLC0415
-
-    output.banner()
-    with contextlib.ExitStack() as stack:
-        device = stack.enter_context(_connect(arguments, output, stack))
-        device.check_reset(After(arguments.after))
-        try:
-            document = _print_device(device, output)
-            if getattr(arguments, "spi_connection", None) is not None:
-                device.set_spi_connection(arguments.spi_connection)
-            document |= COMMANDS[arguments.command](device, arguments, output)
-        except BaseException:
-            # What went wrong is what counts, whatever becomes of the reset.
-            with contextlib.suppress(EsploaderError):
-                _leave(device, arguments, output)
-            raise
-        output.line()
-        if arguments.command in STARTERS:
-            output.line("Exiting immediately.")
-        else:
-            _leave(device, arguments, output)
-    output.finish(document)
-
-
-def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
-    from esploader.connector import connect  # noqa: PLC0415 - see the module's docstring
-
-    name = arguments.port or _only_port()
-    output.line(f"Serial port {name}:")
-    recorded = None if arguments.record is None else _open_recorded(name, arguments, stack)
-
-    def on_attempt(attempt: int) -> None:
-        output.part("Connecting..." if attempt == 1 else ".")
-
-    try:
-        device = connect(
-            name if recorded is None else recorded.transport,
-            chip=None if arguments.chip.lower() == "auto" else arguments.chip,
-            baudrate=_baudrate(arguments.baud),
-            before=arguments.before,
-            attempts=arguments.connect_attempts,
-            stub=False if arguments.no_stub else (arguments.stub or True),
-            on_attempt=on_attempt,
-        )
-    finally:
-        output.end_line()
-    if recorded is not None:
-        recorded.chip = device.chip
-    return device
-
-
-def _open_recorded(
-    name: str, arguments: argparse.Namespace, stack: contextlib.ExitStack
-) -> RecordedPort:
-    from esploader.commands.recorded_port import recorded_port  # noqa: PLC0415
-    from esploader.connector import DEFAULT_BAUDRATE  # noqa: PLC0415 - see the docstring
-
-    # As connect() opens a port.
-    rate = _baudrate(arguments.baud)
-    rate = rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
-    return stack.enter_context(recorded_port(name, Path(arguments.record), baudrate=rate))
-
-
-def _only_port() -> str:
-    from esploader.errors import NoPortError  # noqa: PLC0415 - see the module's docstring
-    from esploader.transport.ports import list_ports, sensible_ports  # noqa: PLC0415
-
-    found = list_ports()
-    sensible = sensible_ports(found)
-    if len(sensible) != 1:
-        raise NoPortError(tuple(port.device for port in sensible or found))
-    return sensible[0].device
-
-
-def _baudrate(text: str) -> int:
-    from esploader.errors import UnsupportedError  # noqa: PLC0415 - see the module's docstring
-
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise UnsupportedError(f"--baud {text}", "a baud rate is a number") from None
-
-
-def _print_device(device: Device, output: Output) -> dict[str, Json]:
-    from esploader.commands.device_commands import print_mac  # noqa: PLC0415 - see the docstring
-
-    output.line(f"Detecting chip type... {device.chip.name}")
-    output.line(f"Connected to {device.chip.name} on {device.port}:")
-    document: dict[str, Json] = {"port": device.port, "chip": device.chip.name}
-    identity = device.identity
-    if identity is None:
-        output.line("The device is in Secure Download Mode: it does not tell more.")
-        return {**document, "secure_download_mode": True}
-    revision = None if identity.revision is None else str(identity.revision)
-    known_revision = "" if revision is None else f" (revision {revision})"
-    output.labelled("Chip type", f"{identity.description}{known_revision}")
-    output.labelled("Features", ", ".join(identity.features))
-    output.labelled("Crystal frequency", f"{identity.crystal_mhz}MHz")
-    print_mac(device, output)
-    output.line()
-    return {
-        **document,
-        "description": identity.description,
-        "revision": revision,
-        "features": list(identity.features),
-        "crystal_mhz": identity.crystal_mhz,
-        "mac": identity.mac,
-        "eui64": identity.eui64,
-    }
-
-
-def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> None:
-    from esploader.loader.resetting import After  # noqa: PLC0415 - see the module's docstring
-
-    after = device.way_to_reset(After(arguments.after))
-    if after is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
-        output.note("this port has no DTR and RTS: the device stays in download mode")
-        after = After.NO_RESET
-    match after:
-        case After.HARD_RESET:
-            output.line("Hard resetting via RTS pin...")
-        case After.WATCHDOG_RESET:
-            output.line("Hard resetting with a watchdog...")
-        case After.SOFT_RESET:
-            output.line("Soft resetting...")
-        case After.NO_RESET:
-            output.line("Staying in bootloader.")
-    device.reset(after)
-
-
-# Without a device ----------------------------------------------------------------------
-
-
-def _ports(_arguments: argparse.Namespace, output: Output) -> None:
-    from esploader.transport.ports import list_ports  # noqa: PLC0415 - see the docstring
-
-    found = list_ports()
-    document: list[Json] = []
-    for port in found:
-        ids = "" if port.vid is None else f"  {port.vid:04X}:{port.pid or 0:04X}"
-        output.line(f"{port.device}{ids}  {port.description}".rstrip())
-        document.append(
-            {
-                "device": port.device,
-                "description": port.description,
-                "vid": port.vid,
-                "pid": port.pid,
-                "serial_number": port.serial_number,
-                "location": port.location,
-            }
-        )
-    if not found:
-        output.note("no serial port was found")
-    output.finish(document)
-
-
-def _serve(arguments: argparse.Namespace, output: Output) -> None:
-    from esploader.commands.serve import serve  # noqa: PLC0415 - see the module's docstring
-
-    serve(arguments, output)
-
-
-def _sim(arguments: argparse.Namespace, output: Output) -> int | None:
-    from esploader.commands import sim as sim_command  # noqa: PLC0415 - see the module's docstring
-
-    match arguments.action:
-        case "serve":
-            sim_command.serve(arguments, output)
-            return None
-        case "run":
-            return sim_command.run(arguments, output)
-        case _:
-            return sim_command.check(arguments, output)
-
-
-_WITHOUT_DEVICE: Final[dict[str, Callable[[argparse.Namespace, Output], int | None]]] = {
-    "ports": _ports,
-    "serve": _serve,
-    "sim serve": _sim,
-    "sim run": _sim,
-    "sim check": _sim,
-}

@@ -15,8 +15,8 @@ import pytest
 from esploader import connect, errors
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.cli import main
-from esploader.commands.arguments import build_parser
 from esploader.commands.exit_codes import EXPLANATIONS, explain
+from esploader.commands.parser import parse
 from esploader.version import __version__
 from images import small_image
 from programs import served_chip
@@ -109,27 +109,26 @@ def test_commands_have_two_spellings(spelling: str) -> None:
     ids=["before", "after", "the later one counts"],
 )
 def test_global_options_stand_before_or_after_the_command(arguments: list[str]) -> None:
-    parsed = build_parser({}).parse_args(arguments)
+    parsed = parse(arguments, {})[1]
     assert (parsed.port, parsed.command, parsed.baud) == ("A", "flash-id", "115200")
 
 
 def test_option_values_have_two_spellings() -> None:
-    parsed = build_parser({}).parse_args(["--before", "no_reset", "--after=no_reset", "flash_id"])
+    parsed = parse(["--before", "no_reset", "--after=no_reset", "flash_id"], {})[1]
     assert (parsed.before, parsed.after) == ("no-reset", "no-reset")
 
 
 def test_the_environment_gives_defaults() -> None:
     environment = {"ESPTOOL_PORT": "P", "ESPTOOL_BAUD": "460800", "ESPTOOL_CHIP": "esp32"}
-    parsed = build_parser(environment).parse_args(["flash_id"])
+    parsed = parse(["flash_id"], environment)[1]
     assert (parsed.port, parsed.baud, parsed.chip) == ("P", "460800", "esp32")
-    parsed = build_parser(environment).parse_args(["flash_id", "-p", "Q", "-b", "9600"])
+    parsed = parse(["flash_id", "-p", "Q", "-b", "9600"], environment)[1]
     assert (parsed.port, parsed.baud, parsed.chip) == ("Q", "9600", "esp32")
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["fly"],
         ["flash"],
         ["--por", "sim://esp32c3", "flash_id"],

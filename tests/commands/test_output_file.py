@@ -15,11 +15,9 @@ from typing_extensions import override
 
 from esploader import connect
 from esploader.cli import main
-from esploader.commands.arguments import build_parser
-from esploader.commands.device_commands import COMMANDS
 from esploader.commands.output_file import OutputFile
 from esploader.errors import PlanError
-from silence import Silent
+from silence import Silent, do_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,10 +167,10 @@ def test_where_nothing_can_be_written_nothing_is_read(
     watcher = Watcher()
     with connect("sim://esp32c3", stub=False) as device:
         with pytest.raises(PlanError, match=f"cannot be written: .*{reason}"):
-            COMMANDS[command](device, build_parser({}).parse_args(words), watcher)
+            do_work(device, words, watcher)
         assert not watcher.has_seen_progress
         words[-1] = str(tmp_path / "new")
-        COMMANDS[command](device, build_parser({}).parse_args(words), watcher)
+        do_work(device, words, watcher)
         assert watcher.has_seen_progress
 
 

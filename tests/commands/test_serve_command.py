@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from esploader.cli import main
-from esploader.commands.serve import make_config
-from esploader.commands.serve_arguments import build_server_parser
+from esploader.commands.parser import parse_server
+from esploader.commands.serving import make_config
 from esploader.errors import ConfigError
 from esploader.server.access import AllowList, TlsFiles
 from esploader.server.config import DEFAULT_TCP_PORT, LOOPBACK, PortConfig, Protocol, ServerConfig
@@ -30,7 +30,7 @@ device = "/dev/ttyUSB0"
 
 
 def config_of(*options: str) -> ServerConfig:
-    return make_config(build_server_parser().parse_args(options))
+    return make_config(parse_server(options)[1])
 
 
 def test_a_port_is_served_to_this_machine_by_rfc_2217() -> None:

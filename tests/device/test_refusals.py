@@ -16,8 +16,6 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
-from esploader.commands.arguments import build_parser
-from esploader.commands.device_commands import COMMANDS
 from esploader.commands.exit_codes import EXPLANATIONS
 from esploader.errors import EsploaderError, PlanError, UnsupportedError
 from esploader.flash.inputs import FlashParameters
@@ -25,7 +23,7 @@ from esploader.loader.resetting import After
 from esploader.protocol.commands import ReadReg
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import build_image, header_for, small_image, small_parts
-from silence import Silent
+from silence import Silent, do_work
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
@@ -219,9 +217,9 @@ def test_reading_all_of_a_flash_of_unknown_size_is_refused(
 ) -> None:
     device = connect_to(ESP32_C3)
     simulated(device).flash_chip.jedec_id = b"\xc8\x40\x00"
-    arguments = build_parser({}).parse_args(["read-flash", "0", "all", str(tmp_path / "out.bin")])
+    words = ["read-flash", "0", "all", str(tmp_path / "out.bin")]
     with pytest.raises(PlanError, match="size of the flash is not known"):
-        COMMANDS["read-flash"](device, arguments, Silent())
+        do_work(device, words, Silent())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -237,9 +235,9 @@ def test_reading_all_in_secure_download_mode_is_refused(
     connect_to: Connect, tmp_path: Path
 ) -> None:
     device = connect_to(ESP32_C3, efuses={"secure_download": 1})
-    arguments = build_parser({}).parse_args(["read-flash", "0", "ALL", str(tmp_path / "out.bin")])
+    words = ["read-flash", "0", "ALL", str(tmp_path / "out.bin")]
     with pytest.raises(UnsupportedError, match="Secure Download Mode"):
-        COMMANDS["read-flash"](device, arguments, Silent())
+        do_work(device, words, Silent())
     assert list(tmp_path.iterdir()) == []
 
 

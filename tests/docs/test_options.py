@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("command-line.md", "simulator.md")
 OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 # As the list of commands in the help begins its lines.
-COMMAND = re.compile(r"^    ([a-z][a-z-]*)", re.MULTILINE)
+COMMAND = re.compile(r"^  ([a-z][a-z-]*)  ", re.MULTILINE)
 
 
 def documentation() -> str:

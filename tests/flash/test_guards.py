@@ -19,13 +19,11 @@ from esploader.chips.reading.security_state import (
     security_state,
     security_state_addresses,
 )
-from esploader.commands.arguments import build_parser
-from esploader.commands.device_commands import COMMANDS
 from esploader.errors import PlanError
 from esploader.flash.inputs import FlashParameters
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
-from silence import Silent
+from silence import Silent, do_work
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
@@ -374,12 +372,11 @@ def test_the_commands_refuse_too_unless_they_are_forced(
     file.write_bytes(b"new")
     words = [str(file) if word == "FILE" else word for word in words]
     device = connect_to(ESP32, {"secure_boot_v1": 1})
-    run = COMMANDS[words[0]]
     with pytest.raises(PlanError):
-        run(device, build_parser({}).parse_args(words), Silent())
+        do_work(device, words, Silent())
     if words[0] == "write-flash":
         with pytest.raises(PlanError):
-            run(device, build_parser({}).parse_args([*words, "--dry-run"]), Silent())
+            do_work(device, [*words, "--dry-run"], Silent())
     assert_untouched(device)
-    run(device, build_parser({}).parse_args([*words, "--force"]), Silent())
+    do_work(device, [*words, "--force"], Silent())
     assert simulated(device).nor.erase_counts

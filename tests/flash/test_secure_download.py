@@ -13,8 +13,6 @@ from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s3 import ESP32_S3
-from esploader.commands.arguments import build_parser
-from esploader.commands.device_commands import COMMANDS
 from esploader.errors import (
     EsploaderError,
     FlashError,
@@ -34,7 +32,7 @@ from esploader.simulator import (
     SimulatedTransport,
 )
 from images import small_image
-from silence import Silent
+from silence import Silent, do_work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -370,6 +368,7 @@ class Lines(Silent):
     """Keeps what is printed."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     @override
@@ -381,7 +380,7 @@ class Lines(Silent):
 def run(device: Device, *words: str) -> tuple[str, list[str]]:
     """Run a command; return its JSON document and its lines."""
     printer = Lines()
-    document = COMMANDS[words[0]](device, build_parser({}).parse_args(words), printer)
+    document = do_work(device, [*words], printer)
     return json.dumps(document), printer.lines
 
 

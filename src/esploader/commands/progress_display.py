@@ -139,7 +139,7 @@ class Bar:
             self._task = None
 
     def _new_task(self, event: Progress) -> _Task:
-        from rich import progress  # noqa: PLC0415 - see the module's docstring
+        from rich import progress
 
         bar = progress.Progress(
             progress.TextColumn("{task.description}"),
@@ -166,7 +166,7 @@ def bar_on(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Bar | N
     if not stream.isatty():
         return None
     try:
-        from rich.console import Console  # noqa: PLC0415 - see the module's docstring
+        from rich.console import Console
     except ImportError:
         return None
     console = Console(file=stream)

@@ -1,124 +1,98 @@
-"""The command ``serve``: its options to a configuration, and what it says meanwhile."""
+"""The command ``serve``, and what it takes."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from esploader.commands.port_file import port_file
-from esploader.errors import ConfigError
-from esploader.server.access import AllowList, TlsFiles
-from esploader.server.config import (
-    LOOPBACK,
-    PortConfig,
-    ServerConfig,
-    parse_reset,
-    read_config,
-)
-from esploader.server.config import Protocol as ServedProtocol
-from esploader.server.discovery import parse_usb
-from esploader.server.port_server import Place, PortServer, is_exposed
+from esploader.commands.command import Command
+from esploader.commands.options import add_exit_codes_option, add_json_option
+from esploader.commands.values import tcp_port
 
 if TYPE_CHECKING:
     import argparse
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+    from esploader.commands.output import Output
+
+DEFAULT_TCP_PORT: Final = 2217
 
 
-class Output(Protocol):
-    """Where the command says what it does."""
-
-    def banner(self) -> None:
-        """Say which program this is."""
-
-    def line(self, text: str = "") -> None:
-        """Print one line."""
-
-    def note(self, text: str) -> None:
-        """Print a remark."""
-
-    def write(self, text: str) -> None:
-        """Write where the log goes."""
-
-    def finish(self, document: Json) -> None:
-        """Print a JSON document, if that was asked for."""
-
-
-def serve(arguments: argparse.Namespace, output: Output) -> None:
-    """Serve until SIGTERM or Ctrl-C.
-
-    Raises:
-        ConfigError: the options or the file they name make no sense.
-        UrlError: a port can never be there.
-        ListenError: a TCP port cannot be had.
-    """
-    config = make_config(arguments)
-    output.banner()
-    if is_exposed(config):
-        output.write(
-            "WARNING: anybody on the network can use these ports; limit that by --allow or TLS\n"
-        )
-    elif config.bind == LOOPBACK:
-        output.note("only this machine can use these ports; --bind ADDR lets others in")
-    places: list[Place] = []
-
-    def on_place(place: Place) -> None:
-        places.append(place)
-        # The ports that were named come all at once.
-        if len(places) >= len(config.ports):
-            write_places((place.url, place.label) for place in places)
-        output.line(f"Serving {place.label} on {place.url}")
-
-    with (
-        port_file(arguments.port_file) as write_places,
-        PortServer(config, on_place=on_place) as server,
-    ):
-        server.heed_signals()
-        server.listen()
-        output.finish({"urls": {place.label: place.url for place in places}})
-        server.run()
-
-
-def make_config(arguments: argparse.Namespace) -> ServerConfig:
-    """Return what the options say, on top of what the file says that they name.
-
-    Raises:
-        ConfigError: something of it makes no sense.
-    """
-    given = arguments
-    config = ServerConfig() if given.config is None else read_config(Path(given.config))
-    protocol = ServedProtocol.RAW if given.raw else ServedProtocol.RFC2217
-    reset = parse_reset("off" if given.no_reset else "r0" if given.r0 else "on", "the options")
-    sources = [*given.ports, *(parse_usb(spec, "--usb") for spec in given.usb)]
-    named = tuple(PortConfig(source=each, protocol=protocol, reset=reset) for each in sources)
-    config = attrs.evolve(
-        config,
-        ports=(*config.ports, *named),
-        tcp_port=config.tcp_port if given.tcp_port is None else given.tcp_port,
-        bind=tuple(given.bind) or config.bind,
-        allow=AllowList.parse(given.allow, "--allow") if given.allow else config.allow,
-        tls=_tls(given) or config.tls,
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    """Add what ``serve`` takes. An option that is not given is ``None``, or empty."""
+    parser.add_argument(
+        "ports", nargs="*", metavar="PORT", help="/dev/ttyUSB0, COM3, sim://CHIP, ..."
     )
-    if given.all:
-        config = attrs.evolve(
-            config, new_ports=PortConfig(source="", protocol=protocol, reset=reset)
-        )
-    if not config.ports and config.new_ports is None:
-        raise ConfigError("serve", "there is no port to serve: name one, or use --usb or --all")
-    return config
-
-
-def _tls(given: argparse.Namespace) -> TlsFiles | None:
-    if given.tls_cert is None:
-        for option in ("key", "client_ca"):
-            if getattr(given, f"tls_{option}") is not None:
-                name = option.replace("_", "-")
-                raise ConfigError(f"--tls-{name}", "it needs --tls-cert")
-        return None
-    return TlsFiles(
-        cert=Path(given.tls_cert),
-        key=None if given.tls_key is None else Path(given.tls_key),
-        client_ca=None if given.tls_client_ca is None else Path(given.tls_client_ca),
+    parser.add_argument(
+        "-p",
+        "--tcp-port",
+        type=tcp_port,
+        metavar="N",
+        help=f"TCP port of the first PORT; others follow (default: {DEFAULT_TCP_PORT}); 0: any",
     )
+    parser.add_argument(
+        "--usb",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="a USB port: VID:PID, serial=..., location=..., separated by commas; "
+        "as often as wanted (default: none)",
+    )
+    parser.add_argument("--all", action="store_true", help="every USB port, as it appears")
+    parser.add_argument("--config", metavar="FILE", help="a ports.toml (default: none)")
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="ADDR",
+        help="listen on this address; as often as wanted (default: this machine alone)",
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="only clients of this network; as often as wanted (default: all)",
+    )
+    parser.add_argument(
+        "--tls-cert", metavar="FILE", help="speak TLS, with this certificate (default: no TLS)"
+    )
+    parser.add_argument(
+        "--tls-key", metavar="FILE", help="its key (default: it is in the same file)"
+    )
+    parser.add_argument(
+        "--tls-client-ca",
+        metavar="FILE",
+        help="clients need a certificate of this authority (default: none)",
+    )
+    parser.add_argument("--raw", action="store_true", help="the bytes only, without RFC 2217")
+    resets = parser.add_mutually_exclusive_group()
+    resets.add_argument(
+        "--no-reset", action="store_true", help="pass DTR and RTS on as they are requested"
+    )
+    resets.add_argument(
+        "--r0", action="store_true", help="hold the boot strap longer when resetting"
+    )
+    parser.add_argument(
+        "--port-file", metavar="FILE", help="write the URLs into this file (default: none)"
+    )
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="log more")
+    add_json_option(parser)
+    add_exit_codes_option(parser)
+
+
+def _serve(arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.commands.serving import serve
+
+    serve(arguments, output)
+
+
+COMMANDS: Final = (
+    Command(
+        name="serve",
+        help="serve serial ports over the network",
+        add_arguments=_add_serve,
+        run=_serve,
+        example="serve --bind 0.0.0.0 --allow 192.0.2.0/24 /dev/ttyUSB0",
+        # Its -p is the TCP port, and of the other options of all commands few mean anything.
+        has_common_options=False,
+    ),
+)

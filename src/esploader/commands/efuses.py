@@ -1,15 +1,19 @@
-"""The eFuses of a device as lines for people, and as a document for programs."""
+"""The command ``efuse-summary``: lines for people, and a document for programs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
+
+from esploader.commands.command import Command
+from esploader.commands.on_device import OnDevice
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from esploader.chips.reading.efuses import EfuseBlockContent, Efuses, EfuseValue
-
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+    from esploader.commands.output import Json, Output
+    from esploader.device.device import Device
 
 MAX_NUMBER_WIDTH: Final = 32
 """In bits: larger values are texts in a document, for not every program takes such numbers."""
@@ -80,3 +84,27 @@ def _protections(part: EfuseValue | EfuseBlockContent) -> Iterator[str]:
         yield "read-protected: reads as 0"
     if part.write_protected:
         yield "write-protected"
+
+
+def _efuse_summary(
+    device: Device, arguments: argparse.Namespace, output: Output
+) -> dict[str, Json]:
+    efuses = device.efuses
+    for line in efuse_lines(efuses, dump=arguments.dump):
+        output.line(line)
+    return efuse_document(efuses, dump=arguments.dump)
+
+
+def _add_summary(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dump", action="store_true", help="show the words of all blocks, too")
+
+
+COMMANDS: Final = (
+    Command(
+        name="efuse-summary",
+        help="show what the eFuses hold",
+        add_arguments=_add_summary,
+        run=OnDevice(_efuse_summary),
+        example="--port /dev/ttyUSB0 efuse-summary --dump",
+    ),
+)

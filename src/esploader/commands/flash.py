@@ -1,0 +1,317 @@
+"""Commands that write, compare, read and erase the content of the flash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from esploader.commands.command import Command
+from esploader.commands.flash_options import (
+    PairsAction,
+    add_flash_parameters,
+    add_inputs,
+    add_spi_connection,
+    size_name,
+)
+from esploader.commands.on_device import OnDevice
+from esploader.commands.values import number, size
+
+if TYPE_CHECKING:
+    import argparse
+
+    from esploader.commands.output import Json, Output
+    from esploader.device.device import Device
+    from esploader.flash.inputs import FlashParameters
+    from esploader.flash.plan import WritePlan
+
+
+MAX_LISTED: Final = 20
+"""Ranges that differ and are shown to people."""
+
+
+def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    parameters = _flash_parameters(arguments)
+    inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
+    if arguments.encrypt:
+        inputs, encrypted_inputs = [], inputs
+    if arguments.dry_run:
+        plan = device.plan_write(
+            inputs,
+            encrypted_inputs=encrypted_inputs,
+            parameters=parameters,
+            erase_all=arguments.erase_all,
+            compress=arguments.compress,
+            force=arguments.force,
+            ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
+        )
+        output.line("Would write:")
+        output.line(str(plan))
+        return _plan_document(plan)
+    results = device.write_flash(
+        inputs,
+        encrypted_inputs=encrypted_inputs,
+        parameters=parameters,
+        erase_all=arguments.erase_all,
+        skip=not arguments.no_skip,
+        compress=arguments.compress,
+        force=arguments.force,
+        ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
+        on_progress=output.progress,
+    )
+    for result in results:
+        where = f"at {result.offset:#010x}"
+        if not result.written:
+            output.line(f"{result.size} bytes {where} are already in flash, skipping write.")
+        else:
+            rate = result.written * 8 / result.seconds / 1000 if result.seconds else 0
+            output.line(
+                f"Wrote {result.written} bytes ({result.sent} sent) {where} in "
+                f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
+            )
+            if result.written < result.size:
+                right = result.size - result.written
+                output.line(f"The other {right} of {result.size} bytes were in flash already.")
+        output.line(
+            "Hash of data verified." if result.verified else f"Not verified: {_reason(device)}."
+        )
+    return {
+        "written": [
+            {
+                "offset": result.offset,
+                "size": result.size,
+                "written": result.written,
+                "sent": result.sent,
+                "restarts": result.restarts,
+                "verified": result.verified,
+                "seconds": round(result.seconds, 3),
+            }
+            for result in results
+        ]
+    }
+
+
+def _reason(device: Device) -> str:
+    """Return why nobody can see what was written."""
+    if device.is_in_secure_download_mode:
+        return "in Secure Download Mode nobody can see what the flash holds"
+    return "only the device can read what it encrypted"
+
+
+def _plan_document(plan: WritePlan) -> dict[str, Json]:
+    header = plan.header
+    return {
+        "plan": [
+            {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
+            for region in plan.regions
+        ],
+        "uncovered": [{"start": lost.start, "end": lost.end} for lost in plan.uncovered],
+        "starts_stub": plan.starts_stub,
+        "erase_all": plan.erase_all,
+        "compress": plan.compress,
+        "header": None
+        if header is None
+        else {
+            "offset": header.offset,
+            "mode": header.mode,
+            "frequency": header.frequency,
+            "size": header.size,
+        },
+    }
+
+
+def _flash_parameters(arguments: argparse.Namespace) -> FlashParameters:
+    from esploader.flash.inputs import FlashParameters
+
+    return FlashParameters(
+        mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size
+    )
+
+
+def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.commands.output_file import OutputFile
+    from esploader.errors import PlanError
+    from esploader.flash.jedec import check_presence
+
+    size = arguments.size
+    if size is None:
+        flash = device.flash_id()
+        check_presence(flash)
+        flash_size = flash.size
+        if flash_size is None:
+            raise PlanError("the size of the flash is not known: say how much to read")
+        if arguments.offset >= flash_size:
+            raise PlanError(f"{arguments.offset:#x} is beyond the flash of {size_name(flash_size)}")
+        size = flash_size - arguments.offset
+    path = Path(arguments.output)
+    with OutputFile.open(path) as file:
+        file.write(device.read_flash(arguments.offset, size, on_progress=output.progress))
+    output.line(f"Read {size} bytes from {arguments.offset:#010x} to '{path}'.")
+    return {"read": {"offset": arguments.offset, "size": size, "file": str(path)}}
+
+
+def _verify_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.errors import VerifyError
+
+    differences = device.verify_flash(
+        arguments.inputs,
+        parameters=_flash_parameters(arguments),
+        on_progress=output.progress,
+    )
+    if not differences:
+        output.line("Verification successful (digest matched).")
+        return {"differences": []}
+    output.line("Verification failed.")
+    for found in differences[:MAX_LISTED]:
+        output.line(f"  {found.start:#010x} to {found.end:#010x}: {found.end - found.start} bytes")
+    if len(differences) > MAX_LISTED:
+        output.line(f"  and {len(differences) - MAX_LISTED} more ranges")
+    raise VerifyError(tuple((found.start, found.end) for found in differences))
+
+
+def _erase_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    clock = device.session.transport.clock
+    start = clock.now()
+    device.erase_flash(force=arguments.force, on_progress=output.progress)
+    seconds = clock.now() - start
+    output.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
+    return {"erased": {"seconds": round(seconds, 3)}}
+
+
+def _erase_region(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    clock = device.session.transport.clock
+    start = clock.now()
+    device.erase_region(
+        arguments.offset,
+        arguments.size,
+        flash_size=arguments.flash_size,
+        force=arguments.force,
+        on_progress=output.progress,
+    )
+    seconds = clock.now() - start
+    output.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
+    return {
+        "erased": {
+            "offset": arguments.offset,
+            "size": arguments.size,
+            "seconds": round(seconds, 3),
+        }
+    }
+
+
+def _add_write(parser: argparse.ArgumentParser) -> None:
+    add_inputs(parser, nargs="*")
+    _add_encryption(parser)
+    parser.add_argument(
+        "-e", "--erase-all", action="store_true", help="erase the whole flash first"
+    )
+    skipping = parser.add_mutually_exclusive_group()
+    skipping.add_argument(
+        "-s", "--skip-flashed", action="store_true", help="skip what is there already (default)"
+    )
+    skipping.add_argument("--no-skip", action="store_true", help="write what is there already, too")
+    compression = parser.add_mutually_exclusive_group()
+    compression.add_argument(
+        "-z", "--compress", action="store_true", default=None, help="compress whatever it is"
+    )
+    compression.add_argument(
+        "-u", "--no-compress", dest="compress", action="store_false", help="do not compress"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="do not check the bootloader and the security state"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
+    add_flash_parameters(parser)
+    add_spi_connection(parser)
+
+
+def _add_encryption(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--encrypt", action="store_true", help="have the device encrypt what it writes"
+    )
+    which.add_argument(
+        "--encrypt-files",
+        nargs="+",
+        action=PairsAction,
+        default=[],
+        metavar="OFFSET FILE",
+        help="files to write, too, and to have encrypted (default: none)",
+    )
+    parser.add_argument(
+        "--ignore-flash-enc-efuse",
+        action="store_true",
+        help="encrypt whatever the eFuses say of the key",
+    )
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    add_inputs(parser)
+    add_flash_parameters(parser)
+    add_spi_connection(parser)
+
+
+def _add_read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("offset", type=number, metavar="OFFSET", help="where to begin")
+    parser.add_argument("size", type=size, metavar="SIZE", help="bytes, 64k, 4M, or all")
+    parser.add_argument("output", metavar="FILE", help="written when all has been read")
+    add_spi_connection(parser)
+
+
+def _add_erase(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--force", action="store_true", help="although the device may never boot again"
+    )
+    add_spi_connection(parser)
+
+
+def _add_erase_region(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("offset", type=number, metavar="OFFSET", help="where to begin")
+    parser.add_argument("size", type=number, metavar="SIZE", help="both multiples of 4096 bytes")
+    parser.add_argument(
+        "-fs",
+        "--flash-size",
+        default="keep",
+        metavar="SIZE",
+        help="size of the flash, for Secure Download Mode, where it cannot be found out "
+        "(default: 2 MiB are taken for granted)",
+    )
+    _add_erase(parser)
+
+
+COMMANDS: Final = (
+    Command(
+        name="write-flash",
+        help="write files to the flash",
+        add_arguments=_add_write,
+        run=OnDevice(_write_flash),
+        example="--port /dev/ttyUSB0 --baud 921600 write-flash 0 bootloader.bin 0x10000 app.bin",
+    ),
+    Command(
+        name="verify-flash",
+        help="compare the flash with files",
+        add_arguments=_add_verify,
+        run=OnDevice(_verify_flash),
+        example="--port /dev/ttyUSB0 verify-flash 0x10000 app.bin",
+    ),
+    Command(
+        name="read-flash",
+        help="read flash into a file",
+        add_arguments=_add_read,
+        run=OnDevice(_read_flash),
+        example="--port /dev/ttyUSB0 read-flash 0 all flash.bin",
+    ),
+    Command(
+        name="erase-flash",
+        help="erase the whole flash",
+        add_arguments=_add_erase,
+        run=OnDevice(_erase_flash),
+        example="--port /dev/ttyUSB0 erase-flash",
+    ),
+    Command(
+        name="erase-region",
+        help="erase sectors of the flash",
+        add_arguments=_add_erase_region,
+        run=OnDevice(_erase_region),
+        example="--port /dev/ttyUSB0 erase-region 0x9000 0x6000",
+    ),
+)

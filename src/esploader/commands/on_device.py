@@ -1,0 +1,171 @@
+"""Commands that need a device: connect, do the work, leave the device as asked."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from esploader.commands.output import Json, Output
+    from esploader.commands.recorded_port import RecordedPort
+    from esploader.device.device import Device
+
+    Work: TypeAlias = Callable[[Device, argparse.Namespace, Output], dict[str, Json]]
+    """Does something with a device, says so, and returns what goes into the JSON document."""
+
+
+class OnDevice(NamedTuple):
+    """Has work done on a device, and leaves that as ``--after`` says."""
+
+    work: Work
+
+    starts_program: bool = False
+    """No loader is there to be left afterwards, and a reset would end what was started."""
+
+    def __call__(self, arguments: argparse.Namespace, output: Output) -> None:
+        """Connect, do the work, and leave the device."""
+        from esploader.errors import EsploaderError
+        from esploader.loader.resetting import After
+
+        output.banner()
+        with contextlib.ExitStack() as stack:
+            device = stack.enter_context(_connect(arguments, output, stack))
+            device.check_reset(After(arguments.after))
+            try:
+                document = _print_device(device, output)
+                if getattr(arguments, "spi_connection", None) is not None:
+                    device.set_spi_connection(arguments.spi_connection)
+                document |= self.work(device, arguments, output)
+            except BaseException:
+                # What went wrong is what counts, whatever becomes of the reset.
+                with contextlib.suppress(EsploaderError):
+                    _leave(device, arguments, output)
+                raise
+            output.line()
+            if self.starts_program:
+                output.line("Exiting immediately.")
+            else:
+                _leave(device, arguments, output)
+        output.finish(document)
+
+
+def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
+    from esploader.connector import connect
+
+    name = arguments.port or _only_port()
+    output.line(f"Serial port {name}:")
+    recorded = None if arguments.record is None else _open_recorded(name, arguments, stack)
+
+    def on_attempt(attempt: int) -> None:
+        output.part("Connecting..." if attempt == 1 else ".")
+
+    try:
+        device = connect(
+            name if recorded is None else recorded.transport,
+            chip=None if arguments.chip.lower() == "auto" else arguments.chip,
+            baudrate=_baudrate(arguments.baud),
+            before=arguments.before,
+            attempts=arguments.connect_attempts,
+            stub=False if arguments.no_stub else (arguments.stub or True),
+            on_attempt=on_attempt,
+        )
+    finally:
+        output.end_line()
+    if recorded is not None:
+        recorded.chip = device.chip
+    return device
+
+
+def _open_recorded(
+    name: str, arguments: argparse.Namespace, stack: contextlib.ExitStack
+) -> RecordedPort:
+    from esploader.commands.recorded_port import recorded_port
+    from esploader.connector import DEFAULT_BAUDRATE
+
+    # As connect() opens a port.
+    rate = _baudrate(arguments.baud)
+    rate = rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
+    return stack.enter_context(recorded_port(name, Path(arguments.record), baudrate=rate))
+
+
+def _only_port() -> str:
+    from esploader.errors import NoPortError
+    from esploader.transport.ports import list_ports, sensible_ports
+
+    found = list_ports()
+    sensible = sensible_ports(found)
+    if len(sensible) != 1:
+        raise NoPortError(tuple(port.device for port in sensible or found))
+    return sensible[0].device
+
+
+def _baudrate(text: str) -> int:
+    from esploader.errors import UnsupportedError
+
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UnsupportedError(f"--baud {text}", "a baud rate is a number") from None
+
+
+def _print_device(device: Device, output: Output) -> dict[str, Json]:
+    output.line(f"Detecting chip type... {device.chip.name}")
+    output.line(f"Connected to {device.chip.name} on {device.port}:")
+    document: dict[str, Json] = {"port": device.port, "chip": device.chip.name}
+    identity = device.identity
+    if identity is None:
+        output.line("The device is in Secure Download Mode: it does not tell more.")
+        return {**document, "secure_download_mode": True}
+    revision = None if identity.revision is None else str(identity.revision)
+    known_revision = "" if revision is None else f" (revision {revision})"
+    output.labelled("Chip type", f"{identity.description}{known_revision}")
+    output.labelled("Features", ", ".join(identity.features))
+    output.labelled("Crystal frequency", f"{identity.crystal_mhz}MHz")
+    print_mac(device, output)
+    output.line()
+    return {
+        **document,
+        "description": identity.description,
+        "revision": revision,
+        "features": list(identity.features),
+        "crystal_mhz": identity.crystal_mhz,
+        "mac": identity.mac,
+        "eui64": identity.eui64,
+    }
+
+
+def print_mac(device: Device, output: Output) -> None:
+    """Print the MAC address, and the EUI-64 instead where the chip has one.
+
+    Raises:
+        UnsupportedError: the device is in Secure Download Mode.
+    """
+    mac, eui64 = device.mac, device.eui64
+    output.labelled("MAC", eui64 or mac)
+    if eui64 is not None:
+        half = len(mac) // 2
+        output.labelled("BASE MAC", mac)
+        output.labelled("MAC_EXT", eui64[half + 1 : -half - 1])
+
+
+def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.loader.resetting import After
+
+    after = device.way_to_reset(After(arguments.after))
+    if after is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
+        output.note("this port has no DTR and RTS: the device stays in download mode")
+        after = After.NO_RESET
+    match after:
+        case After.HARD_RESET:
+            output.line("Hard resetting via RTS pin...")
+        case After.WATCHDOG_RESET:
+            output.line("Hard resetting with a watchdog...")
+        case After.SOFT_RESET:
+            output.line("Soft resetting...")
+        case After.NO_RESET:
+            output.line("Staying in bootloader.")
+    device.reset(after)

@@ -1,0 +1,116 @@
+"""The options that every command has, and where their defaults come from."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+from esploader.commands.values import count, hyphened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_BAUDRATE: Final = 115200
+DEFAULT_CONNECT_ATTEMPTS: Final = 7
+
+BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
+AFTER: Final = ("hard-reset", "soft-reset", "no-reset", "watchdog-reset")
+EXIT_CODES: Final = ("simple", "detailed")
+
+
+def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
+    """Return what holds where nothing is said; some of it can be said in the environment."""
+    return argparse.Namespace(
+        port=environment.get("ESPTOOL_PORT"),
+        baud=environment.get("ESPTOOL_BAUD") or str(DEFAULT_BAUDRATE),
+        chip=environment.get("ESPTOOL_CHIP") or "auto",
+        before=BEFORE[0],
+        after=AFTER[0],
+        connect_attempts=DEFAULT_CONNECT_ATTEMPTS,
+        no_stub=False,
+        stub=None,
+        trace=False,
+        record=None,
+        json=False,
+        json_events=False,
+        no_progress=False,
+        exit_codes=EXIT_CODES[0],
+    )
+
+
+def add_common_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of every command: none has a default, see :func:`defaults`."""
+    connecting = command.add_argument_group("connecting")
+    connecting.add_argument(
+        "-p",
+        "--port",
+        metavar="PORT",
+        help="/dev/ttyUSB0, COM3, rfc2217://HOST:PORT, socket://HOST:PORT, sim://CHIP, ... "
+        "(default: the only USB serial port; environment: ESPTOOL_PORT)",
+    )
+    connecting.add_argument(
+        "-b",
+        "--baud",
+        metavar="RATE",
+        help=f"baud rate after connecting (default: {DEFAULT_BAUDRATE}; environment: ESPTOOL_BAUD)",
+    )
+    connecting.add_argument(
+        "-c",
+        "--chip",
+        metavar="CHIP",
+        help="accept no other chip: esp8266, esp32, esp32s3, ... "
+        "(default: auto; environment: ESPTOOL_CHIP)",
+    )
+    connecting.add_argument(
+        "--before",
+        type=hyphened,
+        choices=BEFORE,
+        help=f"what to do before connecting (default: {BEFORE[0]})",
+    )
+    connecting.add_argument(
+        "--after",
+        type=hyphened,
+        choices=AFTER,
+        help=f"what to do at the end (default: {AFTER[0]})",
+    )
+    connecting.add_argument(
+        "--connect-attempts",
+        type=count,
+        metavar="N",
+        help=f"how often to try; 0: without end (default: {DEFAULT_CONNECT_ATTEMPTS})",
+    )
+    connecting.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")
+    connecting.add_argument(
+        "--stub",
+        metavar="PATH",
+        help="a stub, or a directory of them (default: that of an installed esptool; "
+        "environment: ESPLOADER_STUB_DIR)",
+    )
+    showing = command.add_argument_group("what is shown")
+    showing.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
+    showing.add_argument(
+        "--record", metavar="FILE", help="write every exchange into this file (default: none)"
+    )
+    add_json_option(showing)
+    showing.add_argument(
+        "--json-events", action="store_true", help="report progress as JSON lines on stderr"
+    )
+    showing.add_argument("--no-progress", action="store_true", help="draw no progress")
+    add_exit_codes_option(showing)
+
+
+def add_json_option(parser: argparse._ActionsContainer) -> None:
+    """Add what has stdout hold nothing but JSON."""
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document"
+    )
+
+
+def add_exit_codes_option(parser: argparse._ActionsContainer) -> None:
+    """Add what chooses between few exit codes and many."""
+    parser.add_argument(
+        "--exit-codes",
+        choices=EXIT_CODES,
+        default=argparse.SUPPRESS,
+        help=f"detailed: an exit code per class of error (default: {EXIT_CODES[0]})",
+    )

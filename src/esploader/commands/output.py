@@ -1,0 +1,100 @@
+"""Where the results of a command go: lines as they come, or one JSON document at the end.
+
+What tools parse goes to stdout, in the words they know; warnings, hints and errors go to
+stderr; with ``--json`` stdout holds one JSON document.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from esploader.version import __version__
+
+if TYPE_CHECKING:
+    import argparse
+
+    from esploader.commands.progress_display import Display
+    from esploader.progress import ProgressEvent
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+_LABEL_WIDTH: Final = 20
+
+
+class Output:
+    """Where results go: lines as they come, or one JSON document at the end."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._as_json: bool = arguments.json
+        self._arguments = arguments
+        self._displays: tuple[Display, ...] | None = None
+        self._line_is_open = False
+
+    def banner(self) -> None:
+        """Say which program this is."""
+        self.line(f"esploader v{__version__}")
+
+    def line(self, text: str = "") -> None:
+        """Print one line for people and for tools that parse text."""
+        self.part(f"{text}\n")
+
+    def part(self, text: str) -> None:
+        """Print the beginning, or more, of a line."""
+        self.end_progress()
+        if not self._as_json:
+            print(text, end="", flush=True)
+            self._line_is_open = not text.endswith("\n")
+
+    def end_line(self) -> None:
+        """End the line of which a part was printed, if there is one."""
+        if self._line_is_open:
+            self.line()
+
+    def labelled(self, label: str, text: str) -> None:
+        """Print a label and, in a column of their own, its values."""
+        self.line(f"{label + ':':<{_LABEL_WIDTH}}{text}")
+
+    def finish(self, document: Json) -> None:
+        """Print the JSON document, if that was asked for."""
+        self.end_progress()
+        if self._as_json:
+            print(json.dumps(document, indent=2), flush=True)
+
+    def progress(self, event: ProgressEvent) -> None:
+        """Show how far a long command is."""
+        from esploader.progress import Restarted
+
+        if self._displays is None:
+            self._displays = self._choose_displays()
+        for display in self._displays:
+            display.show(event)
+        if isinstance(event, Restarted) and not self._arguments.json_events:
+            self.note(f"starting again at {event.offset:#x}: {event.reason}")
+
+    def end_progress(self) -> None:
+        """Leave what is drawn as it is, and write below it from now on."""
+        for display in self._displays or ():
+            display.end()
+
+    def note(self, text: str) -> None:
+        """Print a remark to stderr."""
+        self.write(f"NOTE: {text}\n")
+
+    def write(self, text: str) -> None:
+        """Write to stderr, where the log goes, below what is drawn there."""
+        self.end_progress()
+        self.end_line()
+        print(text, end="", file=sys.stderr, flush=True)
+
+    def _choose_displays(self) -> tuple[Display, ...]:
+        from esploader.commands.progress_display import JsonLines, Lines, bar_on
+
+        wanted = self._arguments
+        events = (JsonLines(sys.stderr),) if wanted.json_events else ()
+        if wanted.no_progress:
+            return events
+        # Nothing can be drawn where something else is written all the time.
+        bar = None if wanted.json_events or wanted.trace else bar_on(sys.stderr)
+        return (*events, bar or Lines(self.line))

@@ -1,0 +1,105 @@
+"""What ``serve`` does: its options to a configuration, and what it says meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from esploader.commands.port_file import port_file
+from esploader.errors import ConfigError
+from esploader.server.access import AllowList, TlsFiles
+from esploader.server.config import (
+    LOOPBACK,
+    PortConfig,
+    ServerConfig,
+    parse_reset,
+    read_config,
+)
+from esploader.server.config import Protocol as ServedProtocol
+from esploader.server.discovery import parse_usb
+from esploader.server.port_server import Place, PortServer, is_exposed
+
+if TYPE_CHECKING:
+    import argparse
+
+    from esploader.commands.output import Output
+
+
+def serve(arguments: argparse.Namespace, output: Output) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises:
+        ConfigError: the options or the file they name make no sense.
+        UrlError: a port can never be there.
+        ListenError: a TCP port cannot be had.
+    """
+    config = make_config(arguments)
+    output.banner()
+    if is_exposed(config):
+        output.write(
+            "WARNING: anybody on the network can use these ports; limit that by --allow or TLS\n"
+        )
+    elif config.bind == LOOPBACK:
+        output.note("only this machine can use these ports; --bind ADDR lets others in")
+    places: list[Place] = []
+
+    def on_place(place: Place) -> None:
+        places.append(place)
+        # The ports that were named come all at once.
+        if len(places) >= len(config.ports):
+            write_places((place.url, place.label) for place in places)
+        output.line(f"Serving {place.label} on {place.url}")
+
+    with (
+        port_file(arguments.port_file) as write_places,
+        PortServer(config, on_place=on_place) as server,
+    ):
+        server.heed_signals()
+        server.listen()
+        output.finish({"urls": {place.label: place.url for place in places}})
+        server.run()
+
+
+def make_config(arguments: argparse.Namespace) -> ServerConfig:
+    """Return what the options say, on top of what the file says that they name.
+
+    Raises:
+        ConfigError: something of it makes no sense.
+    """
+    given = arguments
+    config = ServerConfig() if given.config is None else read_config(Path(given.config))
+    protocol = ServedProtocol.RAW if given.raw else ServedProtocol.RFC2217
+    reset = parse_reset("off" if given.no_reset else "r0" if given.r0 else "on", "the options")
+    sources = [*given.ports, *(parse_usb(spec, "--usb") for spec in given.usb)]
+    named = tuple(PortConfig(source=each, protocol=protocol, reset=reset) for each in sources)
+    config = attrs.evolve(
+        config,
+        ports=(*config.ports, *named),
+        tcp_port=config.tcp_port if given.tcp_port is None else given.tcp_port,
+        bind=tuple(given.bind) or config.bind,
+        allow=AllowList.parse(given.allow, "--allow") if given.allow else config.allow,
+        tls=_tls(given) or config.tls,
+    )
+    if given.all:
+        config = attrs.evolve(
+            config, new_ports=PortConfig(source="", protocol=protocol, reset=reset)
+        )
+    if not config.ports and config.new_ports is None:
+        raise ConfigError("serve", "there is no port to serve: name one, or use --usb or --all")
+    return config
+
+
+def _tls(given: argparse.Namespace) -> TlsFiles | None:
+    if given.tls_cert is None:
+        for option in ("key", "client_ca"):
+            if getattr(given, f"tls_{option}") is not None:
+                name = option.replace("_", "-")
+                raise ConfigError(f"--tls-{name}", "it needs --tls-cert")
+        return None
+    return TlsFiles(
+        cert=Path(given.tls_cert),
+        key=None if given.tls_key is None else Path(given.tls_key),
+        client_ca=None if given.tls_client_ca is None else Path(given.tls_client_ca),
+    )

@@ -1,0 +1,24 @@
+"""The command ``version``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from esploader.commands.command import Command
+from esploader.version import __version__
+
+if TYPE_CHECKING:
+    import argparse
+
+    from esploader.commands.output import Output
+
+
+def _version(_: argparse.Namespace, output: Output) -> None:
+    output.banner()
+    output.line(__version__)
+    output.finish({"version": __version__})
+
+
+COMMANDS: Final = (
+    Command(name="version", help="print the version", run=_version, example="version"),
+)
