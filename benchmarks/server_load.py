@@ -211,8 +211,8 @@ def write_all_at_once() -> float:
 
     def write(url: str) -> None:
         with connect(url, stub=False) as device:
-            device.write_flash([(0x10000, image)])
-            if device.read_flash(0x10000, len(image)) == image:
+            device.flash.write([(0x10000, image)])
+            if device.flash.read(0x10000, len(image)) == image:
                 verified.append(url)
 
     with our_server(*(f"sim://esp32c3?seed={seed}" for seed in range(PORTS))) as (_, urls):

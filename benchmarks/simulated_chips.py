@@ -62,7 +62,7 @@ def flash(seed: int) -> SimulatedDevice:
     chip = DESCRIBED[seed % len(DESCRIBED)]
     device = SimulatedDevice(chip, seed=seed)
     with connect(device.open_transport(), baudrate=BAUDRATE) as connected:
-        connected.write_flash([(OFFSET, image(seed, IMAGE_SIZE))])
+        connected.flash.write([(OFFSET, image(seed, IMAGE_SIZE))])
     return device
 
 
@@ -118,10 +118,10 @@ def shares(before: Before, *options: str, stub: bool = True) -> dict[str, float]
             return (cpu_of(process) - cpu) / (time.perf_counter() - start)
 
         with connect(url, baudrate=BAUDRATE, before=before, stub=stub) as device:
-            device.prepare_flash()
+            device.flash.prepare()
             found = {
-                "writing": share(lambda: device.write_flash([(OFFSET, payload)], skip=False)),
-                "reading": share(lambda: device.read_flash(OFFSET, SERVED_SIZE)),
+                "writing": share(lambda: device.flash.write([(OFFSET, payload)], skip=False)),
+                "reading": share(lambda: device.flash.read(OFFSET, SERVED_SIZE)),
                 "connected": share(lambda: time.sleep(IDLE_SECONDS)),
             }
         return {**found, "alone": share(lambda: time.sleep(IDLE_SECONDS))}

@@ -127,9 +127,9 @@ def measure(image: bytes, baudrate: int, *, blank: bool, stub: bool = True) -> t
             last_answer = link.clock.now()
 
     with connect(link, baudrate=baudrate, stub=stub) as target:
-        target.prepare_flash()
+        target.flash.prepare()
         start = link.clock.now()
-        target.write_flash([(OFFSET, image)], skip=False, on_progress=note)
+        target.flash.write([(OFFSET, image)], skip=False, on_progress=note)
         whole = link.clock.now() - start
         if bytes(device.nor.read(OFFSET, len(image))) != image:
             raise AssertionError("the flash does not hold the image")
@@ -145,11 +145,11 @@ def rewriting(image: bytes, change: Callable[[bytearray], None], hash_rate: floa
     changed = bytearray(image)
     change(changed)
     with connect(link, baudrate=460800) as target:
-        target.prepare_flash()
+        target.flash.prepare()
         times = []
         for content in (image, bytes(changed)):
             start = link.clock.now()
-            target.write_flash([(OFFSET, content)], skip=content is not image)
+            target.flash.write([(OFFSET, content)], skip=content is not image)
             times.append(link.clock.now() - start)
     return times[1] / times[0]
 

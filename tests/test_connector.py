@@ -80,7 +80,7 @@ def test_identity_is_that_of_the_device(chip: Chip) -> None:
 @pytest.mark.parametrize("size", ["512KB", "4MB", "16MB"])
 def test_flash_id_tells_the_size(chip: Chip, size: str) -> None:
     with connect(f"sim://{chip.key}?flash={size}") as device:
-        flash = device.flash_id()
+        flash = device.flash.id()
         unit = {"KB": 1 << 10, "MB": 1 << 20}[size[-2:]]
         assert flash.size == int(size[:-2]) * unit
         assert flash.is_plausible
@@ -90,9 +90,9 @@ def test_flash_id_tells_the_size(chip: Chip, size: str) -> None:
 def test_flash_registers_are_put_back(chip: Chip) -> None:
     with connect(f"sim://{chip.key}") as device:
         register = chip.spi.base + chip.spi.usr2
-        before = device.read_register(register)
-        device.flash_id()
-        assert device.read_register(register) == before
+        before = device.memory.read_register(register)
+        device.flash.id()
+        assert device.memory.read_register(register) == before
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_secure_download_mode_is_recognised_and_respected(chip: Chip) -> None:
         assert device.chip is chip
         assert device.is_in_secure_download_mode
         sent = len(transport.writes)
-        for forbidden in (device.flash_id, lambda: device.mac, lambda: device.revision):
+        for forbidden in (device.flash.id, lambda: device.mac, lambda: device.revision):
             with pytest.raises(UnsupportedError):
                 forbidden()
         assert len(transport.writes) == sent
@@ -186,9 +186,9 @@ def test_a_transport_is_released_when_the_chip_is_a_typing_error() -> None:
 def test_words_that_are_none_are_refused() -> None:
     with connect("sim://esp32c3") as device:
         for call in (
-            lambda: device.read_register(3 << 40),
-            lambda: device.write_register(0, -1),
-            lambda: device.flash_status(4),
+            lambda: device.memory.read_register(3 << 40),
+            lambda: device.memory.write_register(0, -1),
+            lambda: device.flash.status(4),
         ):
             with pytest.raises(UnsupportedError):
                 call()
@@ -199,7 +199,7 @@ def test_the_rate_goes_back_when_the_loader_stays() -> None:
     with connect(transport, baudrate=921600, stub=False) as device:
         device.reset(After.NO_RESET)
         assert transport.baudrate == 115200
-        assert device.flash_id().size == 4 << 20
+        assert device.flash.id().size == 4 << 20
 
 
 def test_a_chip_that_does_not_exist_is_refused_before_the_port_is_opened() -> None:
@@ -214,7 +214,7 @@ def test_a_chip_that_does_not_exist_is_refused_before_the_port_is_opened() -> No
 def test_identifying_chip_and_flash_takes_few_turnarounds(chip: str, flights: int) -> None:
     transport = unreliable(f"sim://{chip}")
     with connect(transport) as device:
-        device.flash_id()
+        device.flash.id()
         # SYNC, which chip, which device, which flash: docs/round-trips.md.
         assert len(transport.writes) == flights
 
@@ -381,25 +381,25 @@ def test_attempts_without_end_go_on_until_the_caller_stops_them() -> None:
 def test_a_higher_baud_rate_is_used_after_identification(chip: str, baudrate: int) -> None:
     with connect(f"sim://{chip}", baudrate=baudrate, stub=False) as device:
         assert device.session.transport.baudrate == baudrate
-        assert device.flash_id().size == 4 << 20
+        assert device.flash.id().size == 4 << 20
 
 
 def test_a_rate_that_the_stub_would_forget_waits_for_the_stub(tmp_path: Path) -> None:
     with connect("sim://esp32", baudrate=921600, stub=stub_directory(tmp_path)) as device:
         assert device.session.transport.baudrate == 115200
-        device.prepare_flash()
+        device.flash.prepare()
         assert device.session.transport.baudrate == 921600
-        assert device.flash_id().size == 4 << 20
+        assert device.flash.id().size == 4 << 20
 
 
 def test_a_loader_that_cannot_change_its_rate_stays_at_it_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with connect("sim://esp8266", baudrate=460800, stub=False) as device:
-        device.write_flash([(0x10000, b"data")])
+        device.flash.write([(0x10000, b"data")])
         device.link.revive(slower=False)
         assert device.session.transport.baudrate == 115200
-        assert device.read_flash(0x10000, 4) == b"data"
+        assert device.flash.read(0x10000, 4) == b"data"
     warnings = [record.message for record in caplog.records if "baud rate" in record.message]
     assert warnings == ["the ESP8266 ROM loader cannot change its baud rate: it stays at 115200"]
 
@@ -409,7 +409,7 @@ def test_a_loader_whose_stub_is_missing_stays_at_its_rate(
 ) -> None:
     monkeypatch.setenv("ESPLOADER_STUB_DIR", str(tmp_path))
     with connect("sim://esp8266", baudrate=921600) as device:
-        device.write_flash([(0x10000, b"data")])
+        device.flash.write([(0x10000, b"data")])
         assert device.session.transport.baudrate == 115200
 
 
@@ -439,7 +439,7 @@ def test_leaving_the_block_only_closes_the_port() -> None:
     transport = LineLog(open_transport("sim://esp32c3"))
     with connect(transport) as device:
         transport.changes.clear()
-        device.flash_id()
+        device.flash.id()
     assert not transport.changes
     assert is_free(transport)
 

@@ -2,7 +2,7 @@
 
 >>> import esploader
 >>> with esploader.connect("sim://esp32c3") as device:
-...     print(device.chip.name, device.flash_id().size)
+...     print(device.chip.name, device.flash.id().size)
 ESP32-C3 4194304
 
 Names are loaded when first used, so that importing the package costs next to nothing.

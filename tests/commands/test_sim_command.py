@@ -94,7 +94,7 @@ def test_what_was_written_is_in_the_file_when_the_server_is_killed(tmp_path: Pat
         (device,) = devices_of(process)
         url = cast("dict[str, str]", device["urls"])["rfc2217"]
         with esploader.connect(url, stub=False) as found:
-            found.write_flash([(0x1_0000, b"survivor")])
+            found.flash.write([(0x1_0000, b"survivor")])
             process.kill()
             process.wait()
     assert flash.read_bytes()[0x1_0000:0x1_0009] == b"survivor\xff"
@@ -102,7 +102,7 @@ def test_what_was_written_is_in_the_file_when_the_server_is_killed(tmp_path: Pat
     with served_chip("esp32c3", "--flash", str(flash)) as urls:
         again = esploader.connect(urls["rfc2217"], stub=False)
         with again:
-            assert again.read_flash(0x1_0000, 8) == b"survivor"
+            assert again.flash.read(0x1_0000, 8) == b"survivor"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ PROTECTED = "sim://esp32c3?efuses=key0:0x1234,read_protection:1,key1:0x55,write_
 @pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
 def test_what_was_burnt_is_read(chip: Chip) -> None:
     with connect(f"sim://{chip.key}?mac=24:0a:c4:12:34:56") as device:
-        efuses = device.efuses
+        efuses = device.efuses.read()
         assert efuses["mac"].meaning == device.mac == "24:0a:c4:12:34:56"
         revision = device.revision
         if revision is not None:
@@ -39,15 +39,15 @@ def test_all_blocks_take_a_few_turnarounds_and_are_read_once(chip: str, turnarou
     transport = UnreliableTransport(open_transport(f"sim://{chip}"))
     with connect(transport) as device:
         before = len(transport.writes)
-        efuses = device.efuses
+        efuses = device.efuses.read()
         assert len(transport.writes) == before + turnarounds
-        assert device.efuses is efuses
+        assert device.efuses.read() is efuses
         assert len(transport.writes) == before + turnarounds
 
 
 def test_a_key_that_is_read_protected_reads_as_zero_and_is_said_to_be() -> None:
     with connect(PROTECTED) as device:
-        key0, key1 = device.efuses["key0"], device.efuses["key1"]
+        key0, key1 = device.efuses.read()["key0"], device.efuses.read()["key1"]
     assert (key0.value, key0.read_protected) == (0, True)
     assert (key1.value, key1.read_protected) == (0x55, False)
 
@@ -58,7 +58,7 @@ def test_in_secure_download_mode_nothing_is_sent() -> None:
     with connect(transport) as device:
         before = len(transport.writes)
         with pytest.raises(UnsupportedError, match="Secure Download Mode"):
-            _ = device.efuses
+            device.efuses.read()
         assert len(transport.writes) == before
 
 
@@ -67,7 +67,7 @@ def test_where_nobody_knows_them_nothing_is_sent() -> None:
     with connect(transport) as device:
         before = len(transport.writes)
         with pytest.raises(UnsupportedError, match="efuse blocks of the ESP32-E22"):
-            _ = device.efuses
+            device.efuses.read()
         assert len(transport.writes) == before
 
 

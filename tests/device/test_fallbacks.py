@@ -67,16 +67,16 @@ def test_a_loader_that_takes_one_write_at_a_time(
     transport = UnreliableTransport(open_transport(f"sim://{chip}"))
     transport.garble_output = lambda data: changed(data, {Opcode.WRITE_REG}, change)
     with connect(transport, stub=False) as device:
-        assert device.flash_id().jedec_id == 0x1640C8
+        assert device.flash.id().jedec_id == 0x1640C8
         assert device.session.max_write_reg_entries == 1
-        assert device.flash_sfdp(0, 4) == b"SFDP"
+        assert device.flash.sfdp(0, 4) == b"SFDP"
     assert sum("several writes" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_a_loader_that_takes_batches_is_asked_once_whether_it_does() -> None:
     with connect("sim://esp32c3", stub=False) as device:
         assert device.session.abilities.are_batches_doubtful(device.session.dialect)
-        device.flash_id()
+        device.flash.id()
         assert not device.session.abilities.are_batches_doubtful(device.session.dialect)
         assert device.session.max_write_reg_entries > 1
 
@@ -119,14 +119,14 @@ def test_a_loader_that_takes_small_blocks_only(
     transport = UnreliableTransport(open_transport("sim://esp32c3"))
     transport.garble_output = lambda data: changed(data, opcodes, change)
     with connect(transport, stub=False) as device:
-        (result,) = device.write_flash([(0x1000, IMAGE)], compress=compress)
+        (result,) = device.flash.write([(0x1000, IMAGE)], compress=compress)
         assert result.restarts == 1
         assert device.session.flash_block_size == 0x400
-        assert device.verify_flash([(0x1000, IMAGE)]) == ()
+        assert device.flash.verify([(0x1000, IMAGE)]) == ()
 
 
 def test_a_loader_that_takes_large_blocks_gets_them() -> None:
     with connect("sim://esp32c3", stub=False) as device:
-        (result,) = device.write_flash([(0x1000, IMAGE)])
+        (result,) = device.flash.write([(0x1000, IMAGE)])
         assert result.restarts == 0
         assert device.session.flash_block_size == 0x1800

@@ -28,7 +28,7 @@ def test_the_wiring_takes_one_turnaround() -> None:
     transport = UnreliableTransport(open_transport("sim://esp32s3"))
     with connect(transport) as device:
         before = len(transport.writes)
-        wiring = device.flash_wiring()
+        wiring = device.flash.wiring()
         assert len(transport.writes) == before + 1
     assert wiring.type is FlashType.QUAD
     assert wiring.voltage == FlashVoltage(3300, VoltageSource.STRAP)
@@ -36,17 +36,17 @@ def test_the_wiring_takes_one_turnaround() -> None:
 
 def test_software_may_have_changed_the_voltage() -> None:
     with connect("sim://esp32") as device:
-        device.write_register(SDIO_CONF, RAISED_TO_1_9_V)
-        assert device.flash_wiring().voltage == FlashVoltage(1900, VoltageSource.SOFTWARE)
+        device.memory.write_register(SDIO_CONF, RAISED_TO_1_9_V)
+        assert device.flash.wiring().voltage == FlashVoltage(1900, VoltageSource.SOFTWARE)
 
 
 @pytest.mark.parametrize("chip", ["esp8266", "esp32c3"])
 def test_where_there_is_no_choice_nothing_is_sent(chip: str) -> None:
     transport = UnreliableTransport(open_transport(f"sim://{chip}"))
     with connect(transport) as device:
-        device.flash_id()
+        device.flash.id()
         before = len(transport.writes)
-        assert device.flash_wiring() == FlashWiring(type=None, voltage=None)
+        assert device.flash.wiring() == FlashWiring(type=None, voltage=None)
         assert len(transport.writes) == before
 
 
@@ -58,7 +58,7 @@ def test_in_secure_download_mode_it_is_not_known(chip: Chip) -> None:
         connect(SimulatedTransport(SimulatedDevice(chip, efuses={"secure_download": 1}))) as device,
         pytest.raises(UnsupportedError, match="Secure Download Mode"),
     ):
-        device.flash_wiring()
+        device.flash.wiring()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.registry import chip_by_name
-from esploader.device.memory import STEP_SIZE, plan_program
+from esploader.device.memory import STEP_SIZE
+from esploader.device.program import plan_program
 from esploader.errors import NoResponseError, PlanError, StubError, UnsupportedError
 from esploader.loader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.loader.resetting import After
@@ -67,7 +68,7 @@ def plan(image: bytes, *occupied: MemorySegment) -> None:
 @every_chip
 def test_a_program_is_put_where_it_belongs_and_started(chip: Chip) -> None:
     with connect(f"sim://{chip.key}") as device:
-        device.load_ram(small_image(chip))
+        device.memory.load(small_image(chip))
         for address, data in small_parts(chip):
             assert simulated(device).memory.read(address, len(data)) == data
         assert program_runs(device)
@@ -93,14 +94,14 @@ def test_a_program_may_be_bytes_a_path_or_a_file(tmp_path: Path) -> None:
     address, data = small_parts(ESP32_C3)[0]
     for source in (image, path, io.BytesIO(image)):
         with connect("sim://esp32c3") as device:
-            device.load_ram(source)
+            device.memory.load(source)
             assert simulated(device).memory.read(address, len(data)) == data
 
 
 def test_a_program_may_be_larger_than_a_block() -> None:
     code = bytes(range(256)) * 100
     with connect("sim://esp32c3") as device:
-        device.load_ram(image_of(((RAM, code), (0x4038_0000, b"code"))))
+        device.memory.load(image_of(((RAM, code), (0x4038_0000, b"code"))))
         assert simulated(device).memory.read(RAM, len(code)) == code
 
 
@@ -159,17 +160,17 @@ def test_what_overlaps_the_stub_is_refused(start: int, *, overlaps: bool) -> Non
 def test_a_stub_that_runs_is_not_overwritten(tmp_path: Path) -> None:
     code = 0x4037_C000
     with connect("sim://esp32c3", stub=stub_directory(tmp_path)) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         with pytest.raises(PlanError, match="stub"):
-            device.load_ram(image_of(((code, b"code"),)))
+            device.memory.load(image_of(((code, b"code"),)))
         assert answers(device)
-        device.load_ram(small_image(ESP32_C3))
+        device.memory.load(small_image(ESP32_C3))
 
 
 def test_a_stub_that_runs_and_is_not_known_is_an_error(tmp_path: Path) -> None:
     with connect("sim://esp32c3?state=stub", before="no-reset", stub=tmp_path) as device:
         with pytest.raises(StubError):
-            device.load_ram(small_image(ESP32_C3))
+            device.memory.load(small_image(ESP32_C3))
         assert answers(device)
 
 
@@ -178,7 +179,7 @@ def test_nothing_is_sent_for_a_program_that_is_refused() -> None:
     with connect(transport) as device:
         transport.writes.clear()
         with pytest.raises(PlanError):
-            device.load_ram(b"no image")
+            device.memory.load(b"no image")
         assert not transport.writes
 
 
@@ -205,7 +206,7 @@ def test_a_program_is_started_although_the_loader_did_not_say_so() -> None:
     transport = UnreliableTransport(open_transport("sim://esp32c3"))
     with connect(transport) as device:
         transport.garble_input = drop(MEM_END_RESPONSE, 1)
-        device.load_ram(small_image(ESP32_C3))
+        device.memory.load(small_image(ESP32_C3))
         transport.garble_input = bytes
         assert program_runs(device)
 
@@ -214,7 +215,7 @@ def test_a_start_that_got_lost_is_repeated() -> None:
     transport = UnreliableTransport(open_transport("sim://esp32c3"))
     with connect(transport) as device:
         transport.garble_output = drop(MEM_END_REQUEST, 2)
-        device.load_ram(small_image(ESP32_C3))
+        device.memory.load(small_image(ESP32_C3))
         assert program_runs(device)
 
 
@@ -223,7 +224,7 @@ def test_a_program_that_never_started_is_an_error() -> None:
     with connect(transport) as device:
         transport.garble_output = drop(MEM_END_REQUEST, 100)
         with pytest.raises(NoResponseError):
-            device.load_ram(small_image(ESP32_C3))
+            device.memory.load(small_image(ESP32_C3))
         assert not program_runs(device)
 
 
@@ -241,15 +242,15 @@ def test_memory_is_read_at_any_address(
     content = bytes(range(251)) * 20
     stub = stub_directory(tmp_path) if has_stub else False
     with connect("sim://esp32c3", stub=stub) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         simulated(device).memory.write(RAM, content)
-        assert device.read_memory(RAM + offset, size) == content[offset : offset + size]
+        assert device.memory.read(RAM + offset, size) == content[offset : offset + size]
 
 
 def test_progress_of_reading_memory_ends_with_all_of_it() -> None:
     events: list[ProgressEvent] = []
     with connect("sim://esp32c3") as device:
-        device.read_memory(RAM + 2, 2 * STEP_SIZE, on_progress=events.append)
+        device.memory.read(RAM + 2, 2 * STEP_SIZE, on_progress=events.append)
     done = [event.done for event in events if isinstance(event, Progress)]
     assert done == sorted(set(done))
     assert done[-1] == 2 * STEP_SIZE
@@ -274,21 +275,21 @@ def count_reads(device: Device, address: int, *values: int) -> list[int]:
 def test_a_register_is_read_once() -> None:
     with connect("sim://esp32c3") as device:
         reads = count_reads(device, REGISTER, 1, 2)
-        assert device.read_memory(REGISTER, 4) == b"\1\0\0\0"
+        assert device.memory.read(REGISTER, 4) == b"\1\0\0\0"
         assert reads == [1]
 
 
 def test_ram_is_read_until_two_readings_agree() -> None:
     with connect("sim://esp32c3") as device:
         reads = count_reads(device, RAM, 1, 2)
-        assert device.read_memory(RAM, 4) == b"\2\0\0\0"
+        assert device.memory.read(RAM, 4) == b"\2\0\0\0"
         assert reads == [1, 2, 2]
 
 
 def test_a_word_that_never_stays_the_same_is_given_as_last_read() -> None:
     with connect("sim://esp32c3") as device:
         reads = count_reads(device, RAM, *range(1, 100))
-        assert device.read_memory(RAM, 4)[0] == reads[-1] == len(reads)
+        assert device.memory.read(RAM, 4)[0] == reads[-1] == len(reads)
         assert len(reads) < 10
 
 
@@ -299,13 +300,13 @@ def test_memory_is_read_right_over_a_bad_line(fault: Drop | Corrupt, seed: int) 
     line = FaultyTransport(SimulatedTransport(SimulatedDevice(ESP32_C3)), (fault,), seed=seed)
     with connect(line, stub=False) as device:
         simulated(device).memory.write(RAM, content)
-        assert device.read_memory(RAM, len(content)) == content
+        assert device.memory.read(RAM, len(content)) == content
 
 
 @pytest.mark.parametrize(("address", "size"), [(-1, 4), (0, 0), (0, -1), (0xFFFF_FFFF, 2)])
 def test_what_is_no_region_of_the_address_space_is_refused(address: int, size: int) -> None:
     with connect("sim://esp32c3") as device, pytest.raises(PlanError):
-        device.read_memory(address, size)
+        device.memory.read(address, size)
 
 
 # The application -----------------------------------------------------------------------
@@ -323,19 +324,19 @@ def test_a_soft_reset_is_refused_while_a_stub_runs_and_changes_nothing(
     chip: Chip, tmp_path: Path
 ) -> None:
     with connect(f"sim://{chip.key}", stub=stub_directory(tmp_path)) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         with pytest.raises(UnsupportedError, match="soft reset: a stub runs"):
             device.reset(After.SOFT_RESET)
         assert answers(device)
-        assert len(device.flash_md5(0, 0x1000)) == 16
+        assert len(device.flash.md5(0, 0x1000)) == 16
 
 
 def test_memory_is_out_of_reach_in_secure_download_mode() -> None:
     transport = SimulatedTransport(SimulatedDevice(ESP32_C3, efuses={"secure_download": 1}))
     with connect(transport) as device:
         for call in (
-            lambda: device.read_memory(RAM, 4),
-            lambda: device.load_ram(small_image(ESP32_C3)),
+            lambda: device.memory.read(RAM, 4),
+            lambda: device.memory.load(small_image(ESP32_C3)),
         ):
             with pytest.raises(UnsupportedError, match="Secure Download Mode"):
                 call()

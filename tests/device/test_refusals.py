@@ -156,7 +156,7 @@ def test_a_flash_parameter_that_the_chip_does_not_know_is_refused(
 def test_a_file_past_the_end_of_the_flash_is_refused(connect_to: Connect) -> None:
     device = connect_to(ESP32_C3)
     with pytest.raises(PlanError, match="beyond the flash"):
-        device.write_flash([(0, bytes(100)), (4 * MIB - 1, b"ab")])
+        device.flash.write([(0, bytes(100)), (4 * MIB - 1, b"ab")])
     assert_nothing_erased(device)
 
 
@@ -165,9 +165,9 @@ def test_a_file_past_the_size_that_is_put_into_the_bootloader_is_refused(
 ) -> None:
     device = connect_to(ESP32_C3)
     with pytest.raises(PlanError, match="beyond the flash of 0x200000 bytes"):
-        device.write_flash([(2 * MIB, b"x")], parameters=FlashParameters(size="2MB"))
+        device.flash.write([(2 * MIB, b"x")], parameters=FlashParameters(size="2MB"))
     with pytest.raises(PlanError, match="beyond the flash of 0x400000 bytes"):
-        device.write_flash([(4 * MIB, b"x")], parameters=FlashParameters(size="16MB"))
+        device.flash.write([(4 * MIB, b"x")], parameters=FlashParameters(size="16MB"))
     assert_nothing_erased(device)
 
 
@@ -178,17 +178,17 @@ def test_flash_beyond_16_mib_is_refused_where_the_loader_does_not_reach_it(
 ) -> None:
     device = connect_to(chip, flash_size=32 * MIB, has_stub=has_stub)
     if has_stub and chip.supports_4_byte_addresses:
-        device.write_flash([(16 * MIB, b"reached")])
-        assert device.read_flash(16 * MIB, 7) == b"reached"
-        device.erase_region(16 * MIB, 0x1000)
-        assert device.verify_flash([(16 * MIB, b"\xff")]) == ()
+        device.flash.write([(16 * MIB, b"reached")])
+        assert device.flash.read(16 * MIB, 7) == b"reached"
+        device.flash.erase_region(16 * MIB, 0x1000)
+        assert device.flash.verify([(16 * MIB, b"\xff")]) == ()
         return
     for attempt in (
-        lambda: device.write_flash([(16 * MIB - 1, b"ab")]),
-        lambda: device.read_flash(16 * MIB, 1),
-        lambda: device.verify_flash([(16 * MIB, b"a")]),
-        lambda: device.flash_md5(16 * MIB, 1),
-        lambda: device.erase_region(16 * MIB, 0x1000),
+        lambda: device.flash.write([(16 * MIB - 1, b"ab")]),
+        lambda: device.flash.read(16 * MIB, 1),
+        lambda: device.flash.verify([(16 * MIB, b"a")]),
+        lambda: device.flash.md5(16 * MIB, 1),
+        lambda: device.flash.erase_region(16 * MIB, 0x1000),
     ):
         with pytest.raises(PlanError, match="reaches 0x1000000 bytes"):
             attempt()
@@ -201,7 +201,7 @@ def test_flash_beyond_16_mib_is_refused_when_no_stub_can_be_had(
     monkeypatch.setenv("ESPLOADER_STUB_DIR", str(tmp_path))
     with connect(SimulatedTransport(SimulatedDevice(ESP32_S3, flash_size=32 * MIB))) as device:
         with pytest.raises(PlanError, match="the ROM loader of the ESP32-S3 reaches"):
-            device.write_flash([(16 * MIB, b"x")])
+            device.flash.write([(16 * MIB, b"x")])
         assert_nothing_erased(device)
 
 
@@ -248,8 +248,8 @@ def test_reading_all_in_secure_download_mode_is_refused(
 def test_a_rom_loader_does_not_erase_everything(connect_to: Connect, chip: Chip) -> None:
     device = connect_to(chip)
     with pytest.raises(UnsupportedError):
-        device.erase_flash()
-    for write in (device.plan_write, device.write_flash):
+        device.flash.erase()
+    for write in (device.flash.plan, device.flash.write):
         with pytest.raises(UnsupportedError, match="a stub can"):
             write([(0x1_0000, b"data")], erase_all=True)
     assert_nothing_erased(device)
@@ -274,10 +274,10 @@ def test_a_bootloader_for_another_chip_is_refused(connect_to: Connect, chip: Chi
     for other in DESCRIBED:
         inputs = [(chip.bootloader_offset, small_image(other))]
         if other is chip:
-            device.plan_write(inputs)
+            device.flash.plan(inputs)
         else:
             with pytest.raises(PlanError, match="cannot run here"):
-                device.plan_write(inputs)
+                device.flash.plan(inputs)
 
 
 def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> None:
@@ -288,9 +288,9 @@ def test_a_bootloader_for_another_revision_is_refused(connect_to: Connect) -> No
         image[15:17] = minimum.to_bytes(2, "little")
         image[17:19] = maximum.to_bytes(2, "little")
         with pytest.raises(PlanError, match="cannot run here"):
-            device.plan_write([(0, bytes(image))])
-        device.plan_write([(0, bytes(image))], force=True)
-        device.plan_write([(0x1_0000, bytes(image))])
+            device.flash.plan([(0, bytes(image))])
+        device.flash.plan([(0, bytes(image))], force=True)
+        device.flash.plan([(0x1_0000, bytes(image))])
 
 
 # Secure Download Mode -------------------------------------------------------------------
@@ -308,22 +308,22 @@ RESTRICTED = [chip for chip in DESCRIBED if chip.secure_download is not None]
         lambda device: device.eui64,
         lambda device: device.revision,
         lambda device: device.chip_id,
-        lambda device: device.flash_id(),
-        lambda device: device.flash_sfdp(0, 4),
-        lambda device: device.flash_status(),
-        lambda device: device.write_flash_status(0),
-        lambda device: device.flash_wiring(),
-        lambda device: device.read_register(0x4000_1000),
-        lambda device: device.write_register(0x3FC8_0000, 0),
-        lambda device: device.read_memory(0x3FC8_0000, 4),
-        lambda device: device.load_ram(b""),
-        lambda device: device.read_flash(0, 16),
-        lambda device: device.verify_flash([(0, b"data")]),
-        lambda device: device.flash_md5(0, 16),
-        lambda device: device.erase_flash(),
-        lambda device: device.erase_flash(force=True),
-        lambda device: device.write_flash([(0, b"data")], erase_all=True),
-        lambda device: device.plan_write([(0, b"data")], erase_all=True, force=True),
+        lambda device: device.flash.id(),
+        lambda device: device.flash.sfdp(0, 4),
+        lambda device: device.flash.status(),
+        lambda device: device.flash.write_status(0),
+        lambda device: device.flash.wiring(),
+        lambda device: device.memory.read_register(0x4000_1000),
+        lambda device: device.memory.write_register(0x3FC8_0000, 0),
+        lambda device: device.memory.read(0x3FC8_0000, 4),
+        lambda device: device.memory.load(b""),
+        lambda device: device.flash.read(0, 16),
+        lambda device: device.flash.verify([(0, b"data")]),
+        lambda device: device.flash.md5(0, 16),
+        lambda device: device.flash.erase(),
+        lambda device: device.flash.erase(force=True),
+        lambda device: device.flash.write([(0, b"data")], erase_all=True),
+        lambda device: device.flash.plan([(0, b"data")], erase_all=True, force=True),
     ],
     ids=[
         "mac",
@@ -372,9 +372,9 @@ def test_secure_download_mode_allows_what_it_allows(connect_to: Connect, chip: C
     history.clear()
     assert device.is_in_secure_download_mode
     assert device.chip is chip
-    assert device.get_security_info().secure_download_mode
-    device.erase_region(0x1000, 0x1000)
-    device.write_flash([(0x8000, b"data")])
+    assert device.security.read().secure_download_mode
+    device.flash.erase_region(0x1000, 0x1000)
+    device.flash.write([(0x8000, b"data")])
     for after in (After.NO_RESET, After.SOFT_RESET, After.HARD_RESET):
         device.reset(after)
     assert not any(response.error for response in history.responses)
@@ -394,7 +394,7 @@ def test_a_command_that_the_mode_does_not_have_is_refused_by_name(connect_to: Co
 @pytest.mark.parametrize("chip", [ESP8266, ESP32], ids=lambda chip: chip.key)
 def test_chips_without_security_info_refuse_it(connect_to: Connect, chip: Chip) -> None:
     with pytest.raises(UnsupportedError):
-        connect_to(chip).get_security_info()
+        connect_to(chip).security.read()
 
 
 @pytest.mark.parametrize("region", [("0", "0"), ("0", "65"), ("0x1000000", "1")])

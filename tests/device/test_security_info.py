@@ -31,8 +31,8 @@ def info_of(
 ) -> SecurityInfo:
     simulated = SimulatedDevice(chip, efuses=efuses or {}, state=state)
     with connect(simulated.open_transport(), stub=False) as device:
-        info = device.get_security_info()
-        assert device.security_info == info
+        info = device.security.read()
+        assert device.security.info == info
     return info
 
 

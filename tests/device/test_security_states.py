@@ -270,7 +270,7 @@ def identify(device: Device, situation: Situation) -> None:
         assert device.identity is None
     else:
         assert re.fullmatch("([0-9a-f]{2}:){5}[0-9a-f]{2}", device.mac)
-    info = device.security_info
+    info = device.security.info
     if info is not None:
         assert info.secure_boot is situation.secure_boot
         assert info.flash_encryption is situation.state.encryption
@@ -278,38 +278,38 @@ def identify(device: Device, situation: Situation) -> None:
 
 
 def flash_id(device: Device, _: Situation) -> None:
-    assert device.flash_id().size == 4 * MIB
+    assert device.flash.id().size == 4 * MIB
 
 
 def write(device: Device, situation: Situation) -> None:
-    (result,) = device.write_flash([(OFFSET, NEW)])
+    (result,) = device.flash.write([(OFFSET, NEW)])
     assert result.verified is not situation.state.secure_download
     assert content(device) == NEW
 
 
 def write_encrypted(device: Device, _: Situation) -> None:
-    (result,) = device.write_flash(encrypted_inputs=[(OFFSET, NEW)])
+    (result,) = device.flash.write(encrypted_inputs=[(OFFSET, NEW)])
     assert not result.verified
     assert content(device) not in (OLD, NEW, BLANK)
 
 
 def verify(device: Device, _: Situation) -> None:
-    assert device.verify_flash([(OFFSET, OLD)]) == ()
-    (difference,) = device.verify_flash([(OFFSET, OLD[:100] + b"!" + OLD[101:])])
+    assert device.flash.verify([(OFFSET, OLD)]) == ()
+    (difference,) = device.flash.verify([(OFFSET, OLD[:100] + b"!" + OLD[101:])])
     assert (difference.start, difference.end) == (OFFSET + 100, OFFSET + 101)
 
 
 def read(device: Device, _: Situation) -> None:
-    assert device.read_flash(OFFSET, SIZE) == OLD
+    assert device.flash.read(OFFSET, SIZE) == OLD
 
 
 def erase(device: Device, _: Situation) -> None:
-    device.erase_region(OFFSET, SIZE)
+    device.flash.erase_region(OFFSET, SIZE)
     assert content(device) == BLANK
 
 
 def erase_all(device: Device, _: Situation) -> None:
-    device.erase_flash()
+    device.flash.erase()
     assert simulated_in(device).nor.is_blank(0, 4 * MIB)
 
 
@@ -400,15 +400,15 @@ def test_an_esp32_e22_is_recognised_and_no_more(opened: Opened, *, wants_stub: b
     device = opened(simulated, wants_stub=wants_stub)
     assert device.chip is ESP32_E22
     assert re.fullmatch("([0-9a-f]{2}:){5}[0-9a-f]{2}", device.mac)
-    assert device.get_security_info().chip_id == 31
+    assert device.security.read().chip_id == 31
     simulated.history.clear()
     for work in (
-        device.flash_id,
-        lambda: device.write_flash([(OFFSET, NEW)]),
-        lambda: device.verify_flash([(OFFSET, NEW)]),
-        lambda: device.read_flash(OFFSET, SIZE),
-        lambda: device.erase_region(OFFSET, SIZE),
-        device.erase_flash,
+        device.flash.id,
+        lambda: device.flash.write([(OFFSET, NEW)]),
+        lambda: device.flash.verify([(OFFSET, NEW)]),
+        lambda: device.flash.read(OFFSET, SIZE),
+        lambda: device.flash.erase_region(OFFSET, SIZE),
+        device.flash.erase,
     ):
         with pytest.raises(UnsupportedError, match="of the ESP32-E22: it is not known yet"):
             work()
@@ -425,7 +425,7 @@ def test_an_esp32_c2_runs_a_stub_from_revision_1_on(
     opened: Opened, revision: tuple[int, int], *, has_stub: bool
 ) -> None:
     simulated = SimulatedDevice("esp32c2", revision=revision)
-    opened(simulated, wants_stub=True).write_flash([(OFFSET, NEW)])
+    opened(simulated, wants_stub=True).flash.write([(OFFSET, NEW)])
     assert simulated.nor.read(OFFSET, SIZE) == NEW
     assert (simulated.history.commands[-1].loader is Loader.STUB) is has_stub
 
@@ -442,9 +442,9 @@ def test_an_esp32_insists_on_secure_boot_v2_from_revision_3_on(
     device = opened(simulated, wants_stub=False)
     if has_effect:
         with pytest.raises(PlanError, match="secure boot is on"):
-            device.erase_region(OFFSET, SIZE)
+            device.flash.erase_region(OFFSET, SIZE)
     else:
-        device.erase_region(OFFSET, SIZE)
+        device.flash.erase_region(OFFSET, SIZE)
     assert bool(simulated.erase_counts) is not has_effect
 
 
@@ -465,18 +465,18 @@ def test_a_flash_of_any_size_is_written_up_to_its_end(
 ) -> None:
     simulated = SimulatedDevice(chip, flash_size=flash_size)
     device = opened(simulated, wants_stub=wants_stub)
-    assert device.flash_id().size == flash_size
+    assert device.flash.id().size == flash_size
     is_far = wants_stub and chip.key in REACHES_BEYOND
     end = flash_size if is_far else min(flash_size, REACH_OF_ROM)
-    device.write_flash([(end - 4, b"last")])
+    device.flash.write([(end - 4, b"last")])
     assert simulated.nor.read(end - 4, 4) == b"last"
     simulated.nor.erase_counts.clear()
     reasons = {"beyond the flash of": end == flash_size, "reaches 0x1000000 bytes": not is_far}
     reason = "|".join(reason for reason, applies in reasons.items() if applies)
     with pytest.raises(PlanError, match=reason):
-        device.write_flash([(end - 4, b"last!")])
+        device.flash.write([(end - 4, b"last!")])
     with pytest.raises(PlanError, match=reason):
-        device.read_flash(end - 4, 5)
+        device.flash.read(end - 4, 5)
     assert not simulated.erase_counts
 
 
@@ -489,23 +489,23 @@ def test_without_a_flash_that_answers_nothing_is_begun(
     simulated = SimulatedDevice(chip, flash_presence=presence)
     device = opened(simulated, wants_stub=wants_stub)
     assert device.mac
-    flash = device.flash_id()
+    flash = device.flash.id()
     assert flash.size is None
     assert not flash.is_plausible
     reading = {"none": "ffffff", "silent": "000000"}[presence]
     works: list[Callable[[], object]] = [
-        lambda: device.write_flash([(OFFSET, NEW)]),
-        lambda: device.plan_write([(OFFSET, NEW)]),
-        lambda: device.verify_flash([(OFFSET, NEW)]),
-        lambda: device.read_flash(OFFSET, SIZE),
-        lambda: device.flash_md5(OFFSET, SIZE),
-        lambda: device.erase_region(OFFSET, SIZE),
-        device.flash_status,
-        lambda: device.write_flash_status(0),
-        lambda: device.flash_sfdp(0, 4),
+        lambda: device.flash.write([(OFFSET, NEW)]),
+        lambda: device.flash.plan([(OFFSET, NEW)]),
+        lambda: device.flash.verify([(OFFSET, NEW)]),
+        lambda: device.flash.read(OFFSET, SIZE),
+        lambda: device.flash.md5(OFFSET, SIZE),
+        lambda: device.flash.erase_region(OFFSET, SIZE),
+        device.flash.status,
+        lambda: device.flash.write_status(0),
+        lambda: device.flash.sfdp(0, 4),
     ]
     if wants_stub:
-        works.append(device.erase_flash)
+        works.append(device.flash.erase)
     simulated.history.clear()
     for work in works:
         with pytest.raises(PlanError, match=f"^no flash answers: its id reads as {reading}"):
@@ -521,5 +521,5 @@ def test_in_secure_download_mode_a_missing_flash_is_noticed_by_its_silence(
     simulated = SimulatedDevice("esp32c3", flash_presence=presence, efuses={"secure_download": 1})
     with pytest.raises(FlashError, match=reason) as caught:
         # The ROM compares what it reads back by an XOR of all bytes, which is not that of zeros.
-        opened(simulated, wants_stub=False).write_flash([(OFFSET, b"new" + NEW)])
+        opened(simulated, wants_stub=False).flash.write([(OFFSET, b"new" + NEW)])
     assert caught.value.confirmed == 0

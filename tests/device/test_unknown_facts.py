@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from esploader.device.device import Device
 
 OPERATIONS: dict[str, Callable[[Device], object]] = {
-    "flash_id": lambda device: device.flash_id(),
-    "write_flash": lambda device: device.write_flash([(0x1_0000, b"data")]),
-    "read_flash": lambda device: device.read_flash(0, 16),
-    "erase_flash": lambda device: device.erase_flash(),
-    "erase_region": lambda device: device.erase_region(0, 0x1000),
+    "flash_id": lambda device: device.flash.id(),
+    "write_flash": lambda device: device.flash.write([(0x1_0000, b"data")]),
+    "read_flash": lambda device: device.flash.read(0, 16),
+    "erase_flash": lambda device: device.flash.erase(),
+    "erase_region": lambda device: device.flash.erase_region(0, 0x1000),
 }
 
 
@@ -41,4 +41,4 @@ def test_what_is_known_can_be_used() -> None:
     with connect("sim://esp32e22?mac=24:0a:c4:aa:bb:cc") as device:
         assert device.mac == "24:0a:c4:aa:bb:cc"
         assert device.revision is None
-        assert device.get_security_info().chip_id == 31
+        assert device.security.read().chip_id == 31

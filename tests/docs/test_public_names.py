@@ -70,6 +70,13 @@ def test_what_examples_import_is_public() -> None:
     assert not unknown
 
 
+def test_examples_show_every_public_name_of_the_package() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    shown = {name for _, package, name in imports() if package == "esploader"}
+    shown |= set(re.findall(r"\besploader\.(\w+)", text))
+    assert set(esploader.__all__) - shown == {"__version__"}
+
+
 def test_the_package_shows_its_public_names_and_nothing_else() -> None:
     assert dir(esploader) == sorted(esploader.__all__)
     assert all(getattr(esploader, name) is not None for name in esploader.__all__)

@@ -36,7 +36,7 @@ def test_every_chip_is_found_as_quickly_as_stated(chip: Chip) -> None:
         assert device.chip is chip
         assert len(transport.writes) == to_chip
         if chip.is_described:
-            device.flash_id()
+            device.flash.id()
             assert len(transport.writes) == to_flash
 
 

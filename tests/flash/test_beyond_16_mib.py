@@ -38,11 +38,11 @@ CANNOT = [
 ]
 
 OPERATIONS: dict[str, Callable[[Device, int], object]] = {
-    "write": lambda device, offset: device.write_flash([(offset, DATA)]),
-    "read": lambda device, offset: device.read_flash(offset, len(DATA)),
-    "verify": lambda device, offset: device.verify_flash([(offset, DATA)]),
-    "hash": lambda device, offset: device.flash_md5(offset, len(DATA)),
-    "erase": lambda device, offset: device.erase_region(offset, len(DATA)),
+    "write": lambda device, offset: device.flash.write([(offset, DATA)]),
+    "read": lambda device, offset: device.flash.read(offset, len(DATA)),
+    "verify": lambda device, offset: device.flash.verify([(offset, DATA)]),
+    "hash": lambda device, offset: device.flash.md5(offset, len(DATA)),
+    "erase": lambda device, offset: device.flash.erase_region(offset, len(DATA)),
 }
 
 
@@ -54,11 +54,11 @@ def test_a_stub_with_long_addresses_does_all_of_it_there(
     simulated = SimulatedDevice(chip, flash_size=size, flash={0: MARK})
     with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
         for offset in (BOUNDARY - SECTOR, size - len(DATA)):
-            device.write_flash([(offset, DATA)])
+            device.flash.write([(offset, DATA)])
             assert simulated.nor.read(offset, len(DATA)) == DATA
-            assert device.read_flash(offset, len(DATA)) == DATA
-            assert device.verify_flash([(offset, DATA)]) == ()
-            device.erase_region(offset, len(DATA))
+            assert device.flash.read(offset, len(DATA)) == DATA
+            assert device.flash.verify([(offset, DATA)]) == ()
+            device.flash.erase_region(offset, len(DATA))
             assert simulated.nor.is_blank(offset, len(DATA))
         assert device.session.dialect is STUB
     assert simulated.nor.read(0, len(MARK)) == MARK
@@ -88,8 +88,8 @@ def test_below_all_loaders_use_a_large_flash(tmp_path: Path, chip: str) -> None:
     for source in (False, stub_directory(tmp_path)):
         simulated = SimulatedDevice(chip, flash_size=32 * MIB)
         with connect(simulated.open_transport(), stub=source) as device:
-            device.write_flash([(BOUNDARY - len(DATA), DATA)])
-            assert device.read_flash(BOUNDARY - len(DATA), len(DATA)) == DATA
+            device.flash.write([(BOUNDARY - len(DATA), DATA)])
+            assert device.flash.read(BOUNDARY - len(DATA), len(DATA)) == DATA
 
 
 @pytest.mark.parametrize("chip", [chip for chip in DESCRIBED if chip.mmu_page_sizes])
@@ -108,5 +108,5 @@ def test_erasing_everything_takes_no_address(size: int, tmp_path: Path) -> None:
     simulated = SimulatedDevice("esp32", flash_size=size)
     simulated.nor.program(BOUNDARY + SECTOR, DATA)
     with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
-        device.erase_flash()
+        device.flash.erase()
     assert simulated.nor.is_blank(0, size)

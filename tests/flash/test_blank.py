@@ -43,7 +43,7 @@ def test_a_long_run_is_erased_and_not_sent(
     data = noise(BLOCK) + b"\xff" * 4 * BLOCK + noise(BLOCK + 0x3000)
     stub = stub_directory(tmp_path) if has_stub else False
     with connect(SimulatedTransport(device), stub=stub) as target:
-        (result,) = target.write_flash([(OFFSET, data)], compress=compress)
+        (result,) = target.flash.write([(OFFSET, data)], compress=compress)
     assert device.nor.read(OFFSET, len(data)) == data
     assert result.written == len(data)
     assert result.sent <= 2 * BLOCK + 0x3000 + 0x100
@@ -56,7 +56,7 @@ def test_the_rom_loader_of_the_esp8266_is_sent_nothing_to_leave_a_run_blank() ->
     device = SimulatedDevice("esp8266")
     device.nor.program(0, bytes(0x4_0000))
     with connect(SimulatedTransport(device), stub=False) as target:
-        (result,) = target.write_flash([(OFFSET, b"\xff" * BLOCK)])
+        (result,) = target.flash.write([(OFFSET, b"\xff" * BLOCK)])
     assert result.sent == 0
     assert device.nor.read(OFFSET, BLOCK) == b"\xff" * BLOCK
     assert not any(device.nor.read(0, OFFSET))

@@ -60,7 +60,7 @@ def test_what_was_written_is_there_and_so_are_its_neighbours(
     device: Device, offset: int, sectors: int
 ) -> None:
     image = noise(sectors * SECTOR_SIZE - 100)
-    (result,) = device.write_flash([(offset, image)])
+    (result,) = device.flash.write([(offset, image)])
     assert result.restarts == 0
     flash = flash_of(device)
     assert flash.read(offset, len(image)) == image
@@ -79,7 +79,7 @@ def test_nothing_is_compressed_or_skipped(device: Device) -> None:
             phases.append(event.phase)
 
     for _ in range(2):
-        (result,) = device.write_flash([(0x1_0000, image)], on_progress=note)
+        (result,) = device.flash.write([(0x1_0000, image)], on_progress=note)
         assert result.sent == result.written == len(image)
     assert Phase.COMPARE not in phases
 
@@ -90,20 +90,20 @@ def test_reading(device: Device, offset: int, size: int) -> None:
     flash.erase(0, 0x2000)
     flash.program(0, noise(0x2000))
     flash.program(0x3F_F000, noise(0x1000, seed=1))
-    assert device.read_flash(offset, size) == flash.read(offset, size)
+    assert device.flash.read(offset, size) == flash.read(offset, size)
 
 
 def test_hashing(device: Device) -> None:
     content = flash_of(device).read(0x3_F000, 0x2000)
-    assert device.flash_md5(0x3_F000, 0x1800) == hashlib.md5(content[:0x1800]).digest()  # noqa: S324
+    assert device.flash.md5(0x3_F000, 0x1800) == hashlib.md5(content[:0x1800]).digest()  # noqa: S324
 
 
 def test_verifying_says_where_it_differs(device: Device) -> None:
     expected = bytearray(3 * SECTOR_SIZE)
-    assert device.verify_flash([(0x1000, expected)]) == ()
+    assert device.flash.verify([(0x1000, expected)]) == ()
     expected[100:103] = b"abc"
     expected[2 * SECTOR_SIZE + 7] = 1
-    differences = device.verify_flash([(0x1000, expected)])
+    differences = device.flash.verify([(0x1000, expected)])
     assert [(found.start, found.end) for found in differences] == [
         (0x1000 + 100, 0x1000 + 103),
         (0x3000 + 7, 0x3000 + 8),
@@ -116,26 +116,26 @@ def test_exactly_the_wanted_sectors_are_erased(first: int, count: int) -> None:
     with connect("sim://esp8266", stub=False) as device:
         flash = flash_of(device)
         flash.program(0, bytes(USED))
-        device.erase_region(first * SECTOR_SIZE, count * SECTOR_SIZE)
+        device.flash.erase_region(first * SECTOR_SIZE, count * SECTOR_SIZE)
         erased = [n for n in range(USED // SECTOR_SIZE) if flash.is_blank(n * SECTOR_SIZE, 1)]
     assert erased == list(range(first, first + count))
 
 
 def test_the_last_sector_of_the_flash_is_erased_alone(device: Device) -> None:
-    device.erase_region(0x3F_F000, SECTOR_SIZE)
+    device.flash.erase_region(0x3F_F000, SECTOR_SIZE)
     assert flash_of(device).erase_counts == {0x3FF: 1}
 
 
 def test_what_is_no_region_of_sectors_is_refused(device: Device) -> None:
     with pytest.raises(PlanError):
-        device.erase_region(0x800, SECTOR_SIZE)
+        device.flash.erase_region(0x800, SECTOR_SIZE)
 
 
 def test_it_cannot_erase_everything_at_once(device: Device) -> None:
     with pytest.raises(UnsupportedError):
-        device.erase_flash()
+        device.flash.erase()
     with pytest.raises(UnsupportedError):
-        device.write_flash([(0, b"image")], erase_all=True)
+        device.flash.write([(0, b"image")], erase_all=True)
 
 
 def test_a_flash_that_does_not_hold_what_was_sent_is_written_again(device: Device) -> None:
@@ -148,7 +148,7 @@ def test_a_flash_that_does_not_hold_what_was_sent_is_written_again(device: Devic
             flash.program(0x1_0000 + 17, bytes(4))
         events.append(event)
 
-    (result,) = device.write_flash([(0x1_0000, image)], on_progress=damage_once)
+    (result,) = device.flash.write([(0x1_0000, image)], on_progress=damage_once)
     assert flash.read(0x1_0000, len(image)) == image
     assert result.restarts == 1
     assert any(isinstance(event, Restarted) for event in events)
@@ -161,13 +161,13 @@ def test_a_flash_that_never_holds_it_is_no_success(device: Device) -> None:
         flash.program(0x1_0000 + 17, bytes(4))
 
     with pytest.raises(FlashError):
-        device.write_flash([(0x1_0000, noise(SECTOR_SIZE))], on_progress=damage)
+        device.flash.write([(0x1_0000, noise(SECTOR_SIZE))], on_progress=damage)
 
 
 def test_it_says_how_long_it_will_take(device: Device, caplog: pytest.LogCaptureFixture) -> None:
     clock = device.session.transport.clock
     start = clock.now()
-    device.read_flash(0, 0x2000)
+    device.flash.read(0, 0x2000)
     seconds = clock.now() - start
     assert reading_seconds(device.link, 2 * 0x2000) == pytest.approx(seconds, rel=0.1)
     (warning,) = caplog.messages
@@ -176,7 +176,7 @@ def test_it_says_how_long_it_will_take(device: Device, caplog: pytest.LogCapture
 
 def test_nobody_is_warned_where_the_loader_can_hash(caplog: pytest.LogCaptureFixture) -> None:
     with connect("sim://esp32", stub=False) as device:
-        device.flash_md5(0, 0x1000)
+        device.flash.md5(0, 0x1000)
     assert not caplog.messages
 
 
@@ -198,9 +198,9 @@ def test_a_bad_line_cannot_lie(fault: Drop | Corrupt, seed: int) -> None:
     try:
         with connect(line, stub=False) as device:
             device.link.reopen = line.reopen
-            device.write_flash([(BLOCK - SECTOR_SIZE, image)])
+            device.flash.write([(BLOCK - SECTOR_SIZE, image)])
             outcomes.append(simulated.nor.read(BLOCK - SECTOR_SIZE, len(image)) == image)
-            outcomes.append(device.read_flash(BLOCK, 64) == image[SECTOR_SIZE:][:64])
+            outcomes.append(device.flash.read(BLOCK, 64) == image[SECTOR_SIZE:][:64])
     except EsploaderError:
         # It may give up on such a line, and must not say that it succeeded.
         assert fault.rate > 5e-5
@@ -215,11 +215,11 @@ def test_a_second_run_repairs_what_a_power_cut_left(operation: int) -> None:
     line = SimulatedTransport(simulated)
     simulated.cut_power_at(operation)
     with connect(line, stub=False) as device, pytest.raises(EsploaderError):
-        device.write_flash([(BLOCK, image)])
+        device.flash.write([(BLOCK, image)])
     simulated.power_on()
     again = SimulatedTransport(simulated)
     with connect(again, stub=False) as device:
-        device.write_flash([(BLOCK, image)])
+        device.flash.write([(BLOCK, image)])
     assert simulated.nor.read(BLOCK, len(image)) == image
     assert simulated.nor.read(0, BLOCK) == bytes(BLOCK)
     end = BLOCK + len(image)
@@ -230,7 +230,7 @@ def test_what_may_be_lost_with_a_sector_is_named_without_a_look(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with connect("sim://esp8266", stub=False) as device:
-        device.write_flash([(0x10800, b"B" * 0x800)])
+        device.flash.write([(0x10800, b"B" * 0x800)])
     messages = [record.message for record in caplog.records if "is lost" in record.message]
     assert len(messages) == 1
     assert "0x10000 to 0x10800" in messages[0]

@@ -106,10 +106,10 @@ def test_every_loader_is_told_where_the_flash_is(
     transport = SimulatedTransport(SimulatedDevice(chip))
     simulated = transport.device
     with connect(transport, stub=stub_directory(tmp_path) if has_stub else False) as device:
-        device.set_spi_connection(PINS)
-        assert device.flash_id().is_plausible
+        device.flash.use_pins(PINS)
+        assert device.flash.id().is_plausible
         assert simulated.flash_pins == WORD
-        device.write_flash([(0, b"data")])
+        device.flash.write([(0, b"data")])
         assert simulated.flash_pins == WORD
         device.reset()
         device.link.revive(slower=False)
@@ -120,17 +120,17 @@ def test_every_loader_is_told_where_the_flash_is(
 def test_a_rom_loader_that_was_reset_is_told_of_the_flash_again(chip: Chip) -> None:
     transport = SimulatedTransport(SimulatedDevice(chip))
     with connect(transport, stub=False) as device:
-        device.write_flash([(0x30_0000, b"beyond the size that a ROM loader believes in")])
+        device.flash.write([(0x30_0000, b"beyond the size that a ROM loader believes in")])
         device.reset()
         device.link.revive(slower=False)
         assert transport.device.flash_pins == 0
-        assert device.verify_flash([(0x30_0000, b"beyond the size")]) == ()
+        assert device.flash.verify([(0x30_0000, b"beyond the size")]) == ()
 
 
 def test_a_stub_finds_the_flash_at_its_usual_pins_by_itself(tmp_path: Path) -> None:
     transport = SimulatedTransport(SimulatedDevice(ESP32_C3))
     with connect(transport, stub=stub_directory(tmp_path)) as device:
-        device.write_flash([(0, b"data")])
+        device.flash.write([(0, b"data")])
         assert transport.device.flash_pins is None
 
 
@@ -138,8 +138,8 @@ def test_a_refused_connection_changes_nothing() -> None:
     transport = SimulatedTransport(SimulatedDevice(ESP32))
     with connect(transport, stub=False) as device:
         with pytest.raises(UnsupportedError):
-            device.set_spi_connection("1,2,3")
-        device.flash_id()
+            device.flash.use_pins("1,2,3")
+        device.flash.id()
         assert transport.device.flash_pins == 0
 
 

@@ -145,8 +145,8 @@ def test_what_the_run_refuses_the_dry_run_refuses_in_the_same_words(
 ) -> None:
     device = connect_to(chip, efuses=efuses, flash_size=32 * MIB, stub=may_use_stub)
     arguments = {"inputs": [(APP_OFFSET, b"data")], **arguments}
-    planned = refusal(lambda: device.plan_write(**arguments))  # type: ignore[arg-type]
-    assert planned == refusal(lambda: device.write_flash(**arguments))  # type: ignore[arg-type]
+    planned = refusal(lambda: device.flash.plan(**arguments))  # type: ignore[arg-type]
+    assert planned == refusal(lambda: device.flash.write(**arguments))  # type: ignore[arg-type]
     assert not erase_counts(device)
 
 
@@ -155,8 +155,8 @@ def test_a_stub_that_was_asked_for_and_cannot_be_had_is_refused_in_both(
 ) -> None:
     device = connect_to(ESP32_C3, stub=no_stubs)
     inputs = [(APP_OFFSET, b"data")]
-    planned = refusal(lambda: device.plan_write(inputs))
-    assert planned == refusal(lambda: device.write_flash(inputs))
+    planned = refusal(lambda: device.flash.plan(inputs))
+    assert planned == refusal(lambda: device.flash.write(inputs))
     assert planned[0] is StubError
 
 
@@ -165,8 +165,8 @@ def test_a_stub_that_was_asked_for_and_secure_boot_keeps_out_is_refused_in_both(
 ) -> None:
     device = connect_to(ESP32_C3, efuses=SECURE_BOOT, stub=stub_directory(tmp_path))
     inputs = [(APP_OFFSET, b"data")]
-    planned = refusal(lambda: device.plan_write(inputs))
-    assert planned == refusal(lambda: device.write_flash(inputs))
+    planned = refusal(lambda: device.flash.plan(inputs))
+    assert planned == refusal(lambda: device.flash.write(inputs))
     assert planned == (StubError, "stub: secure boot keeps this chip from starting it")
 
 
@@ -174,7 +174,7 @@ def test_what_a_stub_can_do_is_planned_before_it_runs_and_it_is_not_started(
     connect_to: Connect, tmp_path: Path
 ) -> None:
     device = connect_to(ESP32_C3, stub=stub_directory(tmp_path), flash_size=32 * MIB)
-    plan = device.plan_write([(APP_OFFSET, b"data")], erase_all=True)
+    plan = device.flash.plan([(APP_OFFSET, b"data")], erase_all=True)
     assert plan.starts_stub
     assert plan.erase_all
     assert device.session.dialect is not STUB
@@ -183,8 +183,8 @@ def test_what_a_stub_can_do_is_planned_before_it_runs_and_it_is_not_started(
         "erase the whole flash",
         "0x00010000 to 0x00011000: 4096 bytes",
     ]
-    device.prepare_flash()
-    assert not device.plan_write([(APP_OFFSET, b"data")]).starts_stub
+    device.flash.prepare()
+    assert not device.flash.plan([(APP_OFFSET, b"data")]).starts_stub
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_what_a_stub_can_do_is_planned_before_it_runs_and_it_is_not_started(
 def test_the_plan_says_what_is_decided_about_compression(
     connect_to: Connect, chip: Chip, *, compress: bool | None, planned: bool | None
 ) -> None:
-    plan = connect_to(chip).plan_write([(APP_OFFSET, b"data")], compress=compress)
+    plan = connect_to(chip).flash.plan([(APP_OFFSET, b"data")], compress=compress)
     assert plan.compress is planned
     assert ("compressed" in str(plan)) is (planned is not None)
 
@@ -210,12 +210,12 @@ def test_the_plan_says_what_the_header_of_the_bootloader_gets(connect_to: Connec
     device = connect_to(ESP32, flash_size=8 * MIB)
     parameters = FlashParameters(mode="dio", size="detect")
     inputs = [(0x1000, small_image(ESP32)), (APP_OFFSET, small_image(ESP32))]
-    plan = device.plan_write(inputs, parameters=parameters)
+    plan = device.flash.plan(inputs, parameters=parameters)
     assert plan.header == HeaderChange(offset=0x1000, mode="dio", frequency=None, size="8MB")
     assert "0x00001000: the header gets flash mode dio, size 8MB" in str(plan).splitlines()
-    assert device.plan_write(inputs).header is None
-    assert device.plan_write(inputs[1:], parameters=parameters).header is None
-    blank = device.plan_write([(0, bytes(0x2000))], parameters=parameters)
+    assert device.flash.plan(inputs).header is None
+    assert device.flash.plan(inputs[1:], parameters=parameters).header is None
+    blank = device.flash.plan([(0, bytes(0x2000))], parameters=parameters)
     assert blank.header is None
 
 

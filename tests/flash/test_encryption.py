@@ -145,7 +145,7 @@ def test_the_device_encrypts_what_it_writes(
 ) -> None:
     device = connect_to(chip, efuses, loader=loader)
     data = IMAGE + b"an odd size"
-    (result,) = device.write_flash(encrypted_inputs=[(OFFSET, data)], compress=compress)
+    (result,) = device.flash.write(encrypted_inputs=[(OFFSET, data)], compress=compress)
     assert_encrypted(device, OFFSET, data)
     assert not result.verified
     assert result.size == result.written == len(padded(data, chip.encrypted_write_alignment or 1))
@@ -157,14 +157,14 @@ def test_another_key_or_offset_gives_other_bytes(connect_to: Connect) -> None:
     for key in (KEY, KEY + 1):
         device = connect_to(ESP32_C3, {**XTS_128, "key0": key})
         for offset in (OFFSET, 2 * OFFSET):
-            device.write_flash(encrypted_inputs=[(offset, IMAGE)])
+            device.flash.write(encrypted_inputs=[(offset, IMAGE)])
             found.add(flash_of(device, offset, len(IMAGE)))
     assert len({*found, IMAGE}) == 5
 
 
 def test_plain_and_encrypted_inputs_go_in_one_write(connect_to: Connect) -> None:
     device = connect_to(ESP32_C3, XTS_128)
-    plain, encrypted = device.write_flash([(0x8000, b"plain")], encrypted_inputs=[(0x9000, IMAGE)])
+    plain, encrypted = device.flash.write([(0x8000, b"plain")], encrypted_inputs=[(0x9000, IMAGE)])
     assert (plain.verified, encrypted.verified) == (True, False)
     assert flash_of(device, 0x8000, 5) == b"plain"
     assert_encrypted(device, 0x9000, IMAGE)
@@ -173,7 +173,7 @@ def test_plain_and_encrypted_inputs_go_in_one_write(connect_to: Connect) -> None
 def test_what_is_encrypted_is_written_again_each_time(connect_to: Connect) -> None:
     device = connect_to(ESP32_C3, XTS_128)
     for _ in range(2):
-        (result,) = device.write_flash(encrypted_inputs=[(OFFSET, IMAGE)])
+        (result,) = device.flash.write(encrypted_inputs=[(OFFSET, IMAGE)])
         assert result.written == len(IMAGE)
     assert_encrypted(device, OFFSET, IMAGE)
 
@@ -181,7 +181,7 @@ def test_what_is_encrypted_is_written_again_each_time(connect_to: Connect) -> No
 def test_nothing_is_said_to_be_verified_that_is_not(connect_to: Connect) -> None:
     device = connect_to(ESP32_C3, XTS_128)
     events: list[ProgressEvent] = []
-    device.write_flash(encrypted_inputs=[(OFFSET, IMAGE)], on_progress=events.append)
+    device.flash.write(encrypted_inputs=[(OFFSET, IMAGE)], on_progress=events.append)
     phases = {event.phase for event in events if isinstance(event, Progress)}
     assert phases == {Phase.WRITE}
 
@@ -190,7 +190,7 @@ def test_an_encrypted_bootloader_gets_its_flash_parameters(connect_to: Connect) 
     device = connect_to(ESP32_C3, XTS_128)
     image = small_image(ESP32_C3)
     parameters = FlashParameters(mode="dout", size="detect")
-    plan = device.plan_write(encrypted_inputs=[(0, image)], parameters=parameters)
+    plan = device.flash.plan(encrypted_inputs=[(0, image)], parameters=parameters)
     (region,) = plan.regions
     assert region.encrypted
     assert region.data[2] == 3 != image[2]
@@ -201,7 +201,7 @@ def test_efuses_without_which_the_device_could_not_decrypt_are_refused(
     connect_to: Connect, chip: Chip, efuses: dict[str, int], reason: str
 ) -> None:
     device = connect_to(chip, efuses)
-    for write in (device.plan_write, device.write_flash):
+    for write in (device.flash.plan, device.flash.write):
         for force in (False, True):
             with pytest.raises(PlanError, match=reason):
                 write([(0, b"plain")], encrypted_inputs=[(OFFSET, IMAGE)], force=force)
@@ -216,7 +216,7 @@ def test_these_refusals_can_be_overruled(
     connect_to: Connect, chip: Chip, efuses: dict[str, int]
 ) -> None:
     device = connect_to(chip, efuses)
-    device.write_flash(encrypted_inputs=[(OFFSET, IMAGE)], ignore_encryption_efuses=True)
+    device.flash.write(encrypted_inputs=[(OFFSET, IMAGE)], ignore_encryption_efuses=True)
     assert_encrypted(device, OFFSET, IMAGE)
 
 
@@ -226,7 +226,7 @@ def test_a_loader_that_does_not_encrypt_cannot_be_overruled(
 ) -> None:
     device = connect_to(chip, {"manual_encrypt_disabled": 1})
     with pytest.raises(PlanError, match="keeps its loader from encrypting"):
-        device.write_flash(
+        device.flash.write(
             encrypted_inputs=[(OFFSET, IMAGE)], force=True, ignore_encryption_efuses=True
         )
     assert not simulated(device).nor.erase_counts
@@ -235,20 +235,20 @@ def test_a_loader_that_does_not_encrypt_cannot_be_overruled(
 def test_a_key_and_a_configuration_that_cannot_be_read_will_do(connect_to: Connect) -> None:
     efuses = {"flash_crypt_config_hidden": 1, "flash_key_read_protected": 1}
     device = connect_to(ESP32, efuses)
-    device.write_flash(encrypted_inputs=[(OFFSET, IMAGE)])
+    device.flash.write(encrypted_inputs=[(OFFSET, IMAGE)])
     assert_encrypted(device, OFFSET, IMAGE)
 
 
 def test_an_esp8266_has_no_flash_encryption(connect_to: Connect) -> None:
     device = connect_to(ESP8266)
     with pytest.raises(UnsupportedError, match="ESP8266 has no flash encryption"):
-        device.write_flash(encrypted_inputs=[(OFFSET, IMAGE)], ignore_encryption_efuses=True)
+        device.flash.write(encrypted_inputs=[(OFFSET, IMAGE)], ignore_encryption_efuses=True)
     assert not simulated(device).nor.erase_counts
 
 
 def test_the_rom_of_the_esp32_does_not_encrypt(connect_to: Connect) -> None:
     device = connect_to(ESP32, ESP32_KEY, loader="rom")
-    for write in (device.plan_write, device.write_flash):
+    for write in (device.flash.plan, device.flash.write):
         with pytest.raises(UnsupportedError, match="ESP32 ROM loader cannot; a stub can"):
             write(encrypted_inputs=[(OFFSET, IMAGE)], ignore_encryption_efuses=True)
     assert not simulated(device).nor.erase_counts
@@ -260,7 +260,7 @@ def test_an_esp32_for_which_no_stub_is_found_is_not_erased(
     monkeypatch.setenv("ESPLOADER_STUB_DIR", str(tmp_path))
     transport = SimulatedTransport(SimulatedDevice(ESP32, efuses=ESP32_KEY))
     with connect(transport) as device:
-        for write in (device.plan_write, device.write_flash):
+        for write in (device.flash.plan, device.flash.write):
             with pytest.raises(UnsupportedError, match="ESP32 ROM loader cannot; a stub can"):
                 write(encrypted_inputs=[(OFFSET, IMAGE)])
         assert not transport.device.nor.erase_counts
@@ -282,7 +282,7 @@ def test_offsets_within_a_unit_of_encryption_are_refused(
     device = connect_to(chip, efuses)
     unit = chip.encrypted_write_alignment
     with pytest.raises(PlanError, match=f"{offset:#x} has to begin at a multiple of {unit} bytes"):
-        device.write_flash(
+        device.flash.write(
             [(0, b"plain")],
             encrypted_inputs=[(0x2_0000, b"aligned"), (offset, b"not aligned")],
             ignore_encryption_efuses=True,
@@ -292,7 +292,7 @@ def test_offsets_within_a_unit_of_encryption_are_refused(
 
 def test_only_what_is_encrypted_has_to_be_aligned(connect_to: Connect) -> None:
     device = connect_to(ESP32_C3, XTS_128)
-    device.write_flash([(0x8001, b"plain")], encrypted_inputs=[(0x1_0010, b"encrypted")])
+    device.flash.write([(0x8001, b"plain")], encrypted_inputs=[(0x1_0010, b"encrypted")])
     assert flash_of(device, 0x8001, 5) == b"plain"
     unit = simulated(device)
     start = b"\xff" * 16 + b"encrypted".ljust(16, b"\xff")
@@ -312,14 +312,14 @@ def test_plain_and_encrypted_inputs_do_not_share_a_sector(
 ) -> None:
     device = connect_to(ESP32_C3, XTS_128)
     with pytest.raises(PlanError, match=reason):
-        device.write_flash([(plain, b"plain")], encrypted_inputs=[(encrypted, bytes(0x20))])
+        device.flash.write([(plain, b"plain")], encrypted_inputs=[(encrypted, bytes(0x20))])
     assert not simulated(device).nor.erase_counts
 
 
 def test_encrypted_inputs_that_share_a_sector_are_merged(connect_to: Connect) -> None:
     device = connect_to(ESP32_C3, XTS_128)
     inputs = [(0x1_0400, b"second"), (OFFSET, b"first")]
-    (result,) = device.write_flash(encrypted_inputs=inputs)
+    (result,) = device.flash.write(encrypted_inputs=inputs)
     assert_encrypted(device, OFFSET, b"first".ljust(0x400, b"\xff") + b"second")
     assert result.size == 0x410
 
@@ -389,9 +389,9 @@ def test_where_encryption_is_on_plain_inputs_alone_are_remarked_on(
     connect_to: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = connect_to(ESP32_C3, {**XTS_128, "flash_crypt_count": 1})
-    device.write_flash(encrypted_inputs=[(OFFSET, IMAGE)])
+    device.flash.write(encrypted_inputs=[(OFFSET, IMAGE)])
     assert not caplog.records
-    device.write_flash([(0x8000, b"plain")], encrypted_inputs=[(OFFSET, IMAGE)])
+    device.flash.write([(0x8000, b"plain")], encrypted_inputs=[(OFFSET, IMAGE)])
     assert "inputs are written as they are, unencrypted" in caplog.text
 
 
@@ -444,7 +444,7 @@ def write_with(
     device = connect_to(ESP32_C3, XTS_128, loader=loader, garble=saboteur.spoil)
     data = b"".join(hashlib.sha256(bytes((i % 256, i // 256))).digest() for i in range(size // 32))
     events: list[ProgressEvent] = []
-    (result,) = device.write_flash(
+    (result,) = device.flash.write(
         encrypted_inputs=[(OFFSET, data)], compress=False, on_progress=events.append
     )
     reasons = [event.reason for event in events if isinstance(event, Restarted)]
@@ -495,7 +495,7 @@ def test_a_begin_that_went_elsewhere_after_trouble_is_noticed_by_writing_twice(
 
     device = connect_to(ESP32_C3, XTS_128, garble=spoil)
     events: list[ProgressEvent] = []
-    device.write_flash(
+    device.flash.write(
         encrypted_inputs=[(OFFSET, IMAGE)], compress=False, on_progress=events.append
     )
     reasons = [event.reason for event in events if isinstance(event, Restarted)]

@@ -36,10 +36,10 @@ def order_of_events(stub: Path | None) -> list[str]:
 
     transport = UnreliableTransport(open_transport("sim://esp32c3"), garble_output=note_block)
     with connect(transport, stub=stub or False) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         sys.setprofile(note_call)
         try:
-            device.write_flash([(0, IMAGE)], compress=True, skip=False)
+            device.flash.write([(0, IMAGE)], compress=True, skip=False)
         finally:
             sys.setprofile(None)
     return events

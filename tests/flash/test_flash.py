@@ -53,7 +53,7 @@ def flash_of(device: Device, offset: int, size: int) -> bytes:
 
 def test_what_was_written_is_there(device: Device) -> None:
     image = firmware(150_000)
-    (result,) = device.write_flash([(0x10000, image)])
+    (result,) = device.flash.write([(0x10000, image)])
     assert flash_of(device, 0x10000, len(image)) == image
     assert result.written == result.size == 151_552
     assert result.restarts == 0
@@ -62,14 +62,14 @@ def test_what_was_written_is_there(device: Device) -> None:
 
 def test_data_that_does_not_compress_is_sent_as_it_is(device: Device) -> None:
     image = random.Random(1).randbytes(0xC000)  # noqa: S311 - data, not a secret
-    (result,) = device.write_flash([(0, image)])
+    (result,) = device.flash.write([(0, image)])
     assert flash_of(device, 0, len(image)) == image
     assert result.sent == result.size
 
 
 def test_data_that_do_not_compress_change_nothing_for_the_next(device: Device) -> None:
     noise = random.Random(1).randbytes(0x4000)  # noqa: S311 - data, not a secret
-    first, second = device.write_flash([(0, noise), (0x10000, bytes(0x8000))])
+    first, second = device.flash.write([(0, noise), (0x10000, bytes(0x8000))])
     assert first.sent == first.size
     assert second.sent < second.size // 10
     assert flash_of(device, 0x10000, 0x8000) == bytes(0x8000)
@@ -78,34 +78,34 @@ def test_data_that_do_not_compress_change_nothing_for_the_next(device: Device) -
 @pytest.mark.parametrize("compress", [False, True])
 def test_compression_can_be_forced_and_forbidden(device: Device, *, compress: bool) -> None:
     image = firmware(20_000)
-    (result,) = device.write_flash([(0, image)], compress=compress)
+    (result,) = device.flash.write([(0, image)], compress=compress)
     assert flash_of(device, 0, len(image)) == image
     assert (result.sent < len(image)) is compress
 
 
 def test_what_is_there_already_is_not_written(device: Device) -> None:
     image = firmware(300_000)
-    device.write_flash([(0, image)])
-    (again,) = device.write_flash([(0, image)])
+    device.flash.write([(0, image)])
+    (again,) = device.flash.write([(0, image)])
     assert (again.written, again.sent) == (0, 0)
     changed = bytearray(image)
     changed[200_000] ^= 1
-    (third,) = device.write_flash([(0, bytes(changed))])
+    (third,) = device.flash.write([(0, bytes(changed))])
     assert 0 < third.written <= 0x10000
     assert flash_of(device, 0, len(image)) == changed
 
 
 def test_skipping_can_be_forbidden(device: Device) -> None:
     image = firmware(20_000)
-    device.write_flash([(0, image)])
-    (again,) = device.write_flash([(0, image)], skip=False)
+    device.flash.write([(0, image)])
+    (again,) = device.flash.write([(0, image)], skip=False)
     assert again.written == again.size
 
 
 def test_sources_may_be_bytes_paths_and_files(device: Device, tmp_path: Path) -> None:
     path = tmp_path / "image.bin"
     path.write_bytes(b"from a path")
-    device.write_flash(
+    device.flash.write(
         [
             (0, b"bytes"),
             (0x1000, path),
@@ -123,7 +123,7 @@ def test_sources_may_be_bytes_paths_and_files(device: Device, tmp_path: Path) ->
 
 
 def test_inputs_that_share_a_sector_are_written_together(device: Device) -> None:
-    device.write_flash([(0x1000, b"first"), (0x1800, b"second")])
+    device.flash.write([(0x1000, b"first"), (0x1800, b"second")])
     assert flash_of(device, 0x1000, 5) == b"first"
     assert flash_of(device, 0x1800, 6) == b"second"
 
@@ -131,24 +131,24 @@ def test_inputs_that_share_a_sector_are_written_together(device: Device) -> None
 @pytest.mark.parametrize(("offset", "size"), [(0, 1), (5, 100), (0xFFF, 2), (0x3FF000, 0x1000)])
 def test_reading(device: Device, offset: int, size: int) -> None:
     image = firmware(0x3000)
-    device.write_flash([(0, image), (0x3FF000, image[:0x1000])])
-    assert device.read_flash(offset, size) == flash_of(device, offset, size)
+    device.flash.write([(0, image), (0x3FF000, image[:0x1000])])
+    assert device.flash.read(offset, size) == flash_of(device, offset, size)
 
 
 def test_reading_across_pieces(device: Device) -> None:
     image = firmware(0x6000, seed=3)
-    device.write_flash([(0x8000, image)])
-    assert device.read_flash(0x8100, 0x5000) == image[0x100:0x5100]
+    device.flash.write([(0x8000, image)])
+    assert device.flash.read(0x8100, 0x5000) == image[0x100:0x5100]
 
 
 def test_verifying_says_where_it_differs(device: Device) -> None:
     image = firmware(40_000)
-    device.write_flash([(0x1000, image)])
-    assert device.verify_flash([(0x1000, image)]) == ()
+    device.flash.write([(0x1000, image)])
+    assert device.flash.verify([(0x1000, image)]) == ()
     other = bytearray(image)
     other[100:104] = bytes(byte ^ 0xFF for byte in image[100:104])
     other[30_000] ^= 1
-    differences = device.verify_flash([(0x1000, bytes(other))])
+    differences = device.flash.verify([(0x1000, bytes(other))])
     assert [(found.start, found.end) for found in differences] == [
         (0x1000 + 100, 0x1000 + 104),
         (0x1000 + 30_000, 0x1000 + 30_001),
@@ -161,9 +161,9 @@ def test_progress_of_verifying_ends_at_the_total(device: Device, *, is_right: bo
     other = bytearray(image)
     for position in () if is_right else (0, 0x8_0000, 0x10_7FFF):
         other[position] ^= 1
-    device.write_flash([(0x1000, image)])
+    device.flash.write([(0x1000, image)])
     events: list[ProgressEvent] = []
-    device.verify_flash([(0x1000, bytes(other))], on_progress=events.append)
+    device.flash.verify([(0x1000, bytes(other))], on_progress=events.append)
     steps = [event for event in events if isinstance(event, Progress)]
     assert len(steps) == len(events) == (3 if is_right else 5)
     assert all(event.phase is Phase.VERIFY and event.total == len(image) for event in steps)
@@ -174,7 +174,7 @@ def test_progress_of_verifying_ends_at_the_total(device: Device, *, is_right: bo
 
 def test_erasing_is_reported_at_its_beginning_and_end(device: Device) -> None:
     events: list[ProgressEvent] = []
-    device.erase_region(0x1000, 0x3000, on_progress=events.append)
+    device.flash.erase_region(0x1000, 0x3000, on_progress=events.append)
     assert [
         (event.phase, event.offset, event.done, event.total)
         for event in events
@@ -184,20 +184,20 @@ def test_erasing_is_reported_at_its_beginning_and_end(device: Device) -> None:
 
 def test_erasing_a_region(device: Device) -> None:
     image = firmware(0x4000)
-    device.write_flash([(0, image)])
-    device.erase_region(0x1000, 0x2000)
+    device.flash.write([(0, image)])
+    device.flash.erase_region(0x1000, 0x2000)
     assert flash_of(device, 0, 0x1000) == image[:0x1000]
     assert flash_of(device, 0x1000, 0x2000) == b"\xff" * 0x2000
     assert flash_of(device, 0x3000, 0x1000) == image[0x3000:]
 
 
 def test_erasing_everything(device: Device) -> None:
-    device.write_flash([(0x5000, b"something")])
+    device.flash.write([(0x5000, b"something")])
     if device.link.stub_source is False:
         with pytest.raises(UnsupportedError):
-            device.erase_flash()
+            device.flash.erase()
         return
-    device.erase_flash()
+    device.flash.erase()
     assert flash_of(device, 0x5000, 9) == b"\xff" * 9
 
 
@@ -206,20 +206,20 @@ def test_erasing_everything(device: Device) -> None:
 )
 def test_erasing_what_is_no_region(device: Device, offset: int, size: int) -> None:
     with pytest.raises(PlanError):
-        device.erase_region(offset, size)
+        device.flash.erase_region(offset, size)
 
 
 def test_writing_beyond_the_flash_is_refused_before_anything_is_erased(device: Device) -> None:
-    device.write_flash([(0, b"keep me")])
+    device.flash.write([(0, b"keep me")])
     with pytest.raises(PlanError):
-        device.write_flash([(0, bytes(0x1000)), (0x3FF000, bytes(0x1001))])
+        device.flash.write([(0, bytes(0x1000)), (0x3FF000, bytes(0x1001))])
     assert flash_of(device, 0, 7) == b"keep me"
 
 
 def test_progress_never_goes_back_and_ends_at_the_total(device: Device) -> None:
     image = firmware(100_000)
     events: list[ProgressEvent] = []
-    device.write_flash([(0x10000, image)], on_progress=events.append)
+    device.flash.write([(0x10000, image)], on_progress=events.append)
     writes = [event for event in events if isinstance(event, Progress)]
     assert len(events) == len(writes)
     assert all(event.total == 102_400 and event.offset == 0x10000 for event in writes)
@@ -240,15 +240,15 @@ def test_a_callback_that_raises_ends_the_write_and_leaves_the_device_usable(
 
     image = firmware(100_000)
     with pytest.raises(EnoughError):
-        device.write_flash([(0, image)], on_progress=stop)
+        device.flash.write([(0, image)], on_progress=stop)
     device.link.revive(slower=False)
-    device.write_flash([(0, image)])
+    device.flash.write([(0, image)])
     assert flash_of(device, 0, len(image)) == image
 
 
 def test_a_plan_does_nothing(device: Device) -> None:
-    device.write_flash([(0, b"keep me")])
-    plan = device.plan_write([(0, b"something else")])
+    device.flash.write([(0, b"keep me")])
+    plan = device.flash.plan([(0, b"something else")])
     assert [(region.offset, region.end) for region in plan.regions] == [(0, 0x1000)]
     assert flash_of(device, 0, 7) == b"keep me"
 
@@ -260,9 +260,9 @@ def warnings_of_loss(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_what_shares_a_sector_and_is_lost_is_named(
     device: Device, caplog: pytest.LogCaptureFixture
 ) -> None:
-    device.write_flash([(0x10000, b"A" * 0x1000)])
+    device.flash.write([(0x10000, b"A" * 0x1000)])
     assert not warnings_of_loss(caplog)
-    device.write_flash([(0x10800, b"B" * 16)])
+    device.flash.write([(0x10800, b"B" * 16)])
     places = [message.partition(" is lost")[0] for message in warnings_of_loss(caplog)]
     assert places == ["what is at 0x10000 to 0x10800", "what is at 0x10810 to 0x11000"]
 
@@ -270,7 +270,7 @@ def test_what_shares_a_sector_and_is_lost_is_named(
 def test_nothing_is_said_of_a_rest_that_is_blank_or_not_erased(
     device: Device, caplog: pytest.LogCaptureFixture
 ) -> None:
-    device.write_flash([(0x10800, b"B" * 16)])
-    device.write_flash([(0x10800, b"C" * 16)])
-    device.write_flash([(0x10800, b"C" * 16)])
+    device.flash.write([(0x10800, b"B" * 16)])
+    device.flash.write([(0x10800, b"C" * 16)])
+    device.flash.write([(0x10800, b"C" * 16)])
     assert not warnings_of_loss(caplog)

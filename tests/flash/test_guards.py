@@ -116,13 +116,13 @@ def test_erasing_a_secured_device_is_refused(
 ) -> None:
     device = connect_to(chip, efuses)
     with pytest.raises(PlanError, match=f"^{reason}"):
-        device.erase_flash()
+        device.flash.erase()
     with pytest.raises(PlanError, match=f"^{reason}"):
-        device.erase_region(APP_OFFSET, 0x1000)
+        device.flash.erase_region(APP_OFFSET, 0x1000)
     with pytest.raises(PlanError, match=f"^{reason}"):
-        device.plan_write([(APP_OFFSET, b"new")], erase_all=True)
+        device.flash.plan([(APP_OFFSET, b"new")], erase_all=True)
     with pytest.raises(PlanError, match=f"^{reason}"):
-        device.write_flash([(APP_OFFSET, b"new")], erase_all=True)
+        device.flash.write([(APP_OFFSET, b"new")], erase_all=True)
     assert_untouched(device)
 
 
@@ -133,17 +133,17 @@ def test_force_erases_a_secured_device(
     assert reason
     # Secure boot keeps some chips from starting a stub, and their ROM cannot erase it all.
     device = connect_to(chip, efuses, has_stub=False)
-    device.erase_region(APP_OFFSET, 0x1000, force=True)
+    device.flash.erase_region(APP_OFFSET, 0x1000, force=True)
     assert flash_of(device, APP_OFFSET, len(OLD)) == b"\xff" * len(OLD)
     assert flash_of(device, 0, len(OLD)) == OLD
 
 
 def test_force_erases_the_whole_of_a_secured_flash(connect_to: Connect) -> None:
     device = connect_to(ESP32, {"secure_boot_v1": 1, "flash_crypt_count": 1})
-    device.erase_flash(force=True)
+    device.flash.erase(force=True)
     assert flash_of(device, 0, len(OLD)) == b"\xff" * len(OLD)
-    device.write_flash([(APP_OFFSET, b"first")])
-    device.write_flash([(0x2_0000, b"second")], erase_all=True, force=True)
+    device.flash.write([(APP_OFFSET, b"first")])
+    device.flash.write([(0x2_0000, b"second")], erase_all=True, force=True)
     assert flash_of(device, APP_OFFSET, 5) == b"\xff" * 5
     assert flash_of(device, 0x2_0000, 6) == b"second"
 
@@ -153,9 +153,9 @@ def test_a_device_without_security_may_be_erased_and_written(
     connect_to: Connect, chip: Chip, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = connect_to(chip)
-    device.write_flash([(chip.bootloader_offset, small_image(chip))])
-    device.erase_region(APP_OFFSET, 0x1000)
-    device.erase_flash()
+    device.flash.write([(chip.bootloader_offset, small_image(chip))])
+    device.flash.erase_region(APP_OFFSET, 0x1000)
+    device.flash.erase()
     assert not caplog.records
 
 
@@ -163,9 +163,9 @@ def test_a_device_without_security_may_be_erased_and_written(
 def test_secure_boot_v1_keeps_its_bootloader(connect_to: Connect, offset: int) -> None:
     device = connect_to(ESP32, {"secure_boot_v1": 1})
     with pytest.raises(PlanError, match=f"^Secure Boot V1 is on: writing at {offset:#x}"):
-        device.write_flash([(APP_OFFSET, b"new"), (offset, b"!")])
+        device.flash.write([(APP_OFFSET, b"new"), (offset, b"!")])
     assert_untouched(device)
-    device.write_flash([(offset, b"!")], force=True)
+    device.flash.write([(offset, b"!")], force=True)
     assert flash_of(device, offset, 1) == b"!"
 
 
@@ -184,15 +184,15 @@ def test_what_the_key_manager_needs_is_let_alone(
     device = connect_to(chip, {"flash_crypt_count": 1, "flash_key_in_manager": 1})
     reason = r"^the key manager has the key .* of 0x2000"
     with pytest.raises(PlanError, match=reason):
-        device.write_flash([(0x2000, b"new"), (offset, b"!")])
+        device.flash.write([(0x2000, b"new"), (offset, b"!")])
     with pytest.raises(PlanError, match=reason):
-        device.write_flash(encrypted_inputs=[(offset - offset % 16, b"!")])
+        device.flash.write(encrypted_inputs=[(offset - offset % 16, b"!")])
     with pytest.raises(PlanError, match=r"^flash encryption is on"):
-        device.erase_region(0, 0x1000)
+        device.flash.erase_region(0, 0x1000)
     assert_untouched(device)
-    device.write_flash([(0x4000, b"new")])
-    device.write_flash(encrypted_inputs=[(0x5000, b"new")])
-    device.write_flash([(offset, b"!")], force=True)
+    device.flash.write([(0x4000, b"new")])
+    device.flash.write(encrypted_inputs=[(0x5000, b"new")])
+    device.flash.write([(offset, b"!")], force=True)
     assert flash_of(device, offset, 1) == b"!"
 
 
@@ -203,20 +203,20 @@ def test_the_start_of_the_flash_is_free_where_no_key_manager_needs_it(
     connect_to: Connect, efuses: dict[str, int]
 ) -> None:
     device = connect_to(KEY_MANAGED[0], efuses)
-    device.write_flash([(0, b"new")])
+    device.flash.write([(0, b"new")])
     assert flash_of(device, 0, 3) == b"new"
 
 
 def test_secure_boot_v1_lets_the_rest_be_written(connect_to: Connect) -> None:
     device = connect_to(ESP32, {"secure_boot_v1": 1})
-    device.write_flash([(0x8000, b"table"), (APP_OFFSET, b"new")])
+    device.flash.write([(0x8000, b"table"), (APP_OFFSET, b"new")])
     assert flash_of(device, 0x8000, 5) == b"table"
 
 
 def test_secure_boot_v2_lets_a_signed_bootloader_be_replaced(connect_to: Connect) -> None:
     device = connect_to(ESP32, {"secure_boot_v2": 1})
     image = small_image(ESP32)
-    device.write_flash([(0x1000, image)])
+    device.flash.write([(0x1000, image)])
     assert flash_of(device, 0x1000, len(image)) == image
 
 
@@ -226,9 +226,9 @@ def test_plain_data_are_refused_where_the_loader_may_not_encrypt(
 ) -> None:
     device = connect_to(chip, efuses)
     with pytest.raises(PlanError, match=r"^flash encryption is on and the loader may not"):
-        device.write_flash([(APP_OFFSET, b"new")])
+        device.flash.write([(APP_OFFSET, b"new")])
     assert_untouched(device)
-    device.write_flash([(APP_OFFSET, b"new")], force=True)
+    device.flash.write([(APP_OFFSET, b"new")], force=True)
     assert flash_of(device, APP_OFFSET, 3) == b"new"
 
 
@@ -237,15 +237,15 @@ def test_encryption_is_off_again_with_an_even_number_of_bits(
     connect_to: Connect, count: int
 ) -> None:
     device = connect_to(ESP32_C3, {"flash_crypt_count": count, "manual_encrypt_disabled": 1})
-    device.write_flash([(APP_OFFSET, b"new")])
-    device.erase_flash()
+    device.flash.write([(APP_OFFSET, b"new")])
+    device.flash.erase()
 
 
 def test_writing_to_encrypted_flash_says_that_it_writes_as_it_is(
     connect_to: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = connect_to(ESP32_C3, {"flash_crypt_count": 1})
-    device.write_flash([(APP_OFFSET, b"new!" * 0x400)])
+    device.flash.write([(APP_OFFSET, b"new!" * 0x400)])
     assert [record.getMessage() for record in caplog.records] == [
         "flash encryption is on: inputs are written as they are, unencrypted"
     ]
@@ -256,12 +256,12 @@ def test_the_header_of_a_signed_bootloader_is_left_alone(
 ) -> None:
     parameters = FlashParameters(mode="dio", size="detect")
     image = small_image(ESP32_S3)
-    plan = connect_to(ESP32_S3).plan_write([(0, image)], parameters=parameters)
+    plan = connect_to(ESP32_S3).flash.plan([(0, image)], parameters=parameters)
     assert plan.regions[0].data[: len(image)] != image
     for force in (False, True):
         caplog.clear()
         device = connect_to(ESP32_S3, {"secure_boot_v2": 1})
-        plan = device.plan_write([(0, image)], parameters=parameters, force=force)
+        plan = device.flash.plan([(0, image)], parameters=parameters, force=force)
         assert plan.regions[0].data[: len(image)] == image
         assert "secure boot is on" in caplog.text
 
@@ -271,9 +271,9 @@ def test_a_signed_bootloader_is_verified_as_it_was_written(connect_to: Connect) 
     inputs = [(0, small_image(ESP32_S3))]
     for efuses in ({}, {"secure_boot_v2": 1}):
         device = connect_to(ESP32_S3, efuses)
-        device.write_flash(inputs, parameters=parameters)
-        assert device.verify_flash(inputs, parameters=parameters) == ()
-        assert bool(device.verify_flash(inputs)) is not bool(efuses)
+        device.flash.write(inputs, parameters=parameters)
+        assert device.flash.verify(inputs, parameters=parameters) == ()
+        assert bool(device.flash.verify(inputs)) is not bool(efuses)
 
 
 def damaged(image: bytes) -> bytes:
@@ -293,9 +293,9 @@ def test_a_damaged_bootloader_is_refused(
     offset = chip.bootloader_offset
     image = spoil(small_image(chip))
     with pytest.raises(PlanError, match=f"^the image for {offset:#x} cannot run here"):
-        device.write_flash([(APP_OFFSET, b"new"), (offset, image)])
+        device.flash.write([(APP_OFFSET, b"new"), (offset, image)])
     assert_untouched(device)
-    device.write_flash([(offset, image)], force=True)
+    device.flash.write([(offset, image)], force=True)
     assert flash_of(device, offset, len(image)) == image
 
 
@@ -303,32 +303,34 @@ def test_a_bootloader_within_a_larger_input_is_looked_at_too(connect_to: Connect
     device = connect_to(ESP32)
     for image in (small_image(ESP32_S3), damaged(small_image(ESP32))):
         with pytest.raises(PlanError, match=r"^the image for 0x1000 cannot run here"):
-            device.write_flash([(0, b"\xff" * 0x1000 + image)])
+            device.flash.write([(0, b"\xff" * 0x1000 + image)])
     assert_untouched(device)
-    device.write_flash([(0, b"\xff" * 0x1000 + small_image(ESP32))])
+    device.flash.write([(0, b"\xff" * 0x1000 + small_image(ESP32))])
 
 
 def test_another_image_than_the_bootloader_may_be_damaged_or_for_another_chip(
     connect_to: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = connect_to(ESP32_C3)
-    device.write_flash([(APP_OFFSET, damaged(small_image(ESP32_C3)))])
+    device.flash.write([(APP_OFFSET, damaged(small_image(ESP32_C3)))])
     assert not caplog.records
     with caplog.at_level(logging.WARNING):
-        device.write_flash([(APP_OFFSET, small_image(ESP32_S3))])
+        device.flash.write([(APP_OFFSET, small_image(ESP32_S3))])
     assert "the image for 0x10000 cannot run here: it is for ESP32-S3" in caplog.text
 
 
 def test_in_secure_download_mode_the_loader_tells_the_state(connect_to: Connect) -> None:
     secured = connect_to(ESP32_C3, {"secure_download": 1, "flash_crypt_count": 1}, has_stub=False)
     with pytest.raises(PlanError, match=r"^flash encryption is on: with"):
-        secured.erase_region(APP_OFFSET, 0x1000)
+        secured.flash.erase_region(APP_OFFSET, 0x1000)
     with pytest.raises(PlanError, match=r"^flash encryption is on and in Secure Download Mode"):
-        secured.plan_write([(APP_OFFSET, b"new")])
+        secured.flash.plan([(APP_OFFSET, b"new")])
     assert_untouched(secured)
-    secured.write_flash([(APP_OFFSET, b"new")], force=True)
+    secured.flash.write([(APP_OFFSET, b"new")], force=True)
     assert flash_of(secured, APP_OFFSET, 3) == b"new"
-    connect_to(ESP32_C3, {"secure_download": 1}, has_stub=False).erase_region(APP_OFFSET, 0x1000)
+    connect_to(ESP32_C3, {"secure_download": 1}, has_stub=False).flash.erase_region(
+        APP_OFFSET, 0x1000
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,18 +29,18 @@ def _path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_pieces_go_to_their_addresses_counted_from_the_offset(path: Path) -> None:
     with connect("sim://esp32c3", stub=False) as device:
-        results = device.write_flash([(0x1_0000, path), (0x9000, b"other")])
+        results = device.flash.write([(0x1_0000, path), (0x9000, b"other")])
         assert [result.offset for result in results] == [0x9000, 0x1_0000, 0x3_0000]
-        assert device.read_flash(0x1_0000, 16) == b"the first piece\xff"
-        assert device.read_flash(0x3_0000, 15) == b"the second one\xff"
-        assert device.verify_flash([(0x1_0000, str(path))]) == ()
-        assert len(device.verify_flash([(0x1_1000, path)])) == 2
+        assert device.flash.read(0x1_0000, 16) == b"the first piece\xff"
+        assert device.flash.read(0x3_0000, 15) == b"the second one\xff"
+        assert device.flash.verify([(0x1_0000, str(path))]) == ()
+        assert len(device.flash.verify([(0x1_1000, path)])) == 2
 
 
 def test_bytes_and_open_files_are_taken_as_they_are(path: Path) -> None:
     with connect("sim://esp32c3", stub=False) as device, path.open("rb") as file:
-        device.write_flash([(0, path.read_bytes()), (0x1_0000, file)])
-        assert device.read_flash(0, 8) == device.read_flash(0x1_0000, 8) == path.read_bytes()[:8]
+        device.flash.write([(0, path.read_bytes()), (0x1_0000, file)])
+        assert device.flash.read(0, 8) == device.flash.read(0x1_0000, 8) == path.read_bytes()[:8]
 
 
 def test_a_piece_beyond_the_flash_is_refused(path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_piece_beyond_the_flash_is_refused(path: Path) -> None:
         connect("sim://esp32c3", stub=False) as device,
         pytest.raises(PlanError, match="beyond the flash"),
     ):
-        device.plan_write([(0x3F_0000, path)])
+        device.flash.plan([(0x3F_0000, path)])
 
 
 def test_the_commands_take_hex_files_and_leave_no_temporary_ones(

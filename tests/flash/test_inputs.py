@@ -68,10 +68,10 @@ def shown(value: object) -> str:
 @pytest.mark.parametrize(
     "use",
     [
-        lambda device, inputs: device.write_flash(inputs),
-        lambda device, inputs: device.write_flash(encrypted_inputs=inputs),
-        lambda device, inputs: device.plan_write(inputs),
-        lambda device, inputs: device.verify_flash(inputs),
+        lambda device, inputs: device.flash.write(inputs),
+        lambda device, inputs: device.flash.write(encrypted_inputs=inputs),
+        lambda device, inputs: device.flash.plan(inputs),
+        lambda device, inputs: device.flash.verify(inputs),
     ],
     ids=["write", "encrypt", "plan", "verify"],
 )
@@ -85,16 +85,16 @@ def test_inputs_of_other_types_are_refused_as_a_plan_that_cannot_be(
 @pytest.mark.parametrize("source", [None, 5, io.StringIO("text")], ids=shown)
 def test_a_program_of_another_type_is_refused_too(device: Device, source: object) -> None:
     with pytest.raises(PlanError, match=r"^an input "):
-        device.load_ram(cast("Source", source))
+        device.memory.load(cast("Source", source))
 
 
 @pytest.mark.parametrize("region", [("0", 16), (0, "16"), (0, None), (0.5, 16)], ids=repr)
-@pytest.mark.parametrize("method", ["read_flash", "flash_md5", "erase_region"])
+@pytest.mark.parametrize("method", ["read", "md5", "erase_region"])
 def test_a_region_that_is_no_pair_of_numbers_is_refused(
     device: Device, method: str, region: tuple[object, object]
 ) -> None:
     with pytest.raises(PlanError, match="are no region of flash"):
-        getattr(device, method)(*region)
+        getattr(device.flash, method)(*region)
 
 
 def pieces_of(chip: Chip, before: int) -> bytes:
@@ -120,7 +120,7 @@ def test_parameters_go_into_the_bootloader_within_a_merged_image(chip: Chip, bef
     assert expected.digest_updated
     with connect(f"sim://{chip.key}", stub=False) as device:
         offset = chip.bootloader_offset - before
-        (region,) = device.plan_write([(offset, merged)], parameters=PARAMETERS).regions
+        (region,) = device.flash.plan([(offset, merged)], parameters=PARAMETERS).regions
     start = chip.bootloader_offset - region.offset
     found = region.data[start - before : start - before + len(merged)]
     assert found == merged[:before] + expected.data + merged[before + len(bootloader) :]
@@ -139,9 +139,9 @@ def test_parameters_that_find_no_bootloader_at_its_offset_are_warned_of(
     inputs: Iterable[tuple[int, Source]], caplog: pytest.LogCaptureFixture
 ) -> None:
     with connect("sim://esp32", stub=False) as device:
-        plain = device.plan_write(inputs, force=True)
+        plain = device.flash.plan(inputs, force=True)
         assert not caplog.records
-        plan = device.plan_write(inputs, parameters=PARAMETERS, force=True)
+        plan = device.flash.plan(inputs, parameters=PARAMETERS, force=True)
     assert plan.regions == plain.regions
     assert "the flash parameters at 0x1000: they were not changed" in caplog.text
 
@@ -150,7 +150,7 @@ def test_parameters_leave_an_application_alone(
     device: Device, caplog: pytest.LogCaptureFixture
 ) -> None:
     image = small_image(ESP32_C3)
-    (region,) = device.plan_write([(APP_OFFSET, image)], parameters=PARAMETERS).regions
+    (region,) = device.flash.plan([(APP_OFFSET, image)], parameters=PARAMETERS).regions
     assert region.data[: len(image)] == image
     assert not caplog.records
 
@@ -161,6 +161,6 @@ def test_a_bootloader_in_a_file_is_changed_and_the_file_is_not(
     path = tmp_path / "bootloader.bin"
     image = small_image(ESP32_C3)
     path.write_bytes(image)
-    (region,) = device.plan_write([(0, path)], parameters=PARAMETERS).regions
+    (region,) = device.flash.plan([(0, path)], parameters=PARAMETERS).regions
     assert region.data[2:4] == b"\x02\x10"
     assert path.read_bytes() == image

@@ -80,7 +80,7 @@ def test_what_is_sent_is_there_in_the_end_and_its_neighbours_still_are(chip: Chi
     with connected(simulated) as device:
         assert device.is_in_secure_download_mode
         assert device.chip is chip
-        (result,) = device.write_flash([(0x8000, image)])
+        (result,) = device.flash.write([(0x8000, image)])
     assert simulated.nor.read(0x8000, len(image)) == image
     assert simulated.nor.read(0x8000 + len(image), 123) == b"\xff" * 123
     assert simulated.nor.read(APP_OFFSET, len(OLD)) == OLD
@@ -99,7 +99,7 @@ def test_it_says_that_nobody_can_see_what_came_of_it(
             phases.append(event.phase)
 
     with connected(simulated) as device:
-        device.write_flash([(0, bytes(0x1000))], on_progress=note)
+        device.flash.write([(0, bytes(0x1000))], on_progress=note)
     assert "what is written is not verified" in caplog.text
     assert set(phases) == {Phase.WRITE}
 
@@ -107,8 +107,8 @@ def test_it_says_that_nobody_can_see_what_came_of_it(
 def test_only_what_the_mode_allows_is_sent(simulated: SimulatedDevice) -> None:
     with connected(simulated) as device:
         simulated.history.clear()
-        device.write_flash([(0, noise(0x3000))], compress=True)
-        device.erase_region(APP_OFFSET, 0x1000)
+        device.flash.write([(0, noise(0x3000))], compress=True)
+        device.flash.erase_region(APP_OFFSET, 0x1000)
     sent = {command.opcode for command in simulated.history.commands}
     assert sent == {Opcode.SPI_ATTACH, Opcode.FLASH_BEGIN, Opcode.FLASH_DATA}
     assert not any(response.error for response in simulated.history.responses)
@@ -119,10 +119,10 @@ def test_nothing_is_compressed_or_skipped(
 ) -> None:
     image = bytes(0x5000)
     with connected(simulated) as device:
-        assert device.plan_write([(0, image)], compress=True).compress is False
+        assert device.flash.plan([(0, image)], compress=True).compress is False
         assert "takes nothing that is compressed" in caplog.text
         for _ in range(2):
-            (result,) = device.write_flash([(0, image)], compress=True)
+            (result,) = device.flash.write([(0, image)], compress=True)
             assert result.sent == result.written == len(image)
 
 
@@ -130,7 +130,7 @@ def test_what_is_to_read_as_erased_is_erased(simulated: SimulatedDevice) -> None
     simulated.nor.program(0x2_0000, bytes(0x4_0000))
     image = noise(0x1_0000) + b"\xff" * 0x3_0000 + noise(0x1_0000, seed=1)
     with connected(simulated) as device:
-        (result,) = device.write_flash([(0x2_0000, image)])
+        (result,) = device.flash.write([(0x2_0000, image)])
     assert simulated.nor.read(0x2_0000, len(image)) == image
     assert result.sent == 0x2_0000
 
@@ -144,17 +144,17 @@ def test_the_loader_takes_the_flash_for_2_mib_until_it_is_told(
     with connected(simulated) as device:
         simulated.history.clear()
         for work in (
-            lambda: device.write_flash([(2 * MIB - 1, b"ab")]),
-            lambda: device.plan_write([(2 * MIB - 1, b"ab")]),
-            lambda: device.write_flash(
+            lambda: device.flash.write([(2 * MIB - 1, b"ab")]),
+            lambda: device.flash.plan([(2 * MIB - 1, b"ab")]),
+            lambda: device.flash.write(
                 [(2 * MIB, b"a")], parameters=FlashParameters(size="detect")
             ),
-            lambda: device.erase_region(2 * MIB, 0x1000),
+            lambda: device.flash.erase_region(2 * MIB, 0x1000),
         ):
             with pytest.raises(PlanError, match="takes it for 0x200000 bytes"):
                 work()
         assert not simulated.history.events
-        device.write_flash([(2 * MIB - 1, b"a")])
+        device.flash.write([(2 * MIB - 1, b"a")])
     assert simulated.nor.read(2 * MIB - 1, 1) == b"a"
 
 
@@ -163,20 +163,20 @@ def test_told_the_size_it_reaches_all_of_the_flash(chip: Chip) -> None:
     simulated = restricted(chip)
     end = 4 * MIB - 0x1000
     with connected(simulated) as device:
-        device.write_flash([(end, b"new")], parameters=FlashParameters(size="4MB"))
+        device.flash.write([(end, b"new")], parameters=FlashParameters(size="4MB"))
         assert simulated.nor.read(end, 3) == b"new"
-        device.erase_region(end, 0x1000, flash_size="4MB")
+        device.flash.erase_region(end, 0x1000, flash_size="4MB")
         assert simulated.nor.read(end, 3) == b"\xff" * 3
 
 
 def test_what_is_beyond_the_size_that_is_named_is_refused(simulated: SimulatedDevice) -> None:
     with connected(simulated) as device:
         with pytest.raises(PlanError, match="beyond the flash of 0x400000 bytes"):
-            device.write_flash([(4 * MIB, b"x")], parameters=FlashParameters(size="4MB"))
+            device.flash.write([(4 * MIB, b"x")], parameters=FlashParameters(size="4MB"))
         with pytest.raises(PlanError, match="beyond the flash of 0x100000 bytes"):
-            device.erase_region(MIB, 0x1000, flash_size="1MB")
+            device.flash.erase_region(MIB, 0x1000, flash_size="1MB")
         with pytest.raises(UnsupportedError, match="3MB"):
-            device.erase_region(MIB, 0x1000, flash_size="3MB")
+            device.flash.erase_region(MIB, 0x1000, flash_size="3MB")
     assert not simulated.erase_counts
 
 
@@ -184,19 +184,21 @@ def test_what_the_loader_does_not_reach_is_refused_whatever_is_said_of_the_size(
     simulated = restricted(ESP32_S3, flash_size=32 * MIB)
     with connected(simulated) as device:
         with pytest.raises(PlanError, match="reaches 0x1000000 bytes"):
-            device.write_flash([(16 * MIB, b"x")], parameters=FlashParameters(size="32MB"))
+            device.flash.write([(16 * MIB, b"x")], parameters=FlashParameters(size="32MB"))
         with pytest.raises(PlanError, match="reaches 0x1000000 bytes"):
-            device.erase_region(16 * MIB, 0x1000, flash_size="32MB")
+            device.flash.erase_region(16 * MIB, 0x1000, flash_size="32MB")
     assert not simulated.erase_counts
 
 
 def test_the_size_of_a_flash_that_tells_its_own_may_be_said_to_be_less() -> None:
     with connect(SimulatedDevice("esp32c3").open_transport(), stub=False) as device:
-        device.erase_region(MIB, 0x1000, flash_size="2MB")
-        device.erase_region(3 * MIB, 0x1000, flash_size="16MB")
+        device.flash.erase_region(MIB, 0x1000, flash_size="2MB")
+        device.flash.erase_region(3 * MIB, 0x1000, flash_size="16MB")
         for size in ("1MB", "detect"):
             with pytest.raises(PlanError, match="beyond the flash"):
-                device.erase_region(4 * MIB if size == "detect" else MIB, 0x1000, flash_size=size)
+                device.flash.erase_region(
+                    4 * MIB if size == "detect" else MIB, 0x1000, flash_size=size
+                )
 
 
 # The bootloader -------------------------------------------------------------------------
@@ -210,10 +212,10 @@ def test_the_header_of_the_bootloader_stays_as_it_is(
     image = small_image(chip)
     with connected(simulated) as device:
         parameters = FlashParameters(mode="dout", size="4MB")
-        device.write_flash([(chip.bootloader_offset, image)], parameters=parameters)
+        device.flash.write([(chip.bootloader_offset, image)], parameters=parameters)
         assert "not changed: the device is in Secure Download Mode" in caplog.text
         caplog.clear()
-        device.write_flash([(APP_OFFSET, b"new")], parameters=parameters)
+        device.flash.write([(APP_OFFSET, b"new")], parameters=parameters)
         assert "not changed" not in caplog.text
     assert simulated.nor.read(chip.bootloader_offset, len(image)) == image
 
@@ -223,7 +225,7 @@ def test_a_bootloader_for_another_chip_is_refused(chip: Chip) -> None:
     simulated = restricted(chip)
     other = ESP32_S3 if chip is not ESP32_S3 else ESP32_C3
     with connected(simulated) as device, pytest.raises(PlanError, match="cannot run here"):
-        device.write_flash([(chip.bootloader_offset, small_image(other))])
+        device.flash.write([(chip.bootloader_offset, small_image(other))])
     assert not simulated.erase_counts
 
 
@@ -235,7 +237,7 @@ KEY = {"key_purpose_0": 4, "key0": 0x1234}
 def test_what_the_device_encrypts_is_taken_to_be_right_as_well() -> None:
     simulated = restricted(efuses={"flash_crypt_count": 1, **KEY})
     with connected(simulated) as device:
-        (result,) = device.write_flash(encrypted_inputs=[(APP_OFFSET, b"secret" * 100)])
+        (result,) = device.flash.write(encrypted_inputs=[(APP_OFFSET, b"secret" * 100)])
     assert not result.verified
     assert simulated.nor.read(APP_OFFSET, 6) not in (b"secret", b"\xff" * 6, OLD[:6])
 
@@ -243,9 +245,9 @@ def test_what_the_device_encrypts_is_taken_to_be_right_as_well() -> None:
 def test_without_a_key_nothing_is_encrypted(simulated: SimulatedDevice) -> None:
     with connected(simulated) as device:
         with pytest.raises(PlanError, match="no flash encryption key"):
-            device.write_flash(encrypted_inputs=[(APP_OFFSET, b"secret")])
+            device.flash.write(encrypted_inputs=[(APP_OFFSET, b"secret")])
         assert not simulated.erase_counts
-        device.write_flash(
+        device.flash.write(
             encrypted_inputs=[(APP_OFFSET, b"secret")], ignore_encryption_efuses=True
         )
     assert simulated.nor.read(APP_OFFSET, 6) not in (b"secret", b"\xff" * 6, OLD[:6])
@@ -259,9 +261,9 @@ def test_where_the_key_may_be_elsewhere_it_is_not_asked_for(chip: Chip) -> None:
         inputs = [(APP_OFFSET, b"secret")]
         if is_asked_for:
             with pytest.raises(PlanError, match="no flash encryption key"):
-                device.plan_write(encrypted_inputs=inputs)
+                device.flash.plan(encrypted_inputs=inputs)
         else:
-            device.plan_write(encrypted_inputs=inputs)
+            device.flash.plan(encrypted_inputs=inputs)
 
 
 # Trouble --------------------------------------------------------------------------------
@@ -290,7 +292,7 @@ def test_a_download_of_which_an_answer_was_lost_begins_anew(
     with connected(simulated) as device:
         nth_answer_lost(simulated, opcode, 2)
         simulated.history.clear()
-        (result,) = device.write_flash([(0, image)], on_progress=events.append)
+        (result,) = device.flash.write([(0, image)], on_progress=events.append)
     assert simulated.nor.read(0, len(image)) == image
     assert result.restarts == 1
     begins = [
@@ -313,7 +315,7 @@ def test_a_loader_that_never_answers_a_block_is_given_up(simulated: SimulatedDev
     with connected(simulated) as device:
         simulated.history.listeners.append(lose)
         with pytest.raises(FlashError) as caught:
-            device.write_flash([(0x1000, noise(0x8000))])
+            device.flash.write([(0x1000, noise(0x8000))])
     # Not a byte was seen to be right, whatever was answered.
     assert (caught.value.offset, caught.value.confirmed) == (0x1000, 0)
 
@@ -325,7 +327,7 @@ def test_a_bad_line_is_got_through(fault: Drop | Corrupt, seed: int) -> None:
     line = FaultyTransport(SimulatedTransport(simulated), (fault,), seed=seed)
     image = noise(0x2_0000)
     with connect(line) as device:
-        (result,) = device.write_flash([(0, image)])
+        (result,) = device.flash.write([(0, image)])
     assert simulated.nor.read(0, len(image)) == image
     assert result.restarts
 
@@ -341,7 +343,7 @@ def test_a_device_that_cannot_be_told_to_be_the_same_is_not_written_to(
     with connected(simulated) as device:
         device.link.reopen = other.open_transport
         with pytest.raises(WrongChipError, match="another device"):
-            device.write_flash([(0, noise(0x8000))], on_progress=unplug)
+            device.flash.write([(0, noise(0x8000))], on_progress=unplug)
     assert not other.erase_counts
 
 
@@ -356,7 +358,7 @@ def test_a_device_that_was_reset_meanwhile_is_written_to_from_the_beginning(
             next(resets, int)()
 
     with connected(simulated) as device:
-        (result,) = device.write_flash([(0, image)], on_progress=reset_once)
+        (result,) = device.flash.write([(0, image)], on_progress=reset_once)
     assert simulated.nor.read(0, len(image)) == image
     assert result.restarts == 1
 

@@ -78,7 +78,7 @@ def test_flash_is_read_through_registers(chip: str, offset: int, size: int) -> N
         transport.device.nor.program(offset, content[:size])
         port = flash_port(device)
         assert port.read(offset, size) == content[:size]
-        assert device.flash_id().size == 4 << 20
+        assert device.flash.id().size == 4 << 20
 
 
 @every_chip
@@ -104,8 +104,8 @@ def test_24_bits_of_address_have_an_end() -> None:
 def test_flash_status_puts_the_first_register_lowest(chip: str) -> None:
     with connect(f"sim://{chip}") as device:
         flash_port(device).transact(SpiTransaction(opcode=WRITE_ENABLE))
-        assert device.flash_status(1) == WRITE_ENABLED
-        assert device.flash_status(3) & 0xFF == WRITE_ENABLED
+        assert device.flash.status(1) == WRITE_ENABLED
+        assert device.flash.status(3) & 0xFF == WRITE_ENABLED
 
 
 @pytest.mark.parametrize(

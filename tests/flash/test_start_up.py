@@ -36,9 +36,9 @@ def test_a_flash_left_with_long_addresses_is_reset_before_it_is_used(
     simulated = SimulatedDevice(chip, flash_condition="4-byte")
     source = stub_directory(tmp_path) if stub else False
     with connect(simulated.open_transport(), stub=source) as device:
-        (result,) = device.write_flash([(0x1_0000, CODE)])
+        (result,) = device.flash.write([(0x1_0000, CODE)])
         assert result.restarts == 0
-        assert device.read_flash(0x1_0000, len(CODE)) == CODE
+        assert device.flash.read(0x1_0000, len(CODE)) == CODE
         assert (device.session.dialect is STUB) == stub
     assert simulated.flash[0x1_0000:].startswith(CODE)
 
@@ -46,13 +46,13 @@ def test_a_flash_left_with_long_addresses_is_reset_before_it_is_used(
 def test_an_application_may_do_that_again_after_a_reset() -> None:
     simulated = SimulatedDevice("esp32s3", flash_condition="4-byte")
     with connect(simulated.open_transport(), stub=False) as device:
-        assert device.flash_id().is_plausible
+        assert device.flash.id().is_plausible
         assert simulated.flash_chip.answers
         device.reset()
         simulated.clock.sleep(1.0)
         simulated.flash_chip.condition = FlashCondition.FOUR_BYTE
         device.link.revive(slower=False)
-        device.write_flash([(0x1_0000, CODE)])
+        device.flash.write([(0x1_0000, CODE)])
     assert simulated.flash[0x1_0000:].startswith(CODE)
 
 
@@ -60,7 +60,7 @@ def test_a_flash_in_use_is_not_reset() -> None:
     simulated = SimulatedDevice("esp32s3", state="stub")
     with connect(simulated.open_transport(), before="no-reset", stub=False) as device:
         simulated.flash_chip.condition = FlashCondition.FOUR_BYTE
-        device.flash_id()
+        device.flash.id()
         assert not simulated.flash_chip.answers
 
 
@@ -74,8 +74,8 @@ def test_a_flash_of_xmc_that_has_not_started_up_is_woken(
     simulated = SimulatedDevice(chip, flash_condition="asleep")
     source = stub_directory(tmp_path) if stub else False
     with connect(simulated.open_transport(), stub=source) as device:
-        assert device.flash_id().jedec_id == 0x164020
-        device.write_flash([(0x1_0000, CODE[:0x1000])])
+        assert device.flash.id().jedec_id == 0x164020
+        device.flash.write([(0x1_0000, CODE[:0x1000])])
     assert simulated.flash[0x1_0000:].startswith(CODE[:0x1000])
 
 
@@ -84,7 +84,7 @@ def test_it_is_given_the_time_that_it_takes_to_wake() -> None:
         "esp32c3", flash_condition="asleep", timings=Timings(uart_paced=False, command=0.0)
     )
     with connect(simulated.open_transport(), stub=False) as device:
-        assert device.flash_id().is_plausible
+        assert device.flash.id().is_plausible
 
 
 def test_a_flash_that_stays_silent_is_not_woken_again_and_again(
@@ -93,9 +93,9 @@ def test_a_flash_that_stays_silent_is_not_woken_again_and_again(
     simulated = SimulatedDevice("esp32c3")
     simulated.flash_chip.has_power = lambda: False
     with connect(simulated.open_transport(), stub=False) as device:
-        assert not device.flash_id().is_plausible
+        assert not device.flash.id().is_plausible
         seen = len(simulated.history.commands)
-        assert not device.flash_id().is_plausible
+        assert not device.flash.id().is_plausible
         again = len(simulated.history.commands) - seen
         assert again < seen / 2
     assert caplog.text.count("trying to wake it") == 1
@@ -112,8 +112,8 @@ def test_the_flash_of_an_esp32_p4_gets_the_power_that_its_rom_does_not_turn_on(
     source = stub_directory(tmp_path) if stub else False
     with connect(simulated.open_transport(), stub=source) as device:
         assert not simulated.flash_chip.answers
-        assert device.flash_id().is_plausible
-        (result,) = device.write_flash([(0x1_0000, CODE)])
+        assert device.flash.id().is_plausible
+        (result,) = device.flash.write([(0x1_0000, CODE)])
         assert result.restarts == 0
     assert simulated.flash[0x1_0000:].startswith(CODE)
 
@@ -121,11 +121,11 @@ def test_the_flash_of_an_esp32_p4_gets_the_power_that_its_rom_does_not_turn_on(
 def test_it_gets_power_again_when_the_device_was_reset_meanwhile() -> None:
     simulated = SimulatedDevice("esp32p4", revision=(3, 1))
     with connect(simulated.open_transport(), stub=False) as device:
-        device.write_flash([(0x1_0000, CODE)])
+        device.flash.write([(0x1_0000, CODE)])
         simulated.press_reset()
         simulated.clock.sleep(1.0)
         device.link.revive(slower=False)
-        assert device.read_flash(0x1_0000, len(CODE)) == CODE
+        assert device.flash.read(0x1_0000, len(CODE)) == CODE
 
 
 def test_power_that_its_rom_turns_on_is_not_turned_on_twice() -> None:
@@ -136,7 +136,7 @@ def test_power_that_its_rom_turns_on_is_not_turned_on_twice() -> None:
     simulated.memory.write_word(power.forced.address, 0x103)
     assert not simulated.flash_chip.answers
     with connect(simulated.open_transport(), before="no-reset", stub=False) as device:
-        assert device.flash_id().is_plausible
+        assert device.flash.id().is_plausible
     assert simulated.read_register(power.forced.address) == 0x100
     assert simulated.read_register(power.settings[0].bits.address) == 0
 

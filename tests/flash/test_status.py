@@ -32,9 +32,9 @@ def status_of(device: Device) -> bytes:
 @pytest.mark.parametrize(("count", "value"), [(1, 0x9C), (2, 0x021C), (3, 0x60021C)])
 def test_registers_are_set(chip: str, count: int, value: int) -> None:
     with connect(f"sim://{chip}") as device:
-        assert device.write_flash_status(value, count) == value
+        assert device.flash.write_status(value, count) == value
         assert int.from_bytes(status_of(device), "little") == value
-        assert device.flash_status(count) == value
+        assert device.flash.status(count) == value
 
 
 @attrs.define

@@ -36,7 +36,7 @@ def _device(
 ) -> Iterator[Device]:
     stub = stub_directory(tmp_path) if request.param else False
     with connect(line, stub=stub) as device:
-        device.write_flash([(OFFSET, DATA)])
+        device.flash.write([(OFFSET, DATA)])
         line.writes.clear()
         yield device
 
@@ -60,7 +60,7 @@ def test_a_lost_response_leads_to_another_comparison(
 ) -> None:
     garbler = Garbler(MD5_RESPONSE, b"", count)
     line.garble_input = garbler.garble
-    assert device.verify_flash([(OFFSET, DATA)]) == ()
+    assert device.flash.verify([(OFFSET, DATA)]) == ()
     assert not garbler.left
 
 
@@ -77,21 +77,21 @@ def test_a_garbled_digest_is_no_difference(device: Device, line: UnreliableTrans
         return spoilt if received == 1 else data
 
     line.garble_input = spoil_the_first_digest
-    assert device.verify_flash([(OFFSET, DATA)]) == ()
+    assert device.flash.verify([(OFFSET, DATA)]) == ()
     assert received > 1
 
 
 def test_what_was_read_elsewhere_is_no_difference(tmp_path: Path) -> None:
     line = UnreliableTransport(open_transport("sim://esp32c3"))
     with connect(line, stub=stub_directory(tmp_path)) as device:
-        device.write_flash([(OFFSET, DATA)])
+        device.flash.write([(OFFSET, DATA)])
         changed = DATA[:0x123] + b"!" + DATA[0x124:]
         here, elsewhere = (
             b"\xd2\x10\0" + bytes(4) + struct.pack("<I", at) for at in (OFFSET, 0x2_0000)
         )
         garbler = Garbler(here, elsewhere, 1)
         line.garble_output = garbler.garble
-        (difference,) = device.verify_flash([(OFFSET, changed)])
+        (difference,) = device.flash.verify([(OFFSET, changed)])
     assert not garbler.left
     assert (difference.start, difference.end) == (OFFSET + 0x123, OFFSET + 0x124)
 
@@ -101,7 +101,7 @@ def test_a_line_that_stays_dead_ends_in_an_error_that_says_where(
 ) -> None:
     line.garble_input = Garbler(MD5_RESPONSE, b"", 1000).garble
     with pytest.raises(FlashError) as caught:
-        device.verify_flash([(OFFSET, DATA)])
+        device.flash.verify([(OFFSET, DATA)])
     assert (caught.value.offset, caught.value.total) == (OFFSET, len(DATA))
 
 
@@ -114,5 +114,5 @@ def test_a_hash_of_another_region_is_not_believed() -> None:
 
     transport = UnreliableTransport(open_transport("sim://esp32"), garble_output=damage_the_first)
     with connect(transport, stub=False) as device:
-        assert device.flash_md5(0, 0x1000) == md5_of(b"\xff" * 0x1000)
+        assert device.flash.md5(0, 0x1000) == md5_of(b"\xff" * 0x1000)
     assert not left

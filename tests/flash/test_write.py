@@ -34,7 +34,7 @@ def test_giving_up_tells_what_was_confirmed_and_what_was_only_acknowledged() -> 
     with connect(transport, stub=False) as device:
         transport.garble_output = DyingLine(FLASH_DATA, 3).pass_on
         with pytest.raises(FlashError) as caught:
-            device.write_flash([(OFFSET, DATA)], compress=False)
+            device.flash.write([(OFFSET, DATA)], compress=False)
     error = caught.value
     assert (error.offset, error.confirmed, error.total) == (OFFSET, 0, len(DATA))
     assert error.acknowledged == OFFSET + 3 * BLOCK_SIZE
@@ -46,7 +46,7 @@ def test_giving_up_a_read_tells_it_too() -> None:
     with connect(transport, stub=False) as device:
         transport.garble_output = DyingLine(READ_FLASH_SLOW, 3 * 0x1000 // 64).pass_on
         with pytest.raises(FlashError) as caught:
-            device.read_flash(OFFSET, 0x8000)
+            device.flash.read(OFFSET, 0x8000)
     error = caught.value
     assert OFFSET < error.offset == OFFSET + error.confirmed <= error.acknowledged
     assert error.acknowledged <= OFFSET + 3 * 0x1000

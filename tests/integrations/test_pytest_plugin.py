@@ -45,7 +45,7 @@ def test_the_modules_behind_the_plugin_load_once() -> None:
 def test_the_fixtures_of_a_test_are_about_one_device(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         def test_write(esploader_device, esploader_transport, simulated_device):
-            esploader_device.write_flash([(0x10000, b"hello")])
+            esploader_device.flash.write([(0x10000, b"hello")])
             assert simulated_device.nor.read(0x10000, 5) == b"hello"
             assert esploader_transport.device is simulated_device
 
@@ -78,7 +78,7 @@ def test_the_port_is_closed_after_the_test(pytester: pytest.Pytester) -> None:
 
         def test_second():
             with pytest.raises(TransportClosedError):
-                seen[0].flash_id()
+                seen[0].flash.id()
     """)
     run_here(pytester).assert_outcomes(passed=2)
 
@@ -106,7 +106,7 @@ def test_a_mark_chooses_the_chip_and_what_it_is_like(pytester: pytest.Pytester) 
         def test_marked(esploader_device, esploader_chip):
             assert esploader_chip == "esp32s3"
             assert esploader_device.chip.name == "ESP32-S3"
-            assert esploader_device.flash_id().size == 8 << 20
+            assert esploader_device.flash.id().size == 8 << 20
             assert str(esploader_device.revision) == "v0.2"
 
         @pytest.mark.esploader_chip(revision=(1, 1))
@@ -170,7 +170,7 @@ def test_a_parameter_may_bring_its_mark(pytester: pytest.Pytester) -> None:
 
         @pytest.mark.parametrize("megabytes", [sized(2), sized(16)])
         def test_size(esploader_device, megabytes):
-            assert esploader_device.flash_id().size == megabytes << 20
+            assert esploader_device.flash.id().size == megabytes << 20
 
         @pytest.mark.parametrize("esploader_chip", ["esp32", "esp32c3"])
         def test_chip(esploader_device, esploader_chip):
@@ -246,7 +246,7 @@ def test_faults_happen_and_repeat_themselves(pytester: pytest.Pytester) -> None:
         moments = []
 
         def write(device, transport):
-            device.write_flash([(0x10000, PAYLOAD)], compress=False)
+            device.flash.write([(0x10000, PAYLOAD)], compress=False)
             moments.append(transport.clock.now())
 
         def test_good_line(esploader_device, esploader_transport):
@@ -380,7 +380,7 @@ def test_faults_happen_to_a_served_device_too(pytester: pytest.Pytester) -> None
         )
         def test_bad_line(esploader_url, simulated_device, caplog):
             with esploader.connect(esploader_url) as device:
-                device.write_flash([(0x10000, PAYLOAD)], compress=False)
+                device.flash.write([(0x10000, PAYLOAD)], compress=False)
             assert simulated_device.nor.read(0x10000, len(PAYLOAD)) == PAYLOAD
             assert "esploader.flash.write" in {record.name for record in caplog.records}
 
@@ -412,14 +412,14 @@ def test_a_served_device_comes_back_under_its_url(pytester: pytest.Pytester) -> 
         @pytest.mark.esploader_faults(Cut(positions={2000}, seconds=0.01))
         def test_cut(esploader_url, caplog):
             with esploader.connect(esploader_url, stub=False) as device:
-                assert device.read_flash(0, 0x4000) == bytes([0xFF]) * 0x4000
+                assert device.flash.read(0, 0x4000) == bytes([0xFF]) * 0x4000
             assert "the line was cut" in caplog.text
 
         def test_pulled_cable(esploader_url, simulated_device):
             with connect(esploader_url) as device:
                 simulated_device.break_line()
                 with pytest.raises(EsploaderError):
-                    device.flash_id()
+                    device.flash.id()
             with pytest.raises(EsploaderError):
                 esploader.connect(esploader_url, stub=False, attempts=1)
             simulated_device.mend_line()
@@ -444,7 +444,7 @@ FAILING = """
     import pytest
 
     def test_fails(esploader_device):
-        esploader_device.flash_id()
+        esploader_device.flash.id()
         assert esploader_device.chip.name == "another"
 """
 
@@ -511,7 +511,7 @@ def test_several_workers_do_not_get_in_each_others_way(
         + """
     @pytest.mark.esploader_chip("all")
     def test_device(esploader_device, simulated_device, esploader_chip):
-        esploader_device.write_flash([(0x10000, b"hello")])
+        esploader_device.flash.write([(0x10000, b"hello")])
         assert simulated_device.nor.read(0x10000, 5) == b"hello"
 
     @pytest.mark.esploader_chip("all")

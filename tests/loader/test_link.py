@@ -75,14 +75,14 @@ def test_a_calibration_that_makes_no_sense_is_not_followed(
 ) -> None:
     caplog.set_level(logging.DEBUG, "esploader.session.wire")
     with connect(f"sim://esp32?assumed={assumed}", baudrate=460800, stub=False) as device:
-        assert device.read_register(0x4000_1000) == device.chip.magic
+        assert device.memory.read_register(0x4000_1000) == device.chip.magic
     assert "ChangeBaudrate(new=460800, old=0)" in caplog.text
 
 
 def test_a_stub_knows_the_crystal_and_is_asked_for_what_is_wanted(tmp_path: Path) -> None:
     stub = stub_directory(tmp_path)
     with connect(f"sim://esp32?crystal={WRONG[0]}", baudrate=921600, stub=stub) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         assert simulated(device).baudrate == 921600
 
 
@@ -116,7 +116,7 @@ def test_a_stub_that_does_not_start_twice_is_final(
     transport = HangingDevice(open_transport("sim://esp32c3"))
     with connect(transport, stub=stub_directory(tmp_path)) as device:
         with pytest.raises(StubError, match="does not start"):
-            device.prepare_flash()
+            device.flash.prepare()
         assert transport.starts == 2
 
 
@@ -124,5 +124,5 @@ def test_a_stub_whose_greeting_is_lost_is_found(tmp_path: Path) -> None:
     transport = UnreliableTransport(open_transport("sim://esp32c3"))
     with connect(transport, stub=stub_directory(tmp_path)) as device:
         transport.garble_input = lambda data: data.replace(b"OHAI", b"")
-        device.prepare_flash()
+        device.flash.prepare()
         assert device.session.dialect is dialect.STUB

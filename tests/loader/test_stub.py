@@ -161,5 +161,5 @@ def test_a_first_revision_that_starts_no_stub_does_without(
 ) -> None:
     monkeypatch.setenv("ESPLOADER_STUB_DIR", str(stub_directory(tmp_path)))
     with connect(f"sim://{chip}") as device:
-        device.write_flash([(0x1_0000, b"data")])
+        device.flash.write([(0x1_0000, b"data")])
         assert (device.session.dialect is STUB) == is_started

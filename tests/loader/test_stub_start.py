@@ -47,9 +47,9 @@ def test_where_no_stub_can_start_none_is_uploaded(
 ) -> None:
     simulated = device()
     with connect(simulated.open_transport()) as connected:
-        connected.prepare_flash()
+        connected.flash.prepare()
         assert connected.session.dialect is not STUB
-        connected.write_flash([(0x1_0000, CODE)])
+        connected.flash.write([(0x1_0000, CODE)])
     assert reason in caplog.text
     assert simulated.flash[0x1_0000:].startswith(CODE)
     assert Opcode.MEM_BEGIN not in opcodes_seen(simulated)
@@ -63,7 +63,7 @@ def test_a_stub_that_was_asked_for_by_name_is_refused_there(
         connect(device().open_transport(), stub=stub_directory(tmp_path)) as connected,
         pytest.raises(StubError, match=reason),
     ):
-        connected.prepare_flash()
+        connected.flash.prepare()
 
 
 def test_with_secure_boot_the_rom_of_the_esp32_s3_is_hooked_to_start_a_stub(
@@ -71,11 +71,11 @@ def test_with_secure_boot_the_rom_of_the_esp32_s3_is_hooked_to_start_a_stub(
 ) -> None:
     simulated = SimulatedDevice("esp32s3", efuses=SECURE_BOOT)
     with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
-        device.write_flash([(0x1_0000, CODE)])
+        device.flash.write([(0x1_0000, CODE)])
         assert device.session.dialect is STUB
         assert S3.stub_hook is not None
         # The ROM has its own function back there, for whoever comes next.
-        assert device.read_register(S3.stub_hook) == READ_FUNCTION
+        assert device.memory.read_register(S3.stub_hook) == READ_FUNCTION
     assert simulated.flash[0x1_0000:].startswith(CODE)
     assert Opcode.READ_FLASH_SLOW in opcodes_seen(simulated)
 
@@ -83,7 +83,7 @@ def test_with_secure_boot_the_rom_of_the_esp32_s3_is_hooked_to_start_a_stub(
 def test_without_secure_boot_the_rom_of_the_esp32_s3_is_left_as_it_is(tmp_path: Path) -> None:
     simulated = SimulatedDevice("esp32s3")
     with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         assert device.session.dialect is STUB
     assert Opcode.READ_FLASH_SLOW not in opcodes_seen(simulated)
 
@@ -94,8 +94,8 @@ def test_a_stub_that_does_not_start_leaves_no_hook_behind(tmp_path: Path) -> Non
         # Where the ROM looks for its function is now elsewhere than where the hook is put.
         device.link.stub_hook = S3.memory[2].start
         with pytest.raises(StubError):
-            device.prepare_flash()
-        assert device.read_register(S3.memory[2].start) == 0
+            device.flash.prepare()
+        assert device.memory.read_register(S3.memory[2].start) == 0
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_an_early_esp32_p4_gets_the_stub_that_was_made_for_it(
             (folder / f"{label.text}.json").unlink()
     simulated = SimulatedDevice("esp32p4", revision=revision)
     with connect(simulated.open_transport(), stub=folder) as device:
-        device.write_flash([(0x1_0000, CODE)])
+        device.flash.write([(0x1_0000, CODE)])
         assert device.session.dialect is STUB
     assert simulated.flash[0x1_0000:].startswith(CODE)
 

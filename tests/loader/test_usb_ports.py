@@ -48,9 +48,9 @@ def test_no_watchdog_bites_while_a_device_is_held_by_its_serial_jtag_port(
     simulated = SimulatedDevice(chip, port="usb-serial-jtag")
     source = stub_directory(tmp_path) if stub else False
     with connect(simulated.open_transport(), stub=source) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         simulated.clock.sleep(LONGER_THAN_ANY_WATCHDOG)
-        device.write_flash([(0x1_0000, CODE)])
+        device.flash.write([(0x1_0000, CODE)])
         assert boots(simulated) == [("USB", True)]
     assert simulated.flash[0x1_0000:].startswith(CODE)
 
@@ -100,12 +100,12 @@ def test_watchdogs_are_out_of_reach_in_secure_download_mode() -> None:
 def test_they_are_quietened_again_when_the_device_was_reset_meanwhile() -> None:
     simulated = SimulatedDevice("esp32c3", port="usb-serial-jtag")
     with connect(simulated.open_transport(), stub=False) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         simulated.press_reset()
         simulated.clock.sleep(1.0)
         device.link.revive(slower=False)
         simulated.clock.sleep(LONGER_THAN_ANY_WATCHDOG)
-        assert device.flash_id().is_plausible
+        assert device.flash.id().is_plausible
     assert boots(simulated) == [("USB", True), ("EXTERNAL", False), ("USB", True)]
 
 
@@ -119,7 +119,7 @@ def test_the_watchdog_gets_a_device_out_of_its_loader_without_lines(
     simulated = SimulatedDevice(chip, state="download")
     source = stub_directory(tmp_path) if stub else False
     with connect(simulated.open_transport(), before="no-reset", stub=source) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         device.reset(After.WATCHDOG_RESET)
         simulated.advance(simulated.clock.now())
     assert boots(simulated) == [("RTC_WATCHDOG", False)]
@@ -142,7 +142,7 @@ def test_a_hard_reset_over_usb_otg_ends_in_the_application(chip: str) -> None:
     """Whether the lines do that depends on the chip, and on how it got into its loader."""
     simulated = SimulatedDevice(chip, port="usb-otg", state="download")
     with connect(simulated.open_transport(), stub=False) as device:
-        device.prepare_flash()
+        device.flash.prepare()
         device.reset()
         simulated.advance(simulated.clock.now())
     _, is_in_download_mode = boots(simulated)[-1]
@@ -218,9 +218,9 @@ def test_blocks_are_small_enough_for_usb_otg_and_come_one_at_a_time(
     simulated = SimulatedDevice(chip, port="usb-otg", state="download")
     source = stub_directory(tmp_path) if stub else False
     with connect(simulated.open_transport(), stub=source) as device:
-        (result,) = device.write_flash([(0x1_0000, CODE)], compress=False)
+        (result,) = device.flash.write([(0x1_0000, CODE)], compress=False)
         assert result.restarts == 0
-        assert device.read_flash(0x1_0000, len(CODE)) == CODE
+        assert device.flash.read(0x1_0000, len(CODE)) == CODE
         assert (device.session.dialect is STUB) == stub
     # Whatever was too much would have been given up, with a warning.
     assert caplog.records == []
@@ -229,7 +229,7 @@ def test_blocks_are_small_enough_for_usb_otg_and_come_one_at_a_time(
 def test_a_port_that_may_be_usb_otg_gets_small_blocks_of_ram(tmp_path: Path) -> None:
     simulated = SimulatedDevice("esp32s3")
     with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
-        device.prepare_flash()
+        device.flash.prepare()
     sizes = [seen.size for seen in simulated.history.commands if seen.opcode == Opcode.MEM_DATA]
     assert max(sizes) == 0x800 + 16
 

@@ -36,4 +36,4 @@ def test_esptool_and_we_reach_a_rate_that_the_rom_gets_wrong(mhz: int, hertz: in
     assert "Detected flash size: 4MB" in theirs.stdout
     with connect(url, baudrate=460800, stub=False) as device:
         assert device.session.transport.baudrate == 460800
-        assert device.flash_id().size == 4 << 20
+        assert device.flash.id().size == 4 << 20

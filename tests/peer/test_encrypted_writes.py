@@ -35,7 +35,7 @@ def esptool_on(url: str, loader: str, *arguments: str) -> tuple[Completed, bytes
 
 def ours_on(url: str, *, stub: bool) -> bytes:
     with open_simulated(url) as transport, connect(transport, stub=stub) as device:
-        device.write_flash(encrypted_inputs=[(OFFSET, IMAGE)])
+        device.flash.write(encrypted_inputs=[(OFFSET, IMAGE)])
         return transport.device.nor.read(OFFSET, SIZE)
 
 

@@ -108,7 +108,7 @@ LOCKS = tuple(sum(1 << lock for lock in range(32) if lock + 1 >> place & 1) for 
 def read_both(chip: str, burnt: Mapping[str, int]) -> tuple[Efuses, dict[str, Theirs]]:
     """Return what we and what espefuse read of a device with those of ``burnt`` that it has."""
     with connect(f"sim://{chip}") as plain:
-        known = plain.efuses
+        known = plain.efuses.read()
     asked = ",".join(
         f"{name}:{value & (1 << known[name].width) - 1:#x}"
         for name, value in burnt.items()
@@ -116,7 +116,7 @@ def read_both(chip: str, burnt: Mapping[str, int]) -> tuple[Efuses, dict[str, Th
     )
     url = f"sim://{chip}?mac=24:0a:c4:12:34:56&efuses={asked}"
     with connect(url) as device:
-        ours = device.efuses
+        ours = device.efuses.read()
     with served_chip(url, "--tcp", "0") as urls:
         done = run(
             *(sys.executable, "-m", "espefuse", "--port", urls["tcp"], "--chip", chip),

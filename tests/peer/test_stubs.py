@@ -21,9 +21,9 @@ pytestmark = pytest.mark.peer
 def test_a_stub_has_its_place_and_is_started(chip: Chip) -> None:
     data = bytes(range(256)) * 20
     with connect(f"sim://{chip.key}", stub=True, baudrate=460800) as device:
-        device.write_flash([(0x1_F000, data)])
+        device.flash.write([(0x1_F000, data)])
 
         assert find_stub(chip, None, {}).segments
         assert device.session.dialect is STUB
         assert device.session.transport.baudrate == 460800
-        assert device.read_flash(0x1_F000, len(data)) == data
+        assert device.flash.read(0x1_F000, len(data)) == data

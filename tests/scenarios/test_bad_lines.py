@@ -115,7 +115,7 @@ def written(case: Case, stubs: Path, content: bytes = IMAGE) -> bool:
     try:
         device, target = on_bad_line(case, stubs, bytes(SIZE))
         with target:
-            target.write_flash([(OFFSET, content)])
+            target.flash.write([(OFFSET, content)])
     except EsploaderError:
         return False
     assert bytes(device.nor.read(OFFSET, SIZE)) == content, f"{case} lied"
@@ -127,7 +127,7 @@ def was_read(case: Case, stubs: Path) -> bool:
     try:
         _, target = on_bad_line(case, stubs, IMAGE)
         with target:
-            data = target.read_flash(OFFSET, SIZE)
+            data = target.flash.read(OFFSET, SIZE)
     except EsploaderError:
         return False
     assert data == IMAGE, f"{case} lied"
@@ -139,7 +139,7 @@ def was_verified(case: Case, stubs: Path, content: bytes) -> bool:
     try:
         _, target = on_bad_line(case, stubs, IMAGE)
         with target:
-            differences = target.verify_flash([(OFFSET, content)])
+            differences = target.flash.verify([(OFFSET, content)])
     except EsploaderError:
         return False
     found = [(difference.start - OFFSET, difference.end - OFFSET) for difference in differences]

@@ -74,21 +74,21 @@ def test_a_lost_acknowledgement_is_recovered_from(
     thief = AnswerThief(opcode, number=2)
     stub = stub_directory(tmp_path) if has_stub else False
     with connect(stolen_from(chip, thief), stub=stub) as device:
-        (result,) = device.write_flash([(0x1_0000, data)], compress=opcode == FLASH_DEFL_DATA)
+        (result,) = device.flash.write([(0x1_0000, data)], compress=opcode == FLASH_DEFL_DATA)
         assert thief.has_taken
         assert result.restarts == 1
-        assert device.verify_flash([(0x1_0000, data)]) == ()
+        assert device.flash.verify([(0x1_0000, data)]) == ()
 
 
 @pytest.mark.parametrize("chip", ["esp32s2", "esp32s3", "esp32c3"])
 def test_a_lost_answer_about_the_security_state_is_asked_for_again(chip: str) -> None:
     thief = AnswerThief(GET_SECURITY_INFO, number=1)
     with connect(f"sim://{chip}") as device:
-        expected = device.get_security_info()
+        expected = device.security.read()
     transport = stolen_from(chip, thief)
     with connect(transport) as device:
         thief.seen, thief.has_taken = 0, False
-        assert device.get_security_info() == expected
+        assert device.security.read() == expected
         assert thief.has_taken
 
 
@@ -148,9 +148,9 @@ def test_files_of_settings_and_variables_are_no_reason_not_to_be_imported(tmp_pa
 def test_erasing_a_region_through_the_rom_tells_it_the_true_size_of_the_flash(chip: str) -> None:
     transport = UnreliableTransport(open_transport(f"sim://{chip}?flash=8MB"))
     with connect(transport, stub=False) as device:
-        device.erase_region(0x1000, 0x1000)
-        device.write_flash([(7 * MIB, b"near the end")])
-        assert device.read_flash(7 * MIB, 12) == b"near the end"
+        device.flash.erase_region(0x1000, 0x1000)
+        device.flash.write([(7 * MIB, b"near the end")])
+        assert device.flash.read(7 * MIB, 12) == b"near the end"
     sizes = {
         struct.unpack_from("<I", sent, 13)[0]
         for sent in transport.writes

@@ -46,8 +46,8 @@ def test_the_block_that_failed_is_named_and_the_write_goes_on(tmp_path: Path) ->
     transport = UnreliableTransport(open_transport("sim://esp32c3"), garble_output=spoil)
     events: list[ProgressEvent] = []
     with connect(transport, stub=stub_directory(tmp_path)) as device:
-        device.write_flash([(0, IMAGE)], compress=True, on_progress=events.append)
-        assert device.verify_flash([(0, IMAGE)]) == ()
+        device.flash.write([(0, IMAGE)], compress=True, on_progress=events.append)
+        assert device.flash.verify([(0, IMAGE)]) == ()
     restarts = [event.reason for event in events if isinstance(event, Restarted)]
     assert spoilt
     assert restarts[0].startswith("block 2 failed after it had been answered: ")

@@ -59,7 +59,7 @@ def test_encrypted_writes_get_through_bad_lines(
         stub = stub_directory(tmp_path) if loader == "stub" else False
         with connect(line, baudrate=460800, stub=stub) as target:
             target.link.reopen = line.reopen
-            (result,) = target.write_flash(encrypted_inputs=[(OFFSET, IMAGE)])
+            (result,) = target.flash.write(encrypted_inputs=[(OFFSET, IMAGE)])
         restarts += result.restarts
         assert device.nor.read(OFFSET, len(IMAGE)) == encrypt(device, OFFSET, IMAGE)
     assert restarts

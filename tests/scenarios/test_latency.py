@@ -54,8 +54,8 @@ def check(
 
 
 def write(device: Device) -> object:
-    device.flash_id()
-    return device.write_flash([(0x10000, IMAGE)])
+    device.flash.id()
+    return device.flash.write([(0x10000, IMAGE)])
 
 
 def test_writing_through_a_stub(tmp_path: Path) -> None:
@@ -68,19 +68,19 @@ def test_writing_through_the_rom_loader(chip: str) -> None:
 
 
 def test_reading(tmp_path: Path) -> None:
-    check(lambda device: device.read_flash(0, MIB // 2), stub_directory(tmp_path), (0.2,))
+    check(lambda device: device.flash.read(0, MIB // 2), stub_directory(tmp_path), (0.2,))
 
 
 @pytest.mark.slow
 def test_reading_much(tmp_path: Path) -> None:
-    check(lambda device: device.read_flash(0, MIB), stub_directory(tmp_path))
+    check(lambda device: device.flash.read(0, MIB), stub_directory(tmp_path))
 
 
 def test_comparing_what_is_there_already(tmp_path: Path) -> None:
     stubs = stub_directory(tmp_path)
 
     def compare(device: Device) -> object:
-        return device.verify_flash([(0, b"\xff" * MIB)])
+        return device.flash.verify([(0, b"\xff" * MIB)])
 
     near = seconds(compare, Link(), stubs)
     assert seconds(compare, Link(round_trip=0.2), stubs) <= near + 12 * 0.2

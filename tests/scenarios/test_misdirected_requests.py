@@ -57,7 +57,7 @@ def test_what_was_in_place_is_looked_at_again_after_trouble(
     transport = UnreliableTransport(SimulatedTransport(device), garble_output=saboteur.spoil)
     stub = stub_directory(tmp_path) if loader == "stub" else False
     with connect(transport, stub=stub) as target:
-        target.write_flash([(OFFSET, IMAGE)], compress=False)
+        target.flash.write([(OFFSET, IMAGE)], compress=False)
     assert saboteur.misdirected
     assert bytes(device.nor.read(OFFSET, len(IMAGE))) == IMAGE
 
@@ -84,6 +84,6 @@ def test_what_was_read_from_elsewhere_is_read_again(tmp_path: Path) -> None:
     diverter = Diverter()
     transport = UnreliableTransport(SimulatedTransport(device), garble_output=diverter.spoil)
     with connect(transport, stub=stub_directory(tmp_path)) as target:
-        target.write_flash([(OFFSET, IMAGE)])
-        assert target.read_flash(OFFSET, 0x8000) == IMAGE[:0x8000]
+        target.flash.write([(OFFSET, IMAGE)])
+        assert target.flash.read(OFFSET, 0x8000) == IMAGE[:0x8000]
     assert diverter.diverted

@@ -24,7 +24,7 @@ DATA_OPCODES = (b"\x03", b"\x11")
 
 def write(device: SimulatedDevice, transport: UnreliableTransport, stub: Path | None) -> None:
     with connect(transport, baudrate=460800, stub=stub or False) as target:
-        target.write_flash([(OFFSET, IMAGE)])
+        target.flash.write([(OFFSET, IMAGE)])
     assert bytes(device.nor.read(OFFSET, len(IMAGE))) == IMAGE
 
 

@@ -195,7 +195,7 @@ class Bench(RuleBasedStateMachine):
         data = content.data
         offset = min(sector, SECTOR_COUNT - 3) * SECTOR
         with self.attempt(offset, len(data)):
-            self.connected.write_flash([(offset, data)], skip=skip, compress=compress)
+            self.connected.flash.write([(offset, data)], skip=skip, compress=compress)
             end = offset + len(data)
             shared = -end % SECTOR
             # What shares the last sector with the data may have been erased with it.
@@ -209,28 +209,28 @@ class Bench(RuleBasedStateMachine):
         count = min(count, SECTOR_COUNT - sector)
         offset, size = sector * SECTOR, count * SECTOR
         with self.attempt(offset, size):
-            self.connected.erase_region(offset, size)
+            self.connected.flash.erase_region(offset, size)
             self.model[offset : offset + size] = b"\xff" * size
 
     @precondition(lambda self: self.client is not None and self.client.link.stub_source)
     @rule()
     def erase_flash(self) -> None:
         with self.attempt(0, FLASH_SIZE):
-            self.connected.erase_flash()
+            self.connected.flash.erase()
             self.model[:] = b"\xff" * FLASH_SIZE
 
     @precondition(lambda self: self.client is not None)
     @rule(offset=st.integers(0, FLASH_SIZE - 300), size=st.integers(1, 300))
     def read(self, offset: int, size: int) -> None:
         with self.attempt(0, 0):
-            assert self.connected.read_flash(offset, size) == self.model[offset : offset + size]
+            assert self.connected.flash.read(offset, size) == self.model[offset : offset + size]
 
     @precondition(lambda self: self.client is not None)
     @rule(offset=sectors.map(lambda sector: sector * SECTOR), size=st.integers(1, SECTOR))
     def hash(self, offset: int, size: int) -> None:
         expected = hashlib.md5(self.model[offset : offset + size], usedforsecurity=False)
         with self.attempt(0, 0):
-            assert self.connected.flash_md5(offset, size) == expected.digest()
+            assert self.connected.flash.md5(offset, size) == expected.digest()
 
     @precondition(lambda self: self.client is not None)
     @rule(sector=sectors, changes=st.frozensets(st.integers(0, 400), max_size=3))
@@ -240,7 +240,7 @@ class Bench(RuleBasedStateMachine):
         for position in changes:
             data[position] ^= 1
         with self.attempt(0, 0):
-            found = self.connected.verify_flash([(offset, bytes(data))])
+            found = self.connected.flash.verify([(offset, bytes(data))])
             different = {place - offset for part in found for place in range(part.start, part.end)}
             assert different == changes
 

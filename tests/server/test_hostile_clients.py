@@ -488,8 +488,8 @@ def many_descriptors() -> Iterator[None]:
 def write_and_verify(url: str) -> None:
     image = bytes(range(256)) * 256
     with eventually(lambda: connect(url, stub=False), TransportError) as device:
-        device.write_flash([(0x10000, image)])
-        assert device.read_flash(0x10000, len(image)) == image
+        device.flash.write([(0x10000, image)])
+        assert device.flash.read(0x10000, len(image)) == image
 
 
 def test_a_thousand_idle_connections_do_not_stop_a_transfer(tmp_path: Path) -> None:
@@ -523,8 +523,8 @@ def test_a_flood_of_connections_does_not_stop_a_transfer() -> None:
                 each.start()
             try:
                 image = bytes(range(256)) * 256
-                device.write_flash([(0x10000, image)])
-                assert device.read_flash(0x10000, len(image)) == image
+                device.flash.write([(0x10000, image)])
+                assert device.flash.read(0x10000, len(image)) == image
             finally:
                 done.set()
                 for each in flooders:

@@ -104,7 +104,7 @@ def outlive_a_fault(seed: int, stubs: Path) -> None:
         with connect(server.open(link), stub=stub, baudrate=BAUDRATE) as device:
             if chance.random() < 0.8:
                 device.link.reopen = server.open_again
-            device.write_flash([(0, data)])
+            device.flash.write([(0, data)])
     except EsploaderError:
         pass
     else:
@@ -113,7 +113,7 @@ def outlive_a_fault(seed: int, stubs: Path) -> None:
     assert server.pipe is None
 
     with connect(server.open(Link(round_trip=0.02)), stub=False, baudrate=BAUDRATE) as device:
-        device.write_flash([(0, DATA)])
+        device.flash.write([(0, DATA)])
     assert flash_of(server) == DATA
 
 
@@ -140,7 +140,7 @@ def test_a_job_goes_on_when_a_server_ends_in_the_middle_and_another_one_takes_it
     with connect(server.open(Link(round_trip=0.1)), stub=stub, baudrate=BAUDRATE) as device:
         assert server.clock.now() < 1.5
         device.link.reopen = server.open_again
-        device.write_flash([(0, DATA)])
+        device.flash.write([(0, DATA)])
     assert server.clock.now() > 4.0
     assert flash_of(server) == DATA
 

@@ -262,8 +262,8 @@ def test_eight_chips_behind_one_server_are_written_at_once_and_each_gets_its_own
     def write(url: str, image: bytes) -> None:
         try:
             with connect(url, stub=False) as device:
-                device.write_flash([(0x10000, image)])
-                assert device.read_flash(0x10000, len(image)) == image
+                device.flash.write([(0x10000, image)])
+                assert device.flash.read(0x10000, len(image)) == image
         except BaseException as exc:  # noqa: BLE001 - every failure counts
             failures.append(exc)
 
@@ -278,7 +278,7 @@ def test_eight_chips_behind_one_server_are_written_at_once_and_each_gets_its_own
         assert failures == []
         # And it is really eight devices.
         with connect(urls[0], stub=False) as device:
-            assert device.read_flash(0x10000, len(images[0])) == images[0]
+            assert device.flash.read(0x10000, len(images[0])) == images[0]
 
 
 def test_urls_name_the_tcp_port() -> None:

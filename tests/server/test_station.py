@@ -207,7 +207,7 @@ def test_a_simulated_device_whose_application_fails_serves_the_next_client(
         eventually(lambda: require_text(caplog, "a defect in the application"), AssertionError)
         require_text(caplog, "sim://c3: the device has failed, and is silent until it is reset")
         with connect(url, stub=False) as connected:
-            assert connected.flash_id().size == 4 * MIB
+            assert connected.flash.id().size == 4 * MIB
 
 
 def require_text(caplog: pytest.LogCaptureFixture, text: str) -> None:

@@ -208,9 +208,9 @@ def test_commands_are_taken_only_as_there_is_room_for_them() -> None:
 
 def test_reading_a_stream_costs_one_round_trip_and_its_check_another(tmp_path: Path) -> None:
     device, server = device_on(tmp_path, Link(round_trip=0.2))
-    device.prepare_flash()
+    device.flash.prepare()
     start = server.clock.now()
-    data = device.read_flash(0, 0x10000)
+    data = device.flash.read(0, 0x10000)
     assert data == b"\xff" * 0x10000
     assert server.clock.now() - start < 0x10000 * 10 / 460800 * 1.05 + 0.65
 
@@ -231,7 +231,7 @@ def test_whoever_stops_in_the_middle_leaves_a_device_that_can_be_used(tmp_path: 
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        device.write_flash([(0, image)], skip=False, on_progress=stop)
+        device.flash.write([(0, image)], skip=False, on_progress=stop)
     server.clock.sleep(3.0)
     flash = server_flash(server)
     written = sum(
@@ -240,8 +240,8 @@ def test_whoever_stops_in_the_middle_leaves_a_device_that_can_be_used(tmp_path: 
     )
     # At most what was on the way there and on the way back, and not the rest.
     assert written * 0x1000 <= done + 0x4000 * 4
-    assert device.flash_id().size
-    device.write_flash([(0, image)])
+    assert device.flash.id().size
+    device.flash.write([(0, image)])
     assert server_flash(server)[: len(image)] == image
 
 

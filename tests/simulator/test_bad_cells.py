@@ -99,8 +99,8 @@ def test_a_write_to_a_worn_sector_fails_and_says_where(*, stub: Path | bool) -> 
     simulated.nor.wear_out(OFFSET + SECTOR)
     with connect(simulated.open_transport(), stub=stub) as device:
         with pytest.raises(FlashError) as caught:
-            device.write_flash([(OFFSET, IMAGE)])
-        found = device.verify_flash([(OFFSET, IMAGE)])
+            device.flash.write([(OFFSET, IMAGE)])
+        found = device.flash.verify([(OFFSET, IMAGE)])
 
     held = simulated.flash[OFFSET : OFFSET + len(IMAGE)]
     different = {OFFSET + i for i, value in enumerate(IMAGE) if held[i] != value}
@@ -115,8 +115,8 @@ def test_a_write_to_a_bad_byte_fails_and_says_where(*, stub: Path | bool) -> Non
     simulated.nor.mark_bad(OFFSET + position, 0x01)
     with connect(simulated.open_transport(), stub=stub) as device:
         with pytest.raises(FlashError) as caught:
-            device.write_flash([(OFFSET, IMAGE)])
-        found = device.verify_flash([(OFFSET, IMAGE)])
+            device.flash.write([(OFFSET, IMAGE)])
+        found = device.flash.verify([(OFFSET, IMAGE)])
 
     assert caught.value.offset == OFFSET + 2 * SECTOR
     start = OFFSET + position
@@ -128,6 +128,6 @@ def test_a_bad_byte_that_is_not_to_be_programmed_is_no_obstacle(*, stub: Path | 
     simulated = SimulatedDevice("esp32c3")
     simulated.nor.mark_bad(OFFSET + position, 0x01)
     with connect(simulated.open_transport(), stub=stub) as device:
-        device.write_flash([(OFFSET, IMAGE)])
+        device.flash.write([(OFFSET, IMAGE)])
 
     assert simulated.flash[OFFSET : OFFSET + len(IMAGE)] == IMAGE

@@ -92,7 +92,7 @@ def test_two_devices_cannot_have_the_same_file(tmp_path: Path) -> None:
     path = tmp_path / "flash.bin"
     first = SimulatedDevice("esp32c3", flash=path)
     with connect(first.open_transport(), stub=False) as connected:
-        connected.write_flash([(0, b"first")])
+        connected.flash.write([(0, b"first")])
     # It is still there when a port to it has been closed.
     with pytest.raises(OSError, match="another simulated device has it"):
         SimulatedDevice("esp32", flash=path)

@@ -165,8 +165,8 @@ def test_a_recording_of_a_simulated_device_agrees_with_one(chip_key: str, stub: 
     device = SimulatedDevice(chip_key)
     port = RecordingTransport(device.open_transport())
     with connect(port, stub=stub, baudrate=115200 if chip_key == "esp8266" else 921600) as client:
-        client.write_flash([(0x1_0000, IMAGE)])
-        assert client.read_flash(0x1_0000, 5000) == IMAGE[:5000]
+        client.flash.write([(0x1_0000, IMAGE)])
+        assert client.flash.read(0x1_0000, 5000) == IMAGE[:5000]
         client.reset()
     rows = check_recording(port.recording(device.chip))
     assert len(rows) > 20
@@ -178,6 +178,6 @@ def test_a_recording_of_a_slow_line_agrees_as_well() -> None:
     late = Delay(rate=0.01, seconds=0.02, direction=Direction.FROM_DEVICE)
     port = RecordingTransport(FaultyTransport(device.open_transport(), (late,), seed=3))
     with connect(port, stub=False) as client:
-        client.flash_id()
+        client.flash.id()
     rows = check_recording(port.recording(device.chip))
     assert [row for row in rows if not row.agrees] == []

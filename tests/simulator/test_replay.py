@@ -113,13 +113,13 @@ def test_a_client_takes_a_recording_for_the_device(chip: str) -> None:
     device = SimulatedDevice(chip)
     port = RecordingTransport(device.open_transport())
     with connect(port, stub=False) as client:
-        flash_id = client.flash_id()
+        flash_id = client.flash.id()
         client.reset()
     recording = port.recording(device.chip)
 
     replayed = ReplayTransport(recording)
     with connect(replayed, stub=False) as client:
-        assert client.flash_id() == flash_id
+        assert client.flash.id() == flash_id
         client.reset()
     assert replayed.unanswered == []
 
@@ -127,5 +127,5 @@ def test_a_client_takes_a_recording_for_the_device(chip: str) -> None:
         url = server.listen_rfc2217()
         server.start()
         with connect(url, stub=False) as client:
-            assert client.flash_id() == flash_id
+            assert client.flash.id() == flash_id
             client.reset()

@@ -135,7 +135,7 @@ def test_a_whole_session_can_be_looked_at(tmp_path: Path) -> None:
     with connect(
         simulated.open_transport(), baudrate=460800, stub=stub_directory(tmp_path)
     ) as device:
-        device.write_flash([(0x1_0000, image)])
+        device.flash.write([(0x1_0000, image)])
         assert simulated.baudrate == 460800
     history = simulated.history
     names = [command.name for command in history.commands]
@@ -327,7 +327,7 @@ def test_a_line_that_breaks_in_a_write_is_survived(tmp_path: Path) -> None:
 
     when(simulated, "FLASH_DEFL_DATA", lambda: simulated.break_line(seconds=2.0))
     with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
-        device.write_flash([(0x1_0000, image)])
+        device.flash.write([(0x1_0000, image)])
 
     assert simulated.flash[0x1_0000:0x1_8000] == image
 
@@ -372,7 +372,7 @@ def test_the_power_may_go_at_a_certain_command(loader: str, tmp_path: Path) -> N
     image = incompressible(0xC000)
     with connect(simulated.open_transport(), stub=stub) as device:
         with pytest.raises(EsploaderError):
-            device.write_flash([(0, image)])
+            device.flash.write([(0, image)])
         assert not simulated.is_powered
         held = simulated.flash[: len(image)]
         blank = held.index(b"\xff" * 0x1000)
@@ -380,7 +380,7 @@ def test_the_power_may_go_at_a_certain_command(loader: str, tmp_path: Path) -> N
         assert held == image[:blank].ljust(len(image), b"\xff")
         simulated.power_on()
     with connect(simulated.open_transport(), stub=stub) as device:
-        device.write_flash([(0, image)])
+        device.flash.write([(0, image)])
 
     assert simulated.flash[: len(image)] == image
 
@@ -390,7 +390,7 @@ def test_a_reset_may_come_at_a_certain_command() -> None:
     when(simulated, "FLASH_DATA", simulated.press_reset, count=2)
     image = incompressible(0x8000)
     with connect(simulated.open_transport(), stub=False) as device:
-        device.write_flash([(0, image)])
+        device.flash.write([(0, image)])
 
     assert simulated.flash[: len(image)] == image
     assert [boot.download for boot in simulated.history.boots] == [True, False, True]

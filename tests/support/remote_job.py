@@ -46,10 +46,10 @@ def do_job(
     baudrate = FAST if transport.capabilities.set_baudrate else SLOW
     with connect(transport, stub=stub, baudrate=baudrate) as device:
         assert device.chip.name == NAMES[chip]
-        assert device.flash_id().size == 4 * MIB
-        device.write_flash([(OFFSET, DATA)])
-        assert not device.verify_flash([(OFFSET, DATA)])
-        assert device.read_flash(OFFSET, len(DATA)) == DATA
+        assert device.flash.id().size == 4 * MIB
+        device.flash.write([(OFFSET, DATA)])
+        assert not device.flash.verify([(OFFSET, DATA)])
+        assert device.flash.read(OFFSET, len(DATA)) == DATA
         if resets:
             transport.set_baudrate(SLOW)  # at which the ROM starts
             device.reset()

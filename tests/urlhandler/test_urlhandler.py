@@ -236,7 +236,7 @@ def test_our_own_client_on_a_port_that_was_handed_over() -> None:
     with RecordingPort("sim://esp32c3", baudrate=115200, timeout=7, write_timeout=8) as port:
         before = len(port.timeouts)
         with esploader.connect(port) as device:
-            assert device.flash_id().size == 4 * 1024 * 1024
+            assert device.flash.id().size == 4 * 1024 * 1024
         short, restored = port.timeouts[before:]
         assert isinstance(short, float)
         assert 0 < short < 1

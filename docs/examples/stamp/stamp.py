@@ -51,11 +51,11 @@ def stamp(port: str | Transport, firmware: bytes, serial: str) -> Stamped:
     with esploader.connect(port, baudrate=BAUDRATE) as device:
         if device.is_in_secure_download_mode:
             raise StampError("it has been sold before: it is in Secure Download Mode")
-        size = device.flash_id().size
+        size = device.flash.id().size
         if size is None or size < MIN_FLASH:
             raise StampError(f"its flash has {size} bytes, {MIN_FLASH} are needed")
         record = json.dumps({"serial": serial, "mac": str(device.mac)}).encode().ljust(256)
-        results = device.write_flash(
+        results = device.flash.write(
             [(device.chip.bootloader_offset, firmware), (size - SECTOR, record)]
         )
         transport = device.session.transport

@@ -32,7 +32,7 @@ def _chip_id(device: Device, _: argparse.Namespace, output: Output) -> dict[str,
 def _get_security_info(device: Device, _: argparse.Namespace, output: Output) -> dict[str, Json]:
     from esploader.chips.reading.security import key_purpose_names
 
-    info = device.get_security_info()
+    info = device.security.read()
     purposes = key_purpose_names(info, device.chip)
     output.line("Security Information:")
     output.line("=====================")

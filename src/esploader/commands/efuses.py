@@ -89,7 +89,7 @@ def _protections(part: EfuseValue | EfuseBlockContent) -> Iterator[str]:
 def _efuse_summary(
     device: Device, arguments: argparse.Namespace, output: Output
 ) -> dict[str, Json]:
-    efuses = device.efuses
+    efuses = device.efuses.read()
     for line in efuse_lines(efuses, dump=arguments.dump):
         output.line(line)
     return efuse_document(efuses, dump=arguments.dump)

@@ -35,7 +35,7 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
     if arguments.encrypt:
         inputs, encrypted_inputs = [], inputs
     if arguments.dry_run:
-        plan = device.plan_write(
+        plan = device.flash.plan(
             inputs,
             encrypted_inputs=encrypted_inputs,
             parameters=parameters,
@@ -47,7 +47,7 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
         output.line("Would write:")
         output.line(str(plan))
         return _plan_document(plan)
-    results = device.write_flash(
+    results = device.flash.write(
         inputs,
         encrypted_inputs=encrypted_inputs,
         parameters=parameters,
@@ -134,7 +134,7 @@ def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -
 
     size = arguments.size
     if size is None:
-        flash = device.flash_id()
+        flash = device.flash.id()
         check_presence(flash)
         flash_size = flash.size
         if flash_size is None:
@@ -144,7 +144,7 @@ def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -
         size = flash_size - arguments.offset
     path = Path(arguments.output)
     with OutputFile.open(path) as file:
-        file.write(device.read_flash(arguments.offset, size, on_progress=output.progress))
+        file.write(device.flash.read(arguments.offset, size, on_progress=output.progress))
     output.line(f"Read {size} bytes from {arguments.offset:#010x} to '{path}'.")
     return {"read": {"offset": arguments.offset, "size": size, "file": str(path)}}
 
@@ -152,7 +152,7 @@ def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -
 def _verify_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
     from esploader.errors import VerifyError
 
-    differences = device.verify_flash(
+    differences = device.flash.verify(
         arguments.inputs,
         parameters=_flash_parameters(arguments),
         on_progress=output.progress,
@@ -171,7 +171,7 @@ def _verify_flash(device: Device, arguments: argparse.Namespace, output: Output)
 def _erase_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
     clock = device.session.transport.clock
     start = clock.now()
-    device.erase_flash(force=arguments.force, on_progress=output.progress)
+    device.flash.erase(force=arguments.force, on_progress=output.progress)
     seconds = clock.now() - start
     output.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
     return {"erased": {"seconds": round(seconds, 3)}}
@@ -180,7 +180,7 @@ def _erase_flash(device: Device, arguments: argparse.Namespace, output: Output) 
 def _erase_region(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
     clock = device.session.transport.clock
     start = clock.now()
-    device.erase_region(
+    device.flash.erase_region(
         arguments.offset,
         arguments.size,
         flash_size=arguments.flash_size,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def _flash_id(device: Device, _: argparse.Namespace, output: Output) -> dict[str, Json]:
-    flash = device.flash_id()
-    wiring = device.flash_wiring()
+    flash = device.flash.id()
+    wiring = device.flash.wiring()
     kind, voltage = wiring.type, wiring.voltage
     size = None if flash.size is None else size_name(flash.size)
     output.line("Flash Memory Information:")
@@ -52,7 +52,7 @@ def _flash_id(device: Device, _: argparse.Namespace, output: Output) -> dict[str
 def _read_flash_status(
     device: Device, arguments: argparse.Namespace, output: Output
 ) -> dict[str, Json]:
-    status = device.flash_status(arguments.bytes)
+    status = device.flash.status(arguments.bytes)
     output.line(f"Status value: {status:#0{2 + 2 * arguments.bytes}x}")
     return {"status": status}
 
@@ -61,9 +61,9 @@ def _write_flash_status(
     device: Device, arguments: argparse.Namespace, output: Output
 ) -> dict[str, Json]:
     digits = 2 + 2 * arguments.bytes
-    before = device.flash_status(arguments.bytes)
+    before = device.flash.status(arguments.bytes)
     output.line(f"Initial flash status: {before:#0{digits}x}")
-    after = device.write_flash_status(
+    after = device.flash.write_status(
         arguments.value, arguments.bytes, non_volatile=arguments.non_volatile
     )
     output.line(f"After flash status: {after:#0{digits}x}")
@@ -73,7 +73,7 @@ def _write_flash_status(
 def _read_flash_sfdp(
     device: Device, arguments: argparse.Namespace, output: Output
 ) -> dict[str, Json]:
-    data = device.flash_sfdp(arguments.offset, arguments.size)
+    data = device.flash.sfdp(arguments.offset, arguments.size)
     output.line(f"SFDP[{arguments.offset}..{arguments.offset + len(data) - 1}]: {data.hex(' ')}")
     return {"offset": arguments.offset, "data": data.hex()}
 

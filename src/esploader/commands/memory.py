@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def _read_mem(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    value = device.read_register(arguments.address)
+    value = device.memory.read_register(arguments.address)
     output.line(f"{arguments.address:#010x} = {value:#010x}")
     return {"address": arguments.address, "value": value}
 
 
 def _write_mem(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    device.write_register(arguments.address, arguments.value, arguments.mask)
+    device.memory.write_register(arguments.address, arguments.value, arguments.mask)
     output.line(f"Wrote {arguments.value:#010x}, mask {arguments.mask:#010x}")
     return {"address": arguments.address, "value": arguments.value, "mask": arguments.mask}
 
@@ -33,13 +33,13 @@ def _dump_mem(device: Device, arguments: argparse.Namespace, output: Output) -> 
 
     address, size, path = arguments.address, arguments.size, Path(arguments.output)
     with OutputFile.open(path) as file:
-        file.write(device.read_memory(address, size, on_progress=output.progress))
+        file.write(device.memory.read(address, size, on_progress=output.progress))
     output.line(f"Read {size} bytes from {address:#010x} to '{path}'.")
     return {"read": {"address": address, "size": size, "file": str(path)}}
 
 
 def _load_ram(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    device.load_ram(arguments.file)
+    device.memory.load(arguments.file)
     output.line("The program runs now.")
     return {"loaded": arguments.file}
 

@@ -38,7 +38,7 @@ class OnDevice(NamedTuple):
             try:
                 document = _print_device(device, output)
                 if getattr(arguments, "spi_connection", None) is not None:
-                    device.set_spi_connection(arguments.spi_connection)
+                    device.flash.use_pins(arguments.spi_connection)
                 document |= self.work(device, arguments, output)
             except BaseException:
                 # What went wrong is what counts, whatever becomes of the reset.

@@ -1,363 +1,239 @@
-"""What the user of the library holds: a device, and what is done with its flash."""
+"""What the user of the library holds: a device, made of parts."""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import attrs
+from typing_extensions import override
 
-from esploader.device.prepared_device import PreparedDevice
-from esploader.errors import PlanError, UnsupportedError
-from esploader.flash.erase import erase_everything, erase_sectors
-from esploader.flash.guards import (
-    check_encrypted_pieces,
-    check_encryption,
-    check_encryption_from_info,
-    check_erase,
-    check_loader_encrypts,
-    check_loader_erases_everything,
-    check_write,
-    encryption_addresses,
-)
-from esploader.flash.hashing import md5_of_flash
-from esploader.flash.inputs import (
-    KEEP,
-    FlashParameters,
-    check_parameters,
-    check_suitability,
-    put_parameters,
-    read_pieces,
-)
-from esploader.flash.limits import check_reach, named_size
-from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
-from esploader.flash.read import RegionReader
-from esploader.flash.read_back import warn_if_blind
-from esploader.flash.verify import compare
-from esploader.flash.write_plan import write_plan
-from esploader.loader.resetting import After
-from esploader.progress import ProgressCallback, ignore_progress
-from esploader.protocol.opcodes import Opcode
+from esploader.device.efuses import DeviceEfuses
+from esploader.device.flash import DeviceFlash
+from esploader.device.memory import DeviceMemory
+from esploader.device.security import DeviceSecurity
+from esploader.errors import UnsupportedError
+from esploader.loader.register_recipes import watchdog_reset
+from esploader.loader.resetting import After, lines_do_not_do, reset_by_watchdog
+from esploader.protocol import dialect
+from esploader.protocol.download_commands import FlashBegin, FlashEnd
+from esploader.transport import reset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
 
     from esploader.chips.model.chip import Chip
-    from esploader.chips.reading.security_state import SecurityState
-    from esploader.flash.plan import Piece
-    from esploader.flash.source import Source
-    from esploader.flash.verify import Difference
-    from esploader.flash.write_plan import RegionResult
+    from esploader.chips.model.revision import Revision
+    from esploader.chips.reading.identity import Identity
+    from esploader.device.context import DeviceContext
+    from esploader.loader.link import Link
+    from esploader.session.session import Session
 
-__all__ = ["DETECT", "KEEP_PARAMETERS", "After", "Device"]
+NEW_PLACES: Final = {
+    "erase_flash": "flash.erase",
+    "erase_region": "flash.erase_region",
+    "flash_id": "flash.id",
+    "flash_md5": "flash.md5",
+    "flash_sfdp": "flash.sfdp",
+    "flash_status": "flash.status",
+    "flash_wiring": "flash.wiring",
+    "get_security_info": "security.read",
+    "load_ram": "memory.load",
+    "plan_write": "flash.plan",
+    "prepare_flash": "flash.prepare",
+    "read_flash": "flash.read",
+    "read_memory": "memory.read",
+    "read_register": "memory.read_register",
+    "security_info": "security.info",
+    "set_spi_connection": "flash.use_pins",
+    "verify_flash": "flash.verify",
+    "write_flash": "flash.write",
+    "write_flash_status": "flash.write_status",
+    "write_register": "memory.write_register",
+}
+"""Where a device has what people look for by the names of commands."""
 
-_log: Final = logging.getLogger(__name__)
 
-KEEP_PARAMETERS: Final = FlashParameters()
-"""Leaves the header of the bootloader alone."""
-
-DETECT: Final = "detect"
-"""As a flash size: that of the flash that is there."""
-
-
-@attrs.define
-class Device(PreparedDevice):
-    """One device, connected and identified.
+@attrs.define(repr=False, eq=False)
+class Device:
+    """One device, connected and identified; what it can do is done by its parts.
 
     As a context manager it releases the port, and nothing more; call :meth:`reset` to
     have the device run its application.
 
-    All methods raise :exc:`~esploader.errors.EsploaderError` and its subclasses only.
+    All methods, also of the parts, raise :exc:`~esploader.errors.EsploaderError` and its
+    subclasses only.
     """
 
-    def plan_write(
-        self,
-        inputs: Iterable[tuple[int, Source]] = (),
-        *,
-        encrypted_inputs: Iterable[tuple[int, Source]] = (),
-        parameters: FlashParameters = KEEP_PARAMETERS,
-        erase_all: bool = False,
-        compress: bool | None = None,
-        force: bool = False,
-        ignore_encryption_efuses: bool = False,
-    ) -> WritePlan:
-        """Return what :meth:`write_flash` would do, after all checks, and do nothing.
+    _context: DeviceContext
 
-        What :meth:`write_flash` refuses is refused here, too. Only a stub is not started:
-        that it is to be had, and made for this chip, is seen; whether it starts is not.
+    flash: DeviceFlash = attrs.field(init=False)
+    """Its flash: plan, write, read, verify, erase, and the flash chip itself."""
 
-        ``inputs`` are offsets and what goes there; ``encrypted_inputs``, too, and the
-        device encrypts them as it writes them. ``parameters`` go into the header of
-        the bootloader, if that is among them; ``detect`` as a size stands for the size of
-        the flash that is there. ``erase_all`` says that the whole flash is erased first.
-        ``compress`` forces or forbids compression.
+    memory: DeviceMemory = attrs.field(init=False)
+    """Its address space: RAM, ROM, registers."""
 
-        ``force`` leaves out the checks that the bootloader is intact and made for this
-        chip and revision, and that secure boot and flash encryption let the device boot
-        with what is written. With secure boot on, the header of the bootloader is never
-        changed: that would break its signature.
+    efuses: DeviceEfuses = attrs.field(init=False)
+    """Its eFuses."""
 
-        ``ignore_encryption_efuses`` leaves out the checks that there is a key, and that the
-        device decrypts as its loader encrypts.
+    security: DeviceSecurity = attrs.field(init=False)
+    """What it says of its security, and what that forbids."""
 
-        In Secure Download Mode the size of the flash cannot be found out: ``parameters`` say
-        it, or what is beyond the 2 MiB that the loader assumes is refused. They do not go
-        into the header there.
+    def __attrs_post_init__(self) -> None:
+        self.memory = DeviceMemory(self._context)
+        self.efuses = DeviceEfuses(self._context)
+        self.security = DeviceSecurity(self._context)
+        self.flash = DeviceFlash(self._context, self.security)
 
-        Raises:
-            PlanError: it cannot be done.
-            StubError: a certain stub was asked for, and it cannot be used.
-            UnsupportedError: the chip does not know one of the parameters, it cannot encrypt,
-                its loader cannot, or cannot erase everything.
-        """
-        pieces = [*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)]
-        end = max((piece.end for piece in pieces), default=0)
-        self._check_reach(end)
-        security = self._security_state()
-        if not force:
-            revision = None if self.identity is None else self.identity.revision
-            check_suitability(pieces, self.chip, revision)
-            check_write(pieces, security)
-            if erase_all:
-                check_erase(security)
-        loader = self._expected_dialect()
-        if erase_all:
-            check_loader_erases_everything(loader)
-        if any(piece.encrypted for piece in pieces):
-            check_encrypted_pieces(pieces, self.chip)
-            check_loader_encrypts(loader)
-            self._check_encryption(ignore_configuration=ignore_encryption_efuses)
-        if security.flash_encryption and not all(piece.encrypted for piece in pieces):
-            _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
-        if Opcode.FLASH_DEFL_BEGIN not in loader.opcodes:
-            if compress:
-                _log.warning("this loader takes nothing that is compressed: all is sent as it is")
-            compress = False
-        parameters = self._usable_parameters(parameters)
-        size = self._usable_flash_size(parameters.size, end)
-        parameters = self._header_of(parameters, security, pieces)
-        pieces, header = put_parameters(pieces, self.chip, parameters)
-        plan = plan_write(pieces, size, encryption_unit=self.chip.encrypted_write_alignment or 1)
-        return attrs.evolve(
-            plan,
-            erase_all=erase_all,
-            header=header,
-            compress=compress,
-            starts_stub=loader is not self.session.dialect,
-        )
+    @property
+    def link(self) -> Link:
+        """The loader, and the way to it."""
+        return self._context.link
 
-    def write_flash(  # noqa: PLR0913 - options, all by keyword
-        self,
-        inputs: Iterable[tuple[int, Source]] = (),
-        *,
-        encrypted_inputs: Iterable[tuple[int, Source]] = (),
-        parameters: FlashParameters = KEEP_PARAMETERS,
-        erase_all: bool = False,
-        skip: bool = True,
-        compress: bool | None = None,
-        force: bool = False,
-        ignore_encryption_efuses: bool = False,
-        on_progress: ProgressCallback = ignore_progress,
-    ) -> tuple[RegionResult, ...]:
-        """Write ``inputs`` to the flash and see that they are there.
+    @property
+    def session(self) -> Session:
+        """The conversation with the loader."""
+        return self._context.session
 
-        ``encrypted_inputs`` are written, too, but nobody can see whether they are there:
-        only the device knows the key. In Secure Download Mode nobody can see anything: what
-        the results call written the loader has taken without complaint.
+    @property
+    def chip(self) -> Chip:
+        """The model of chip that answered."""
+        return self._context.chip
 
-        What the flash holds already is not written again, unless ``skip`` is false.
-        ``compress`` forces or forbids compression. The other arguments are those of
-        :meth:`plan_write`.
+    @property
+    def port(self) -> str:
+        """Name or URL of the port."""
+        return self.session.transport.name
+
+    @property
+    def identity(self) -> Identity | None:
+        """What the eFuses say; ``None`` in Secure Download Mode, where they cannot be read."""
+        return self._context.identity
+
+    @property
+    def is_in_secure_download_mode(self) -> bool:
+        """The loader restricts itself to writing flash."""
+        return self._context.is_in_secure_download_mode
+
+    @property
+    def chip_id(self) -> int | None:
+        """The number that users of the ESP8266 know as chip id; ``None`` on other chips.
 
         Raises:
-            PlanError: it cannot be done; nothing has been erased.
-            FlashError: it is not there after every effort.
-            EsploaderError: the loader refused, or could not be reached again.
-        """
-        plan = self.plan_write(
-            inputs,
-            encrypted_inputs=encrypted_inputs,
-            parameters=parameters,
-            erase_all=erase_all,
-            compress=compress,
-            force=force,
-            ignore_encryption_efuses=ignore_encryption_efuses,
-        )
-        self.prepare_flash(named_size(parameters.size))
-        # The file of the stub may have gone since.
-        if any(region.encrypted for region in plan.regions):
-            check_loader_encrypts(self.session.dialect)
-        for region in plan.regions:
-            check_reach(region.end, self.chip, through_stub=self._has_stub)
-        if erase_all:
-            erase_everything(self.session, self._flash_size(), on_progress)
-        warn_if_blind(self.link, plan.size)
-        return write_plan(
-            self.link,
-            plan,
-            skip=skip and not erase_all,
-            compress=plan.compress,
-            on_progress=on_progress,
-        )
-
-    def read_flash(
-        self, offset: int, size: int, *, on_progress: ProgressCallback = ignore_progress
-    ) -> bytes:
-        """Return ``size`` bytes of flash from ``offset`` on, each piece checked by MD5.
-
-        The ROM loader of the ESP8266 has none; there each piece is read until it comes twice.
-
-        Raises:
-            PlanError: the region lies outside the flash.
             UnsupportedError: the device is in Secure Download Mode.
-            FlashError: it could not be read after every effort.
-            EsploaderError: the loader refused, or could not be reached again.
         """
-        self._known_identity("reading flash")
-        self._check_region(offset, size)
-        self._prepare_reach(offset + size)
-        warn_if_blind(self.link, 2 * size)
-        return b"".join(RegionReader(self.link, on_progress).read(offset, size))
+        return self._context.known_identity("reading the chip id").unique_id
 
-    def verify_flash(
-        self,
-        inputs: Iterable[tuple[int, Source]],
-        *,
-        parameters: FlashParameters = KEEP_PARAMETERS,
-        on_progress: ProgressCallback = ignore_progress,
-    ) -> tuple[Difference, ...]:
-        """Return where the flash differs from ``inputs``; nothing when it does not.
-
-        ``parameters`` are those that ``inputs`` were written with (:meth:`write_flash`).
+    @property
+    def mac(self) -> str:
+        """The MAC address from the factory, as six pairs of hexadecimal digits.
 
         Raises:
-            PlanError: an input lies outside the flash.
-            UnsupportedError: the device is in Secure Download Mode, or the chip does not know
-                one of the parameters.
-            EsploaderError: the loader refused, or could not be reached again.
-        """
-        self._known_identity("comparing flash")
-        pieces = read_pieces(inputs)
-        if not pieces:
-            raise PlanError("there is nothing to compare with")
-        for piece in pieces:
-            self._check_region(piece.offset, len(piece.data))
-        if parameters != KEEP_PARAMETERS:
-            parameters = self._usable_parameters(parameters)
-            parameters = self._header_of(parameters, self._security_state(), pieces)
-            pieces, _ = put_parameters(pieces, self.chip, parameters)
-        self._prepare_reach(max(piece.end for piece in pieces))
-        warn_if_blind(self.link, sum(len(piece.data) for piece in pieces))
-        return tuple(found for piece in pieces for found in compare(self.link, piece, on_progress))
-
-    def flash_md5(self, offset: int, size: int) -> bytes:
-        """Return the MD5 of a region of flash, computed on the device.
-
-        The ROM loader of the ESP8266 cannot do that; there the region is read.
-
-        Raises:
-            PlanError: the region lies outside the flash.
             UnsupportedError: the device is in Secure Download Mode.
-            CommandError: the loader failed.
         """
-        self._known_identity("hashing flash")
-        self._check_region(offset, size)
-        self._prepare_reach(offset + size)
-        warn_if_blind(self.link, 2 * size)
-        return md5_of_flash(self.link, offset, size)
+        return self._context.known_identity("reading the MAC").mac
 
-    def erase_flash(
-        self, *, force: bool = False, on_progress: ProgressCallback = ignore_progress
-    ) -> None:
-        """Erase the whole flash.
+    @property
+    def eui64(self) -> str | None:
+        """The EUI-64, as eight pairs of hexadecimal digits; ``None`` on a chip without one.
 
         Raises:
-            PlanError: secure boot or flash encryption is on, and it is not forced.
-            UnsupportedError: the ROM loader cannot do this, and no stub can be had, as in
-                Secure Download Mode.
-            CommandError: the loader failed.
+            UnsupportedError: the device is in Secure Download Mode.
         """
-        self._known_identity("erasing the whole flash")
-        if not force:
-            check_erase(self._security_state())
-        check_loader_erases_everything(self._expected_dialect())
-        self.prepare_flash()
-        erase_everything(self.session, self._flash_size(), on_progress)
+        return self._context.known_identity("reading the EUI-64").eui64
 
-    def erase_region(
-        self,
-        offset: int,
-        size: int,
-        *,
-        flash_size: str = KEEP,
-        force: bool = False,
-        on_progress: ProgressCallback = ignore_progress,
-    ) -> None:
-        """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
-
-        ``flash_size`` is one of the chip's names of sizes, such as ``4MB``, for Secure Download
-        Mode: without it, what is beyond the 2 MiB that the loader assumes there is refused.
-        Nobody can see there whether the region was erased.
+    @property
+    def revision(self) -> Revision | None:
+        """The revision of the silicon; ``None`` where the chip does not tell.
 
         Raises:
-            PlanError: they are not, the region lies outside the flash, or secure boot or
-                flash encryption is on, and it is not forced.
-            UnsupportedError: the chip does not know that size.
-            CommandError: the loader failed.
+            UnsupportedError: the device is in Secure Download Mode.
         """
-        parameters = self._usable_parameters(FlashParameters(size=flash_size))
-        self._check_region(offset, size, parameters.size)
-        if offset % SECTOR_SIZE or size % SECTOR_SIZE:
-            raise PlanError(
-                f"{size:#x} bytes at {offset:#x} are no whole sectors of {SECTOR_SIZE:#x} bytes"
+        return self._context.known_identity("reading the revision").revision
+
+    def reset(self, after: After = After.HARD_RESET) -> None:
+        """End the conversation with the loader as ``after`` says.
+
+        Raises:
+            CapabilityError: a hard reset was asked for, and the port has no lines.
+            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none; or a
+                watchdog reset, and the chip has none that works, or is in Secure Download
+                Mode.
+        """
+        self.check_reset(After(after))
+        way = self.way_to_reset(After(after))
+        if way is After.NO_RESET:
+            self.link.restore_rate()
+            return
+        port = self._context.flash_port
+        port.in_unknown_mode |= self._context.may_use_long_addresses
+        match way:
+            case After.HARD_RESET:
+                self.session.forget_deferred()
+                reset.play(reset.HARD_RESET, self.session.transport)
+            case After.WATCHDOG_RESET:
+                reset_by_watchdog(self.session, self.chip)
+            case After.SOFT_RESET:
+                port.attach()
+                self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
+                self.session.execute(FlashEnd(reboot=False))
+        port.forget()
+        self.efuses.forget()
+
+    def check_reset(self, after: After) -> None:
+        """Refuse what :meth:`reset` could not do as things are, before anything is done.
+
+        Raises:
+            UnsupportedError: as :meth:`reset`.
+        """
+        if after is After.WATCHDOG_RESET:
+            if self.is_in_secure_download_mode:
+                raise UnsupportedError(
+                    "a watchdog reset", "Secure Download Mode keeps registers out of reach"
+                )
+            watchdog_reset(self.chip)
+        elif after is After.SOFT_RESET and self.session.dialect is dialect.STUB:
+            # Espressif's stub takes RUN_USER_CODE and the flag of FLASH_END, and does
+            # nothing about them (esp-flasher-stub, src/command_handler.c).
+            raise UnsupportedError(
+                "a soft reset", "a stub runs, which cannot start the application"
             )
-        if not force:
-            check_erase(self._security_state())
-        self._prepare_reach(offset + size, named_size(parameters.size))
-        erase_sectors(self.link, offset, size, on_progress)
 
-    def _check_encryption(self, *, ignore_configuration: bool) -> None:
-        """Refuse to let the loader encrypt, as far as this device tells what it has for that."""
-        if self.identity is not None:
-            words = self._read_words(encryption_addresses(self.chip))
-            check_encryption(self.chip, words, ignore_configuration=ignore_configuration)
-        elif self.security_info is not None and not ignore_configuration:
-            check_encryption_from_info(self.chip, self.security_info)
+    def way_to_reset(self, after: After) -> After:
+        """Return how :meth:`reset` would do what ``after`` says.
 
-    def _usable_parameters(self, parameters: FlashParameters) -> FlashParameters:
-        """Return the flash parameters by name, that of the size that is there included.
-
-        Raises:
-            UnsupportedError: the chip does not know one of the parameters.
+        That is another way for a hard reset on a port of the chip's own, where the lines do
+        nothing, or do not get the device out of the mode in which its straps put it.
         """
-        if parameters.size == DETECT:
-            size = self._flash_size()
-            name = KEEP if size is None else _name_of_size(self.chip, size)
-            parameters = attrs.evolve(parameters, size=name)
-        check_parameters(parameters, self.chip)
-        return parameters
+        if after is After.HARD_RESET and not self.is_in_secure_download_mode:
+            by_watchdog = lines_do_not_do(self.session, self.chip)
+            return After.WATCHDOG_RESET if by_watchdog else after
+        return after
 
-    def _header_of(
-        self, parameters: FlashParameters, security: SecurityState, pieces: Iterable[Piece]
-    ) -> FlashParameters:
-        """Return what goes into the header of the bootloader, should it be among ``pieces``."""
-        start = self.chip.bootloader_offset
-        reasons = {
-            "secure boot is on": security.secure_boot,
-            # There the size is given for the sake of the loader, too.
-            "the device is in Secure Download Mode": self.is_in_secure_download_mode
-            and any(piece.offset <= start < piece.end for piece in pieces),
-        }
-        for reason, applies in reasons.items():
-            if applies and parameters != KEEP_PARAMETERS:
-                _log.warning("the flash parameters were not changed: %s", reason)
-                return KEEP_PARAMETERS
-        return parameters
+    def close(self) -> None:
+        """Release the port. Closing twice is allowed."""
+        self.session.close()
 
+    def __enter__(self) -> Self:
+        return self
 
-def _name_of_size(chip: Chip, size: int) -> str:
-    """Return what ``size`` is called in the chip's table."""
-    name = f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
-    if name not in dict(chip.flash_sizes):
-        raise UnsupportedError(f"a flash of {name}", f"{chip.name} has no code for it")
-    return name
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @override
+    def __repr__(self) -> str:
+        who = "in Secure Download Mode" if self.identity is None else self.identity.mac
+        return f"<Device {self.chip.name} {who} on {self.port}>"
+
+    # A type checker is to know what there is, and nothing else.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            place = NEW_PLACES.get(name)
+            hint = "" if place is None else f"; it is device.{place}"
+            raise AttributeError(f"a device has no {name!r}{hint}", name=name, obj=self)

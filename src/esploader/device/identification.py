@@ -10,6 +10,7 @@ from esploader.chips.reading.flash_power import power_addresses, power_settings
 from esploader.chips.reading.identity import identify, identity_addresses
 from esploader.chips.reading.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
 from esploader.chips.registry import chip_by_image_id, chip_by_magic
+from esploader.device.context import DeviceContext
 from esploader.device.device import Device
 from esploader.errors import UnknownChipError, WrongChipError
 from esploader.loader.link import Link
@@ -56,7 +57,7 @@ def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chi
     if session.dialect is not dialect.STUB:
         session.dialect = link.rom_dialect
     if not link.reads_registers:
-        return Device(link, None, security_info)
+        return Device(DeviceContext(link, None, security_info))
     # In front of the next command, as far as it can be known by now: a watchdog may be near.
     link.set_up_registers()
     words = session.read_words((*identity_addresses(found), *power_addresses(found)))
@@ -68,7 +69,7 @@ def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chi
     link.flash_power = power_settings(found, identity.revision, words)
     if link.flash_power:
         link.set_up_registers()
-    return Device(link, identity, security_info)
+    return Device(DeviceContext(link, identity, security_info))
 
 
 def _ask_for_chip(session: Session) -> _Answers:

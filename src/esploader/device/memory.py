@@ -1,7 +1,7 @@
-"""What a loader does with the memory of its device: run a program there, and read it.
+"""The memory of a device: read it, write words of it, run a program there.
 
-Sources: Espressif, "Serial Protocol" (esptool documentation), MEM_BEGIN to MEM_END and
-READ_REG; memory maps: the chips.
+Sources: Espressif, "Serial Protocol" (esptool documentation), READ_REG and WRITE_REG; memory
+maps: the chips.
 """
 
 from __future__ import annotations
@@ -12,24 +12,20 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.bits import ADDRESS_SPACE_SIZE
-from esploader.errors import CommandFailedError, NoResponseError, PlanError, ProtocolError
-from esploader.image.firmware import parse_image
-from esploader.image.suitability import Suitability, check_image
-from esploader.loader.download_mode import SYNC_VALUE_OF_STUB
-from esploader.loader.stub import MemorySegment, reason_against_place, upload
+from esploader.device.program import plan_program, start_program
+from esploader.errors import CommandFailedError, PlanError, UnsupportedError
+from esploader.flash.source import read_source
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
-from esploader.protocol import dialect
-from esploader.protocol.commands import ReadReg
-from esploader.protocol.download_commands import MemEnd
+from esploader.protocol.commands import ALL_BITS, ReadReg, RegisterWrite, WriteReg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from esploader.chips.model.chip import Chip, Region
-    from esploader.chips.model.revision import Revision
+    from esploader.device.context import DeviceContext
+    from esploader.flash.source import Source
     from esploader.session.session import Session
 
-_START_ATTEMPTS: Final = 3
 _READ_ATTEMPTS: Final = 3
 
 _WORD: Final = struct.Struct("<I")
@@ -38,89 +34,73 @@ STEP_SIZE: Final = 0x400
 """Bytes of memory between two progress events, a multiple of four."""
 
 
-@attrs.frozen
-class Program:
-    """What is to be put into RAM, and where it starts."""
+@attrs.define(repr=False)
+class DeviceMemory:
+    """The memory of one device: ``device.memory``."""
 
-    segments: tuple[MemorySegment, ...]
-    entry: int = attrs.field(repr=hex)
+    _context: DeviceContext
+
+    def read(
+        self, address: int, size: int, *, on_progress: ProgressCallback = ignore_progress
+    ) -> bytes:
+        """Return ``size`` bytes of the address space from ``address`` on, read in words.
+
+        RAM and ROM are read until two readings agree, registers of peripherals once.
+
+        Raises:
+            PlanError: there is no such region.
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        self._context.known_identity("reading memory")
+        return read_memory(self._context.session, self._context.chip, address, size, on_progress)
+
+    def read_register(self, address: int) -> int:
+        """Return the 32-bit word at ``address``.
+
+        Raises:
+            UnsupportedError: there is no such address, or the device is in Secure Download
+                Mode.
+        """
+        self._context.known_identity("reading a register")
+        _check_words(address)
+        return self._context.session.execute(ReadReg(address))
+
+    def write_register(self, address: int, value: int, mask: int = ALL_BITS) -> None:
+        """Replace the bits under ``mask`` of the 32-bit word at ``address``.
+
+        Raises:
+            UnsupportedError: there is no such address, a value has more than 32 bits, or the
+                device is in Secure Download Mode.
+        """
+        self._context.known_identity("writing a register")
+        _check_words(address, value, mask)
+        self._context.session.execute(WriteReg((RegisterWrite(address, value, mask),)))
+
+    def load(self, source: Source) -> None:
+        """Put the program in a firmware image into RAM and start it.
+
+        Afterwards nothing answers but that program, until a reset.
+
+        Raises:
+            PlanError: the image is damaged, not for this device, or not for RAM alone.
+            StubError: a stub runs, and it is not known where.
+            UnsupportedError: the device is in Secure Download Mode.
+        """
+        identity = self._context.known_identity("running a program from RAM")
+        occupied = self._context.link.occupied_memory()
+        image = read_source(source)
+        program = plan_program(image, self._context.chip, identity.revision, occupied)
+        start_program(self._context.session, program)
 
 
-def plan_program(
-    image: bytes, chip: Chip, revision: Revision | None, occupied: Iterable[MemorySegment]
-) -> Program:
-    """Return the program in the firmware image ``image``.
-
-    ``occupied`` is where the loader that runs was put itself. Where a ROM loader keeps its
-    own data is not published; nobody looks after that.
-
-    Raises:
-        PlanError: the image is damaged, not for this chip and revision, or cannot run from
-            RAM as it is.
-    """
-    verdict = check_image(image, chip, revision)
-    if verdict.suitability is not Suitability.SUITABLE:
-        raise PlanError(f"the program cannot run here: {verdict.reason}")
-    layout = parse_image(image, chip)
-    segments = tuple(
-        MemorySegment(segment.address, image[segment.offset : segment.end])
-        for segment in layout.segments
-        # At address 0 there is padding.
-        if segment.address and segment.size
-    )
-    for segment in segments:
-        _check_place(segment, chip, occupied)
-    entry = layout.header.entry
-    if not any(segment.address <= entry < segment.end for segment in segments):
-        raise PlanError(f"the program starts at {entry:#x}, where it has nothing")
-    return Program(segments, entry)
-
-
-def _check_place(segment: MemorySegment, chip: Chip, occupied: Iterable[MemorySegment]) -> None:
-    place = f"{len(segment.data):#x} bytes of the program belong to {segment.address:#x}"
-    reason = reason_against_place(segment, chip)
-    if reason is not None:
-        raise PlanError(f"{place}: {reason}")
-    if any(segment.overlaps(other.address, other.end) for other in occupied):
-        raise PlanError(f"{place}: there is the stub; reset the device, and use --no-stub")
+def _check_words(*words: int) -> None:
+    for word in words:
+        if not 0 <= word <= ALL_BITS:
+            raise UnsupportedError(f"{word:#x}", "it is no 32-bit word")
 
 
 def _region_of(address: int, chip: Chip) -> Region | None:
     return next((region for region in chip.memory if region.start <= address < region.end), None)
-
-
-def start_program(session: Session, program: Program) -> None:
-    """Put ``program`` into RAM and start it. Afterwards nothing answers but that program.
-
-    Some ROM loaders jump before their last response has left. So a loader that says
-    nothing is asked by SYNC whether it is still there: the program may see these bytes.
-
-    Raises:
-        CommandFailedError: the loader refused.
-        NoResponseError: the loader stays, whatever it is told.
-        TransportError: the port failed.
-    """
-    for segment in program.segments:
-        upload(session, segment)
-    for attempts_left in reversed(range(_START_ATTEMPTS)):
-        try:
-            session.start_stream(MemEnd(entry=program.entry))
-        except (NoResponseError, ProtocolError):
-            if not _is_listening(session):
-                return
-            if not attempts_left:
-                raise
-        else:
-            return
-
-
-def _is_listening(session: Session) -> bool:
-    try:
-        value = session.resynchronise()
-    except (NoResponseError, ProtocolError):
-        return False
-    # What was started may be a loader itself.
-    return session.dialect is dialect.STUB or value != SYNC_VALUE_OF_STUB
 
 
 def read_memory(

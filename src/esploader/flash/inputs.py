@@ -31,6 +31,9 @@ _UNSUITABLE_BOOTLOADERS: Final = {*_MADE_FOR_OTHERS, Suitability.INVALID}
 KEEP: Final = "keep"
 """What leaves a flash parameter of an image as it is."""
 
+DETECT: Final = "detect"
+"""As a flash size: that of the flash that is there."""
+
 
 @attrs.frozen(kw_only=True)
 class FlashParameters:
@@ -42,6 +45,10 @@ class FlashParameters:
     """One of the names that the chip has for the clocks, such as ``40m``."""
     size: str = KEEP
     """One of the names that the chip has for the sizes, such as ``4MB``."""
+
+
+KEEP_PARAMETERS: Final = FlashParameters()
+"""Leaves the header of the bootloader alone."""
 
 
 def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False) -> list[Piece]:
@@ -103,7 +110,7 @@ def put_parameters(
     is_told = False
     for piece in pieces:
         inside = chip.bootloader_offset - piece.offset
-        if parameters == FlashParameters() or not 0 <= inside < len(piece.data):
+        if parameters == KEEP_PARAMETERS or not 0 <= inside < len(piece.data):
             results.append(piece)
             continue
         found = patch.patch_header(

@@ -106,8 +106,8 @@ class Link:
     flash_power: tuple[Setting, ...] = ()
     """What turns on the supply of the flash, after every reset."""
 
-    after_revival: Callable[[], None] | None = attrs.field(default=None, init=False)
-    """Tells a loader that was reset once more what it has to know of the flash."""
+    after_revival: list[Callable[[], None]] = attrs.field(factory=list, init=False)
+    """What there is to do for whoever knows something of a loader that may have been reset."""
 
     reopen: Callable[[], Transport] | None = None
     """Opens the port once more; ``None`` where only the one at hand will do."""
@@ -206,8 +206,8 @@ class Link:
         except TransportError:
             self._return()
         self.settle()
-        if self.after_revival is not None:
-            self.after_revival()
+        for act in self.after_revival:
+            act()
 
     def _listen(self) -> None:
         """Have whichever loader is there answer SYNC, after a reset if it does not."""

@@ -1,0 +1,508 @@
+"""The flash of a device: ask it who it is, write it, compare it, read it, erase it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.chips.reading.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
+from esploader.device.preparation import Preparation
+from esploader.errors import PlanError, UnsupportedError
+from esploader.flash.erase import erase_everything, erase_sectors
+from esploader.flash.guards import (
+    check_encryption,
+    check_encryption_from_info,
+    check_erase,
+    check_loader_encrypts,
+    check_loader_erases_everything,
+    encryption_addresses,
+)
+from esploader.flash.hashing import md5_of_flash
+from esploader.flash.inputs import (
+    DETECT,
+    KEEP,
+    KEEP_PARAMETERS,
+    FlashParameters,
+    check_parameters,
+    put_parameters,
+    read_pieces,
+)
+from esploader.flash.jedec import FlashId, check_presence
+from esploader.flash.limits import named_size
+from esploader.flash.pins import attach_word
+from esploader.flash.plan import SECTOR_SIZE, WritePlan
+from esploader.flash.read import RegionReader
+from esploader.flash.read_back import warn_if_blind
+from esploader.flash.request import WriteRequest, header_parameters
+from esploader.flash.spi import MAX_READ_SIZE, READ_ID, READ_SFDP, SpiTransaction
+from esploader.flash.start_up import wake_flash
+from esploader.flash.status import read_status, write_status
+from esploader.flash.verify import compare
+from esploader.flash.write_plan import write_plan
+from esploader.progress import ProgressCallback, ignore_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from esploader.chips.model.chip import Chip
+    from esploader.device.context import DeviceContext
+    from esploader.device.security import DeviceSecurity
+    from esploader.flash.plan import Piece
+    from esploader.flash.source import Source
+    from esploader.flash.verify import Difference
+    from esploader.flash.write_plan import RegionResult
+
+_log: Final = logging.getLogger(__name__)
+
+_JEDEC_ID_SIZE: Final = 3
+
+
+@attrs.define(repr=False)
+class DeviceFlash:
+    """The flash of one device: ``device.flash``.
+
+    All methods raise :exc:`~esploader.errors.EsploaderError` and its subclasses only.
+    """
+
+    _context: DeviceContext
+    _security: DeviceSecurity
+    _preparation: Preparation = attrs.field(init=False)
+    _is_awake: bool = attrs.field(default=False, init=False)
+    """As far as anybody knows how to wake it."""
+
+    def __attrs_post_init__(self) -> None:
+        self._preparation = Preparation(self._context, self._security, self._size)
+
+    # The chip itself ------------------------------------------------------------------------
+
+    def id(self) -> FlashId:
+        """Return what the flash chip says it is.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+            CommandError: the loader failed.
+            TransportError: the port failed.
+        """
+        self._context.known_identity("reading the flash id")
+        found = self._read_id()
+        if found.is_plausible or self._is_awake:
+            return found
+        self._is_awake = True
+        _log.warning("the flash says that it is %06x; trying to wake it", found.jedec_id)
+        port = self._context.flash_port
+        port.in_unknown_mode = True
+        wake_flash(port, self._context.session.transport.clock)
+        return self._read_id()
+
+    def _read_id(self) -> FlashId:
+        read = SpiTransaction(opcode=READ_ID, input_size=_JEDEC_ID_SIZE)
+        return FlashId(int.from_bytes(self._context.flash_port.transact(read), "little"))
+
+    def sfdp(self, offset: int, size: int) -> bytes:
+        """Return ``size`` (1 to 64) bytes of the flash chip's SFDP tables (JEDEC JESD216).
+
+        Raises:
+            UnsupportedError: there is no such place, or the device is in Secure Download
+                Mode.
+            PlanError: no flash answers.
+        """
+        self._context.known_identity("reading SFDP")
+        if not 0 <= offset < 1 << 24 or not 0 < size <= MAX_READ_SIZE:
+            raise UnsupportedError(f"reading {size} bytes of SFDP at {offset}", "1 to 64 bytes go")
+        check_presence(self.id())
+        return self._context.flash_port.transact(
+            SpiTransaction(
+                opcode=READ_SFDP, address=offset, address_bits=24, dummy_bits=8, input_size=size
+            )
+        )
+
+    def status(self, register_count: int = 2) -> int:
+        """Return the first ``register_count`` (1 to 3) status registers of the flash chip.
+
+        Register 1 is in the lowest byte.
+
+        Raises:
+            UnsupportedError: there are not that many, or the device is in Secure Download
+                Mode.
+            PlanError: no flash answers.
+        """
+        self._require_flash("reading the status of the flash")
+        return read_status(self._context.flash_port, register_count)
+
+    def write_status(
+        self, value: int, register_count: int = 2, *, non_volatile: bool = False
+    ) -> int:
+        """Set the first ``register_count`` (1 to 3) status registers of the flash chip.
+
+        Returns what they hold then. Unless it is ``non_volatile`` that lasts until the flash
+        loses its power. A wrong value can lock the flash for good: see its data sheet.
+
+        Raises:
+            UnsupportedError: there are not that many, the flash did not take the value, or
+                the device is in Secure Download Mode.
+            PlanError: no flash answers.
+        """
+        self._require_flash("writing the status of the flash")
+        port, clock = self._context.flash_port, self._context.session.transport.clock
+        return write_status(port, clock, value, register_count, non_volatile=non_volatile)
+
+    def wiring(self) -> FlashWiring:
+        """Return how the device is set up to drive and to supply its flash.
+
+        Raises:
+            UnsupportedError: the device is in Secure Download Mode.
+            TransportError: the port failed.
+        """
+        self._context.known_identity("reading the wiring of the flash")
+        chip = self._context.chip
+        addresses = wiring_addresses(chip)
+        # To read nothing would still send the writes that nobody waits for.
+        words = self._context.session.read_words(addresses) if addresses else {}
+        return flash_wiring_of(chip, words)
+
+    def use_pins(self, connection: str) -> None:
+        """Say to which pins the flash is connected, where these are not the usual ones.
+
+        ``connection`` is ``SPI`` (the usual ones), ``HSPI`` (ESP32) or five GPIOs,
+        ``CLK,Q,D,HD,CS``.
+
+        Raises:
+            UnsupportedError: the chip cannot have its flash there.
+        """
+        self._context.flash_port.move_to(attach_word(connection, self._context.chip))
+
+    # Its content ----------------------------------------------------------------------------
+
+    def prepare(self, flash_size: int | None = None) -> None:
+        """Have the loader ready for the flash: a stub, if one may be used; else the ROM.
+
+        What needs that does it by itself. ``flash_size`` is what a ROM loader is told in bytes
+        where the size cannot be found out, as in Secure Download Mode; without it, it goes by
+        what it assumes.
+
+        Raises:
+            PlanError: no flash answers.
+            StubError: a certain stub was asked for, and it cannot be used.
+            CommandError: the loader failed.
+            TransportError: the port failed.
+        """
+        self._preparation.prepare(flash_size)
+
+    def plan(
+        self,
+        inputs: Iterable[tuple[int, Source]] = (),
+        *,
+        encrypted_inputs: Iterable[tuple[int, Source]] = (),
+        parameters: FlashParameters = KEEP_PARAMETERS,
+        erase_all: bool = False,
+        compress: bool | None = None,
+        force: bool = False,
+        ignore_encryption_efuses: bool = False,
+    ) -> WritePlan:
+        """Return what :meth:`write` would do, after all checks, and do nothing.
+
+        What :meth:`write` refuses is refused here, too. Only a stub is not started: that it
+        is to be had, and made for this chip, is seen; whether it starts is not.
+
+        ``inputs`` are offsets and what goes there; ``encrypted_inputs``, too, and the
+        device encrypts them as it writes them. ``parameters`` go into the header of
+        the bootloader, if that is among them; ``detect`` as a size stands for the size of
+        the flash that is there. ``erase_all`` says that the whole flash is erased first.
+        ``compress`` forces or forbids compression.
+
+        ``force`` leaves out the checks that the bootloader is intact and made for this
+        chip and revision, and that secure boot and flash encryption let the device boot
+        with what is written. With secure boot on, the header of the bootloader is never
+        changed: that would break its signature.
+
+        ``ignore_encryption_efuses`` leaves out the checks that there is a key, and that the
+        device decrypts as its loader encrypts.
+
+        In Secure Download Mode the size of the flash cannot be found out: ``parameters`` say
+        it, or what is beyond the 2 MiB that the loader assumes is refused. They do not go
+        into the header there.
+
+        Raises:
+            PlanError: it cannot be done.
+            StubError: a certain stub was asked for, and it cannot be used.
+            UnsupportedError: the chip does not know one of the parameters, it cannot encrypt,
+                its loader cannot, or cannot erase everything.
+        """
+        request = WriteRequest.read(
+            inputs,
+            encrypted_inputs,
+            parameters=parameters,
+            erase_all=erase_all,
+            compress=compress,
+            force=force,
+        )
+        return self._plan(request, ignore_encryption_efuses=ignore_encryption_efuses)
+
+    def _plan(self, request: WriteRequest, *, ignore_encryption_efuses: bool) -> WritePlan:
+        context, preparation = self._context, self._preparation
+        preparation.check_reach(request.end)
+        security = self._security.state()
+        revision = None if context.identity is None else context.identity.revision
+        request.check_device(context.chip, revision, security)
+        loader = preparation.expected_dialect()
+        request.check_loader(loader, context.chip)
+        if request.encrypts:
+            self._check_encryption(ignore_configuration=ignore_encryption_efuses)
+        if security.flash_encryption and not all(piece.encrypted for piece in request.pieces):
+            _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
+        compress = request.usable_compression(loader)
+        parameters = self._usable_parameters(request.parameters)
+        size = preparation.usable_size(parameters.size, request.end)
+        parameters = header_parameters(
+            parameters,
+            request.pieces,
+            context.chip,
+            security,
+            is_told_size=context.is_in_secure_download_mode,
+        )
+        return request.plan(
+            context.chip,
+            parameters,
+            size,
+            compress=compress,
+            starts_stub=loader is not context.session.dialect,
+        )
+
+    def write(  # noqa: PLR0913 - options, all by keyword
+        self,
+        inputs: Iterable[tuple[int, Source]] = (),
+        *,
+        encrypted_inputs: Iterable[tuple[int, Source]] = (),
+        parameters: FlashParameters = KEEP_PARAMETERS,
+        erase_all: bool = False,
+        skip: bool = True,
+        compress: bool | None = None,
+        force: bool = False,
+        ignore_encryption_efuses: bool = False,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> tuple[RegionResult, ...]:
+        """Write ``inputs`` to the flash and see that they are there.
+
+        ``encrypted_inputs`` are written, too, but nobody can see whether they are there:
+        only the device knows the key. In Secure Download Mode nobody can see anything: what
+        the results call written the loader has taken without complaint.
+
+        What the flash holds already is not written again, unless ``skip`` is false.
+        ``compress`` forces or forbids compression. The other arguments are those of
+        :meth:`plan`.
+
+        Raises:
+            PlanError: it cannot be done; nothing has been erased.
+            FlashError: it is not there after every effort.
+            EsploaderError: the loader refused, or could not be reached again.
+        """
+        plan = self.plan(
+            inputs,
+            encrypted_inputs=encrypted_inputs,
+            parameters=parameters,
+            erase_all=erase_all,
+            compress=compress,
+            force=force,
+            ignore_encryption_efuses=ignore_encryption_efuses,
+        )
+        link = self._context.link
+        self.prepare(named_size(parameters.size))
+        # The file of the stub may have gone since.
+        if any(region.encrypted for region in plan.regions):
+            check_loader_encrypts(link.session.dialect)
+        for region in plan.regions:
+            self._preparation.check_reach_of_loader(region.end)
+        if erase_all:
+            erase_everything(link.session, self._size(), on_progress)
+        warn_if_blind(link, plan.size)
+        return write_plan(
+            link,
+            plan,
+            skip=skip and not erase_all,
+            compress=plan.compress,
+            on_progress=on_progress,
+        )
+
+    def read(
+        self, offset: int, size: int, *, on_progress: ProgressCallback = ignore_progress
+    ) -> bytes:
+        """Return ``size`` bytes of flash from ``offset`` on, each piece checked by MD5.
+
+        The ROM loader of the ESP8266 has none; there each piece is read until it comes twice.
+
+        Raises:
+            PlanError: the region lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode.
+            FlashError: it could not be read after every effort.
+            EsploaderError: the loader refused, or could not be reached again.
+        """
+        self._context.known_identity("reading flash")
+        self._preparation.check_region(offset, size)
+        self._prepare_to_see(offset + size, 2 * size)
+        return b"".join(RegionReader(self._context.link, on_progress).read(offset, size))
+
+    def verify(
+        self,
+        inputs: Iterable[tuple[int, Source]],
+        *,
+        parameters: FlashParameters = KEEP_PARAMETERS,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> tuple[Difference, ...]:
+        """Return where the flash differs from ``inputs``; nothing when it does not.
+
+        ``parameters`` are those that ``inputs`` were written with (:meth:`write`).
+
+        Raises:
+            PlanError: an input lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode, or the chip does not know
+                one of the parameters.
+            EsploaderError: the loader refused, or could not be reached again.
+        """
+        self._context.known_identity("comparing flash")
+        pieces = read_pieces(inputs)
+        if not pieces:
+            raise PlanError("there is nothing to compare with")
+        for piece in pieces:
+            self._preparation.check_region(piece.offset, len(piece.data))
+        if parameters != KEEP_PARAMETERS:
+            pieces = self._with_parameters(pieces, parameters)
+        self._prepare_to_see(
+            max(piece.end for piece in pieces), sum(len(piece.data) for piece in pieces)
+        )
+        link = self._context.link
+        return tuple(found for piece in pieces for found in compare(link, piece, on_progress))
+
+    def md5(self, offset: int, size: int) -> bytes:
+        """Return the MD5 of a region of flash, computed on the device.
+
+        The ROM loader of the ESP8266 cannot do that; there the region is read.
+
+        Raises:
+            PlanError: the region lies outside the flash.
+            UnsupportedError: the device is in Secure Download Mode.
+            CommandError: the loader failed.
+        """
+        self._context.known_identity("hashing flash")
+        self._preparation.check_region(offset, size)
+        self._prepare_to_see(offset + size, 2 * size)
+        return md5_of_flash(self._context.link, offset, size)
+
+    def erase(
+        self, *, force: bool = False, on_progress: ProgressCallback = ignore_progress
+    ) -> None:
+        """Erase the whole flash.
+
+        Raises:
+            PlanError: secure boot or flash encryption is on, and it is not forced.
+            UnsupportedError: the ROM loader cannot do this, and no stub can be had, as in
+                Secure Download Mode.
+            CommandError: the loader failed.
+        """
+        self._context.known_identity("erasing the whole flash")
+        if not force:
+            check_erase(self._security.state())
+        check_loader_erases_everything(self._preparation.expected_dialect())
+        self.prepare()
+        erase_everything(self._context.session, self._size(), on_progress)
+
+    def erase_region(
+        self,
+        offset: int,
+        size: int,
+        *,
+        flash_size: str = KEEP,
+        force: bool = False,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> None:
+        """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
+
+        ``flash_size`` is one of the chip's names of sizes, such as ``4MB``, for Secure Download
+        Mode: without it, what is beyond the 2 MiB that the loader assumes there is refused.
+        Nobody can see there whether the region was erased.
+
+        Raises:
+            PlanError: they are not, the region lies outside the flash, or secure boot or
+                flash encryption is on, and it is not forced.
+            UnsupportedError: the chip does not know that size.
+            CommandError: the loader failed.
+        """
+        parameters = self._usable_parameters(FlashParameters(size=flash_size))
+        self._preparation.check_region(offset, size, parameters.size)
+        if offset % SECTOR_SIZE or size % SECTOR_SIZE:
+            raise PlanError(
+                f"{size:#x} bytes at {offset:#x} are no whole sectors of {SECTOR_SIZE:#x} bytes"
+            )
+        if not force:
+            check_erase(self._security.state())
+        self._preparation.prepare_reach(offset + size, named_size(parameters.size))
+        erase_sectors(self._context.link, offset, size, on_progress)
+
+    def _require_flash(self, operation: str) -> None:
+        """Refuse ``operation`` where no flash answers, or nobody may ask."""
+        self._context.known_identity(operation)
+        check_presence(self.id())
+
+    def _size(self) -> int | None:
+        """Return the bytes of flash, if that can be known.
+
+        Raises:
+            PlanError: no flash answers.
+        """
+        if self._context.is_in_secure_download_mode:
+            return None
+        flash = self._context.steadily(self.id)
+        if not flash.is_plausible:
+            # What was garbled on the line reads differently the next time.
+            flash = self._context.steadily(self.id)
+        check_presence(flash)
+        return flash.size
+
+    def _prepare_to_see(self, end: int, size: int) -> None:
+        """Have the loader ready for ``size`` bytes of flash up to ``end`` to be looked at."""
+        self._preparation.prepare_reach(end)
+        warn_if_blind(self._context.link, size)
+
+    def _check_encryption(self, *, ignore_configuration: bool) -> None:
+        """Refuse to let the loader encrypt, as far as this device tells what it has for that."""
+        chip, info = self._context.chip, self._context.security_info
+        if self._context.identity is not None:
+            words = self._context.read_words(encryption_addresses(chip))
+            check_encryption(chip, words, ignore_configuration=ignore_configuration)
+        elif info is not None and not ignore_configuration:
+            check_encryption_from_info(chip, info)
+
+    def _with_parameters(self, pieces: list[Piece], parameters: FlashParameters) -> list[Piece]:
+        """Return ``pieces`` as they are written with ``parameters``."""
+        found = header_parameters(
+            self._usable_parameters(parameters),
+            pieces,
+            self._context.chip,
+            self._security.state(),
+            is_told_size=self._context.is_in_secure_download_mode,
+        )
+        changed, _ = put_parameters(pieces, self._context.chip, found)
+        return changed
+
+    def _usable_parameters(self, parameters: FlashParameters) -> FlashParameters:
+        """Return the flash parameters by name, that of the size that is there included.
+
+        Raises:
+            UnsupportedError: the chip does not know one of the parameters.
+        """
+        chip = self._context.chip
+        if parameters.size == DETECT:
+            size = self._size()
+            name = KEEP if size is None else _name_of_size(chip, size)
+            parameters = attrs.evolve(parameters, size=name)
+        check_parameters(parameters, chip)
+        return parameters
+
+
+def _name_of_size(chip: Chip, size: int) -> str:
+    """Return what ``size`` is called in the chip's table."""
+    name = f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
+    if name not in dict(chip.flash_sizes):
+        raise UnsupportedError(f"a flash of {name}", f"{chip.name} has no code for it")
+    return name

@@ -1,0 +1,168 @@
+"""What is asked to be written, and how: a request that knows what can be said against it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.flash.guards import (
+    check_encrypted_pieces,
+    check_erase,
+    check_loader_encrypts,
+    check_loader_erases_everything,
+    check_write,
+)
+from esploader.flash.inputs import (
+    KEEP_PARAMETERS,
+    FlashParameters,
+    check_suitability,
+    put_parameters,
+    read_pieces,
+)
+from esploader.flash.plan import WritePlan, plan_write
+from esploader.protocol.opcodes import Opcode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from esploader.chips.model.chip import Chip
+    from esploader.chips.model.revision import Revision
+    from esploader.chips.reading.security_state import SecurityState
+    from esploader.flash.plan import Piece
+    from esploader.flash.source import Source
+    from esploader.protocol.dialect import Dialect
+
+_log: Final = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class WriteRequest:
+    """Inputs, and what their writer says of the way they are written."""
+
+    pieces: tuple[Piece, ...]
+    parameters: FlashParameters
+    erase_all: bool
+    compress: bool | None
+    force: bool
+    """Leaves out the checks that people may know better."""
+
+    @classmethod
+    def read(
+        cls,
+        inputs: Iterable[tuple[int, Source]],
+        encrypted_inputs: Iterable[tuple[int, Source]],
+        *,
+        parameters: FlashParameters,
+        erase_all: bool,
+        compress: bool | None,
+        force: bool,
+    ) -> WriteRequest:
+        """Return the request with all that its inputs hold.
+
+        Raises:
+            PlanError: an input cannot be read.
+        """
+        return cls(
+            pieces=(*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)),
+            parameters=parameters,
+            erase_all=erase_all,
+            compress=compress,
+            force=force,
+        )
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last byte; 0 where there is nothing."""
+        return max((piece.end for piece in self.pieces), default=0)
+
+    @property
+    def encrypts(self) -> bool:
+        """The device is to encrypt some of it."""
+        return any(piece.encrypted for piece in self.pieces)
+
+    def check_device(self, chip: Chip, revision: Revision | None, security: SecurityState) -> None:
+        """Refuse what would leave the device without a bootloader that it boots.
+
+        Raises:
+            PlanError: it would, and it is not forced.
+        """
+        if self.force:
+            return
+        check_suitability(self.pieces, chip, revision)
+        check_write(self.pieces, security)
+        if self.erase_all:
+            check_erase(security)
+
+    def check_loader(self, loader: Dialect, chip: Chip) -> None:
+        """Refuse what the loader cannot do.
+
+        Raises:
+            PlanError: an encrypted input is not where one can be.
+            UnsupportedError: the loader cannot encrypt, or cannot erase everything.
+        """
+        if self.erase_all:
+            check_loader_erases_everything(loader)
+        if self.encrypts:
+            check_encrypted_pieces(self.pieces, chip)
+            check_loader_encrypts(loader)
+
+    def usable_compression(self, loader: Dialect) -> bool | None:
+        """Return what may be done of what is asked for of compression."""
+        if Opcode.FLASH_DEFL_BEGIN in loader.opcodes:
+            return self.compress
+        if self.compress:
+            _log.warning("this loader takes nothing that is compressed: all is sent as it is")
+        return False
+
+    def plan(
+        self,
+        chip: Chip,
+        header_parameters: FlashParameters,
+        flash_size: int | None,
+        *,
+        compress: bool | None,
+        starts_stub: bool,
+    ) -> WritePlan:
+        """Return which regions are written, on a flash of ``flash_size`` bytes, if that is known.
+
+        Raises:
+            PlanError: an input lies outside the flash, or overlaps another.
+            UnsupportedError: the chip does not know one of the parameters.
+        """
+        pieces, header = put_parameters(self.pieces, chip, header_parameters)
+        plan = plan_write(pieces, flash_size, encryption_unit=chip.encrypted_write_alignment or 1)
+        return attrs.evolve(
+            plan,
+            erase_all=self.erase_all,
+            header=header,
+            compress=compress,
+            starts_stub=starts_stub,
+        )
+
+
+def header_parameters(
+    parameters: FlashParameters,
+    pieces: Iterable[Piece],
+    chip: Chip,
+    security: SecurityState,
+    *,
+    is_told_size: bool,
+) -> FlashParameters:
+    """Return what of ``parameters`` goes into the header of the bootloader, if it is there.
+
+    ``is_told_size`` says that they are there for the sake of the loader, as in Secure Download
+    Mode.
+    """
+    start = chip.bootloader_offset
+    reasons = {
+        "secure boot is on": security.secure_boot,
+        "the device is in Secure Download Mode": is_told_size
+        and any(piece.offset <= start < piece.end for piece in pieces),
+    }
+    for reason, applies in reasons.items():
+        if applies and parameters != KEEP_PARAMETERS:
+            _log.warning("the flash parameters were not changed: %s", reason)
+            return KEEP_PARAMETERS
+    return parameters
