@@ -69,7 +69,7 @@ def connect(  # noqa: PLR0913 - options, all by keyword
     from esploader.protocol import dialect  # noqa: PLC0415
     from esploader.session.session import Session  # noqa: PLC0415
     from esploader.transport.base import Transport  # noqa: PLC0415
-    from esploader.urls import open_transport  # noqa: PLC0415
+    from esploader.urls import open_transport, reopen_transport  # noqa: PLC0415
 
     with contextlib.ExitStack() as on_failure:
         if isinstance(port, Transport):
@@ -106,7 +106,8 @@ def connect(  # noqa: PLR0913 - options, all by keyword
         link.stub_source = stub
         if isinstance(port, str | os.PathLike) and not str(port).lower().startswith("sim:"):
             # A simulated device ends with its port; another one would be a new device.
-            link.reopen = functools.partial(open_transport, port)
+            name = os.fspath(port)
+            link.reopen = functools.partial(reopen_transport, name, transport.usb_port)
         link.settle()
         on_failure.pop_all()
     return device
