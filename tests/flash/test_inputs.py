@@ -121,7 +121,7 @@ def test_a_directory_is_no_input(device: Device, tmp_path: Path, name: str, use:
     path = tmp_path / name
     path.mkdir(exist_ok=True)
     with pytest.raises(PlanError, match="an input cannot be read"):
-        getattr(device, use)([(0, path)])
+        getattr(device.flash, use)([(0, path)])
 
 
 def test_a_pipe_with_a_name_is_read_to_its_end(device: Device, tmp_path: Path) -> None:
