@@ -108,10 +108,7 @@ def read_line(process: subprocess.Popen[str]) -> str:
         GivenUpError: it ended, or printed none in time.
     """
     with killed_after(process):
-        line = process.stdout.readline() if process.stdout is not None else ""
-    if not line:
-        raise GivenUpError(f"no line came: {process.args!r}")
-    return line
+        return _line(process)
 
 
 def read_document(process: subprocess.Popen[str]) -> Mapping[str, object]:
@@ -121,10 +118,18 @@ def read_document(process: subprocess.Popen[str]) -> Mapping[str, object]:
         GivenUpError: it ended, or was not done in time.
     """
     text = ""
-    while True:
-        text += read_line(process)
-        with contextlib.suppress(ValueError):  # there is more to come
-            return cast("Mapping[str, object]", json.loads(text))
+    with killed_after(process):
+        while True:
+            text += _line(process)
+            with contextlib.suppress(ValueError):  # there is more to come
+                return cast("Mapping[str, object]", json.loads(text))
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    line = process.stdout.readline() if process.stdout is not None else ""
+    if not line:
+        raise GivenUpError(f"no line came: {process.args!r}")
+    return line
 
 
 @contextlib.contextmanager
