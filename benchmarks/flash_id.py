@@ -9,6 +9,7 @@ esptool has the pseudo-terminal itself: through ser2net a run of it takes half a
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -48,7 +49,9 @@ def ser2net(device: str) -> Iterator[int]:
     Raises:
         GivenUpError: it is not installed, or does not listen.
     """
-    program = shutil.which("ser2net", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    # Where Debian keeps it is not on the PATH of everybody.
+    folders = (os.environ["PATH"], "/usr/sbin", "/usr/local/sbin")
+    program = shutil.which("ser2net", path=os.pathsep.join(folders))
     if program is None:
         raise GivenUpError("ser2net is not installed")
     with socket.create_server((LOOPBACK, 0)) as listener:
