@@ -7,8 +7,6 @@ subtracted from both; so is what the interpreter needs, from the memory.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import random
 import statistics
@@ -18,19 +16,22 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
-from side_by_side import Goal, conclude
+from processes import PATIENCE, GivenUpError, killed_after, served_chip
+from side_by_side import Goal, ratio, run
 from write_efficiency import firmware
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SIZE = 4 << 20
-ROUNDS = 3
 MIB = 1 << 20
+
+
+@attrs.frozen
+class Extent:
+    """How much is measured."""
+
+    size: int = 4 * MIB
+    rounds: int = 3
 
 
 @attrs.frozen
@@ -60,34 +61,27 @@ if module:
 
 
 def cost_of(module: str, *arguments: str) -> Cost:
-    """Run a module to its end; no module for the interpreter alone."""
+    """Run a module to its end; no module for the interpreter alone.
+
+    Raises:
+        GivenUpError: it failed or did not end; says what it printed.
+    """
     with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as memory:
         process = subprocess.Popen(
             [sys.executable, "-c", RUN_MODULE, memory.name, module, *arguments],
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            text=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        with killed_after(process, PATIENCE):
+            _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             output.seek(0)
-            sys.exit(output.read().decode())
+            raise GivenUpError(output.read().decode())
         kibibytes = int(Path(memory.name).read_text(encoding="ascii"))
     return Cost(usage.ru_utime + usage.ru_stime, kibibytes * 1024)
-
-
-@contextlib.contextmanager
-def served_chip() -> Iterator[str]:
-    """Serve a chip in a process of its own; yield the name of its terminal."""
-    command = [sys.executable, "-m", "esploader", "sim", "serve", "--pty", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        document = ""
-        while process.stdout is not None and not document.rstrip().endswith("}\n}"):
-            document += process.stdout.readline()
-        try:
-            yield json.loads(document)["urls"]["pty"]
-        finally:
-            process.terminate()
 
 
 def zlib_seconds(image: bytes) -> float:
@@ -105,54 +99,54 @@ def median(costs: list[Cost]) -> Cost:
     )
 
 
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    image = firmware(SIZE)
+def benchmark(extent: Extent) -> list[Goal]:
+    """Write and read with both in turn, print what it costs, and return the figures."""
+    image = firmware(extent.size)
     compressing = zlib_seconds(image)
     costs: dict[str, list[Cost]] = {}
-    with tempfile.TemporaryDirectory() as folder, served_chip() as port:
+    with tempfile.TemporaryDirectory() as folder, served_chip("--pty") as served:
+        size = str(extent.size)
         path, copy = Path(folder, "image.bin"), Path(folder, "copy.bin")
-        common = ("--port", port, "--before", "no-reset", "--after", "no-reset")
-        for number in range(ROUNDS):
+        common = ("--port", served.urls["pty"], "--before", "no-reset", "--after", "no-reset")
+        for number in range(extent.rounds):
             # Another image each time, or nothing would be written.
             content = random.Random(number).randbytes(16) + image[16:]  # noqa: S311 - data
             path.write_bytes(content)
             jobs = {
                 "our write": ("esploader", *common, "write_flash", "--no-skip", "0", str(path)),
                 "their write": ("esptool", *common, "write-flash", "0", str(path)),
-                "our read": ("esploader", *common, "read_flash", "0", "0x400000", str(copy)),
-                "their read": ("esptool", *common, "read-flash", "0", "0x400000", str(copy)),
+                "our read": ("esploader", *common, "read_flash", "0", size, str(copy)),
+                "their read": ("esptool", *common, "read-flash", "0", size, str(copy)),
             }
             for name, job in jobs.items():
                 costs.setdefault(name, []).append(cost_of(*job))
                 if name.endswith("read") and copy.read_bytes() != content:
-                    sys.exit(f"{name}: this is not what was written")
+                    raise GivenUpError(f"{name}: this is not what was written")
             costs.setdefault("interpreter", []).append(cost_of(""))
     medians = {name: median(each) for name, each in costs.items()}
     print(f"zlib: {compressing:.2f} s")
     for name, cost in medians.items():
         print(f"{name}: {cost.cpu:.2f} s CPU, {cost.memory / MIB:.1f} MiB")
     ours, theirs = (medians[f"{who} write"].cpu - compressing for who in ("our", "their"))
-    base = medians["interpreter"].memory + SIZE
-    return conclude(
-        Goal("CPU for writing / esptool's, without zlib", ours / theirs, at_most=0.25),
+    base = medians["interpreter"].memory + extent.size
+    return [
+        Goal("CPU for writing / esptool's, without zlib", ratio(ours, theirs), at_most=0.25),
         Goal(
             "CPU for reading / esptool's",
-            medians["our read"].cpu / medians["their read"].cpu,
+            ratio(medians["our read"].cpu, medians["their read"].cpu),
             at_most=0.1,
         ),
-        Goal(
-            "memory for writing beyond interpreter and image, in MiB",
-            (medians["our write"].memory - base) / MIB,
-            at_most=24,
+        *(
+            Goal(
+                f"memory of {job} beyond interpreter and image",
+                (medians[job].memory - base) / MIB,
+                at_most=24,
+                unit="MiB",
+            )
+            for job in ("our write", "our read")
         ),
-        Goal(
-            "memory for reading beyond interpreter and image, in MiB",
-            (medians["our read"].memory - base) / MIB,
-            at_most=24,
-        ),
-    )
+    ]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(benchmark, full=Extent(), smoke=Extent(size=0x4000, rounds=1)))

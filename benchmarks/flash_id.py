@@ -2,12 +2,14 @@
 
 Whole processes, in turn, through one ser2net in front of one simulated ESP32-C3 that takes
 no time of its own. A pseudo-terminal has no DTR and RTS, so the chip waits in download mode;
-with ``--before default-reset`` both programs play their reset all the same.
+with ``--before default-reset`` both programs play their reset all the same. In a smoke run
+esptool has the pseudo-terminal itself: through ser2net a run of it takes half a minute.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -15,26 +17,43 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from esploader.server.serve import Server
-from esploader.simulator.url import open_served, parse
-from side_by_side import Goal, conclude, measure
+import attrs
+
+from processes import LOOPBACK, GivenUpError, run_module, running, served_chip
+from side_by_side import Goal, measure, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# One run of esptool takes half a minute.
-ROUNDS = 3
 
-PATIENCE = 10.0
-LOOPBACK = "127.0.0.1"
+@attrs.frozen
+class Extent:
+    """How much is measured."""
+
+    rounds: int = 3
+    resets: tuple[str, ...] = ("no-reset", "default-reset")
+    both_through_ser2net: bool = True
+
+
+RUN_TIME = 180.0
+"""When a run that does not end is given up, in seconds."""
+
+START_TIME = 10.0
+"""When a ser2net that does not listen is given up, in seconds."""
 
 
 @contextlib.contextmanager
 def ser2net(device: str) -> Iterator[int]:
-    """Run a ser2net in front of ``device``; yield its TCP port."""
-    program = shutil.which("ser2net", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    """Run a ser2net in front of ``device``; yield its TCP port.
+
+    Raises:
+        GivenUpError: it is not installed, or does not listen.
+    """
+    # Where Debian keeps it is not on the PATH of everybody.
+    folders = (os.environ["PATH"], "/usr/sbin", "/usr/local/sbin")
+    program = shutil.which("ser2net", path=os.pathsep.join(folders))
     if program is None:
-        sys.exit("ser2net is not installed")
+        raise GivenUpError("ser2net is not installed")
     with socket.create_server((LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]
     configuration = (
@@ -45,64 +64,61 @@ def ser2net(device: str) -> Iterator[int]:
         "  options:\n"
         "    max-connections: 10\n"
     )
-    process = subprocess.Popen(
-        [program, "-n", "-Y", configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
+    silent = subprocess.DEVNULL
+    with running(program, "-n", "-Y", configuration, output=silent, errors=silent):
         wait_for(port)
         yield port
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def wait_for(port: int) -> None:
-    """Return when somebody listens on ``port``."""
-    deadline = time.monotonic() + PATIENCE
+    """Return when somebody listens on ``port``.
+
+    Raises:
+        GivenUpError: nobody does.
+    """
+    deadline = time.monotonic() + START_TIME
     while True:
         try:
-            socket.create_connection((LOOPBACK, port), timeout=PATIENCE).close()
-        except ConnectionRefusedError:
+            socket.create_connection((LOOPBACK, port), timeout=START_TIME).close()
+        except ConnectionRefusedError as exc:
             if time.monotonic() > deadline:
-                raise
+                raise GivenUpError(f"nobody listens on port {port}") from exc
             time.sleep(0.01)
         else:
             return
 
 
-def reader(*command: str) -> Callable[[], None]:
+def reader(module: str, *arguments: str) -> Callable[[], None]:
     """Return what runs this module and makes sure that it read the flash id."""
 
     def read() -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", *command], check=True, capture_output=True, text=True
-        )
-        if "Detected flash size: 4MB" not in done.stdout:
-            sys.exit(done.stdout + done.stderr)
+        printed = run_module(module, *arguments, timeout=RUN_TIME)
+        if "Detected flash size: 4MB" not in printed:
+            raise GivenUpError(printed)
 
     return read
 
 
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    device = open_served(parse("sim://esp32c3?state=download"))
+def benchmark(extent: Extent) -> list[Goal]:
+    """Read it with both in turn, print what it takes, and return the ratios."""
     goals = []
-    with device, Server(device) as server, ser2net(server.open_pty()) as port:
-        server.start()
+    with served_chip("--pty") as served, ser2net(served.urls["pty"]) as port:
         url = f"rfc2217://{LOOPBACK}:{port}"
-        for before in ("no-reset", "default-reset"):
+        # Its client waits for an answer that ser2net gives for no pseudo-terminal.
+        theirs_at = f"{url}?ign_set_control" if extent.both_through_ser2net else served.urls["pty"]
+        for before in extent.resets:
             options = ("--before", before, "--port")
             ours, theirs = measure(
                 reader("esploader", *options, url, "flash_id"),
-                # Its client waits for an answer that ser2net gives for no pseudo-terminal.
-                reader("esptool", "--no-stub", *options, f"{url}?ign_set_control", "flash-id"),
-                rounds=ROUNDS,
+                reader("esptool", "--no-stub", *options, theirs_at, "flash-id"),
+                rounds=extent.rounds,
             )
             print(f"--before {before}: esploader {ours:.2f} s, esptool {theirs:.2f} s")
             name = f"flash_id / esptool --no-stub flash-id, --before {before}"
             goals.append(Goal(name, ours / theirs, at_most=0.1))
-    return conclude(*goals)
+    return goals
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    smoke = Extent(rounds=1, resets=("no-reset",), both_through_ser2net=False)
+    sys.exit(run(benchmark, full=Extent(), smoke=smoke))

@@ -9,7 +9,6 @@ simulated chips behind one server are written at once, and what they hold is ver
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import selectors
@@ -26,18 +25,37 @@ import attrs
 
 from esploader import connect
 from esploader.transport.telnet import Data, TelnetDecoder, escape
-from side_by_side import Goal, conclude
+from processes import (
+    LOOPBACK,
+    PATIENCE,
+    GivenUpError,
+    Served,
+    read_line,
+    running,
+    served_ports,
+)
+from side_by_side import Goal, ratio, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PORTS = 32
-SIZE = 512 * 1024
-EXAMPLE_SIZE = 2 * 1024 * 1024
-IMAGE_SIZE = 64 * 1024
 EXAMPLE = Path(__file__).parents[1] / "tests" / "peer" / "port_manager_server.py"
 MIB = 1024 * 1024
-PATIENCE = 120.0
+
+EXCHANGE_TIME = 120.0
+"""When bytes that do not arrive, and chips that are not written, are given up, in seconds."""
+
+
+@attrs.frozen
+class Extent:
+    """How much is measured."""
+
+    port_count: int = 32
+    size: int = 512 * 1024
+    """What goes through each port of our server, in bytes."""
+    example_size: int = 2 * 1024 * 1024
+    image_size: int = 64 * 1024
+
 
 # WILL and DO for BINARY and SUPPRESS-GO-AHEAD: a client introduces itself. Not COM-PORT: the
 # example would ask the pseudo-terminal for its lines, and end because it has none.
@@ -134,11 +152,12 @@ class Exchange:
 
 def exchange(tcp_ports: list[int], lines: list[Line], size: int) -> None:
     """Send a payload there and back through all ports at once."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + EXCHANGE_TIME
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         exchanges = []
         for number, (tcp_port, line) in enumerate(zip(tcp_ports, lines, strict=True)):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", tcp_port)))
+            address = LOOPBACK, tcp_port
+            client = stack.enter_context(socket.create_connection(address, timeout=PATIENCE))
             client.setblocking(False)  # noqa: FBT003 - as it is called
             each = Exchange(client, line, size, number)
             exchanges.append(each)
@@ -158,55 +177,41 @@ def exchange(tcp_ports: list[int], lines: list[Line], size: int) -> None:
 
 
 @contextlib.contextmanager
-def server(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a server; its stdout is a pipe."""
-    with subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-@contextlib.contextmanager
-def our_server(*ports: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """Run our server; yield it and the URLs."""
-    with server("-m", "esploader", "serve", "--json", "-p", "0", *ports) as process:
-        text = ""
-        while not text.endswith("\n}\n"):
-            text += process.stdout.readline() if process.stdout is not None else ""
-        time.sleep(0.5)  # until all ports are open
-        yield process, list(json.loads(text)["urls"].values())
+def our_server(*ports: str) -> Iterator[Served]:
+    """Run our server for that many ports; all are open."""
+    with served_ports(*ports) as served:
+        time.sleep(0.5)  # what it prints comes before
+        yield served
 
 
 def measure_ours(count: int, size: int) -> Cost:
     """Return what our server uses for ``count`` ports; the start does not count as CPU."""
     with contextlib.ExitStack() as stack:
         lines = [stack.enter_context(contextlib.closing(Line())) for _ in range(count)]
-        process, urls = stack.enter_context(our_server(*(line.path for line in lines)))
-        before = cost_of(process)
-        exchange([int(url.rpartition(":")[2]) for url in urls], lines, size)
-        after = cost_of(process)
+        served = stack.enter_context(our_server(*(line.path for line in lines)))
+        before = cost_of(served.process)
+        exchange(served.tcp_ports, lines, size)
+        after = cost_of(served.process)
         return Cost(after.seconds - before.seconds, after.memory)
 
 
 def measure_example(size: int) -> Cost:
     """Return what pyserial's example uses for one port; the start does not count as CPU."""
+    command = (sys.executable, "-W", "ignore", str(EXAMPLE))
     with (
         contextlib.closing(Line()) as line,
-        server("-W", "ignore", str(EXAMPLE), line.path) as process,
+        running(*command, line.path, errors=subprocess.DEVNULL) as process,
     ):
-        tcp_port = int(process.stdout.readline()) if process.stdout is not None else 0
+        tcp_port = int(read_line(process))
         before = cost_of(process)
         exchange([tcp_port], [line], size)
         after = cost_of(process)
         return Cost(after.seconds - before.seconds, after.memory)
 
 
-def write_all_at_once() -> float:
-    """Write 32 simulated chips behind one server, verify them, and return the seconds."""
-    image = random.Random(0).randbytes(IMAGE_SIZE)  # noqa: S311 - no secret
+def write_all_at_once(count: int, size: int) -> float:
+    """Write simulated chips behind one server, verify them, and return the seconds."""
+    image = random.Random(0).randbytes(size)  # noqa: S311 - no secret
     verified: list[str] = []
 
     def write(url: str) -> None:
@@ -215,37 +220,44 @@ def write_all_at_once() -> float:
             if device.flash.read(0x10000, len(image)) == image:
                 verified.append(url)
 
-    with our_server(*(f"sim://esp32c3?seed={seed}" for seed in range(PORTS))) as (_, urls):
+    with our_server(*(f"sim://esp32c3?seed={seed}" for seed in range(count))) as served:
         start = time.perf_counter()
-        threads = [threading.Thread(target=write, args=(url,)) for url in urls]
+        # Nobody waits for those that hang.
+        threads = [
+            threading.Thread(target=write, args=(url,), daemon=True) for url in served.urls.values()
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, start + EXCHANGE_TIME - time.perf_counter()))
         seconds = time.perf_counter() - start
-    if len(set(verified)) != PORTS:
-        raise ValueError(f"only {len(verified)} of {PORTS} chips hold what they should")
+    if len(set(verified)) != count:
+        raise GivenUpError(f"only {len(verified)} of {count} chips hold what they should")
     return seconds
 
 
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    one = measure_ours(1, SIZE)
-    many = measure_ours(PORTS, SIZE)
-    example = measure_example(EXAMPLE_SIZE)
-    ours_per_mib = many.seconds / (2 * PORTS * SIZE / MIB)
-    example_per_mib = example.seconds / (2 * EXAMPLE_SIZE / MIB)
-    memory_per_port = (many.memory - one.memory) / (PORTS - 1)
-    print(f"ours, {PORTS} ports: {1000 * ours_per_mib:.1f} ms of CPU per MiB")
-    print(f"ours, 1 port: {1000 * one.seconds / (2 * SIZE / MIB):.1f} ms of CPU per MiB")
+def benchmark(extent: Extent) -> list[Goal]:
+    """Relay through both, print what it costs, and return the figures."""
+    count, size = extent.port_count, extent.size
+    one = measure_ours(1, size)
+    many = measure_ours(count, size)
+    example = measure_example(extent.example_size)
+    ours_per_mib = many.seconds / (2 * count * size / MIB)
+    example_per_mib = example.seconds / (2 * extent.example_size / MIB)
+    memory_per_port = (many.memory - one.memory) / (count - 1)
+    print(f"ours, {count} ports: {1000 * ours_per_mib:.1f} ms of CPU per MiB")
+    print(f"ours, 1 port: {1000 * one.seconds / (2 * size / MIB):.1f} ms of CPU per MiB")
     print(f"pyserial's example: {1000 * example_per_mib:.1f} ms of CPU per MiB")
-    print(f"memory: {one.memory / MIB:.1f} MiB with 1 port, {many.memory / MIB:.1f} with {PORTS}")
-    print(f"writing {PORTS} simulated chips of one server at once: {write_all_at_once():.1f} s")
-    return conclude(
-        Goal("CPU per MiB / pyserial's example", ours_per_mib / example_per_mib, at_most=0.1),
-        Goal("memory per port / 8 MiB", memory_per_port / (8 * MIB), at_most=1),
-    )
+    print(f"memory: {one.memory / MIB:.1f} MiB with 1 port, {many.memory / MIB:.1f} with {count}")
+    seconds = write_all_at_once(count, extent.image_size)
+    print(f"writing {count} simulated chips of one server at once: {seconds:.1f} s")
+    share = ratio(ours_per_mib, example_per_mib)
+    return [
+        Goal("CPU per MiB / pyserial's example", share, at_most=0.1),
+        Goal("memory per port", memory_per_port / MIB, at_most=8, unit="MiB"),
+    ]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    smoke = Extent(port_count=2, size=0x4000, example_size=0x4000, image_size=0x2000)
+    sys.exit(run(benchmark, full=Extent(), smoke=smoke))

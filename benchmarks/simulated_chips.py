@@ -8,36 +8,45 @@ ROM loader, and while nothing happens.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import random
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
+
 from esploader import connect
 from esploader.chips.registry import CHIPS
 from esploader.simulator.device import SimulatedDevice
-from side_by_side import Goal, conclude
+from processes import served_chip
+from side_by_side import Goal, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import subprocess
+    from collections.abc import Callable
 
     from esploader.loader.download_mode import Before
 
-DEVICES = 200
-IMAGE_SIZE = 256 * 1024
-SERVED_SIZE = 512 * 1024
 OFFSET = 0x10000
 BAUDRATE = 460800
-IDLE_SECONDS = 5.0
 MIB = 1024 * 1024
 
 # Of some chips nothing is known but what they are recognised by.
 DESCRIBED = tuple(chip for chip in CHIPS if chip.is_described)
+
+
+@attrs.frozen
+class Extent:
+    """How much is measured."""
+
+    device_count: int = 200
+    image_size: int = 256 * 1024
+    served_size: int = 512 * 1024
+    idle_time: float = 5.0
+    """In seconds, twice for each front end."""
+
 
 TRANSFER_SHARE = 0.03
 """Of a core."""
@@ -57,44 +66,28 @@ def resident() -> int:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def flash(seed: int) -> SimulatedDevice:
+def flash(seed: int, size: int) -> SimulatedDevice:
     """Make a device, write its flash, and return it."""
     chip = DESCRIBED[seed % len(DESCRIBED)]
     device = SimulatedDevice(chip, seed=seed)
     with connect(device.open_transport(), baudrate=BAUDRATE) as connected:
-        connected.flash.write([(OFFSET, image(seed, IMAGE_SIZE))])
+        connected.flash.write([(OFFSET, image(seed, size))])
     return device
 
 
-def flash_many() -> tuple[float, float, float]:
+def flash_many(count: int, size: int) -> tuple[float, float, float]:
     """Flash all; return seconds of CPU, simulated seconds and bytes of memory, for each."""
-    for seed in range(len(DESCRIBED)):  # what loads once does not count
-        flash(seed)
+    for seed in range(min(count, len(DESCRIBED))):  # what loads once does not count
+        flash(seed, size)
     memory, cpu = resident(), time.process_time()
-    devices = [flash(seed) for seed in range(DEVICES)]
+    devices = [flash(seed, size) for seed in range(count)]
     cpu = time.process_time() - cpu
     memory = resident() - memory
     for seed, device in enumerate(devices):
-        if device.nor.read(OFFSET, IMAGE_SIZE) != image(seed, IMAGE_SIZE):
+        if device.nor.read(OFFSET, size) != image(seed, size):
             sys.exit(f"device {seed} does not hold what it should")
     simulated = sum(device.clock.now() for device in devices)
-    return cpu / DEVICES, simulated / DEVICES, memory / DEVICES
-
-
-@contextlib.contextmanager
-def served_chip(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Serve a chip in a process of its own; yield it and the URL."""
-    command = [sys.executable, "-m", "esploader", "sim", "serve", "--realtime", "--json", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        text = ""
-        while not text.endswith("\n}\n"):
-            text += process.stdout.readline() if process.stdout is not None else ""
-        (device,) = json.loads(text)["devices"]
-        (url,) = device["urls"].values()
-        try:
-            yield process, url
-        finally:
-            process.terminate()
+    return cpu / count, simulated / count, memory / count
 
 
 def cpu_of(process: subprocess.Popen[str]) -> float:
@@ -107,10 +100,12 @@ def cpu_of(process: subprocess.Popen[str]) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def shares(before: Before, *options: str, stub: bool = True) -> dict[str, float]:
+def shares(extent: Extent, before: Before, *options: str, stub: bool = True) -> dict[str, float]:
     """Return which share of a core a served chip takes, by what happens to it."""
-    payload = image(0, SERVED_SIZE)
-    with served_chip(*options) as (process, url):
+    payload = image(0, extent.served_size)
+    with served_chip("--realtime", *options) as served:
+        process = served.process
+        (url,) = served.urls.values()
 
         def share(job: Callable[[], object]) -> float:
             cpu, start = cpu_of(process), time.perf_counter()
@@ -121,27 +116,33 @@ def shares(before: Before, *options: str, stub: bool = True) -> dict[str, float]
             device.flash.prepare()
             found = {
                 "writing": share(lambda: device.flash.write([(OFFSET, payload)], skip=False)),
-                "reading": share(lambda: device.flash.read(OFFSET, SERVED_SIZE)),
-                "connected": share(lambda: time.sleep(IDLE_SECONDS)),
+                "reading": share(lambda: device.flash.read(OFFSET, extent.served_size)),
+                "connected": share(lambda: time.sleep(extent.idle_time)),
             }
-        return {**found, "alone": share(lambda: time.sleep(IDLE_SECONDS))}
+        return {**found, "alone": share(lambda: time.sleep(extent.idle_time))}
 
 
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    cpu, simulated, memory = flash_many()
-    print(f"{DEVICES} chips, {IMAGE_SIZE // 1024} KiB each, in one process in virtual time:")
+def benchmark(extent: Extent) -> list[Goal]:
+    """Flash many and serve a few, print what they cost, and return the figures."""
+    count, size = extent.device_count, extent.image_size
+    cpu, simulated, memory = flash_many(count, size)
+    print(f"{count} chips, {size // 1024} KiB each, in one process in virtual time:")
     print(f"a chip: {1000 * cpu:.0f} ms of CPU, client included, for {simulated:.1f} s")
     print(f"a chip: {memory / 1024:.0f} KiB of memory")
     goals = [
         Goal("CPU / simulated time", cpu / simulated, at_most=0.05),
-        Goal("memory beyond the flash content, in MiB", (memory - IMAGE_SIZE) / MIB, at_most=1),
+        Goal(
+            "memory beyond the flash content",
+            (memory - size) / MIB,
+            at_most=1,
+            unit="MiB",
+        ),
     ]
     for name, (found, reading_share) in {
-        "RFC 2217": (shares("default-reset", "--rfc2217", "0"), TRANSFER_SHARE),
-        "PTY": (shares("no-reset", "--pty"), TRANSFER_SHARE),
+        "RFC 2217": (shares(extent, "default-reset", "--rfc2217", "0"), TRANSFER_SHARE),
+        "PTY": (shares(extent, "no-reset", "--pty"), TRANSFER_SHARE),
         "RFC 2217, without a stub": (
-            shares("default-reset", "--rfc2217", "0", stub=False),
+            shares(extent, "default-reset", "--rfc2217", "0", stub=False),
             ROM_READING_SHARE,
         ),
     }.items():
@@ -153,8 +154,9 @@ def main() -> int:
             Goal(f"{name}: share of a core, reading", found["reading"], at_most=reading_share),
             Goal(f"{name}: share of a core when idle", idle, at_most=0.0005),
         ]
-    return conclude(*goals)
+    return goals
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    smoke = Extent(device_count=2, image_size=0x2000, served_size=0x2000, idle_time=0.1)
+    sys.exit(run(benchmark, full=Extent(), smoke=smoke))

@@ -7,17 +7,27 @@ process of its own; the time taken there is that of reading alone.
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 import time
 
-from esploader.protocol import slip
-from side_by_side import Goal, conclude, measure
+import attrs
 
-FRAME_COUNT = 2000
-ESPTOOL_FRAME_COUNT = 40  # Its reader takes this long for so many.
+from esploader.protocol import slip
+from processes import run_python
+from side_by_side import Goal, measure, run
+
 READ_SIZE = 1024
-ROUNDS = 9
+
+
+@attrs.frozen
+class Extent:
+    """How much is measured."""
+
+    frame_count: int = 2000
+    esptool_frame_count: int = 40  # its reader takes this long for so many
+    small_frame_count: int = 20_000
+    rounds: int = 9
+
 
 ESPTOOL_READER = """
 import random, sys, time
@@ -70,21 +80,15 @@ def decode(wire: bytes) -> int:
     )
 
 
-def esptool_seconds_per_byte() -> float:
+def esptool_seconds_per_byte(frame_count: int) -> float:
     """Return how long esptool's reader takes for one byte of payload."""
-    arguments = [str(ESPTOOL_FRAME_COUNT), "4096", str(READ_SIZE)]
-    done = subprocess.run(
-        [sys.executable, "-c", ESPTOOL_READER, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout) / (ESPTOOL_FRAME_COUNT * 4096)
+    printed = run_python("-c", ESPTOOL_READER, str(frame_count), "4096", str(READ_SIZE))
+    return float(printed) / (frame_count * 4096)
 
 
-def small_frames() -> None:
+def small_frames(count: int) -> None:
     """Print what the usual response costs."""
-    payloads = frames(12, 20_000)
+    payloads = frames(12, count)
     wire = b"".join(map(slip.encode, payloads))
     start = time.perf_counter()
     decode(wire)
@@ -98,9 +102,9 @@ def small_frames() -> None:
     )
 
 
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    payloads = frames(4096, FRAME_COUNT)
+def benchmark(extent: Extent) -> list[Goal]:
+    """Decode and encode in turn, print the speeds, and return the ratios."""
+    payloads = frames(4096, extent.frame_count)
     wire = b"".join(map(slip.encode, payloads))
     together = b"".join(payloads)
     decoding, unescaping, encoding, escaping = measure(
@@ -108,20 +112,21 @@ def main() -> int:
         lambda: wire.replace(slip.ESCAPED_END, slip.END).replace(slip.ESCAPED_ESC, slip.ESC),
         lambda: [slip.encode(payload) for payload in payloads],
         lambda: together.replace(slip.ESC, slip.ESCAPED_ESC).replace(slip.END, slip.ESCAPED_END),
-        rounds=ROUNDS,
+        rounds=extent.rounds,
     )
     size = len(together)
-    theirs = esptool_seconds_per_byte()
+    theirs = esptool_seconds_per_byte(extent.esptool_frame_count)
     for name, seconds in (("decoding", decoding), ("encoding", encoding)):
         print(f"{name}, 4 KiB frames: {size / seconds / 1e6:.0f} MB/s")
     print(f"esptool's reader: {1 / theirs / 1e6:.2f} MB/s")
-    small_frames()
-    return conclude(
+    small_frames(extent.small_frame_count)
+    return [
         Goal("decoding speed / esptool's reader", theirs * size / decoding, at_least=100),
         Goal("decoding speed / two bytes.replace", unescaping / decoding, at_least=0.25),
         Goal("encoding speed / two bytes.replace", escaping / encoding, at_least=0.5),
-    )
+    ]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    smoke = Extent(frame_count=20, esptool_frame_count=1, small_frame_count=200, rounds=1)
+    sys.exit(run(benchmark, full=Extent(), smoke=smoke))

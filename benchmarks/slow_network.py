@@ -15,6 +15,9 @@ LOOPBACK = "127.0.0.1"
 
 CHUNK_SIZE = 64 * 1024
 
+END_TIME = 10.0
+"""When connections that do not end, and a server that nobody reaches, are given up, in seconds."""
+
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
     """Pass everything on, each byte ``delay`` seconds after it came, the end included."""
@@ -43,7 +46,8 @@ async def connect_both(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, delay: float
 ) -> None:
     """Stand between a client and the server."""
-    far_reader, far_writer = await asyncio.open_connection(LOOPBACK, port)
+    async with asyncio.timeout(END_TIME):
+        far_reader, far_writer = await asyncio.open_connection(LOOPBACK, port)
     for each in (writer, far_writer):
         each.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # Either end may hang up as rudely as it likes.
@@ -57,7 +61,7 @@ async def end(connections: set[asyncio.Task[None]]) -> None:
     """Cut every connection."""
     for task in connections:
         task.cancel()
-    await asyncio.gather(*connections, return_exceptions=True)
+    await asyncio.wait_for(asyncio.gather(*connections, return_exceptions=True), END_TIME)
 
 
 @contextlib.contextmanager
@@ -72,13 +76,13 @@ def slow_network(port: int, round_trip: float) -> Iterator[int]:
         task.add_done_callback(connections.discard)
 
     server = loop.run_until_complete(asyncio.start_server(accept, LOOPBACK, 0))
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+        thread.join(END_TIME)
         server.close()
         loop.run_until_complete(end(connections))
         loop.close()

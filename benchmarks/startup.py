@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from functools import partial
 
-from side_by_side import Goal, conclude, measure
+import attrs
 
-ROUNDS = 15
-
-
-def python(*arguments: str) -> None:
-    """Run this interpreter to its end."""
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+from processes import run_python
+from side_by_side import Goal, measure, run
 
 
-def main() -> int:
-    """Measure, print, and return the exit code."""
+@attrs.frozen
+class Extent:
+    """How much is measured."""
+
+    rounds: int = 15
+
+
+def benchmark(extent: Extent) -> list[Goal]:
+    """Start everything in turn, print what it takes, and return the ratios."""
     jobs = {
         "python -c pass": ("-c", "pass"),
         "import serial": ("-c", "import serial"),
@@ -25,32 +28,19 @@ def main() -> int:
         "esploader version": ("-m", "esploader", "version"),
         "esptool version": ("-m", "esptool", "version"),
     }
-    times = dict(
-        zip(
-            jobs,
-            measure(*(lambda job=job: python(*job) for job in jobs.values()), rounds=ROUNDS),
-            strict=True,
-        )
-    )
+    medians = measure(*(partial(run_python, *job) for job in jobs.values()), rounds=extent.rounds)
+    times = dict(zip(jobs, medians, strict=True))
     for name, seconds in times.items():
         print(f"{name}: {1000 * seconds:.0f} ms")
-    esptool = times["esptool version"]
-    return conclude(
-        Goal(
-            "import esploader / import serial",
-            times["import esploader"] / times["import serial"],
-            at_most=2.5,
-        ),
-        Goal(
-            "from esploader import connect / esptool version",
-            times["from esploader import connect"] / esptool,
-            at_most=0.8,
-        ),
-        Goal(
-            "esploader version / esptool version", times["esploader version"] / esptool, at_most=0.5
-        ),
-    )
+    return [
+        Goal(f"{ours} / {theirs}", times[ours] / times[theirs], at_most=limit)
+        for ours, theirs, limit in (
+            ("import esploader", "import serial", 1.6),
+            ("from esploader import connect", "esptool version", 0.3),
+            ("esploader version", "esptool version", 0.5),
+        )
+    ]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(benchmark, full=Extent(), smoke=Extent(rounds=1)))

@@ -15,13 +15,15 @@ import sys
 import zlib
 from typing import TYPE_CHECKING
 
+import attrs
+
 from esploader import connect
 from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE
 from esploader.progress import Phase, Progress, ProgressEvent
 from esploader.protocol import slip
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.simulator.flash.timings import Timings
-from side_by_side import Goal, conclude
+from side_by_side import Goal, run
 from slow_link import SlowLink
 
 if TYPE_CHECKING:
@@ -29,9 +31,7 @@ if TYPE_CHECKING:
 
 CHIP = "esp32c3"
 OFFSET = 0x10000
-SIZE = 1 << 20
 ROUND_TRIP = 0.002
-BAUDRATES = (115200, 460800, 921600, 2_000_000)
 BLOCK_SIZE = 0x4000
 ROM_BLOCK_SIZE = 0x1800
 ROM_RESPONSE_SIZE = 14
@@ -39,6 +39,17 @@ WINDOW_SIZE = 0x8000
 FRAME_OVERHEAD = 24
 BITS_PER_BYTE = 10
 TIMINGS = Timings()
+MIB = 1 << 20
+
+
+@attrs.frozen
+class Extent:
+    """How much is measured."""
+
+    size: int = MIB
+    baudrates: tuple[int, ...] = (115200, 460800, 921600, 2_000_000)
+    hash_rates: tuple[int, ...] = (1, 4, 8)
+    """In MiB/s."""
 
 
 def firmware(size: int) -> bytes:
@@ -117,7 +128,7 @@ def measure(image: bytes, baudrate: int, *, blank: bool, stub: bool = True) -> t
     """Write ``image``; return the time from block to block and that of the whole."""
     device = SimulatedDevice(CHIP, timings=TIMINGS)
     if not blank:
-        device.nor.program(OFFSET, bytes(SIZE))
+        device.nor.program(OFFSET, bytes(len(image)))
     link = SlowLink(SimulatedTransport(device), ROUND_TRIP)
     last_answer = 0.0
 
@@ -141,7 +152,7 @@ def rewriting(image: bytes, change: Callable[[bytearray], None], hash_rate: floa
     timings = Timings(hashed_byte=1 / hash_rate)
     device = SimulatedDevice(CHIP, timings=timings)
     link = SlowLink(SimulatedTransport(device), ROUND_TRIP)
-    device.nor.program(OFFSET, bytes(SIZE))
+    device.nor.program(OFFSET, bytes(len(image)))
     changed = bytearray(image)
     change(changed)
     with connect(link, baudrate=460800) as target:
@@ -156,17 +167,18 @@ def rewriting(image: bytes, change: Callable[[bytearray], None], hash_rate: floa
 
 def change_three_sectors(image: bytearray) -> None:
     """Change a byte in 3 of 256 sectors."""
-    for sector in (17, 99, 230):
-        image[sector * 0x1000 + 5] ^= 1
+    for share in (17, 99, 230):
+        image[share * len(image) // 256 + 5] ^= 1
 
 
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    image = firmware(SIZE)
-    print(f"1 MiB, deflated to {100 * len(zlib.compress(image, 9)) / SIZE:.0f} %")
+def benchmark(extent: Extent) -> list[Goal]:
+    """Write and rewrite, print what it takes, and return how close that comes."""
+    image = firmware(extent.size)
+    deflated = len(zlib.compress(image, 9)) / len(image)
+    print(f"{len(image) // 1024} KiB, deflated to {100 * deflated:.0f} %")
     goals = []
     for blank in (False, True):
-        for baudrate in BAUDRATES:
+        for baudrate in extent.baudrates:
             best, wire, flash = best_schedule(image, baudrate, blank=blank)
             seconds, whole = measure(image, baudrate, blank=blank)
             state = "blank" if blank else "dirty"
@@ -177,23 +189,24 @@ def main() -> int:
             goals.append(
                 Goal(f"best / measured, {baudrate} {state}", best / seconds, at_least=0.97)
             )
-    for baudrate in BAUDRATES:
+    for baudrate in extent.baudrates:
         best = stop_and_wait(image, baudrate)
         seconds, whole = measure(image, baudrate, blank=False, stub=False)
         print(
             f"{baudrate:8d} baud, ROM: {seconds:6.2f} s (whole {whole:6.2f} s), best {best:6.2f} s"
         )
         goals.append(Goal(f"best / measured, {baudrate} ROM", best / seconds, at_least=0.97))
-    for megabytes in (1, 4, 8):
-        rate = megabytes * 1024 * 1024
+    for megabytes in extent.hash_rates:
+        rate = megabytes * MIB
         unchanged = rewriting(image, lambda _: None, rate)
         little = rewriting(image, change_three_sectors, rate)
         print(f"hashing at {megabytes} MiB/s: unchanged {unchanged:.3f}, 3 sectors {little:.3f}")
         if megabytes == 4:
             goals.append(Goal("rewriting an unchanged image", unchanged, at_most=0.06))
             goals.append(Goal("rewriting with 3 of 256 sectors changed", little, at_most=0.12))
-    return conclude(*goals)
+    return goals
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    smoke = Extent(size=0x10000, baudrates=(460800,), hash_rates=(4,))
+    sys.exit(run(benchmark, full=Extent(), smoke=smoke))

@@ -38,6 +38,24 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="every USB port, as it appears")
     parser.add_argument("--config", metavar="FILE", help="a ports.toml (default: none)")
+    _add_access(parser)
+    parser.add_argument("--raw", action="store_true", help="the bytes only, without RFC 2217")
+    resets = parser.add_mutually_exclusive_group()
+    resets.add_argument(
+        "--no-reset", action="store_true", help="pass DTR and RTS on as they are requested"
+    )
+    resets.add_argument(
+        "--r0", action="store_true", help="hold the boot strap longer when resetting"
+    )
+    parser.add_argument(
+        "--port-file", metavar="FILE", help="write the URLs into this file (default: none)"
+    )
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="log more")
+    add_json_option(parser)
+    add_exit_codes_option(parser)
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bind",
         action="append",
@@ -63,20 +81,6 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="clients need a certificate of this authority (default: none)",
     )
-    parser.add_argument("--raw", action="store_true", help="the bytes only, without RFC 2217")
-    resets = parser.add_mutually_exclusive_group()
-    resets.add_argument(
-        "--no-reset", action="store_true", help="pass DTR and RTS on as they are requested"
-    )
-    resets.add_argument(
-        "--r0", action="store_true", help="hold the boot strap longer when resetting"
-    )
-    parser.add_argument(
-        "--port-file", metavar="FILE", help="write the URLs into this file (default: none)"
-    )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log more")
-    add_json_option(parser)
-    add_exit_codes_option(parser)
 
 
 def _serve(arguments: argparse.Namespace, output: Output) -> None:

@@ -8,25 +8,20 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.reading.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
+from esploader.device.planner import WritePlanner
 from esploader.device.preparation import Preparation
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.erase import erase_everything, erase_sectors
 from esploader.flash.guards import (
-    check_encryption,
-    check_encryption_from_info,
     check_erase,
     check_loader_encrypts,
     check_loader_erases_everything,
-    encryption_addresses,
 )
 from esploader.flash.hashing import md5_of_flash
 from esploader.flash.inputs import (
-    DETECT,
     KEEP,
     KEEP_PARAMETERS,
     FlashParameters,
-    check_parameters,
-    put_parameters,
     read_pieces,
 )
 from esploader.flash.jedec import FlashId, check_presence
@@ -35,7 +30,7 @@ from esploader.flash.pins import attach_word
 from esploader.flash.plan import SECTOR_SIZE, WritePlan
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import warn_if_blind
-from esploader.flash.request import WriteRequest, header_parameters
+from esploader.flash.request import WriteRequest
 from esploader.flash.spi import MAX_READ_SIZE, READ_ID, READ_SFDP, SpiTransaction
 from esploader.flash.start_up import wake_flash
 from esploader.flash.status import read_status, write_status
@@ -46,10 +41,8 @@ from esploader.progress import ProgressCallback, ignore_progress
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from esploader.chips.model.chip import Chip
     from esploader.device.context import DeviceContext
     from esploader.device.security import DeviceSecurity
-    from esploader.flash.plan import Piece
     from esploader.flash.source import Source
     from esploader.flash.verify import Difference
     from esploader.flash.write_plan import RegionResult
@@ -69,11 +62,13 @@ class DeviceFlash:
     _context: DeviceContext
     _security: DeviceSecurity
     _preparation: Preparation = attrs.field(init=False)
+    _planner: WritePlanner = attrs.field(init=False)
     _is_awake: bool = attrs.field(default=False, init=False)
     """As far as anybody knows how to wake it."""
 
     def __attrs_post_init__(self) -> None:
         self._preparation = Preparation(self._context, self._security, self._size)
+        self._planner = WritePlanner(self._context, self._security, self._preparation, self._size)
 
     # The chip itself ------------------------------------------------------------------------
 
@@ -238,37 +233,7 @@ class DeviceFlash:
             compress=compress,
             force=force,
         )
-        return self._plan(request, ignore_encryption_efuses=ignore_encryption_efuses)
-
-    def _plan(self, request: WriteRequest, *, ignore_encryption_efuses: bool) -> WritePlan:
-        context, preparation = self._context, self._preparation
-        preparation.check_reach(request.end)
-        security = self._security.state()
-        revision = None if context.identity is None else context.identity.revision
-        request.check_device(context.chip, revision, security)
-        loader = preparation.expected_dialect()
-        request.check_loader(loader, context.chip)
-        if request.encrypts:
-            self._check_encryption(ignore_configuration=ignore_encryption_efuses)
-        if security.flash_encryption and not all(piece.encrypted for piece in request.pieces):
-            _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
-        compress = request.usable_compression(loader)
-        parameters = self._usable_parameters(request.parameters)
-        size = preparation.usable_size(parameters.size, request.end)
-        parameters = header_parameters(
-            parameters,
-            request.pieces,
-            context.chip,
-            security,
-            is_told_size=context.is_in_secure_download_mode,
-        )
-        return request.plan(
-            context.chip,
-            parameters,
-            size,
-            compress=compress,
-            starts_stub=loader is not context.session.dialect,
-        )
+        return self._planner.plan(request, ignore_encryption_efuses=ignore_encryption_efuses)
 
     def write(  # noqa: PLR0913 - options, all by keyword
         self,
@@ -367,7 +332,7 @@ class DeviceFlash:
         for piece in pieces:
             self._preparation.check_region(piece.offset, len(piece.data))
         if parameters != KEEP_PARAMETERS:
-            pieces = self._with_parameters(pieces, parameters)
+            pieces = self._planner.with_parameters(pieces, parameters)
         self._prepare_to_see(
             max(piece.end for piece in pieces), sum(len(piece.data) for piece in pieces)
         )
@@ -428,7 +393,7 @@ class DeviceFlash:
             UnsupportedError: the chip does not know that size.
             CommandError: the loader failed.
         """
-        parameters = self._usable_parameters(FlashParameters(size=flash_size))
+        parameters = self._planner.usable_parameters(FlashParameters(size=flash_size))
         self._preparation.check_region(offset, size, parameters.size)
         if offset % SECTOR_SIZE or size % SECTOR_SIZE:
             raise PlanError(
@@ -463,46 +428,3 @@ class DeviceFlash:
         """Have the loader ready for ``size`` bytes of flash up to ``end`` to be looked at."""
         self._preparation.prepare_reach(end)
         warn_if_blind(self._context.link, size)
-
-    def _check_encryption(self, *, ignore_configuration: bool) -> None:
-        """Refuse to let the loader encrypt, as far as this device tells what it has for that."""
-        chip, info = self._context.chip, self._context.security_info
-        if self._context.identity is not None:
-            words = self._context.read_words(encryption_addresses(chip))
-            check_encryption(chip, words, ignore_configuration=ignore_configuration)
-        elif info is not None and not ignore_configuration:
-            check_encryption_from_info(chip, info)
-
-    def _with_parameters(self, pieces: list[Piece], parameters: FlashParameters) -> list[Piece]:
-        """Return ``pieces`` as they are written with ``parameters``."""
-        found = header_parameters(
-            self._usable_parameters(parameters),
-            pieces,
-            self._context.chip,
-            self._security.state(),
-            is_told_size=self._context.is_in_secure_download_mode,
-        )
-        changed, _ = put_parameters(pieces, self._context.chip, found)
-        return changed
-
-    def _usable_parameters(self, parameters: FlashParameters) -> FlashParameters:
-        """Return the flash parameters by name, that of the size that is there included.
-
-        Raises:
-            UnsupportedError: the chip does not know one of the parameters.
-        """
-        chip = self._context.chip
-        if parameters.size == DETECT:
-            size = self._size()
-            name = KEEP if size is None else _name_of_size(chip, size)
-            parameters = attrs.evolve(parameters, size=name)
-        check_parameters(parameters, chip)
-        return parameters
-
-
-def _name_of_size(chip: Chip, size: int) -> str:
-    """Return what ``size`` is called in the chip's table."""
-    name = f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
-    if name not in dict(chip.flash_sizes):
-        raise UnsupportedError(f"a flash of {name}", f"{chip.name} has no code for it")
-    return name

@@ -14,6 +14,7 @@ import attrs
 from esploader.errors import TransportTimeoutError
 from esploader.server.gatekeeper import Gatekeeper
 from esploader.server.port_settings import PortSettings
+from esploader.server.purges import PendingPurges, is_purge
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.request_queue import Malformed, Request, RequestQueue
 from esploader.transport.com_port import Code, Control, Purge, Setting
@@ -92,7 +93,7 @@ class Relay:
         self._keeper = Gatekeeper()
         self._is_gated = False  # it has sent an ARM
         self._is_skipping = False  # what comes, up to the next ARM
-        self._purges: Purge | None = None  # buffers of the port that are to be emptied
+        self._purges = PendingPurges()
         self._delay_until: float | None = None
         self._look_at = math.inf  # when the head of the queue is to be looked at again
         self._stuck_since: float | None = None
@@ -130,7 +131,7 @@ class Relay:
         Bytes of the client (:meth:`take_in`), of the port, and output that is taken may
         give it something to do before.
         """
-        if self._has_waste or (self._purges is not None and self._port is not None):
+        if self._has_waste or (self._purges.is_pending and self._port is not None):
             return 0.0
         moments = [self._nudge_at()]
         of_port = None
@@ -167,7 +168,7 @@ class Relay:
         self._is_gated = self._is_skipping = False
         self._delay_until = self._stuck_since = self._stalled_since = None
         self._look_at = math.inf
-        self._purges = None
+        self._purges.forget()
         if self._port is None:
             self._settings = self._settings.fresh()
         else:
@@ -191,13 +192,13 @@ class Relay:
                 self._is_skipping = False
             elif isinstance(request, Malformed) and request.is_arm:
                 self._is_gated = True
-            elif _is_purge(request, Purge.TRANSMIT):
+            elif is_purge(request, Purge.TRANSMIT):
                 if self._is_gated:
                     self._abort(request)
                     continue
                 self._queue.drop_bytes()
-                self._empty(Purge.TRANSMIT)
-            if not self._is_skipping or _is_purge(request, Purge.RECEIVE):
+                self._purges.ask(Purge.TRANSMIT)
+            if not self._is_skipping or is_purge(request, Purge.RECEIVE):
                 self._queue.append(request)
         if requests:
             self._look_at = min(self._look_at, self._clock.now())
@@ -208,7 +209,7 @@ class Relay:
         if self._has_waste:
             self._queue.discard(MAX_DISCARDS)
         if self._port is not None:
-            self._purge(self._port)
+            self._purges.carry_out(self._port)
             self._pump_port(self._port, now)
         if self.peer is not None and now >= self._nudge_at():
             self.peer.nudge()
@@ -225,7 +226,7 @@ class Relay:
         self._port = None
         self._delay_until = self._stuck_since = None
         self._look_at = math.inf
-        self._purges = None
+        self._purges.forget()
         if self._keeper.is_armed:
             self._fail(self._keeper.fail(Reason.PORT_LOST))
         else:
@@ -353,7 +354,7 @@ class Relay:
         self._stuck_since = None
         if self._is_gated and (
             request.code in {Code.SET_BAUDRATE, Code.SET_CONTROL}
-            or _is_purge(request, Purge.RECEIVE)
+            or is_purge(request, Purge.RECEIVE)
         ):
             self._read_port(port, MAX_READS)
             self._keeper.forget()
@@ -417,8 +418,8 @@ class Relay:
         self._look_at = math.inf
         self._keeper.discard()
         self._is_skipping = True
-        is_both = _is_purge(request, Purge.RECEIVE)
-        self._empty(Purge.BOTH if is_both else Purge.TRANSMIT)
+        is_both = is_purge(request, Purge.RECEIVE)
+        self._purges.ask(Purge.BOTH if is_both else Purge.TRANSMIT)
         if isinstance(request, Setting):
             self._answer(request)
 
@@ -427,31 +428,8 @@ class Relay:
         """Something at the head of the queue is to be thrown away."""
         return self._keeper.is_discarding and self._queue.begins_with_waste
 
-    def _empty(self, which: Purge) -> None:
-        """Have buffers of the port emptied before anything else is done with it.
-
-        Not at once: a client can ask a thousand times in one breath, and some ports take a
-        millisecond each time.
-        """
-        self._purges = which if self._purges in {None, which} else Purge.BOTH
-
-    def _purge(self, port: ServedPort) -> None:
-        which, self._purges = self._purges, None
-        if which is not None:
-            port.discard_output()
-        if which is Purge.BOTH:
-            port.discard_input()
-
     def _end_stall(self, now: float) -> None:
         """Give a gate the time back in which the client took nothing."""
         if self._stalled_since is not None:
             self._keeper.postpone(now - self._stalled_since)
             self._stalled_since = None
-
-
-def _is_purge(request: Request, which: Purge) -> bool:
-    return (
-        isinstance(request, Setting)
-        and request.code is Code.PURGE_DATA
-        and request.value in {which, Purge.BOTH}
-    )

@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.simulator.config import FlashPresence, InitialState, PortKind
-from esploader.simulator.flash.chip import FlashChip
-from esploader.simulator.flash.dead import (
-    FLOATING,
-    HELD_LOW,
-    DeadFlash,
-    DeadFlashChip,
-    EverBusyError,
-)
+from esploader.simulator.config import InitialState, PortKind
+from esploader.simulator.flash.dead import EverBusyError
 from esploader.simulator.flash.nor import NorFlash, PowerLostError
 from esploader.simulator.flash.timings import Timings
 from esploader.simulator.history import Boot, History, SeenLines
@@ -29,10 +22,11 @@ from esploader.simulator.rom.loader import RomLoader
 from esploader.simulator.soc.application import Application, ApplicationProgram, Runtime, hello
 from esploader.simulator.soc.crystal import SimulatedCrystal
 from esploader.simulator.soc.efuses import build_efuses, readable_words
+from esploader.simulator.soc.flash_socket import put_flash_in
 from esploader.simulator.soc.flash_supply import FlashSupply
 from esploader.simulator.soc.host_port import Effect, HostPort, host_port
 from esploader.simulator.soc.memory import Memory
-from esploader.simulator.soc.program import NEVER, Deaf, Program
+from esploader.simulator.soc.program import NEVER, Deaf, InterruptionError, Program
 from esploader.simulator.soc.spi import SpiPeripheral
 from esploader.simulator.soc.straps import Straps
 from esploader.simulator.soc.uart import Receiver, Transmitter, rates_match, resample
@@ -45,17 +39,10 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.simulator.config import DeviceConfig
+    from esploader.simulator.flash.chip import FlashChip
 
 ROM_WORD_ADDRESS: Final = 0x4000_1000
 """A word of the ROM that differs from chip to chip."""
-
-
-class InterruptionError(Exception):
-    """Something ends the program in the middle of what it is doing."""
-
-    def __init__(self, action: Callable[[], None]) -> None:
-        super().__init__("the program has ended")
-        self.action = action
 
 
 def _require_application(_: object, __: object, value: object) -> None:
@@ -123,14 +110,13 @@ class Hardware:
         chip = self.config.chip
         self.personality = personality_of(chip)
         self.port = host_port(self.config.port, chip)
-        self._connect_flash()
+        self.nor, self.flash_chip = put_flash_in(self.config, self.timings)
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
         self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
         self.efuses = build_efuses(self.config, self.personality)
         self.memory.fix(readable_words(chip, self.efuses))
         self.crystal = SimulatedCrystal.put_into(self.config, self.personality, self.memory)
         self.memory.hook(chip.uart_clock_divider.address, read=self._read_clock_divider)
-        self.memory.hook(chip.strapping.address, read=self._read_straps)
         SpiPeripheral(chip.spi, self.memory, self.flash_chip, self._now)
         if self.config.flash_file is not None:
             self.nor.keep_in(self.config.flash_file)
@@ -142,21 +128,10 @@ class Hardware:
         self._transmitter = Transmitter(self.timings.uart_paced)
         self._receiver = Receiver(self.timings.uart_paced)
         downloads = self.config.state is not InitialState.APPLICATION
-        self._straps = Straps(chip, self.memory, self.port, self.config.port, downloads)
+        self._straps = Straps(
+            chip, self.personality, self.memory, self.port, self.config.port, downloads
+        )
         self._program = self._first_program()
-
-    def _connect_flash(self) -> None:
-        config = self.config
-        if config.flash_presence is not FlashPresence.PRESENT:
-            if config.flash_content or config.flash_file is not None:
-                raise ValueError("a flash that does not answer holds nothing")
-            level = FLOATING if config.flash_presence is FlashPresence.NONE else HELD_LOW
-            self.nor = DeadFlash(config.flash_size, self.timings, level=level)
-            self.flash_chip = DeadFlashChip(self.nor, bytes((level,)) * 3, level=level)
-            return
-        self.nor = NorFlash(config.flash_size, self.timings)
-        self.nor.fill(config.flash_content)
-        self.flash_chip = FlashChip.around(self.nor, config.flash_condition)
 
     @property
     def chip(self) -> Chip:
@@ -377,12 +352,6 @@ class Hardware:
         chip = self.chip
         clock = self.crystal.frequency * chip.crystal.uart_clock_ratio
         return round(clock / self.baudrate) << chip.uart_clock_divider.lsb
-
-    def _read_straps(self) -> int:
-        """Return the straps as they were latched when it booted."""
-        is_low, personality = self._straps.is_latched_low, self.personality
-        mode = personality.download_mode if is_low else personality.flash_mode
-        return mode.number << self.chip.strapping.lsb
 
     def _deliver(self, limit: float) -> bool:
         """Give the program what has arrived by ``limit``; tell whether there was anything."""

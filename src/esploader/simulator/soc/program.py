@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from esploader.chips.model.chip import Chip
     from esploader.simulator.flash.chip import FlashChip
@@ -90,6 +90,14 @@ class Machine(Protocol):
 
     def execute(self, entry: int, at: float) -> None:
         """Stop the program, and run what is in RAM at ``entry`` from ``at`` on."""
+
+
+class InterruptionError(Exception):
+    """Something ends the program in the middle of what it is doing."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        super().__init__("the program has ended")
+        self.action = action
 
 
 class Program(abc.ABC):

@@ -12,6 +12,7 @@ from esploader.simulator.personality import POWER_CAUSES, ResetCause
 
 if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
+    from esploader.simulator.personality import Personality
     from esploader.simulator.soc.host_port import HostPort
     from esploader.simulator.soc.memory import Memory
 
@@ -21,6 +22,7 @@ class Straps:
     """The boot strap of a device, and what can take its place."""
 
     chip: Chip
+    personality: Personality
     memory: Memory
     port: HostPort
     kind: PortKind
@@ -29,6 +31,9 @@ class Straps:
     is_held: bool = attrs.field(default=False, init=False)
     """It is pulled by other means than the lines."""
 
+    def __attrs_post_init__(self) -> None:
+        self.memory.hook(self.chip.strapping.address, read=self._read)
+
     def decide(self, cause: ResetCause) -> bool:
         """Tell whether a boot for that cause ends in download mode."""
         is_forced = self._is_forced(cause)
@@ -36,6 +41,12 @@ class Straps:
             return is_forced or self.port.asks_for_download or self.is_latched_low
         self.is_latched_low = self.is_held or self.port.pulls_strap
         return is_forced or self.is_latched_low
+
+    def _read(self) -> int:
+        """Return the straps as they were latched when it booted."""
+        modes = self.personality
+        mode = modes.download_mode if self.is_latched_low else modes.flash_mode
+        return mode.number << self.chip.strapping.lsb
 
     def _is_forced(self, cause: ResetCause) -> bool:
         """Look at the bit that sends a boot to download mode, after what this one does to it."""

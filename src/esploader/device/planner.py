@@ -1,0 +1,122 @@
+"""From what is asked to be written to a plan: what the device says decides what may be done."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.errors import UnsupportedError
+from esploader.flash.guards import (
+    check_encryption,
+    check_encryption_from_info,
+    encryption_addresses,
+)
+from esploader.flash.inputs import DETECT, KEEP, FlashParameters, check_parameters, put_parameters
+from esploader.flash.request import WriteRequest, header_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from esploader.chips.model.chip import Chip
+    from esploader.device.context import DeviceContext
+    from esploader.device.preparation import Preparation
+    from esploader.device.security import DeviceSecurity
+    from esploader.flash.plan import Piece, WritePlan
+
+_log: Final = logging.getLogger(__name__)
+
+
+@attrs.define
+class WritePlanner:
+    """Plans the writes to the flash of one device."""
+
+    _context: DeviceContext
+    _security: DeviceSecurity
+    _preparation: Preparation
+    _find_size: Callable[[], int | None]
+    """Asks the flash for its bytes; ``None`` where that cannot be known."""
+
+    def plan(self, request: WriteRequest, *, ignore_encryption_efuses: bool) -> WritePlan:
+        """Return what a write of ``request`` would do, after all checks, and do nothing.
+
+        ``ignore_encryption_efuses`` leaves out the checks that there is a key, and that the
+        device decrypts as its loader encrypts.
+
+        Raises:
+            PlanError: it cannot be done.
+            StubError: a certain stub was asked for, and it cannot be used.
+            UnsupportedError: the chip or its loader cannot do that.
+        """
+        context, preparation = self._context, self._preparation
+        preparation.check_reach(request.end)
+        security = self._security.state()
+        revision = None if context.identity is None else context.identity.revision
+        request.check_device(context.chip, revision, security)
+        loader = preparation.expected_dialect()
+        request.check_loader(loader, context.chip)
+        if request.encrypts:
+            self._check_encryption(ignore_configuration=ignore_encryption_efuses)
+        if security.flash_encryption and not all(piece.encrypted for piece in request.pieces):
+            _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
+        compress = request.usable_compression(loader)
+        parameters = self.usable_parameters(request.parameters)
+        size = preparation.usable_size(parameters.size, request.end)
+        parameters = header_parameters(
+            parameters,
+            request.pieces,
+            context.chip,
+            security,
+            is_told_size=context.is_in_secure_download_mode,
+        )
+        return request.plan(
+            context.chip,
+            parameters,
+            size,
+            compress=compress,
+            starts_stub=loader is not context.session.dialect,
+        )
+
+    def with_parameters(self, pieces: list[Piece], parameters: FlashParameters) -> list[Piece]:
+        """Return ``pieces`` as they are written with ``parameters``."""
+        found = header_parameters(
+            self.usable_parameters(parameters),
+            pieces,
+            self._context.chip,
+            self._security.state(),
+            is_told_size=self._context.is_in_secure_download_mode,
+        )
+        changed, _ = put_parameters(pieces, self._context.chip, found)
+        return changed
+
+    def usable_parameters(self, parameters: FlashParameters) -> FlashParameters:
+        """Return the flash parameters by name, that of the size that is there included.
+
+        Raises:
+            UnsupportedError: the chip does not know one of the parameters.
+        """
+        chip = self._context.chip
+        if parameters.size == DETECT:
+            size = self._find_size()
+            name = KEEP if size is None else _name_of_size(chip, size)
+            parameters = attrs.evolve(parameters, size=name)
+        check_parameters(parameters, chip)
+        return parameters
+
+    def _check_encryption(self, *, ignore_configuration: bool) -> None:
+        """Refuse to let the loader encrypt, as far as this device tells what it has for that."""
+        chip, info = self._context.chip, self._context.security_info
+        if self._context.identity is not None:
+            words = self._context.read_words(encryption_addresses(chip))
+            check_encryption(chip, words, ignore_configuration=ignore_configuration)
+        elif info is not None and not ignore_configuration:
+            check_encryption_from_info(chip, info)
+
+
+def _name_of_size(chip: Chip, size: int) -> str:
+    """Return what ``size`` is called in the chip's table."""
+    name = f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
+    if name not in dict(chip.flash_sizes):
+        raise UnsupportedError(f"a flash of {name}", f"{chip.name} has no code for it")
+    return name
