@@ -266,6 +266,7 @@ IDENTITY: Final[Mapping[str, Callable[[Chip], str]]] = {
 LOADERS: Final[Mapping[str, Callable[[Chip], str]]] = {
     "ROM loader": lambda chip: chip.rom.name,
     "Receive ring": ring,
+    "Compression through the ROM": lambda chip: mark(applies=chip.rom_inflates_safely),
     "Stub": stub,
     "Bootloader at": lambda chip: code(chip.bootloader_offset),
     "Flash frequencies": lambda chip: listed(name for name, _ in chip.flash_frequencies),

@@ -151,6 +151,13 @@ class Personality:
     erases_head_twice: bool = False
     """FLASH_BEGIN counts the sectors in front of the first 64 KiB block twice."""
 
+    programs_whole_window: bool = True
+    """The last block of a compressed download programs 32 KiB, whatever lies behind the data.
+
+    The ESP32's ROM does. Where nobody has looked, the worse is taken for granted. The others
+    that are known program up to three bytes more than the data, to a multiple of four.
+    """
+
     stub_spares_blank_sectors: bool = True
     """The stub looks at sectors before it erases them, until it sees one that is not blank.
 
@@ -226,12 +233,14 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     "esp32s2": Personality(
         rom_word=0x0000_07C6,
         revision=(1, 0),
+        programs_whole_window=False,
         banner="ESP-ROM:esp32s2-rc4-20191025\r\nBuild:Oct 25 2019\r\n",
         download_mode=Code(0x0, "DOWNLOAD(USB/UART0/1)"),
         flash_mode=Code(0x8, "SPI_FAST_FLASH_BOOT"),
     ),
     "esp32s3": Personality(
         revision=(0, 2),
+        programs_whole_window=False,
         banner="ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\n",
         download_mode=Code(0x0, "DOWNLOAD(USB/UART0)"),
         flash_mode=Code(0x8, "SPI_FAST_FLASH_BOOT"),
@@ -239,18 +248,21 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     "esp32c3": Personality(
         rom_word=0x1B31_506F,
         revision=(0, 4),
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c3-api1-20210207\r\nBuild:Feb  7 2021\r\n",
     ),
     "esp32c2": Personality(
         crystal_mhz=26,
         revision=(1, 0),
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp8684-api2-20220127\r\nBuild:Jan 27 2022\r\n",
     ),
     "esp32c5": Personality(
         crystal_mhz=48,
         revision=(1, 0),
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c5-eco2-20250121\r\nBuild:Jan 21 2025\r\n",
         download_mode=Code(0x8, "DOWNLOAD(USB/UART0)"),
@@ -259,12 +271,14 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         load_log=_NEW_LOAD_LOG,
     ),
     "esp32c6": Personality(
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c6-20220919\r\nBuild:Sep 19 2022\r\n",
         download_mode=Code(0x4, "DOWNLOAD(USB/UART0/SDIO_FEI_FEO)"),
         flash_mode=Code(0xC, "SPI_FAST_FLASH_BOOT"),
     ),
     "esp32c61": Personality(
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c61-eco3-20250228\r\nBuild:Feb 28 2025\r\n",
         download_mode=Code(0x4, "DOWNLOAD(USB/UART0)"),
@@ -282,6 +296,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     ),
     "esp32h2": Personality(
         crystal_mhz=32,
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32h2-20221101\r\nBuild:Nov  1 2022\r\n",
         download_mode=Code(0x4, "DOWNLOAD(USB/UART0)"),
@@ -289,6 +304,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     ),
     "esp32p4": Personality(
         revision=(3, 0),
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         # Of a device of revision 1; those of the others have not been published.
         banner="ESP-ROM:esp32p4-eco2-20240710\r\nBuild:Jul 10 2024\r\n",
