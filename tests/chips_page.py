@@ -288,6 +288,7 @@ PORTS: Final[Mapping[str, Callable[[Chip], str]]] = {
     "Supply of the flash told": lambda chip: mark(applies=chip.flash_supply is not None),
     "USB": usb,
     "Watchdogs quietened": watchdogs,
+    "ROM starts the application": lambda chip: mark(applies=chip.rom_boots_on),
     "Watchdog reset": lambda chip: mark(applies=chip.watchdog_resets),
     "ROM assumes a crystal": lambda chip: mark(applies=chip.assumed_crystal is not None),
 }

@@ -107,7 +107,7 @@ def test_what_goes_wrong_in_the_final_reset_does_not_hide_the_cause(
     path.write_bytes(b"this is not what the flash holds")
     # A stub cannot start the application, so the soft reset fails, too.
     options = ["--stub", str(stub_directory(tmp_path)), "--after", "soft-reset"]
-    arguments = ["--port", "sim://esp32c3", *options, "--exit-codes", "detailed"]
+    arguments = ["--port", "sim://esp32", *options, "--exit-codes", "detailed"]
     assert main([*arguments, "verify-flash", "0", str(path)]) == EXPLANATIONS[VerifyError].code
     assert "soft reset" not in capsys.readouterr().err
     assert main([*arguments, "erase-region", "0", "0x1000"]) != 0

@@ -151,6 +151,13 @@ class Personality:
     erases_head_twice: bool = False
     """FLASH_BEGIN counts the sectors in front of the first 64 KiB block twice."""
 
+    boots_on: bool = False
+    """Told to leave, the ROM goes on to boot from flash.
+
+    Those of the ESP32-C3 and the ESP32-C2 do not: they say a last word, and are silent until
+    a hardware reset. Where nobody has looked, the worse is taken for granted.
+    """
+
     programs_whole_window: bool = True
     """The last block of a compressed download programs 32 KiB, whatever lies behind the data.
 
@@ -191,6 +198,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         crystal_mhz=26,
         mac=0x18FE_3400_0000,
         assumed_flash_size=None,
+        boots_on=True,
         erases_head_twice=True,
         stub_spares_blank_sectors=False,
         # Of the instruction cache; Espressif's stub is put there.
@@ -216,6 +224,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     "esp32": Personality(
         rom_word=0x00F0_1D83,
         revision=(3, 1),
+        boots_on=True,
         banner="ets Jul 29 2019 12:21:46\r\n\r\n",
         causes=MappingProxyType(
             {

@@ -51,6 +51,8 @@ _SET_PARAMS_SIZE: Final = 24
 
 _END_REBOOT: Final = 0
 
+_LAST_WORD: Final = b"user code done\r\n"
+
 READ_FUNCTION: Final = 0x4000_0A20
 """Where in the ROM its function to read flash is; any address in there will do."""
 
@@ -212,7 +214,10 @@ def _program(
 
 
 def flash_end(state: RomState, request: Request) -> Outcome:
-    """Leave the loader, if a download was begun and did not fail: reboot, or go on booting."""
+    """Leave the loader, if a download was begun and did not fail: reboot, or go on booting.
+
+    Not all ROMs boot then, whichever was asked for.
+    """
     download, state.flash_download = state.flash_download, None
     if download is None or (isinstance(download, CompressedDownload) and download.failed):
         return Outcome()
@@ -221,7 +226,10 @@ def flash_end(state: RomState, request: Request) -> Outcome:
 
 
 def _leave(machine: Machine, action: int, at: float) -> None:
-    if action == _END_REBOOT:
+    if not machine.personality.boots_on:
+        machine.halt()
+        machine.send(_LAST_WORD, at)
+    elif action == _END_REBOOT:
         machine.restart(ResetCause.SOFTWARE, at)
     else:
         machine.run_application(at)
