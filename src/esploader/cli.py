@@ -346,6 +346,8 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
 def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> None:
     from esploader.device import After  # noqa: PLC0415 - see the module's docstring
 
+    # A stub may have been started since that was looked at first.
+    device.check_reset(After(arguments.after))
     after = device.way_to_reset(After(arguments.after))
     if after is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
         output.note("this port has no DTR and RTS: the device stays in download mode")

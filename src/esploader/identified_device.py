@@ -37,8 +37,12 @@ from esploader.protocol.commands import (
     WriteReg,
 )
 from esploader.protocol.download_commands import FlashBegin, FlashEnd
-from esploader.register_recipes import watchdog_reset
-from esploader.resetting import lines_do_not_do, reset_by_watchdog
+from esploader.resetting import (
+    check_watchdog_reset,
+    lines_do_not_do,
+    reason_against_soft_reset,
+    reset_by_watchdog,
+)
 from esploader.transport import reset
 
 if TYPE_CHECKING:
@@ -69,7 +73,9 @@ class After(enum.Enum):
     """The device's own watchdog resets it; no line needed. Not all chips have one that does."""
 
     SOFT_RESET = "soft-reset"
-    """The ROM loader itself starts the application; no line needed. A stub cannot."""
+    """The ROM loader itself starts the application; no line needed.
+
+    By the watchdog where the loader does not: a stub, and the ROM of most chips."""
 
     NO_RESET = "no-reset"
     """The loader stays."""
@@ -345,9 +351,8 @@ class IdentifiedDevice:
 
         Raises:
             CapabilityError: a hard reset was asked for, and the port has no lines.
-            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none; or a
-                watchdog reset, and the chip has none that works, or is in Secure Download
-                Mode.
+            UnsupportedError: a watchdog reset is needed, and the chip has none that works, or
+                is in Secure Download Mode.
         """
         self.check_reset(After(after))
         way = self.way_to_reset(After(after))
@@ -374,29 +379,33 @@ class IdentifiedDevice:
         Raises:
             UnsupportedError: as :meth:`reset`.
         """
+        has_registers = not self.is_in_secure_download_mode
         if after is After.WATCHDOG_RESET:
-            if self.is_in_secure_download_mode:
-                raise UnsupportedError(
-                    "a watchdog reset", "Secure Download Mode keeps registers out of reach"
-                )
-            watchdog_reset(self.chip)
-        elif after is After.SOFT_RESET and self.session.dialect is dialect.STUB:
-            # Espressif's stub takes RUN_USER_CODE and the flag of FLASH_END, and does
-            # nothing about them (esp-flasher-stub, src/command_handler.c).
-            raise UnsupportedError(
-                "a soft reset", "a stub runs, which cannot start the application"
-            )
+            check_watchdog_reset(self.chip, has_registers=has_registers)
+        elif after is After.SOFT_RESET and self._reason_against_soft_reset is not None:
+            try:
+                check_watchdog_reset(self.chip, has_registers=has_registers)
+            except UnsupportedError as exc:
+                reason = f"{self._reason_against_soft_reset}; {exc}"
+                raise UnsupportedError("a soft reset", reason) from exc
 
     def way_to_reset(self, after: After) -> After:
         """Return how :meth:`reset` would do what ``after`` says.
 
         That is another way for a hard reset on a port of the chip's own, where the lines do
-        nothing, or do not get the device out of the mode in which its straps put it.
+        nothing, or do not get the device out of the mode in which its straps put it; and for a
+        soft reset where the loader would not start the application.
         """
+        if after is After.SOFT_RESET and self._reason_against_soft_reset is not None:
+            return After.WATCHDOG_RESET
         if after is After.HARD_RESET and not self.is_in_secure_download_mode:
             by_watchdog = lines_do_not_do(self.session, self.chip)
             return After.WATCHDOG_RESET if by_watchdog else after
         return after
+
+    @property
+    def _reason_against_soft_reset(self) -> str | None:
+        return reason_against_soft_reset(self.session.dialect, self.chip)
 
     def close(self) -> None:
         """Release the port. Closing twice is allowed."""

@@ -24,6 +24,7 @@ Sources:
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 * Watchdogs, the bit for a forced download and the pointer that a stub is started by with secure
   boot on: what esptool 5.6.0 writes.
+* ROM loader: the code of the ROM.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from esploader.chips.layouts import (
     six_key_purposes,
     spi_memory_registers,
 )
-from esploader.chips.model import KIB, Architecture, Chip, Region
+from esploader.chips.model import KIB, UNKNOWN, Architecture, Chip, Region
 from esploader.chips.quirks import Quirk
 from esploader.chips.watchdog import RtcWatchdog, SuperWatchdog
 from esploader.protocol import dialect
@@ -73,6 +74,8 @@ ESP32_S3: Final = Chip(
     magic=None,
     security_info_size=20,
     rom=dialect.ROM,
+    rom_inflates_safely=True,
+    rom_boots_on=UNKNOWN,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=None,
     mac_oui_code=None,
