@@ -40,6 +40,9 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         "End the program that has the TCP port, or choose another one; an address to listen at is "
         "one of this machine.",
     ),
+    errors.FlashFileError: Explanation(
+        9, "Make room on the disk; the device then takes up what the file holds."
+    ),
     errors.TransportError: Explanation(10, "Check the cable; unplug the device and plug it in."),
     errors.PortNotFoundError: Explanation(
         11, "Check the name ('esploader ports' lists them), the cable and the driver."
