@@ -9,7 +9,6 @@ import attrs
 from esploader import errors
 
 FAILED: Final = 2
-INTERRUPTED: Final = 130
 
 
 @attrs.frozen

@@ -145,6 +145,7 @@ def test_a_full_disk(command: str, tmp_path: Path, capsys: pytest.CaptureFixture
         assert path.read_bytes() == bytes(SIZE)
 
 
+@pytest.mark.slow  # a client waits for the port to come back
 def test_a_program_that_is_run_with_a_device_on_a_full_disk_is_no_success(tmp_path: Path) -> None:
     path, image = tmp_path / "flash.bin", tmp_path / "image.bin"
     path.write_bytes(bytes(SIZE))
