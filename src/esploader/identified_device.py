@@ -356,6 +356,9 @@ class IdentifiedDevice:
         """
         self.check_reset(After(after))
         way = self.way_to_reset(After(after))
+        if way is not After.HARD_RESET:
+            # Only the loader itself can do the others.
+            self.link.listen_again()
         self._flash.in_unknown_mode |= way is not After.NO_RESET and self._may_use_long_addresses
         match way:
             case After.HARD_RESET:

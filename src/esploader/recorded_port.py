@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.errors import PlanError
 from esploader.output_file import OutputFile
 from esploader.simulator.recorder import RecordingTransport
 from esploader.simulator.recording import encode_recording
@@ -46,9 +47,19 @@ def recorded_port(name: str, path: Path, *, baudrate: int) -> Iterator[RecordedP
         port = RecordedPort(RecordingTransport(transport))
         try:
             yield port
-        finally:
-            if port.chip is None:
-                _LOG.warning("%s: not written: it is not known which chip it would be of", path)
-            else:
-                recording = port.transport.recording(port.chip, source=f"recorded from {name}")
-                file.write(encode_recording(recording))
+        except BaseException:
+            # What went wrong is what counts, whatever becomes of the recording.
+            try:
+                _write(port, name, path, file)
+            except PlanError as exc:
+                _LOG.warning("%s", exc)
+            raise
+        _write(port, name, path, file)
+
+
+def _write(port: RecordedPort, name: str, path: Path, file: OutputFile) -> None:
+    if port.chip is None:
+        _LOG.warning("%s: not written: it is not known which chip it would be of", path)
+        return
+    recording = port.transport.recording(port.chip, source=f"recorded from {name}")
+    file.write(encode_recording(recording))
