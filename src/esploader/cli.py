@@ -8,18 +8,22 @@ The library is imported when a command needs it, so that ``version`` is quick.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
-import os
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, cast
 
 from esploader.commands.arguments import build_parser
+from esploader.commands.ending import FIRST_SIGNAL_EXIT_CODE, die_of, signal_of, signals_raised
+from esploader.commands.standard_stream import StandardStream
 from esploader.version import __version__
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
+    from typing import NoReturn
 
     from esploader.commands.progress_display import Display
     from esploader.commands.recorded_port import RecordedPort
@@ -31,72 +35,99 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 DONE: Final = 0
 FAILED: Final = 2
-INTERRUPTED: Final = 130
+READER_GONE: Final = 141
+"""What a shell has for a program that wrote to a pipe which nobody reads: SIGPIPE ended it."""
+
+_PRINTING_COMMANDS: Final = frozenset(
+    {
+        *("version", "ports", "flash-id", "chip-id", "read-mac", "get-security-info"),
+        *("efuse-summary", "read-flash-status", "read-flash-sfdp", "read-mem"),
+    }
+)
+"""What these print is all that they do."""
 
 _LABEL_WIDTH: Final = 20
 
 
 def entry_point() -> None:
     """Run the command line of this process and exit."""
-    try:
-        code = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    sys.exit(code)
+    _run_process(build_parser)
 
 
 def server_entry_point() -> None:
     """Run ``esploader-rfc2217-server``, which is ``esploader serve``, and exit."""
     from esploader.commands.serve_arguments import build_server_parser  # noqa: PLC0415 - only here
 
+    _run_process(build_server_parser)
+
+
+def _run_process(make_parser: Callable[[], argparse.ArgumentParser]) -> NoReturn:
+    """Run a command line and end with its exit code, or of the signal that ended it."""
     try:
-        code = main(sys.argv[1:], build_server_parser)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+        with signals_raised():
+            code = _run(sys.argv[1:], make_parser)
+    except KeyboardInterrupt as exc:
+        die_of(signal_of(exc))
     sys.exit(code)
 
 
 def main(
     argv: Sequence[str], make_parser: Callable[[], argparse.ArgumentParser] = build_parser
 ) -> int:
-    """Run one command and return its exit code: 0 done, 2 refused or failed, 130 Ctrl-C."""
+    """Run one command and return its exit code: 0 done, 2 refused or failed, 130 Ctrl-C.
+
+    Signals stay what they are to this process.
+    """
+    try:
+        return _run(argv, make_parser)
+    except KeyboardInterrupt as exc:
+        return FIRST_SIGNAL_EXIT_CODE + signal_of(exc)
+
+
+def _run(argv: Sequence[str], make_parser: Callable[[], argparse.ArgumentParser]) -> int:
+    """Run one command and return its exit code.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, and has said so.
+    """
     try:
         arguments = make_parser().parse_args(argv)
     except SystemExit as exc:
-        return exc.code if isinstance(exc.code, int) else FAILED
+        stdout = StandardStream(sys.stdout, lambda _: None)
+        stdout.flush()
+        code = exc.code if isinstance(exc.code, int) else FAILED
+        return code or _code_without_output(stdout)
     output = Output(arguments)
     try:
-        if arguments.command == "version":
-            output.banner()
-            output.line(__version__)
-            output.finish({"version": __version__})
-            return DONE
-        return _run(arguments, output)
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        _give_up_stdout()
-        return FAILED
-    except OSError as exc:
-        print(f"\nA fatal error occurred: the output cannot be written: {exc}", file=sys.stderr)
-        _give_up_stdout()
-        return FAILED
+        code = _run_command(arguments, output)
+    except KeyboardInterrupt as exc:
+        number = signal_of(exc)
+        cause = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+        output.write(f"\nInterrupted{cause}.\n")
+        raise
+    is_all = arguments.command in _PRINTING_COMMANDS or getattr(arguments, "dry_run", False)
+    return code or (_code_without_output(output.stdout) if is_all else DONE)
 
 
-def _give_up_stdout() -> None:
-    """Let what is still in the buffer go nowhere when the process ends."""
-    with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+def _code_without_output(stdout: StandardStream) -> int:
+    """Return how a command ends of which the output is all: it may not have reached anybody."""
+    if stdout.failure is None:
+        return DONE
+    return READER_GONE if stdout.failure.errno == errno.EPIPE else FAILED
 
 
 class Output:
-    """Where results go: lines as they come, or one JSON document at the end."""
+    """Where results go: lines as they come, or one JSON document at the end.
+
+    That somebody reads along is no condition of the work: what cannot be written is dropped,
+    which is noted once.
+    """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._as_json: bool = arguments.json
         self._arguments = arguments
+        self.stdout = StandardStream(sys.stdout, self._lose_stdout)
+        self._stderr = StandardStream(sys.stderr, lambda _: None)
         self._displays: tuple[Display, ...] | None = None
         self._line_is_open = False
 
@@ -112,7 +143,7 @@ class Output:
         """Print the beginning, or more, of a line."""
         self.end_progress()
         if not self._as_json:
-            print(text, end="", flush=True)
+            self.stdout.write(text)
             self._line_is_open = not text.endswith("\n")
 
     def end_line(self) -> None:
@@ -128,7 +159,7 @@ class Output:
         """Print the JSON document, if that was asked for."""
         self.end_progress()
         if self._as_json:
-            print(json.dumps(document, indent=2), flush=True)
+            self.stdout.write(f"{json.dumps(document, indent=2)}\n")
 
     def progress(self, event: ProgressEvent) -> None:
         """Show how far a long command is."""
@@ -154,21 +185,30 @@ class Output:
         """Write to stderr, where the log goes, below what is drawn there."""
         self.end_progress()
         self.end_line()
-        print(text, end="", file=sys.stderr, flush=True)
+        self._stderr.write(text)
+
+    def _lose_stdout(self, exc: OSError) -> None:
+        self._line_is_open = False
+        self.note(f"the output cannot be written: {exc.strerror}")
 
     def _choose_displays(self) -> tuple[Display, ...]:
         from esploader.commands.progress_display import JsonLines, Lines, bar_on  # noqa: PLC0415
 
-        wanted = self._arguments
-        events = (JsonLines(sys.stderr),) if wanted.json_events else ()
+        wanted, stderr = self._arguments, cast("TextIO", self._stderr)
+        events = (JsonLines(stderr),) if wanted.json_events else ()
         if wanted.no_progress:
             return events
         # Nothing can be drawn where something else is written all the time.
-        bar = None if wanted.json_events or wanted.trace else bar_on(sys.stderr)
+        bar = None if wanted.json_events or wanted.trace else bar_on(stderr)
         return (*events, bar or Lines(self.line))
 
 
-def _run(arguments: argparse.Namespace, output: Output) -> int:
+def _run_command(arguments: argparse.Namespace, output: Output) -> int:
+    if arguments.command == "version":
+        output.banner()
+        output.line(__version__)
+        output.finish({"version": __version__})
+        return DONE
     from esploader.errors import EsploaderError  # noqa: PLC0415 - see the module's docstring
 
     try:
@@ -188,9 +228,9 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
 
     explanation = explain(error)
     code = explanation.code if arguments.exit_codes == "detailed" else FAILED
-    print(f"\nA fatal error occurred: {error}", file=sys.stderr)
+    output.write(f"\nA fatal error occurred: {error}\n")
     if explanation.hint:
-        print(f"HINT: {explanation.hint}", file=sys.stderr)
+        output.write(f"HINT: {explanation.hint}\n")
     document: dict[str, Json] = {
         "error": {"class": type(error).__name__, "message": str(error), "code": code}
     }
@@ -231,28 +271,28 @@ def _logging(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
 def _on_device(arguments: argparse.Namespace, output: Output) -> None:
     """Connect, run a command on the device and leave it as asked."""
     from esploader.commands.device_commands import COMMANDS, STARTERS  # noqa: PLC0415 - see the docstring
-    from esploader.errors import EsploaderError  # noqa: PLC0415
+    from esploader.commands.leaving import work_and_leave  # noqa: PLC0415
     from esploader.loader.resetting import After  # noqa: PLC0415
 
     output.banner()
+    document: dict[str, Json] = {}
     with contextlib.ExitStack() as stack:
         device = stack.enter_context(_connect(arguments, output, stack))
-        device.check_reset(After(arguments.after))
-        try:
-            document = _print_device(device, output)
+        after = After(arguments.after)
+        device.check_reset(after)
+
+        def work() -> bool:
+            document.update(_print_device(device, output))
             if getattr(arguments, "spi_connection", None) is not None:
                 device.set_spi_connection(arguments.spi_connection)
-            document |= COMMANDS[arguments.command](device, arguments, output)
-        except BaseException:
-            # What went wrong is what counts, whatever becomes of the reset.
-            with contextlib.suppress(EsploaderError):
-                _leave(device, arguments, output)
-            raise
-        output.line()
-        if arguments.command in STARTERS:
-            output.line("Exiting immediately.")
-        else:
-            _leave(device, arguments, output)
+            document.update(COMMANDS[arguments.command](device, arguments, output))
+            output.line()
+            starts = arguments.command in STARTERS
+            if starts:
+                output.line("Exiting immediately.")
+            return not starts
+
+        work_and_leave(device, after, output, work)
     output.finish(document)
 
 
@@ -341,25 +381,6 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
         "mac": identity.mac,
         "eui64": identity.eui64,
     }
-
-
-def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> None:
-    from esploader.loader.resetting import After  # noqa: PLC0415 - see the module's docstring
-
-    after = device.way_to_reset(After(arguments.after))
-    if after is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
-        output.note("this port has no DTR and RTS: the device stays in download mode")
-        after = After.NO_RESET
-    match after:
-        case After.HARD_RESET:
-            output.line("Hard resetting via RTS pin...")
-        case After.WATCHDOG_RESET:
-            output.line("Hard resetting with a watchdog...")
-        case After.SOFT_RESET:
-            output.line("Soft resetting...")
-        case After.NO_RESET:
-            output.line("Staying in bootloader.")
-    device.reset(after)
 
 
 # Without a device ----------------------------------------------------------------------

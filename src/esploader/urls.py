@@ -6,13 +6,17 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from esploader.errors import TransportError, UrlError
+from esploader.errors import PortNotFoundError, TransportError, UrlError
 from esploader.transport.base import DEFAULT_BAUDRATE, Transport
+from esploader.transport.hwgrep import is_hwgrep
+from esploader.transport.ports import described, is_same_device, list_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import serial
+
+    from esploader.transport.ports import PortInfo
 
 
 def open_transport(
@@ -46,6 +50,46 @@ def open_transport(
     scheme, separator, _ = port.partition("://")
     opener = _OPENERS.get(scheme.lower(), _open_serial_port) if separator else _open_serial_port
     return opener(port, baudrate)
+
+
+def reopen_transport(
+    port: str,
+    first: PortInfo | None,
+    *,
+    ports: Callable[[], list[PortInfo]] = list_ports,
+    open_port: Callable[[str], Transport] = open_transport,
+) -> Transport:
+    """Open ``port`` again, at the usual rate, and never another board than the one it was.
+
+    ``first`` is what it was on USB, where that is known. A board that was away may come back
+    under another name, and its name may have gone to another board.
+
+    Raises:
+        PortNotFoundError: another board has its name.
+        TransportError: the port cannot be opened.
+    """
+    if first is None:
+        return open_port(port)
+    listed = ports()
+    same = [each for each in listed if is_same_device(first, each)]
+    # Clones have the same serial number, and the ports of one device may look alike.
+    same = [each for each in same if each.location == first.location] or same
+    same = [each for each in same if each.device == first.device] or same
+    if len(same) == 1:
+        (found,) = same
+        return open_port(
+            port if found.device == first.device and not is_hwgrep(port) else found.device
+        )
+    if same:
+        others = ", ".join(map(described, same))
+        raise PortNotFoundError(
+            port, f"which of these is {described(first)} cannot be told: {others}"
+        )
+    now = next((each for each in listed if each.device == first.device), None)
+    if now is not None and now.vid is not None:
+        reason = f"{described(first)} is gone; another board has its name: {described(now)}"
+        raise PortNotFoundError(port, reason)
+    return open_port(first.device)
 
 
 def check_url(port: str) -> None:

@@ -73,3 +73,15 @@ def test_without_intelhex_nothing_is_written(
     monkeypatch.setitem(sys.modules, "intelhex", None)
     assert main(["--port", "sim://esp32c3", "write_flash", "0", str(path)]) == 2
     assert "pip install 'esploader[hex]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["write_flash", "verify_flash"])
+def test_of_a_file_with_an_odd_end_in_the_middle_nothing_is_used(
+    path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join((*lines[:1], ":00100001EF", *lines[1:])))
+    flash = path.parent / "flash.bin"
+    assert main(["--port", f"sim://esp32c3?file={flash}", command, "0x1000", str(path)]) == 2
+    assert "line 2: an end record is :00000001FF and nothing else" in capsys.readouterr().err
+    assert flash.read_bytes() == b"\xff" * len(flash.read_bytes())

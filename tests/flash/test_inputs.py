@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import threading
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from typing_extensions import override
 
 from described_chips import DESCRIBED
 from esploader import connect
@@ -80,6 +83,62 @@ def test_inputs_of_other_types_are_refused_as_a_plan_that_cannot_be(
 ) -> None:
     with pytest.raises(PlanError, match=r"^(an input is bytes|an input cannot be read|inputs are)"):
         use(device, inputs)
+
+
+class Dribble(io.RawIOBase):
+    """A file without a buffer, as a pipe is one: each read gives what is there at once."""
+
+    def __init__(self, *parts: bytes | None) -> None:
+        super().__init__()
+        self._parts = list(parts)
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def read(self, size: int = -1, /) -> bytes | None:
+        return self._parts.pop(0) if self._parts else b""
+
+
+def test_an_open_file_is_read_to_its_end(device: Device) -> None:
+    whole = bytes(range(256)) * 16
+    device.write_flash([(APP_OFFSET, cast("Source", Dribble(whole[:1000], whole[1000:])))])
+    assert device.read_flash(APP_OFFSET, len(whole)) == whole
+    assert device.read_flash(APP_OFFSET - 16, 16) == b"\xff" * 16
+    assert device.read_flash(APP_OFFSET + len(whole), 16) == b"\xff" * 16
+
+
+def test_of_an_open_file_that_does_not_wait_nothing_is_used(device: Device) -> None:
+    with pytest.raises(PlanError, match="no binary file that waits"):
+        device.write_flash([(APP_OFFSET, cast("Source", Dribble(b"half", None, b"more")))])
+    assert device.read_flash(APP_OFFSET, 4) == b"\xff" * 4
+
+
+@pytest.mark.parametrize("use", ["write_flash", "verify_flash"])
+@pytest.mark.parametrize("name", ["", "folder.hex"])
+def test_a_directory_is_no_input(device: Device, tmp_path: Path, name: str, use: str) -> None:
+    path = tmp_path / name
+    path.mkdir(exist_ok=True)
+    with pytest.raises(PlanError, match="an input cannot be read"):
+        getattr(device, use)([(0, path)])
+
+
+def test_a_pipe_with_a_name_is_read_to_its_end(device: Device, tmp_path: Path) -> None:
+    path = tmp_path / "pipe.hex"
+    os.mkfifo(path)
+    text = b":03000000616263D7\n"
+
+    def feed() -> None:
+        with path.open("wb", buffering=0) as file:
+            file.write(text)
+            file.write(b":00000001FF\n")
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    (region,) = device.plan_write([(APP_OFFSET, path)]).regions
+    thread.join()
+    assert region.data[:4] == b"abc\xff"
 
 
 @pytest.mark.parametrize("source", [None, 5, io.StringIO("text")], ids=shown)

@@ -64,10 +64,12 @@ def test_a_stub_is_two_segments_and_an_entry() -> None:
         stub_file(text_start=0xFFFF_FFFF, entry=0xFFFF_FFFF),
         stub_file(data_start=-1),
         stub_file().replace(b'"text":', b'"txet":'),
+        stub_file().replace(b'"data":', b'"dat":'),
+        stub_file().replace(b'"data_start":', b'"data_stat":'),
         stub_file().replace(b'"entry": ', b'"entry": "1", "x": '),
         stub_file().replace(b'"text": "', b'"text": "!'),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_what_is_no_stub_is_refused(text: bytes) -> None:
     with pytest.raises(StubError) as caught:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from esploader.errors import ConfigError
-from esploader.server.discovery import UsbIdentity, find_device, find_unserved, parse_usb
+from esploader.server.discovery import UsbIdentity, find_unserved, parse_usb
 from esploader.transport.ports import PortInfo
 
 C3 = PortInfo(
@@ -50,14 +50,6 @@ def test_what_is_said_has_to_fit(identity: UsbIdentity) -> None:
 
 def test_a_port_that_is_no_usb_port_matches_nothing() -> None:
     assert not UsbIdentity().matches(BUILT_IN)
-
-
-def test_two_devices_alike_are_given_to_two_who_look_for_them() -> None:
-    identity = UsbIdentity(vid=0x10C4)
-    ports = [C3, BRIDGE, TWIN]
-    assert find_device(identity, ports, set()) == "/dev/ttyUSB0"
-    assert find_device(identity, ports, {"/dev/ttyUSB0"}) == "/dev/ttyUSB1"
-    assert find_device(identity, ports, {"/dev/ttyUSB0", "/dev/ttyUSB1"}) is None
 
 
 def test_new_ports_are_known_by_what_stays_the_same() -> None:

@@ -82,7 +82,10 @@ def test_a_port_that_is_plugged_in_later_is_served_then() -> None:
     with serving(config, plugs) as places:
         (place,) = places.wait(1)
         with connected(place.tcp_port) as early:
-            assert receive_all(early) == b"the port usb:vid=10c4,serial=0001 is not there\r\n"
+            assert receive_all(early) == (
+                b"the port usb:vid=10c4,serial=0001 is not there: "
+                b"no such USB port is plugged in\r\n"
+            )
         with plugged_in(plugs) as device, attached(place.url) as client:
             client.write(b"hello")
             assert device.read(5) == b"hello"
@@ -158,6 +161,69 @@ def test_two_devices_alike_are_two_ports() -> None:
             client.write(b"x")
             neighbour.write(b"x")
             assert (first.read(1), second.read(1)) == (b"x", b"x")
+
+
+def test_after_unplugging_another_board_does_not_take_the_place_of_the_first(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plugs = Plugs()
+    config = ServerConfig(ports=(raw_port(UsbIdentity(vid=0x10C4)),), tcp_port=0)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(contextlib.ExitStack())
+        device = first.enter_context(plugged_in(plugs))
+        second = stack.enter_context(plugged_in(plugs, "0002"))
+        (place,) = stack.enter_context(serving(config, plugs)).wait(1)
+        with attached(place.url) as client:
+            # Both are named before anybody can use one of them.
+            (record,) = events(caplog, "fits-several")
+            assert record["served"] == device.path
+            assert {device.path, second.path} <= set(re.findall(r"/dev/\S+", record["ports"]))
+            client.write(b"first")
+            assert device.read(5) == b"first"
+            first.close()
+            with pytest.raises(TransportClosedError):
+                client.read(client.clock.now() + PATIENCE)
+        refusal = eventually(lambda: refused(place.tcp_port, b"another one"), AssertionError)
+        assert device.path.encode() in refusal
+        assert second.path.encode() in refusal
+        with plugged_in(plugs) as again, attached(place.url) as client:
+            client.write(b"again")
+            assert again.read(5) == b"again"
+        second.write(b"never")
+
+
+def test_a_second_board_that_appears_while_the_first_is_served_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plugs = Plugs()
+    config = ServerConfig(ports=(raw_port(UsbIdentity(vid=0x10C4)),), tcp_port=0)
+    with plugged_in(plugs) as first, serving(config, plugs) as places:
+        (place,) = places.wait(1)
+        with attached(place.url) as client, plugged_in(plugs, "0002") as second:
+            (record,) = eventually(lambda: events(caplog, "fits-several"), AssertionError)
+            assert second.path in record["ports"]
+            assert record["served"] == first.path
+            client.write(b"first")
+            assert first.read(5) == b"first"
+
+
+def events(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, str]]:
+    """Return the fields of the events of that kind, of which there are some."""
+    records = [vars(record) for record in caplog.records]
+    found = [record["fields"] for record in records if record.get("event") == event]
+    assert found
+    return found
+
+
+def refused(number: int, reason: bytes) -> bytes:
+    """Return what a client is told that is sent away for that reason."""
+    with connected(number) as client:
+        client.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            told = receive_all(client)
+            assert reason in told
+            return told
+    raise AssertionError
 
 
 def test_a_second_client_is_told_who_has_the_port_and_since_when() -> None:

@@ -292,7 +292,7 @@ def _add_memory_commands(commands: argparse._SubParsersAction[_Parser], options:
     dump.add_argument("output", metavar="FILE", help="written when all has been read")
     load = _add_command(commands, "load-ram", "run a program from RAM", options)
     load.add_argument("file", metavar="FILE", help="a firmware image that needs no flash")
-    _add_command(commands, "run", "have the ROM loader start the application", options)
+    _add_command(commands, "run", "start the application", options)
 
 
 def _hyphened(text: str) -> str:

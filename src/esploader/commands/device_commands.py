@@ -345,9 +345,13 @@ def _load_ram(device: Device, arguments: Namespace, printer: Printer) -> dict[st
 
 
 def _run(device: Device, _: Namespace, printer: Printer) -> dict[str, Json]:
+    way = device.way_to_reset(After.SOFT_RESET)
     device.reset(After.SOFT_RESET)
-    printer.line("The application runs now.")
-    return {}
+    if way is After.SOFT_RESET:
+        printer.line("The ROM loader has started the application.")
+    else:
+        printer.line("A watchdog has reset the chip, which boots as its straps say.")
+    return {"way": way.value}
 
 
 def _write_flash_status(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:

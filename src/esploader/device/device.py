@@ -9,6 +9,7 @@ import attrs
 
 from esploader.device.prepared_device import PreparedDevice
 from esploader.errors import PlanError, UnsupportedError
+from esploader.flash.compress import reason_against_compression
 from esploader.flash.erase import erase_everything, erase_sectors
 from esploader.flash.guards import (
     check_encrypted_pieces,
@@ -37,7 +38,6 @@ from esploader.flash.verify import compare
 from esploader.flash.write_plan import write_plan
 from esploader.loader.resetting import After
 from esploader.progress import ProgressCallback, ignore_progress
-from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from esploader.flash.source import Source
     from esploader.flash.verify import Difference
     from esploader.flash.write_plan import RegionResult
+    from esploader.protocol.dialect import Dialect
 
 __all__ = ["DETECT", "KEEP_PARAMETERS", "After", "Device"]
 
@@ -90,7 +91,8 @@ class Device(PreparedDevice):
         device encrypts them as it writes them. ``parameters`` go into the header of
         the bootloader, if that is among them; ``detect`` as a size stands for the size of
         the flash that is there. ``erase_all`` says that the whole flash is erased first.
-        ``compress`` forces or forbids compression.
+        ``compress`` forces or forbids compression; a loader that must get nothing compressed
+        does not, with a warning if it was forced.
 
         ``force`` leaves out the checks that the bootloader is intact and made for this
         chip and revision, and that secure boot and flash encryption let the device boot
@@ -129,10 +131,7 @@ class Device(PreparedDevice):
             self._check_encryption(ignore_configuration=ignore_encryption_efuses)
         if security.flash_encryption and not all(piece.encrypted for piece in pieces):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
-        if Opcode.FLASH_DEFL_BEGIN not in loader.opcodes:
-            if compress:
-                _log.warning("this loader takes nothing that is compressed: all is sent as it is")
-            compress = False
+        compress = self._usable_compression(loader, compress=compress)
         parameters = self._usable_parameters(parameters)
         size = self._usable_flash_size(parameters.size, end)
         parameters = self._header_of(parameters, security, pieces)
@@ -184,6 +183,7 @@ class Device(PreparedDevice):
             ignore_encryption_efuses=ignore_encryption_efuses,
         )
         self.prepare_flash(named_size(parameters.size))
+        compress = self._usable_compression(self.session.dialect, compress=plan.compress)
         # The file of the stub may have gone since.
         if any(region.encrypted for region in plan.regions):
             check_loader_encrypts(self.session.dialect)
@@ -196,7 +196,7 @@ class Device(PreparedDevice):
             self.link,
             plan,
             skip=skip and not erase_all,
-            compress=plan.compress,
+            compress=compress,
             on_progress=on_progress,
         )
 
@@ -323,6 +323,15 @@ class Device(PreparedDevice):
             check_encryption(self.chip, words, ignore_configuration=ignore_configuration)
         elif self.security_info is not None and not ignore_configuration:
             check_encryption_from_info(self.chip, self.security_info)
+
+    def _usable_compression(self, loader: Dialect, *, compress: bool | None) -> bool | None:
+        """Return what may be done of what the caller says of compression."""
+        reason = reason_against_compression(loader, self.chip)
+        if reason is None:
+            return compress
+        if compress:
+            _log.warning("all is sent as it is, not compressed: %s", reason)
+        return False
 
     def _usable_parameters(self, parameters: FlashParameters) -> FlashParameters:
         """Return the flash parameters by name, that of the size that is there included.

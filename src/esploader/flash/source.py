@@ -33,14 +33,26 @@ def read_source(source: Source) -> bytes:
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
         elif hasattr(source, "read"):
-            data = source.read(MAX_SOURCE_SIZE + 1)
+            data = _read_to_the_end(source)
         else:
             raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
     # A file that is closed, or a path with a zero byte in it, is a ValueError.
     except (OSError, ValueError) as exc:
         raise PlanError(f"an input cannot be read: {exc}") from exc
-    if not isinstance(data, bytes):
-        raise PlanError(f"an input cannot be read: {source!r} is no binary file")
     if len(data) > MAX_SOURCE_SIZE:
         raise PlanError(f"an input has more than {MAX_SOURCE_SIZE} bytes")
     return data
+
+
+def _read_to_the_end(file: BinaryIO) -> bytes:
+    """Return all that a file has, which without a buffer gives only what is there at once."""
+    data = bytearray()
+    while len(data) <= MAX_SOURCE_SIZE:
+        # A file that does not wait gives None when it has nothing yet; others give texts.
+        part: object = file.read(MAX_SOURCE_SIZE + 1 - len(data))
+        if not isinstance(part, bytes):
+            raise PlanError(f"an input cannot be read: {file!r} is no binary file that waits")
+        if not part:
+            break
+        data += part
+    return bytes(data)

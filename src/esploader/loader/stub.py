@@ -116,7 +116,8 @@ class StubImage:
                     content[f"{key}_start"], base64.b64decode(content[key], validate=True)
                 )
                 for key in ("text", "data")
-                if key in content
+                # Code there must be; data, or their address, may not be missing alone.
+                if key == "text" or key in content or f"{key}_start" in content
             ]
         except (KeyError, TypeError, ValueError, RecursionError, binascii.Error) as exc:
             raise StubError(name, f"it is no stub: {exc}") from exc

@@ -117,16 +117,6 @@ def parse_usb(text: str, source: str) -> UsbIdentity:
     )
 
 
-def find_device(
-    identity: UsbIdentity, ports: Iterable[PortInfo], taken: Collection[str]
-) -> str | None:
-    """Return the name of the first port that matches and is not ``taken`` by another one."""
-    return next(
-        (port.device for port in ports if identity.matches(port) and port.device not in taken),
-        None,
-    )
-
-
 def find_unserved(
     ports: Iterable[PortInfo], served: Collection[PortSource], taken: Collection[str]
 ) -> list[PortSource]:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
 import socket
-import threading
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
 from typing_extensions import override
 
-from esploader.errors import ListenError, PortNotFoundError
+from esploader.errors import ListenError
 from esploader.server.access import is_loopback
+from esploader.server.claims import Claims, may_fit_several
 from esploader.server.config import (
     LOOPBACK,
     MAX_PORTS,
@@ -30,7 +29,7 @@ from esploader.server.config import (
     require_distinct,
 )
 from esploader.server.connection import Connection
-from esploader.server.discovery import UsbIdentity, find_device, find_unserved
+from esploader.server.discovery import find_unserved
 from esploader.server.door import Door, listen_on_all
 from esploader.server.journal import Journal
 from esploader.server.runner import Runner
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from esploader.server.discovery import PortSource
     from esploader.transport.base import Transport
     from esploader.transport.ports import PortInfo
 
@@ -74,36 +72,6 @@ class Place:
         return self.config.label
 
 
-@attrs.define
-class Claims:
-    """Which device each port has, so that no two want the same. Threads share it."""
-
-    _devices: dict[str, str] = attrs.field(factory=dict, init=False)
-    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
-
-    def claim(self, owner: str, source: PortSource, ports: Callable[[], list[PortInfo]]) -> str:
-        """Return the device name or URL to open, which is the owner's until it claims again.
-
-        Raises:
-            PortNotFoundError: no such USB port is plugged in.
-        """
-        with self._lock:
-            self._devices.pop(owner, None)
-            if isinstance(source, UsbIdentity):
-                device = find_device(source, ports(), set(self._devices.values()))
-                if device is None:
-                    raise PortNotFoundError(str(source), "no such USB port is plugged in")
-            else:
-                device = source
-            self._devices[owner] = device if "://" in device else os.path.realpath(device)
-        return device
-
-    def taken(self) -> set[str]:
-        """Return the devices that have an owner."""
-        with self._lock:
-            return set(self._devices.values())
-
-
 class PortServer(Runner):
     """Serves what a configuration says.
 
@@ -130,11 +98,10 @@ class PortServer(Runner):
                 check_url(port.source)
         self._config = config
         self._on_place = on_place
-        self._list_ports = ports
         self._context: ssl.SSLContext | None = (
             None if config.tls is None else (config.tls.make_context())
         )
-        self._claims = Claims()
+        self._claims = Claims(ports)
         self._places: list[Place] = []
         self._next_tcp_port = config.tcp_port
         self._reserved = {port.tcp_port for port in config.ports if port.tcp_port}
@@ -165,21 +132,35 @@ class PortServer(Runner):
         door = Door(journal, config.allow, config.limits, self._context)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(door.close)
+            loop = asyncio.get_running_loop()
+
+            def remark(event: str, fields: dict[str, str]) -> None:
+                note = functools.partial(journal.note, event, level=logging.WARNING, **fields)
+                loop.call_soon_threadsafe(note)
+
+            self._claims.remark = remark
             for place in self._places:
                 self._open(place, door, journal, stack)
-            if config.new_ports is None:
+            if config.new_ports is None and not any(
+                may_fit_several(each.source) for each in config.ports
+            ):
                 await stopping.wait()
                 return
             while not stopping.is_set():
-                await self._look_for_new_ports(config.new_ports, door, journal, stack)
+                ports = await loop.run_in_executor(None, self._claims.look)
+                if config.new_ports is not None:
+                    self._add_new_ports(ports, config.new_ports, door, journal, stack)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), SEARCH_PERIOD)
 
-    async def _look_for_new_ports(
-        self, manner: PortConfig, door: Door, journal: Journal, stack: AsyncExitStack
+    def _add_new_ports(
+        self,
+        ports: list[PortInfo],
+        manner: PortConfig,
+        door: Door,
+        journal: Journal,
+        stack: AsyncExitStack,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        ports = await loop.run_in_executor(None, self._list_ports)
         served = [place.config.source for place in self._places]
         for source in find_unserved(ports, served, self._claims.taken()):
             if len(self._places) >= MAX_PORTS:
@@ -220,10 +201,12 @@ class PortServer(Runner):
 
     def _open_port(self, config: PortConfig) -> Transport:
         """Open a port. In a thread: listing and opening ports may take a while."""
-        device = self._claims.claim(config.label, config.source, self._list_ports)
+        device = self._claims.claim(config.source)
         if device.lower().startswith(f"{SIMULATOR_SCHEME}://"):
             return open_served(parse(device), device)
-        return open_transport(device)
+        transport = open_transport(device)
+        self._claims.opened(config.source)
+        return transport
 
     def _add_new_place(self, config: PortConfig) -> Place:
         """Give a port the next TCP port that is free."""
@@ -243,6 +226,7 @@ class PortServer(Runner):
         number = listeners[0].getsockname()[1]
         place = Place(config, self._url(config.protocol, number), number, tuple(listeners))
         self._places.append(place)
+        self._claims.add(config.source, config.label)
         self._on_place(place)
         return place
 

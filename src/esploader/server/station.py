@@ -91,6 +91,9 @@ class Station:
         self._journal = journal
         self._policy = policy
         self._loop = asyncio.get_running_loop()
+        self._missing = ""
+        """Why the port could not be opened the last time."""
+
         self._holder: ClientEnd | None = None
         self._since = 0.0
         self._since_when = ""
@@ -119,7 +122,8 @@ class Station:
         if self._holder is not None and self._holder is not self.fallback:
             return f"the port is in use by {self._holder.address} since {self._since_when}"
         if self._port is None:
-            return f"the port {self.label} is not there"
+            reason = self._missing and f": {self._missing}"
+            return f"the port {self.label} is not there{reason}"
         return None
 
     def attach(self, end: ClientEnd) -> None:
@@ -230,6 +234,7 @@ class Station:
                 transport = await self._loop.run_in_executor(None, open_port)
             except EsploaderError as exc:
                 reason = str(exc)
+                self._missing = exc.reason if isinstance(exc, TransportError) else reason
             else:
                 self._found(transport)
                 self.looked.set()
@@ -249,12 +254,13 @@ class Station:
 
     def _found(self, transport: Transport) -> None:
         if self._closing.is_set():
-            transport.close()
+            self._close_transport(transport)
             return
         self._journal.note("port-open", port=self.label, device=transport.name)
         self._use(transport)
 
     def _use(self, transport: Transport) -> None:
+        self._missing = ""
         self._port = serve_transport(transport)
         try:
             if self._relay is None:
@@ -293,7 +299,15 @@ class Station:
         if port is not None:
             port.close()
             if self._on_loss is None:
-                port.transport.close()
+                self._close_transport(port.transport)
+
+    def _close_transport(self, transport: Transport) -> None:
+        try:
+            transport.close()
+        except TransportError as exc:
+            self._journal.note(
+                "port-not-closed", level=logging.WARNING, port=self.label, reason=str(exc)
+            )
 
     def _send_off(self, reason: str) -> None:
         end = self._holder

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from esploader.transport.clock import Clock
+    from esploader.transport.ports import PortInfo
 
 DEFAULT_BAUDRATE = 115200
 """The rate at which every ROM loader listens after a reset, in baud."""
@@ -69,6 +70,11 @@ class Transport(abc.ABC):
     @abc.abstractmethod
     def capabilities(self) -> Capabilities:
         """What this pipe can do."""
+
+    @property
+    def usb_port(self) -> PortInfo | None:
+        """What the port was on USB when it was opened; ``None`` where that is not known."""
+        return None
 
     @property
     @abc.abstractmethod

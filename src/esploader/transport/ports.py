@@ -93,6 +93,47 @@ def find_port(device: str) -> PortInfo | None:
     return next((port for port in list_ports() if port.device in names), None)
 
 
+def described(port: PortInfo) -> str:
+    """Return what tells ``port`` from its like, for people."""
+    words = [
+        f"{name} {value}"
+        for name, value in (("serial", port.serial_number), ("location", port.location))
+        if value is not None
+    ]
+    return f"{port.device} ({', '.join(words) or 'without serial and location'})"
+
+
+def socket_of(port: PortInfo) -> str | None:
+    """Return where the device of ``port`` is plugged in; ``None`` where nobody says."""
+    return None if port.location is None else port.location.partition(":")[0]
+
+
+def interface_of(port: PortInfo) -> str:
+    """Return which of the ports of its device it is, where there is more than one."""
+    return "" if port.location is None else port.location.partition(":")[2]
+
+
+def is_same_device(before: PortInfo, now: PortInfo) -> bool:
+    """Tell whether ``now`` is the USB port that ``before`` was, as far as anything tells.
+
+    The serial number decides, wherever it is plugged in; of devices without one the place does,
+    and only where the system does not tell that, the name.
+    """
+    if before.vid is None or now.vid is None:
+        return before.device == now.device
+    if (before.vid, before.pid) != (now.vid, now.pid):
+        # A chip's own port has other ids, and another number, when something else runs in it.
+        is_own = before.vid == now.vid == ESPRESSIF_VID
+        return is_own and before.location is not None and socket_of(before) == socket_of(now)
+    if interface_of(before) != interface_of(now):
+        return False
+    if before.serial_number is not None or now.serial_number is not None:
+        return (before.serial_number or "").lower() == (now.serial_number or "").lower()
+    if before.location is not None or now.location is not None:
+        return before.location == now.location
+    return before.device == now.device
+
+
 def _order(port: PortInfo) -> tuple[int, list[str | int]]:
     if port.vid == ESPRESSIF_VID:
         rank = 0

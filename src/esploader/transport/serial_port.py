@@ -8,6 +8,7 @@ timeout, once.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import re
 import sys
@@ -30,13 +31,16 @@ from esploader.errors import (
 from esploader.transport import modem_lines
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
+from esploader.transport.hwgrep import is_hwgrep, matching_devices
 from esploader.transport.line_format import FlowControl, InputLines, LineFormat, Parity
-from esploader.transport.ports import find_port
+from esploader.transport.ports import PortInfo, described, find_port, list_ports
 from esploader.transport.serial_errors import PORT_ERRORS, STUCK, io_errors, open_errors
 from esploader.transport.wait import wait_readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_log: Final = logging.getLogger(__name__)
 
 WRITE_TIMEOUT: Final = 10.0
 """For how long the port may take to accept one write of :data:`WRITE_SIZE`, in seconds."""
@@ -70,6 +74,7 @@ class SerialPortTransport(Transport):
     _port: serial.Serial
     _capabilities: Capabilities
     _fileno: int | None
+    _usb_port: PortInfo | None
     _restored: tuple[float | None, float | None] | None = None
     """Timeouts to give back with a port that belongs to the caller; ``None`` for our own."""
 
@@ -91,6 +96,8 @@ class SerialPortTransport(Transport):
         if baudrate <= 0:
             raise TransportError(port, f"{baudrate} is no baud rate")
         opened = prepare(port, baudrate)
+        if is_hwgrep(port):
+            _say_which(port, str(opened.port))
         with open_errors(port):
             if sys.platform == "win32":
                 opened.dtr = False
@@ -142,7 +149,9 @@ class SerialPortTransport(Transport):
                     # pyserial's rfc2217:// has none. It keeps the value all the same, and
                     # would fail with it at every change of a setting.
                     port.write_timeout = None
-        return cls(name, port, _capabilities(port, fileno), fileno, restored)
+        known = _known_port(port)
+        usb_port = None if known is None or known.vid is None else known
+        return cls(name, port, _capabilities(port, fileno, usb_port), fileno, usb_port, restored)
 
     @property
     @override
@@ -153,6 +162,11 @@ class SerialPortTransport(Transport):
     @override
     def capabilities(self) -> Capabilities:
         return self._capabilities
+
+    @property
+    @override
+    def usb_port(self) -> PortInfo | None:
+        return self._usb_port
 
     @property
     @override
@@ -403,19 +417,33 @@ def _descriptor(port: serial.SerialBase) -> int | None:
     return fileno if fileno >= 0 else None
 
 
-def _capabilities(port: serial.SerialBase, fileno: int | None) -> Capabilities:
+def _known_port(port: serial.SerialBase) -> PortInfo | None:
+    device = port.port if isinstance(port.port, str) and "://" not in port.port else None
+    return find_port(device) if device else None
+
+
+def _say_which(url: str, device: str) -> None:
+    """Say which port is opened where others fit, too: the device may be another one than meant."""
+    names = matching_devices(url)
+    if len(names) > 1:
+        known = {port.device: described(port) for port in list_ports()}
+        fitting = ", ".join(known.get(name, name) for name in names)
+        _log.warning("%s fits %d ports: %s; %s is opened", url, len(names), fitting, device)
+
+
+def _capabilities(
+    port: serial.SerialBase, fileno: int | None, usb_port: PortInfo | None
+) -> Capabilities:
     """Find out what the port can do, without changing anything."""
     is_deaf = type(port).__module__ in _DEAF_MODULES
     is_atomic = fileno is not None and modem_lines.has_lines(fileno)
     # A port of this system that cannot tell its lines has none (a PTY); for other objects
     # their properties are all there is.
     is_native = fileno is not None and isinstance(port, serial.Serial)
-    device = port.port if isinstance(port.port, str) and "://" not in port.port else None
-    known = find_port(device) if device else None
     return Capabilities(
         set_lines=is_atomic or not (is_native or is_deaf),
         set_lines_at_once=is_atomic,
         set_baudrate=not is_deaf,
-        usb_vid=known.vid if known else None,
-        usb_pid=known.pid if known else None,
+        usb_vid=usb_port.vid if usb_port else None,
+        usb_pid=usb_port.pid if usb_port else None,
     )

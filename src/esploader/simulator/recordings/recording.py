@@ -37,6 +37,13 @@ MAX_BAUDRATE: Final = 20_000_000
 
 _MAX_WORD: Final = 0xFFFF_FFFF
 
+_FILE_KEYS: Final = frozenset({"chip", "loader", "source", "baudrate", "rows"})
+_ROW_KEYS: Final = frozenset(
+    {"name", "baudrate", "lines", "send", "recv", "recovery", "needs", "note"}
+)
+_NEEDS_KEYS: Final = frozenset({"memory", "flash", "sent"})
+_FLASH_KEYS: Final = frozenset({"content", "offset", "size"})
+
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 
@@ -185,6 +192,12 @@ class _Object:
     value: object
     place: str
 
+    def require_keys(self, known: frozenset[str]) -> None:
+        """See that there is nothing but what is asked for: a damaged name is not passed over."""
+        for key in self.value if isinstance(self.value, dict) else ():
+            if key not in known:
+                raise _FormatError(f"{self.place}: there is no such key as {key!r}")
+
     def get(self, key: str) -> object:
         if not isinstance(self.value, dict):
             raise _FormatError(f"{self.place} is no object")
@@ -213,11 +226,13 @@ class _Object:
     def data(self, key: str) -> bytes:
         return _bytes(self.text(key, ""), f"{self.place}: {key}")
 
-    def items(self, key: str) -> list[object]:
+    def items(self, key: str, default: list[object] | None = None) -> list[object]:
         value = self.get(key)
-        if value is not None and not isinstance(value, list):
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, list):
             raise _FormatError(f"{self.place}: {key} is no list")
-        return value or []
+        return value
 
     def child(self, key: str) -> _Object | None:
         value = self.get(key)
@@ -234,6 +249,7 @@ def _bytes(value: object, place: str) -> bytes:
 
 
 def _parse(document: _Object) -> Recording:
+    document.require_keys(_FILE_KEYS)
     try:
         chip = chip_by_name(document.text("chip"))
     except UnsupportedError as exc:
@@ -252,12 +268,13 @@ def _parse(document: _Object) -> Recording:
 
 
 def _parse_row(row: _Object) -> Row:
+    row.require_keys(_ROW_KEYS)
     is_recovery = row.get("recovery") is not None
     needs = row.child("needs")
     return Row(
         name=row.text("name"),
         baudrate=row.baudrate(),
-        lines=tuple(_parse_lines(change, row.place) for change in row.items("lines")),
+        lines=tuple(_parse_lines(change, row.place) for change in row.items("lines", [])),
         sent=row.data("send"),
         received=row.data("recv"),
         recovery=row.text("recovery") if is_recovery else None,
@@ -275,11 +292,12 @@ def _parse_lines(value: object, place: str) -> LineChange:
 
 
 def _parse_needs(needs: _Object) -> Needs:
+    needs.require_keys(_NEEDS_KEYS)
     memory, flash = needs.child("memory"), needs.child("flash")
     return Needs(
         memory={} if memory is None else _parse_memory(memory),
         flash=None if flash is None else _parse_flash(flash),
-        sent=tuple(_bytes(each, f"{needs.place}: sent") for each in needs.items("sent")),
+        sent=tuple(_bytes(each, f"{needs.place}: sent") for each in needs.items("sent", [])),
     )
 
 
@@ -296,6 +314,7 @@ def _parse_memory(memory: _Object) -> dict[int, int]:
 
 
 def _parse_flash(flash: _Object) -> FlashNeed:
+    flash.require_keys(_FLASH_KEYS)
     if flash.text("content") != REPEATED_BYTES:
         raise _FormatError(f"{flash.place}: the content is not {REPEATED_BYTES!r}")
     need = FlashNeed(offset=flash.number("offset"), size=flash.number("size"))

@@ -1,0 +1,92 @@
+"""How a command leaves its device: as ``--after`` says, whatever became of the work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from esploader.errors import EsploaderError
+from esploader.loader.resetting import After
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from esploader.device.device import Device
+
+BY_HAND: Final = "it needs a reset by hand before a run that does not reset it finds it"
+
+_WORDS: Final = {
+    After.HARD_RESET: "Hard resetting via RTS pin...",
+    After.WATCHDOG_RESET: "Hard resetting with a watchdog...",
+    After.SOFT_RESET: "Soft resetting...",
+    After.NO_RESET: "Staying in bootloader.",
+}
+
+
+class Printer(Protocol):
+    """Where the lines go."""
+
+    def line(self, text: str = "") -> None:
+        """Print one line."""
+
+    def note(self, text: str) -> None:
+        """Print a remark."""
+
+
+def work_and_leave(
+    device: Device, after: After, printer: Printer, work: Callable[[], bool]
+) -> None:
+    """Do ``work`` and leave the device as ``after`` says, also when the work fails.
+
+    ``work`` returns whether there is still a loader to leave. An interruption stops neither
+    the leaving half-way nor before it began.
+
+    Raises:
+        EsploaderError: the work failed, or the device cannot be left like that.
+        KeyboardInterrupt: as soon as it is left.
+    """
+    try:
+        is_loader_there = work()
+    except BaseException:
+        _leave_anyhow(device, after, printer)
+        raise
+    if not is_loader_there:
+        return
+    try:
+        leave(device, after, printer)
+    except KeyboardInterrupt:
+        _leave_anyhow(device, after, printer)
+        raise
+
+
+def leave(device: Device, after: After, printer: Printer) -> None:
+    """Leave the device as ``after`` says; where the port cannot do that, in download mode.
+
+    Raises:
+        EsploaderError: that cannot be done.
+    """
+    # A stub may have been started since that was looked at first.
+    device.check_reset(after)
+    way = device.way_to_reset(after)
+    if way is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
+        printer.note("this port has no DTR and RTS: the device stays in download mode")
+        way = After.NO_RESET
+    printer.line(_WORDS[way])
+    device.reset(way)
+
+
+def _leave_anyhow(device: Device, after: After, printer: Printer) -> None:
+    """Leave the device after trouble, and say so where it is not left as it should be.
+
+    What went wrong before is what counts: this raises nothing but another interruption.
+    """
+    try:
+        try:
+            leave(device, after, printer)
+        except EsploaderError as exc:
+            printer.note(f"the device is not left as --after says: {exc}")
+            device.reset(After.NO_RESET)
+    except EsploaderError:
+        printer.note(f"the device does not listen: {BY_HAND}")
+    except KeyboardInterrupt:
+        printer.note(f"the device is not left as --after says: {BY_HAND}")
+        raise
