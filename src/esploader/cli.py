@@ -6,76 +6,97 @@ The library is imported when a command needs it, so that ``--help`` is quick.
 from __future__ import annotations
 
 import contextlib
-import os
+import errno
+import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from esploader.commands.output import Json, Output
 from esploader.commands.parser import parse, parse_server
+from esploader.commands.standard_stream import StandardStream
+from esploader.ending import FIRST_SIGNAL_EXIT_CODE, die_of, signal_of, signals_raised
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
+    from typing import NoReturn
 
     from esploader.commands.command import Command
     from esploader.errors import EsploaderError
 
+    Understand: TypeAlias = Callable[[Sequence[str]], tuple[Command, argparse.Namespace]]
+    """From words to a command and its arguments."""
+
 DONE: Final = 0
 FAILED: Final = 2
-INTERRUPTED: Final = 130
+READER_GONE: Final = 141
+"""What a shell has for a program that wrote to a pipe which nobody reads: SIGPIPE ended it."""
 
 
 def entry_point() -> None:
     """Run the command line of this process and exit."""
-    try:
-        code = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    sys.exit(code)
+    _run_process(parse)
 
 
 def server_entry_point() -> None:
     """Run ``esploader-rfc2217-server``, which is ``esploader serve``, and exit."""
+    _run_process(parse_server)
+
+
+def _run_process(understand: Understand) -> NoReturn:
+    """Run a command line and end with its exit code, or of the signal that ended it."""
     try:
-        code = main(sys.argv[1:], parse_server)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+        with signals_raised():
+            code = _run(sys.argv[1:], understand)
+    except KeyboardInterrupt as exc:
+        die_of(signal_of(exc))
     sys.exit(code)
 
 
-def main(
-    argv: Sequence[str],
-    understand: Callable[[Sequence[str]], tuple[Command, argparse.Namespace]] = parse,
-) -> int:
-    """Run one command and return its exit code: 0 done, 2 refused or failed, 130 Ctrl-C."""
+def main(argv: Sequence[str], understand: Understand = parse) -> int:
+    """Run one command and return its exit code: 0 done, 2 refused or failed, 130 Ctrl-C.
+
+    Signals stay what they are to this process.
+    """
+    try:
+        return _run(argv, understand)
+    except KeyboardInterrupt as exc:
+        return FIRST_SIGNAL_EXIT_CODE + signal_of(exc)
+
+
+def _run(argv: Sequence[str], understand: Understand) -> int:
+    """Run one command and return its exit code.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, and has said so.
+    """
     try:
         command, arguments = understand(argv)
     except SystemExit as exc:
-        return exc.code if isinstance(exc.code, int) else FAILED
+        stdout = StandardStream(sys.stdout, lambda _: None)
+        stdout.flush()
+        code = exc.code if isinstance(exc.code, int) else FAILED
+        return code or _code_without_output(stdout)
     output = Output(arguments)
     try:
-        return _run(command, arguments, output)
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        _give_up_stdout()
-        return FAILED
-    except OSError as exc:
-        print(f"\nA fatal error occurred: the output cannot be written: {exc}", file=sys.stderr)
-        _give_up_stdout()
-        return FAILED
+        code = _carry_out(command, arguments, output)
+    except KeyboardInterrupt as exc:
+        number = signal_of(exc)
+        cause = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+        output.write(f"\nInterrupted{cause}.\n")
+        raise
+    is_all = command.only_prints or getattr(arguments, "dry_run", False)
+    return code or (_code_without_output(output.stdout) if is_all else DONE)
 
 
-def _give_up_stdout() -> None:
-    """Let what is still in the buffer go nowhere when the process ends."""
-    with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+def _code_without_output(stdout: StandardStream) -> int:
+    """Return how a command ends of which the output is all: it may not have reached anybody."""
+    if stdout.failure is None:
+        return DONE
+    return READER_GONE if stdout.failure.errno == errno.EPIPE else FAILED
 
 
-def _run(command: Command, arguments: argparse.Namespace, output: Output) -> int:
+def _carry_out(command: Command, arguments: argparse.Namespace, output: Output) -> int:
     if command.name == "version":
         # It takes longer to load what the others need.
         command.run(arguments, output)
@@ -99,9 +120,9 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
 
     explanation = explain(error)
     code = explanation.code if arguments.exit_codes == "detailed" else FAILED
-    print(f"\nA fatal error occurred: {error}", file=sys.stderr)
+    output.write(f"\nA fatal error occurred: {error}\n")
     if explanation.hint:
-        print(f"HINT: {explanation.hint}", file=sys.stderr)
+        output.write(f"HINT: {explanation.hint}\n")
     document: dict[str, Json] = {
         "error": {"class": type(error).__name__, "message": str(error), "code": code}
     }

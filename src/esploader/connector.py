@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import TracebackType
 
     import serial
 
@@ -44,7 +45,9 @@ def connect(  # noqa: PLR0913 - options, all by keyword
 
     ``port`` is a name (``/dev/ttyUSB0``, ``COM3``), a URL (``rfc2217://host:port``,
     ``socket://host:port``, ``sim://esp32c3``), a transport, or a port of pyserial that
-    is open already. It is released when connecting fails, and by ``Device.close``.
+    is open already. It is released when connecting fails, and by ``Device.close``. Who is
+    interrupted while connecting leaves the device as it was: it runs its application, or its
+    loader listens at the first rate again.
 
     ``chip`` is a name such as ``esp32c3`` when only that chip will do. ``baudrate`` is
     the rate in baud for everything after identification. ``attempts`` is how often to
@@ -94,11 +97,13 @@ def connect(  # noqa: PLR0913 - options, all by keyword
             transport.require_baudrate()
         session = Session.start(transport, dialect.ANY_ROM)
         _say_what_is_missing(transport, before)
+        attempt = _Attempt(transport, resets=before in ("default-reset", "usb-reset"))
+        on_failure.push(attempt.undo)
         if not is_synced:
             value = reach_loader(session, before, attempts, reset_sequence, on_attempt)
             if value == SYNC_VALUE_OF_STUB:
                 session.dialect = dialect.STUB
-        device = identify_device(session, expected, known)
+        device = attempt.device = identify_device(session, expected, known)
         link = device.link
         link.baudrate = baudrate
         link.before = before
@@ -111,6 +116,39 @@ def connect(  # noqa: PLR0913 - options, all by keyword
         link.settle()
         on_failure.pop_all()
     return device
+
+
+class _Attempt:
+    """What connecting has done to a device so far."""
+
+    def __init__(self, transport: Transport, *, resets: bool) -> None:
+        self._transport = transport
+        self._resets = resets and transport.capabilities.set_lines
+        self.device: Device | None = None
+
+    def undo(
+        self,
+        exc_type: type[BaseException] | None,
+        _exc: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Undo it if connecting was interrupted; if it failed, the device is to be looked at."""
+        from esploader.errors import EsploaderError  # noqa: PLC0415 - as above
+        from esploader.transport import reset  # noqa: PLC0415
+
+        if exc_type is None or issubclass(exc_type, EsploaderError):
+            return
+        try:
+            if self._resets:
+                reset.play(reset.HARD_RESET, self._transport)
+            elif self.device is not None:
+                self.device.link.restore_rate()
+        except EsploaderError as exc:
+            import logging  # noqa: PLC0415 - ditto
+
+            logging.getLogger(__name__).warning(
+                "%s: the device needs a reset by hand: %s", self._transport.name, exc
+            )
 
 
 def _say_what_is_missing(transport: Transport, before: Before) -> None:

@@ -15,6 +15,7 @@
             * :exc:`TlsError`: one end does not speak TLS, or does not trust the other
         * :exc:`TransportClosedError`: the other end went away
         * :exc:`TransportTimeoutError`: the pipe accepted no bytes for too long
+        * :exc:`FlashFileError`: what a simulated flash holds cannot be written to its file
     * :exc:`CapabilityError`: this kind of port cannot do that
     * :exc:`ProtocolError`: the bytes made no sense
     * :exc:`CommandError`: a command did not succeed
@@ -162,6 +163,10 @@ class TransportClosedError(TransportError):
 
 class TransportTimeoutError(TransportError):
     """The pipe accepted no bytes for too long."""
+
+
+class FlashFileError(TransportError):
+    """What the flash of a simulated device holds cannot be written to its file."""
 
 
 @attrs.define(eq=False)

@@ -17,7 +17,7 @@ import attrs
 import pytest
 from typing_extensions import override
 
-from esploader.cli import DONE, INTERRUPTED, main
+from esploader.cli import DONE, main
 from esploader.commands.progress_display import FRAME_TIME, Bar, JsonLines, Lines, bar_on
 from esploader.progress import Phase, Progress, ProgressEvent, Restarted
 from programs import PATIENCE, esploader, served_chip
@@ -309,7 +309,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     finally:
         os.close(its)
 
-    assert process.returncode == INTERRUPTED
+    assert process.returncode == -signal.SIGINT
     hidden, shown = b"\x1b[?25l", b"\x1b[?25h"
     assert drawn.count(hidden) == drawn.count(shown) == 1
     # The remark has a line of its own, below the bar.

@@ -16,7 +16,6 @@ from esploader.device.memory import STEP_SIZE
 from esploader.device.program import plan_program
 from esploader.errors import NoResponseError, PlanError, StubError, UnsupportedError
 from esploader.loader.download_mode import SYNC_VALUE_OF_STUB
-from esploader.loader.resetting import After
 from esploader.loader.stub import MemorySegment
 from esploader.progress import Progress, ProgressEvent
 from esploader.simulator import (
@@ -307,28 +306,6 @@ def test_memory_is_read_right_over_a_bad_line(fault: Drop | Corrupt, seed: int) 
 def test_what_is_no_region_of_the_address_space_is_refused(address: int, size: int) -> None:
     with connect("sim://esp32c3") as device, pytest.raises(PlanError):
         device.memory.read(address, size)
-
-
-# The application -----------------------------------------------------------------------
-
-
-@every_chip
-def test_a_soft_reset_starts_the_application_even_before_any_other_command(chip: Chip) -> None:
-    with connect(f"sim://{chip.key}") as device:
-        device.reset(After.SOFT_RESET)
-        assert not answers(device)
-
-
-@every_chip
-def test_a_soft_reset_is_refused_while_a_stub_runs_and_changes_nothing(
-    chip: Chip, tmp_path: Path
-) -> None:
-    with connect(f"sim://{chip.key}", stub=stub_directory(tmp_path)) as device:
-        device.flash.prepare()
-        with pytest.raises(UnsupportedError, match="soft reset: a stub runs"):
-            device.reset(After.SOFT_RESET)
-        assert answers(device)
-        assert len(device.flash.md5(0, 0x1000)) == 16
 
 
 def test_memory_is_out_of_reach_in_secure_download_mode() -> None:

@@ -375,7 +375,7 @@ def test_secure_download_mode_allows_what_it_allows(connect_to: Connect, chip: C
     assert device.security.read().secure_download_mode
     device.flash.erase_region(0x1000, 0x1000)
     device.flash.write([(0x8000, b"data")])
-    for after in (After.NO_RESET, After.SOFT_RESET, After.HARD_RESET):
+    for after in (After.NO_RESET, After.HARD_RESET):
         device.reset(after)
     assert not any(response.error for response in history.responses)
 

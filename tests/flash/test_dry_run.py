@@ -195,6 +195,8 @@ def test_what_a_stub_can_do_is_planned_before_it_runs_and_it_is_not_started(
         (ESP32_C3, False, False),
         (ESP8266, None, False),
         (ESP8266, True, False),
+        (ESP32, None, False),
+        (ESP32, True, False),
     ],
     ids=str,
 )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from esploader import connect
 from esploader.cli import main
 from esploader.commands.exit_codes import EXPLANATIONS
 from esploader.errors import VerifyError
@@ -22,6 +21,7 @@ from esploader.urls import open_transport
 from programs import served_chip
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,9 +64,17 @@ def stolen_from(chip: str, thief: AnswerThief) -> UnreliableTransport:
     )
 
 
-@pytest.mark.parametrize("has_stub", [True, False], ids=["stub", "rom"])
-@pytest.mark.parametrize("opcode", [FLASH_DATA, FLASH_DEFL_DATA], ids=["plain", "compressed"])
-@pytest.mark.parametrize("chip", ["esp32", "esp32s2", "esp32s3", "esp32c3"])
+@pytest.mark.parametrize(
+    ("chip", "opcode", "has_stub"),
+    [
+        pytest.param(chip, opcode, has_stub, id=f"{chip}-{how}-{'stub' if has_stub else 'rom'}")
+        for chip in ("esp32", "esp32s2", "esp32s3", "esp32c3")
+        for opcode, how in ((FLASH_DATA, "plain"), (FLASH_DEFL_DATA, "compressed"))
+        for has_stub in (True, False)
+        # That ROM gets nothing compressed.
+        if (chip, how, has_stub) != ("esp32", "compressed", False)
+    ],
+)
 def test_a_lost_acknowledgement_is_recovered_from(
     chip: str, opcode: int, tmp_path: Path, *, has_stub: bool
 ) -> None:
@@ -99,9 +107,12 @@ def test_what_goes_wrong_in_the_final_reset_does_not_hide_the_cause(
     path.write_bytes(b"this is not what the flash holds")
     # A stub cannot start the application, so the soft reset fails, too.
     options = ["--stub", str(stub_directory(tmp_path)), "--after", "soft-reset"]
-    arguments = ["--port", "sim://esp32c3", *options, "--exit-codes", "detailed"]
+    arguments = ["--port", "sim://esp32", *options, "--exit-codes", "detailed"]
     assert main([*arguments, "verify-flash", "0", str(path)]) == EXPLANATIONS[VerifyError].code
-    assert "soft reset" not in capsys.readouterr().err
+    captured = capsys.readouterr()
+    # It is noted, and no error of its own.
+    assert "NOTE: the device is not left as --after says: a soft reset" in captured.err
+    assert "A fatal error occurred: 32 bytes of flash differ" in captured.err
     assert main([*arguments, "erase-region", "0", "0x1000"]) != 0
     assert "soft reset" in capsys.readouterr().err
 

@@ -22,7 +22,7 @@ def inflate(stream: bytes, piece_size: int) -> tuple[bytes, Inflater]:
         for window in inflater.feed(stream[start : start + piece_size]):
             assert len(window) == WINDOW_SIZE
             output += window
-    return bytes(output) + inflater.take_rest(), inflater
+    return bytes(output) + inflater.take(inflater.filled), inflater
 
 
 @given(contents, st.integers(0, 9), st.sampled_from([1, 2, 3, 1000, 100_000]))
@@ -64,7 +64,7 @@ def test_what_comes_after_the_end_is_ignored() -> None:
     assert list(inflater.feed(zlib.compress(b"data") + b"more")) == []
     assert list(inflater.feed(b"and more")) == []
 
-    assert inflater.take_rest() == b"data"
+    assert inflater.take(inflater.filled) == b"data"
 
 
 def test_a_stream_is_not_complete_without_its_checksum() -> None:
@@ -76,3 +76,15 @@ def test_a_stream_is_not_complete_without_its_checksum() -> None:
     list(inflater.feed(stream[-1:]))
 
     assert inflater.ended
+
+
+def test_the_window_keeps_what_earlier_streams_left_behind_the_data() -> None:
+    window = bytearray(WINDOW_SIZE)
+    earlier = Inflater(window)
+    list(earlier.feed(zlib.compress(b"earlier")))
+    later = Inflater(window)
+    list(later.feed(zlib.compress(b"now")))
+
+    assert later.filled == 3
+    assert later.take(WINDOW_SIZE) == b"nowlier" + bytes(WINDOW_SIZE - 7)
+    assert later.filled == 0

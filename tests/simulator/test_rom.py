@@ -343,19 +343,37 @@ def test_end_without_begin_does_nothing(opcode: int, value: int) -> None:
     assert bench.exchange(READ_MAGIC)
 
 
-def test_end_reboots_into_the_application() -> None:
-    bench = make_bench()
+@pytest.mark.parametrize(
+    "chip", [chip for chip in DESCRIBED if chip not in (ESP8266, ESP32)], ids=lambda chip: chip.key
+)
+@pytest.mark.parametrize("action", [0, 1])
+def test_told_to_leave_it_says_a_last_word_and_is_silent_until_a_hardware_reset(
+    chip: Chip, action: int
+) -> None:
+    bench = make_bench(chip)
     bench.status(Opcode.FLASH_BEGIN, begin(0, 0, 0x400, 0))
+    answer = bench.exchange(request(Opcode.FLASH_END, words(action)))
+
+    assert answer.startswith(bytes.fromhex("c0010404"))
+    assert answer.endswith(b"user code done\r\n")
+    assert b"boot:" not in answer
+    assert bench.exchange(READ_MAGIC) == b""
+    assert b"download" in bench.reset(strap_low=True).lower()
+
+
+def test_the_rom_of_the_esp32_reboots_into_the_application() -> None:
+    bench = make_bench(ESP32)
+    bench.status(Opcode.FLASH_BEGIN, words(0, 0, 0x400, 0))
     answer = bench.exchange(request(Opcode.FLASH_END, words(0)))
 
     assert answer.startswith(bytes.fromhex("c0010404"))
-    assert b"boot:0xd (SPI_FAST_FLASH_BOOT)" in answer
+    assert b"boot:0x13 (SPI_FAST_FLASH_BOOT)" in answer
     assert bench.exchange(READ_MAGIC) == b""
 
 
-def test_end_can_go_on_to_the_application_without_a_reset() -> None:
-    bench = make_bench()
-    bench.status(Opcode.FLASH_BEGIN, begin(0, 0, 0x400, 0))
+def test_it_can_go_on_to_the_application_without_a_reset() -> None:
+    bench = make_bench(ESP32)
+    bench.status(Opcode.FLASH_BEGIN, words(0, 0, 0x400, 0))
     answer = bench.exchange(request(Opcode.FLASH_END, words(1)))
 
     assert b"boot:" not in answer

@@ -266,6 +266,7 @@ IDENTITY: Final[Mapping[str, Callable[[Chip], str]]] = {
 LOADERS: Final[Mapping[str, Callable[[Chip], str]]] = {
     "ROM loader": lambda chip: chip.rom.name,
     "Receive ring": ring,
+    "Compression through the ROM": lambda chip: mark(applies=chip.rom_inflates_safely),
     "Stub": stub,
     "Bootloader at": lambda chip: code(chip.bootloader_offset),
     "Flash frequencies": lambda chip: listed(name for name, _ in chip.flash_frequencies),
@@ -287,6 +288,7 @@ PORTS: Final[Mapping[str, Callable[[Chip], str]]] = {
     "Supply of the flash told": lambda chip: mark(applies=chip.flash_supply is not None),
     "USB": usb,
     "Watchdogs quietened": watchdogs,
+    "ROM starts the application": lambda chip: mark(applies=chip.rom_boots_on),
     "Watchdog reset": lambda chip: mark(applies=chip.watchdog_resets),
     "ROM assumes a crystal": lambda chip: mark(applies=chip.assumed_crystal is not None),
 }

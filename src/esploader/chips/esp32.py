@@ -27,6 +27,7 @@ Sources:
   off the rates that esptool 5.6.0 asks for.
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* ROM loader: the ROM itself (revisions 0 and 3.0), read, and run in an emulator.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ ESP32: Final = Chip(
     magic=0x00F0_1D83,
     security_info_size=None,
     rom=dialect.ESP32_ROM,
+    rom_inflates_safely=False,
+    rom_boots_on=True,
     mac=BitField(_block0(2, 0, 16), _block0(1, 0, 32)),
     mac_extension=None,
     mac_oui_code=None,

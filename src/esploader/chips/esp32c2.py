@@ -19,6 +19,7 @@ Sources:
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 * Watchdog: the registers that esptool 5.6.0 writes.
+* ROM loader: the ROM itself (revision 1.0), run instruction by instruction; its code.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ ESP32_C2: Final = Chip(
     magic=None,
     security_info_size=20,
     rom=dialect.ROM,
+    rom_inflates_safely=True,
+    rom_boots_on=False,
     mac=BitField(_block2(1, 0, 16), _block2(0, 0, 32)),
     mac_extension=None,
     mac_oui_code=None,

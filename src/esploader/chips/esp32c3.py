@@ -20,6 +20,8 @@ Sources:
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 * Watchdogs: the registers that esptool 5.6.0 writes.
+* ROM loader: the ROM itself (revisions 0.0, 0.3 and 1.1), run instruction by instruction, and
+  in an emulator.
 """
 
 from __future__ import annotations
@@ -65,6 +67,8 @@ ESP32_C3: Final = Chip(
     magic=None,
     security_info_size=20,
     rom=dialect.ROM,
+    rom_inflates_safely=True,
+    rom_boots_on=False,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=None,
     mac_oui_code=None,

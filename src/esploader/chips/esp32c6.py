@@ -21,6 +21,7 @@ Sources:
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 * Watchdogs: the registers that esptool 5.6.0 writes.
+* ROM loader: the ROM itself (revision 0.0), run instruction by instruction.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from __future__ import annotations
 from typing import Final
 
 from esploader.chips.model.bits import BitField, Bits
-from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.chip import KIB, UNKNOWN, Architecture, Chip, Region
 from esploader.chips.model.crystals import Crystal
 from esploader.chips.model.efuse_layout import EfuseProtection, EfuseSpan
 from esploader.chips.model.labels import Field, Label, When
@@ -65,6 +66,8 @@ ESP32_C6: Final = Chip(
     magic=None,
     security_info_size=20,
     rom=dialect.ROM,
+    rom_inflates_safely=True,
+    rom_boots_on=UNKNOWN,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=BitField(_block1(1, 16, 16)),
     mac_oui_code=None,

@@ -10,6 +10,7 @@ Sources:
 * Description, features and crystals: what esptool 5.6.0 prints, whatever the eFuses hold.
 * USB product id: the image chip id, as on the other chips with USB-OTG; esptool 5.6.0 expects
   it.
+* ROM loader: it has not been published.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ ESP32_E22: Final = Chip(
     security_info_size=20,
     # Its ROM has not been published: no more than the hardware holds is assumed of it.
     rom=dialect.ANY_ROM,
+    rom_inflates_safely=UNKNOWN,
+    rom_boots_on=UNKNOWN,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=None,
     mac_oui_code=None,

@@ -24,6 +24,7 @@ Sources:
   ``components/efuse/esp32h4/esp_efuse_table.csv``, as on all chips with such a block.
 * UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
 * Watchdogs: the registers that esptool 5.6.0 writes.
+* ROM loader: nobody has looked into it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from __future__ import annotations
 from typing import Final
 
 from esploader.chips.model.bits import BitField, Bits
-from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.chip import KIB, UNKNOWN, Architecture, Chip, Region
 from esploader.chips.model.crystals import Crystal
 from esploader.chips.model.efuse_layout import EfuseProtection, EfuseSpan
 from esploader.chips.model.labels import Field, Label, When
@@ -67,6 +68,8 @@ ESP32_H21: Final = Chip(
     magic=None,
     security_info_size=20,
     rom=dialect.ROM,
+    rom_inflates_safely=UNKNOWN,
+    rom_boots_on=UNKNOWN,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=BitField(_block1(1, 16, 16)),
     mac_oui_code=None,

@@ -22,6 +22,7 @@ Sources:
   ``components/efuse/esp32h4/esp_efuse_table.csv``, as on all chips with such a block.
 * UF2 family: that of esptool 5.6.0; the registry of microsoft/uf2 does not have it.
 * Watchdogs: the registers that esptool 5.6.0 writes.
+* ROM loader: nobody has looked into it.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ ESP32_H4: Final = Chip(
     magic=None,
     security_info_size=20,
     rom=dialect.ROM,
+    rom_inflates_safely=UNKNOWN,
+    rom_boots_on=UNKNOWN,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=BitField(_block1(1, 16, 16)),
     mac_oui_code=None,

@@ -30,6 +30,7 @@ Sources:
   device of revision 3.1, in their order; the names of the bits: ESP-IDF,
   ``components/soc/esp32p4/register/soc/pmu_struct.h``; the eFuse DOWNLOAD_MODE_XPD_ON:
   esp-stub-lib, ``flash.c`` of the ESP32-P4.
+* ROM loader: the ROM itself (revisions 0.0 and 3.0), run instruction by instruction.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from __future__ import annotations
 from typing import Final
 
 from esploader.chips.model.bits import BitField, Bits
-from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.chip import KIB, UNKNOWN, Architecture, Chip, Region
 from esploader.chips.model.crystals import Crystal
 from esploader.chips.model.efuse_layout import EfuseProtection, EfuseSpan
 from esploader.chips.model.flash_power import FlashPower, Setting
@@ -79,6 +80,8 @@ ESP32_P4: Final = Chip(
     magic=None,
     security_info_size=20,
     rom=dialect.ROM,
+    rom_inflates_safely=True,
+    rom_boots_on=UNKNOWN,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=None,
     mac_oui_code=None,

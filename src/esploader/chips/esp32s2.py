@@ -23,6 +23,7 @@ Sources:
 * Protection of eFuses: what espefuse 5.6.0 says of them for every bit of WR_DIS and RD_DIS.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 * Watchdog and the bit for a forced download: what esptool 5.6.0 writes.
+* ROM loader: the code of the ROM.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from __future__ import annotations
 from typing import Final
 
 from esploader.chips.model.bits import BitField, Bits
-from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.chip import KIB, UNKNOWN, Architecture, Chip, Region
 from esploader.chips.model.crystals import Crystal
 from esploader.chips.model.efuse_layout import EfuseProtection, EfuseSpan
 from esploader.chips.model.flash_bus import FlashPinChoices, FlashSupply, SupplyControl
@@ -76,6 +77,8 @@ ESP32_S2: Final = Chip(
     magic=0x0000_07C6,
     security_info_size=12,
     rom=dialect.ESP32_S2_ROM,
+    rom_inflates_safely=True,
+    rom_boots_on=UNKNOWN,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=None,
     mac_oui_code=None,

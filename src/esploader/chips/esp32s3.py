@@ -24,6 +24,7 @@ Sources:
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
 * Watchdogs, the bit for a forced download and the pointer that a stub is started by with secure
   boot on: what esptool 5.6.0 writes.
+* ROM loader: the code of the ROM.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from __future__ import annotations
 from typing import Final
 
 from esploader.chips.model.bits import BitField, Bits
-from esploader.chips.model.chip import KIB, Architecture, Chip, Region
+from esploader.chips.model.chip import KIB, UNKNOWN, Architecture, Chip, Region
 from esploader.chips.model.crystals import Crystal
 from esploader.chips.model.efuse_layout import EfuseProtection, EfuseSpan
 from esploader.chips.model.flash_bus import FlashPinChoices, FlashSupply, SupplyControl
@@ -73,6 +74,8 @@ ESP32_S3: Final = Chip(
     magic=None,
     security_info_size=20,
     rom=dialect.ROM,
+    rom_inflates_safely=True,
+    rom_boots_on=UNKNOWN,
     mac=BitField(_block1(1, 0, 16), _block1(0, 0, 32)),
     mac_extension=None,
     mac_oui_code=None,

@@ -12,6 +12,8 @@ Sources:
 * Straps and boot modes: esptool documentation, "Boot Mode Selection" for the ESP8266.
 * Image header codes: esptool documentation, "Firmware Image Format" for the ESP8266.
 * UF2 family: the registry ``utils/uf2families.json`` of microsoft/uf2.
+* ROM loader: esptool documentation, "Serial Protocol", and for the ESP8266 "Reset Modes":
+  it runs the application when it is told to leave.
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ ESP8266: Final = Chip(
     magic=0xFFF0_C101,
     security_info_size=None,
     rom=dialect.ESP8266_ROM,
+    # It inflates nothing.
+    rom_inflates_safely=False,
+    rom_boots_on=True,
     mac=BitField(_efuse(3, 0, 24), _efuse(1, 0, 16), _efuse(0, 24, 8)),
     mac_extension=None,
     mac_oui_code=BitField(_efuse(1, 16, 8)),

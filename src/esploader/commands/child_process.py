@@ -8,12 +8,11 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Final
 
+from esploader.ending import FIRST_SIGNAL_EXIT_CODE, EndedBySignalError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
-
-_KILLED: Final = 128
-"""What a shell adds to the number of the signal that ended a program."""
 
 _FORWARDED: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 # A terminal sends these to all programs in the foreground itself.
@@ -24,7 +23,11 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a program to its end, with variables added to its environment.
 
     Signals that end programs are passed on to it. Returns its exit code; where a signal
-    ended it, the one that a shell has for that. Raises :exc:`OSError` when it cannot be run.
+    ended it, the one that a shell has for that.
+
+    Raises:
+        OSError: it cannot be run.
+        EndedBySignalError: a signal that was for us, too, has ended it.
     """
     forwarder = _Forwarder()
     with (
@@ -34,7 +37,11 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
     ):
         forwarder.serve(child)
         code = child.wait()
-    return _KILLED - code if code < 0 else code
+    if code >= 0:
+        return code
+    if -code in forwarder.caught:
+        raise EndedBySignalError(-code)
+    return FIRST_SIGNAL_EXIT_CODE - code
 
 
 class _Forwarder:
@@ -43,6 +50,8 @@ class _Forwarder:
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
         self._pending: list[int] = []
+        self.caught: set[int] = set()
+        """All that came."""
 
     @contextlib.contextmanager
     def catching(self) -> Iterator[None]:
@@ -62,6 +71,7 @@ class _Forwarder:
             child.send_signal(number)
 
     def _forward(self, number: int, _frame: FrameType | None) -> None:
+        self.caught.add(number)
         if self._child is None:
             self._pending.append(number)
         elif signal.Signals(number).name not in _OF_TERMINALS or not _is_in_foreground():

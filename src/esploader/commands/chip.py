@@ -72,9 +72,13 @@ def _state(enabled: bool) -> str:  # noqa: FBT001 - one meaning, two words
 def _run(device: Device, _: argparse.Namespace, output: Output) -> dict[str, Json]:
     from esploader.loader.resetting import After
 
+    way = device.way_to_reset(After.SOFT_RESET)
     device.reset(After.SOFT_RESET)
-    output.line("The application runs now.")
-    return {}
+    if way is After.SOFT_RESET:
+        output.line("The ROM loader has started the application.")
+    else:
+        output.line("A watchdog has reset the chip, which boots as its straps say.")
+    return {"way": way.value}
 
 
 COMMANDS: Final = (
@@ -83,22 +87,25 @@ COMMANDS: Final = (
         help="read the id of the device (its MAC, where the chip has no other)",
         run=OnDevice(_chip_id),
         example="--port sim://esp8266 chip-id",
+        only_prints=True,
     ),
     Command(
         name="read-mac",
         help="read the MAC address from the factory",
         run=OnDevice(_read_mac),
         example="--port /dev/ttyUSB0 read-mac",
+        only_prints=True,
     ),
     Command(
         name="get-security-info",
         help="read the security state",
         run=OnDevice(_get_security_info),
         example="--port /dev/ttyUSB0 get-security-info",
+        only_prints=True,
     ),
     Command(
         name="run",
-        help="have the ROM loader start the application",
+        help="start the application",
         run=OnDevice(_run, starts_program=True),
         example="--port socket://192.0.2.7:4000 run",
     ),

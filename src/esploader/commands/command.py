@@ -38,6 +38,9 @@ class Command(NamedTuple):
     has_common_options: bool = True
     """It takes the options of every command, not only in front of its name."""
 
+    only_prints: bool = False
+    """What it prints is all that it does."""
+
     usage: str | None = None
     """Where argparse would not find it out by itself."""
 

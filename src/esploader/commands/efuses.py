@@ -106,5 +106,6 @@ COMMANDS: Final = (
         add_arguments=_add_summary,
         run=OnDevice(_efuse_summary),
         example="--port /dev/ttyUSB0 efuse-summary --dump",
+        only_prints=True,
     ),
 )

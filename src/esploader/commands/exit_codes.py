@@ -9,7 +9,6 @@ import attrs
 from esploader import errors
 
 FAILED: Final = 2
-INTERRUPTED: Final = 130
 
 
 @attrs.frozen
@@ -39,6 +38,9 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         7,
         "End the program that has the TCP port, or choose another one; an address to listen at is "
         "one of this machine.",
+    ),
+    errors.FlashFileError: Explanation(
+        9, "Make room on the disk; the device then takes up what the file holds."
     ),
     errors.TransportError: Explanation(10, "Check the cable; unplug the device and plug it in."),
     errors.PortNotFoundError: Explanation(

@@ -113,6 +113,7 @@ COMMANDS: Final = (
         add_arguments=add_spi_connection,
         run=OnDevice(_flash_id),
         example="--port /dev/ttyUSB0 flash-id",
+        only_prints=True,
     ),
     Command(
         name="read-flash-status",
@@ -120,6 +121,7 @@ COMMANDS: Final = (
         add_arguments=_add_register_count,
         run=OnDevice(_read_flash_status),
         example="--port /dev/ttyUSB0 read-flash-status --bytes 1",
+        only_prints=True,
     ),
     Command(
         name="write-flash-status",
@@ -134,5 +136,6 @@ COMMANDS: Final = (
         add_arguments=_add_sfdp,
         run=OnDevice(_read_flash_sfdp),
         example="--port /dev/ttyUSB0 read-flash-sfdp 0 16",
+        only_prints=True,
     ),
 )

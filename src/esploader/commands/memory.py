@@ -78,6 +78,7 @@ COMMANDS: Final = (
         add_arguments=_add_address,
         run=OnDevice(_read_mem),
         example="--port /dev/ttyUSB0 read-mem 0x40001000",
+        only_prints=True,
     ),
     Command(
         name="write-mem",

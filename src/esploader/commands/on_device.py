@@ -28,28 +28,27 @@ class OnDevice(NamedTuple):
 
     def __call__(self, arguments: argparse.Namespace, output: Output) -> None:
         """Connect, do the work, and leave the device."""
-        from esploader.errors import EsploaderError
+        from esploader.commands.leaving import work_and_leave
         from esploader.loader.resetting import After
 
         output.banner()
+        document: dict[str, Json] = {}
         with contextlib.ExitStack() as stack:
             device = stack.enter_context(_connect(arguments, output, stack))
-            device.check_reset(After(arguments.after))
-            try:
-                document = _print_device(device, output)
+            after = After(arguments.after)
+            device.check_reset(after)
+
+            def work() -> bool:
+                document.update(_print_device(device, output))
                 if getattr(arguments, "spi_connection", None) is not None:
                     device.flash.use_pins(arguments.spi_connection)
-                document |= self.work(device, arguments, output)
-            except BaseException:
-                # What went wrong is what counts, whatever becomes of the reset.
-                with contextlib.suppress(EsploaderError):
-                    _leave(device, arguments, output)
-                raise
-            output.line()
-            if self.starts_program:
-                output.line("Exiting immediately.")
-            else:
-                _leave(device, arguments, output)
+                document.update(self.work(device, arguments, output))
+                output.line()
+                if self.starts_program:
+                    output.line("Exiting immediately.")
+                return not self.starts_program
+
+            work_and_leave(device, after, output, work)
         output.finish(document)
 
 
@@ -150,22 +149,3 @@ def print_mac(device: Device, output: Output) -> None:
         half = len(mac) // 2
         output.labelled("BASE MAC", mac)
         output.labelled("MAC_EXT", eui64[half + 1 : -half - 1])
-
-
-def _leave(device: Device, arguments: argparse.Namespace, output: Output) -> None:
-    from esploader.loader.resetting import After
-
-    after = device.way_to_reset(After(arguments.after))
-    if after is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
-        output.note("this port has no DTR and RTS: the device stays in download mode")
-        after = After.NO_RESET
-    match after:
-        case After.HARD_RESET:
-            output.line("Hard resetting via RTS pin...")
-        case After.WATCHDOG_RESET:
-            output.line("Hard resetting with a watchdog...")
-        case After.SOFT_RESET:
-            output.line("Soft resetting...")
-        case After.NO_RESET:
-            output.line("Staying in bootloader.")
-    device.reset(after)

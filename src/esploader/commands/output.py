@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, cast
 
+from esploader.commands.standard_stream import StandardStream
 from esploader.version import __version__
 
 if TYPE_CHECKING:
@@ -24,11 +25,17 @@ _LABEL_WIDTH: Final = 20
 
 
 class Output:
-    """Where results go: lines as they come, or one JSON document at the end."""
+    """Where results go: lines as they come, or one JSON document at the end.
+
+    That somebody reads along is no condition of the work: what cannot be written is dropped,
+    which is noted once.
+    """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._as_json: bool = arguments.json
         self._arguments = arguments
+        self.stdout = StandardStream(sys.stdout, self._lose_stdout)
+        self._stderr = StandardStream(sys.stderr, lambda _: None)
         self._displays: tuple[Display, ...] | None = None
         self._line_is_open = False
 
@@ -44,7 +51,7 @@ class Output:
         """Print the beginning, or more, of a line."""
         self.end_progress()
         if not self._as_json:
-            print(text, end="", flush=True)
+            self.stdout.write(text)
             self._line_is_open = not text.endswith("\n")
 
     def end_line(self) -> None:
@@ -60,7 +67,7 @@ class Output:
         """Print the JSON document, if that was asked for."""
         self.end_progress()
         if self._as_json:
-            print(json.dumps(document, indent=2), flush=True)
+            self.stdout.write(f"{json.dumps(document, indent=2)}\n")
 
     def progress(self, event: ProgressEvent) -> None:
         """Show how far a long command is."""
@@ -86,15 +93,19 @@ class Output:
         """Write to stderr, where the log goes, below what is drawn there."""
         self.end_progress()
         self.end_line()
-        print(text, end="", file=sys.stderr, flush=True)
+        self._stderr.write(text)
+
+    def _lose_stdout(self, exc: OSError) -> None:
+        self._line_is_open = False
+        self.note(f"the output cannot be written: {exc.strerror}")
 
     def _choose_displays(self) -> tuple[Display, ...]:
         from esploader.commands.progress_display import JsonLines, Lines, bar_on
 
-        wanted = self._arguments
-        events = (JsonLines(sys.stderr),) if wanted.json_events else ()
+        wanted, stderr = self._arguments, cast("TextIO", self._stderr)
+        events = (JsonLines(stderr),) if wanted.json_events else ()
         if wanted.no_progress:
             return events
         # Nothing can be drawn where something else is written all the time.
-        bar = None if wanted.json_events or wanted.trace else bar_on(sys.stderr)
+        bar = None if wanted.json_events or wanted.trace else bar_on(stderr)
         return (*events, bar or Lines(self.line))

@@ -92,7 +92,8 @@ class OutputFile:
         with contextlib.suppress(OSError):
             self._stream.close()
         if self._replacement is not None:
-            self._replacement.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._replacement.unlink(missing_ok=True)
             self._replacement = None
 
     def __enter__(self) -> Self:

@@ -34,6 +34,8 @@ def port_file(name: str | None) -> Iterator[Callable[[Iterable[tuple[str, str]]]
             unfinished.write_text(text, encoding="utf-8")
             unfinished.replace(path)
         except OSError as exc:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
             raise _cannot_be_written(path, exc) from exc
 
     try:

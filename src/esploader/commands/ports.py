@@ -41,5 +41,6 @@ COMMANDS: Final = (
         help="list the serial ports of this machine",
         run=_ports,
         example="ports --json",
+        only_prints=True,
     ),
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.commands.output_file import OutputFile
+from esploader.errors import PlanError
 from esploader.simulator.recordings.recorder import RecordingTransport
 from esploader.simulator.recordings.recording import encode_recording
 from esploader.urls import open_transport
@@ -46,9 +47,19 @@ def recorded_port(name: str, path: Path, *, baudrate: int) -> Iterator[RecordedP
         port = RecordedPort(RecordingTransport(transport))
         try:
             yield port
-        finally:
-            if port.chip is None:
-                _LOG.warning("%s: not written: it is not known which chip it would be of", path)
-            else:
-                recording = port.transport.recording(port.chip, source=f"recorded from {name}")
-                file.write(encode_recording(recording))
+        except BaseException:
+            # What went wrong is what counts, whatever becomes of the recording.
+            try:
+                _write(port, name, path, file)
+            except PlanError as exc:
+                _LOG.warning("%s", exc)
+            raise
+        _write(port, name, path, file)
+
+
+def _write(port: RecordedPort, name: str, path: Path, file: OutputFile) -> None:
+    if port.chip is None:
+        _LOG.warning("%s: not written: it is not known which chip it would be of", path)
+        return
+    recording = port.transport.recording(port.chip, source=f"recorded from {name}")
+    file.write(encode_recording(recording))

@@ -11,7 +11,7 @@ import attrs
 from esploader.chips.registry import chip_by_name
 from esploader.commands.child_process import run_child
 from esploader.commands.port_file import port_file
-from esploader.errors import ConfigError, RecordingError, TransportError, UnsupportedError
+from esploader.errors import ConfigError, RecordingError, UnsupportedError
 from esploader.server.serve import Server
 from esploader.simulator.config import InitialState
 from esploader.simulator.line.transport import RealTimeTransport
@@ -195,15 +195,7 @@ def _open(
     transport = stack.enter_context(
         open_served(config, url, paced=arguments.realtime, follows_device=arguments.tcp is not None)
     )
-    stack.callback(_save_flash, transport)
     return url, config.chip, transport
-
-
-def _save_flash(transport: RealTimeTransport) -> None:
-    try:
-        transport.device.close()
-    except OSError as exc:
-        raise TransportError(transport.name, f"the flash could not be saved: {exc}") from exc
 
 
 def _open_trace(name: str, stack: contextlib.ExitStack) -> Trace:

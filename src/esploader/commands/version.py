@@ -20,5 +20,11 @@ def _version(_: argparse.Namespace, output: Output) -> None:
 
 
 COMMANDS: Final = (
-    Command(name="version", help="print the version", run=_version, example="version"),
+    Command(
+        name="version",
+        help="print the version",
+        run=_version,
+        example="version",
+        only_prints=True,
+    ),
 )

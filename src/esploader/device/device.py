@@ -12,9 +12,13 @@ from esploader.device.flash import DeviceFlash
 from esploader.device.memory import DeviceMemory
 from esploader.device.security import DeviceSecurity
 from esploader.errors import UnsupportedError
-from esploader.loader.register_recipes import watchdog_reset
-from esploader.loader.resetting import After, lines_do_not_do, reset_by_watchdog
-from esploader.protocol import dialect
+from esploader.loader.resetting import (
+    After,
+    check_watchdog_reset,
+    lines_do_not_do,
+    reason_against_soft_reset,
+    reset_by_watchdog,
+)
 from esploader.protocol.download_commands import FlashBegin, FlashEnd
 from esploader.transport import reset
 
@@ -156,12 +160,14 @@ class Device:
 
         Raises:
             CapabilityError: a hard reset was asked for, and the port has no lines.
-            UnsupportedError: a soft reset was asked for, and a stub runs, which knows none; or a
-                watchdog reset, and the chip has none that works, or is in Secure Download
-                Mode.
+            UnsupportedError: a watchdog reset is needed, and the chip has none that works, or
+                is in Secure Download Mode.
         """
         self.check_reset(After(after))
         way = self.way_to_reset(After(after))
+        if way is not After.HARD_RESET:
+            # Only the loader itself can do the others.
+            self.link.listen_again()
         if way is After.NO_RESET:
             self.link.restore_rate()
             return
@@ -186,29 +192,33 @@ class Device:
         Raises:
             UnsupportedError: as :meth:`reset`.
         """
+        has_registers = not self.is_in_secure_download_mode
         if after is After.WATCHDOG_RESET:
-            if self.is_in_secure_download_mode:
-                raise UnsupportedError(
-                    "a watchdog reset", "Secure Download Mode keeps registers out of reach"
-                )
-            watchdog_reset(self.chip)
-        elif after is After.SOFT_RESET and self.session.dialect is dialect.STUB:
-            # Espressif's stub takes RUN_USER_CODE and the flag of FLASH_END, and does
-            # nothing about them (esp-flasher-stub, src/command_handler.c).
-            raise UnsupportedError(
-                "a soft reset", "a stub runs, which cannot start the application"
-            )
+            check_watchdog_reset(self.chip, has_registers=has_registers)
+        elif after is After.SOFT_RESET and self._reason_against_soft_reset is not None:
+            try:
+                check_watchdog_reset(self.chip, has_registers=has_registers)
+            except UnsupportedError as exc:
+                reason = f"{self._reason_against_soft_reset}; {exc}"
+                raise UnsupportedError("a soft reset", reason) from exc
 
     def way_to_reset(self, after: After) -> After:
         """Return how :meth:`reset` would do what ``after`` says.
 
         That is another way for a hard reset on a port of the chip's own, where the lines do
-        nothing, or do not get the device out of the mode in which its straps put it.
+        nothing, or do not get the device out of the mode in which its straps put it; and for a
+        soft reset where the loader would not start the application.
         """
+        if after is After.SOFT_RESET and self._reason_against_soft_reset is not None:
+            return After.WATCHDOG_RESET
         if after is After.HARD_RESET and not self.is_in_secure_download_mode:
             by_watchdog = lines_do_not_do(self.session, self.chip)
             return After.WATCHDOG_RESET if by_watchdog else after
         return after
+
+    @property
+    def _reason_against_soft_reset(self) -> str | None:
+        return reason_against_soft_reset(self.session.dialect, self.chip)
 
     def close(self) -> None:
         """Release the port. Closing twice is allowed."""

@@ -30,7 +30,7 @@ from esploader.flash.pins import attach_word
 from esploader.flash.plan import SECTOR_SIZE, WritePlan
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import warn_if_blind
-from esploader.flash.request import WriteRequest
+from esploader.flash.request import WriteRequest, usable_compression
 from esploader.flash.spi import MAX_READ_SIZE, READ_ID, READ_SFDP, SpiTransaction
 from esploader.flash.start_up import wake_flash
 from esploader.flash.status import read_status, write_status
@@ -205,7 +205,8 @@ class DeviceFlash:
         device encrypts them as it writes them. ``parameters`` go into the header of
         the bootloader, if that is among them; ``detect`` as a size stands for the size of
         the flash that is there. ``erase_all`` says that the whole flash is erased first.
-        ``compress`` forces or forbids compression.
+        ``compress`` forces or forbids compression; a loader that must get nothing compressed
+        does not, with a warning if it was forced.
 
         ``force`` leaves out the checks that the bootloader is intact and made for this
         chip and revision, and that secure boot and flash encryption let the device boot
@@ -274,6 +275,7 @@ class DeviceFlash:
         )
         link = self._context.link
         self.prepare(named_size(parameters.size))
+        compress = usable_compression(link.session.dialect, link.chip, compress=plan.compress)
         # The file of the stub may have gone since.
         if any(region.encrypted for region in plan.regions):
             check_loader_encrypts(link.session.dialect)
@@ -286,7 +288,7 @@ class DeviceFlash:
             link,
             plan,
             skip=skip and not erase_all,
-            compress=plan.compress,
+            compress=compress,
             on_progress=on_progress,
         )
 

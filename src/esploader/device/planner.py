@@ -14,7 +14,7 @@ from esploader.flash.guards import (
     encryption_addresses,
 )
 from esploader.flash.inputs import DETECT, KEEP, FlashParameters, check_parameters, put_parameters
-from esploader.flash.request import WriteRequest, header_parameters
+from esploader.flash.request import WriteRequest, header_parameters, usable_compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class WritePlanner:
             self._check_encryption(ignore_configuration=ignore_encryption_efuses)
         if security.flash_encryption and not all(piece.encrypted for piece in request.pieces):
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
-        compress = request.usable_compression(loader)
+        compress = usable_compression(loader, context.chip, compress=request.compress)
         parameters = self.usable_parameters(request.parameters)
         size = preparation.usable_size(parameters.size, request.end)
         parameters = header_parameters(

@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.protocol.dialect import STUB
+from esploader.protocol.opcodes import Opcode
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from esploader.chips.model.chip import Chip
+    from esploader.protocol.dialect import Dialect
 
 LEVEL: Final = 9
 
@@ -31,6 +37,19 @@ class WireBlock:
 
     covered: int
     """Bytes of flash that all blocks up to and with this one stand for, at most."""
+
+
+def reason_against_compression(loader: Dialect, chip: Chip) -> str | None:
+    """Return why a loader on ``chip`` must get nothing that is compressed, or ``None``."""
+    if Opcode.FLASH_DEFL_BEGIN not in loader.opcodes:
+        return "it has no command for that"
+    if loader is STUB:
+        return None
+    if not chip.knows("rom_inflates_safely"):
+        return f"the ROM of the {chip.name} is not known to spare what lies behind the data"
+    if not chip.rom_inflates_safely:
+        return f"the ROM of the {chip.name} writes over what lies behind the data then"
+    return None
 
 
 def is_worth_compressing(data: bytes) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.flash.compress import reason_against_compression
 from esploader.flash.guards import (
     check_encrypted_pieces,
     check_erase,
@@ -22,7 +23,6 @@ from esploader.flash.inputs import (
     read_pieces,
 )
 from esploader.flash.plan import WritePlan, plan_write
-from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -108,14 +108,6 @@ class WriteRequest:
             check_encrypted_pieces(self.pieces, chip)
             check_loader_encrypts(loader)
 
-    def usable_compression(self, loader: Dialect) -> bool | None:
-        """Return what may be done of what is asked for of compression."""
-        if Opcode.FLASH_DEFL_BEGIN in loader.opcodes:
-            return self.compress
-        if self.compress:
-            _log.warning("this loader takes nothing that is compressed: all is sent as it is")
-        return False
-
     def plan(
         self,
         chip: Chip,
@@ -140,6 +132,16 @@ class WriteRequest:
             compress=compress,
             starts_stub=starts_stub,
         )
+
+
+def usable_compression(loader: Dialect, chip: Chip, *, compress: bool | None) -> bool | None:
+    """Return what may be done of what the caller says of compression."""
+    reason = reason_against_compression(loader, chip)
+    if reason is None:
+        return compress
+    if compress:
+        _log.warning("all is sent as it is, not compressed: %s", reason)
+    return False
 
 
 def header_parameters(

@@ -43,6 +43,7 @@ from esploader.flash.compress import (
     is_worth_compressing,
     max_compressed_size,
     plain_blocks,
+    reason_against_compression,
 )
 from esploader.flash.erase import erase_sectors, size_to_announce
 from esploader.flash.hashing import count_right_sectors, holds, md5_of
@@ -58,7 +59,6 @@ from esploader.protocol.download_commands import (
     FlashEnd,
 )
 from esploader.protocol.flash_commands import SpiFlashMd5
-from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
@@ -443,8 +443,8 @@ def _most_at_once(link: Link) -> int:
 
 
 def can_compress(link: Link) -> bool:
-    """Tell whether the loader takes compressed data."""
-    return Opcode.FLASH_DEFL_BEGIN in link.session.dialect.opcodes
+    """Tell whether the loader may get compressed data."""
+    return reason_against_compression(link.session.dialect, link.chip) is None
 
 
 def _work_time(size: int) -> float:

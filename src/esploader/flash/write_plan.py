@@ -127,7 +127,8 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     start = clock.now()
     size = len(region.data)
     pieces = [region]
-    costs = _costs(job.link, region)
+    compressed = job.compress is not False and can_compress(job.link)
+    costs = _costs(job.link, region, compressed=compressed)
     if job.skip and not region.encrypted and not is_blind(job.link):
         pieces = _pieces_to_write(job.link, region, costs)
         _report(job, Phase.COMPARE, region, job.sent_before)
@@ -135,7 +136,6 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
     for piece in pieces:
         _warn_of_loss(job, piece)
     if not region.encrypted:
-        compressed = job.compress is not False and can_compress(job.link)
         pieces = [
             part for piece in pieces for part in blank_apart(piece, costs, compressed=compressed)
         ]
@@ -199,14 +199,15 @@ def _holds_stubbornly(link: Link, region: Piece) -> bool:
     return False
 
 
-def _costs(link: Link, region: Piece) -> CostModel:
+def _costs(link: Link, region: Piece, *, compressed: bool) -> CostModel:
     transport = link.session.transport
     sample = region.data[:_SAMPLE_SIZE]
+    compression = min(len(zlib.compress(sample, 1)) / len(sample), 1.0) if compressed else 1.0
     return CostModel(
         baudrate=transport.baudrate,
         round_trip=transport.round_trip,
         turnaround=transport.turnaround,
-        compression=min(len(zlib.compress(sample, 1)) / len(sample), 1.0),
+        compression=compression,
     )
 
 

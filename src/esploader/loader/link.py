@@ -66,6 +66,7 @@ _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
 _STUB_STARTS: Final = 2
 _COMPARISONS: Final = 3
+_RESTORE_ATTEMPTS: Final = 3
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
@@ -108,6 +109,9 @@ class Link:
 
     after_revival: list[Callable[[], None]] = attrs.field(factory=list, init=False)
     """What there is to do for whoever knows something of a loader that may have been reset."""
+
+    _rates_in_doubt: tuple[int, ...] = attrs.field(default=(), init=False)
+    """The loader may be at any of these, in baud; empty where it is known to be at the port's."""
 
     reopen: Callable[[], Transport] | None = None
     """Opens the port once more; ``None`` where only the one at hand will do."""
@@ -220,11 +224,13 @@ class Link:
         """Reach the loader as if for the first time."""
         transport = self.session.transport
         if transport.capabilities.set_baudrate:
-            transport.set_baudrate(min(self.baudrate, DEFAULT_BAUDRATE))
+            self._rates_in_doubt = (min(self.baudrate, DEFAULT_BAUDRATE), transport.baudrate)
+            transport.set_baudrate(self._rates_in_doubt[0])
         self.session.dialect = self.rom_dialect
         value = reach_loader(
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
         )
+        self._rates_in_doubt = ()
         self._recognise(value)
         self.set_up_registers()
         if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:
@@ -315,6 +321,7 @@ class Link:
         # A ROM loader knows its rate; a stub is told the one that is to change.
         old = transport.baudrate if is_stub else 0
         new = self.baudrate if is_stub else self._rate_to_ask_for()
+        self._rates_in_doubt = (self.baudrate, transport.baudrate)
         self.session.change_baudrate(ChangeBaudrate(new=new, old=old), self.baudrate)
         try:
             self.session.confirm_baudrate(self.baudrate)
@@ -322,6 +329,7 @@ class Link:
             _log.warning("%d baud does not work", self.baudrate)
             self.baudrate = self._lower_rate()
             raise
+        self._rates_in_doubt = ()
 
     def _rate_to_ask_for(self) -> int:
         """Return what a ROM loader has to be asked for, so that it sets the rate wanted.
@@ -342,10 +350,51 @@ class Link:
         return round(self.baudrate * factor)
 
     def restore_rate(self) -> None:
-        """Have the loader talk as after a reset, so that the next one to come finds it."""
-        if Opcode.CHANGE_BAUDRATE in self.session.dialect.opcodes:
+        """Have the loader talk as after a reset, so that the next one to come finds it.
+
+        Raises:
+            NoResponseError: it does not listen any more, at no rate at which it may be.
+            EsploaderError: the loader refused, or the port failed.
+        """
+        for attempts_left in reversed(range(_RESTORE_ATTEMPTS)):
+            self.listen_again()
+            if Opcode.CHANGE_BAUDRATE not in self.session.dialect.opcodes:
+                return
             self.baudrate = DEFAULT_BAUDRATE
-            self._set_rate()
+            try:
+                self._set_rate()
+            except (CommandError, ProtocolError):
+                if not attempts_left:
+                    raise
+            else:
+                return
+
+    def listen_again(self) -> None:
+        """Have the loader listen after something was broken off, wherever that was.
+
+        No line is touched. The loader may be in the middle of a frame, at work, at another
+        rate than the port, or the stub that was just being started.
+
+        Raises:
+            NoResponseError: it does not listen at any rate at which it may be.
+            TransportError: the port failed.
+        """
+        if self.session.is_idle and not self._rates_in_doubt:
+            return
+        transport = self.session.transport
+        rates = [transport.baudrate]
+        rates += [rate for rate in self._rates_in_doubt if rate not in rates]
+        for others_left, rate in zip(reversed(range(len(rates))), rates, strict=True):
+            if rate != transport.baudrate:
+                transport.set_baudrate(rate)
+            try:
+                self._recognise(self.session.resynchronise(REVIVE_TIMEOUT))
+            except NoResponseError:
+                if not others_left:
+                    raise
+            else:
+                self._rates_in_doubt = ()
+                return
 
     def _lower_rate(self) -> int:
         return max(

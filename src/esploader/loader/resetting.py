@@ -9,13 +9,15 @@ import enum
 from typing import TYPE_CHECKING
 
 from esploader.chips.model.quirks import Quirk
-from esploader.errors import CommandError, ProtocolError
+from esploader.errors import CommandError, ProtocolError, UnsupportedError
 from esploader.loader.register_recipes import RESET_TIME, watchdog_reset
 from esploader.loader.usb_port import is_otg, is_serial_jtag
 from esploader.protocol.commands import WriteReg
+from esploader.protocol.dialect import STUB
 
 if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
+    from esploader.protocol.dialect import Dialect
     from esploader.session.session import Session
 
 
@@ -32,7 +34,9 @@ class After(enum.Enum):
     """The device's own watchdog resets it; no line needed. Not all chips have one that does."""
 
     SOFT_RESET = "soft-reset"
-    """The ROM loader itself starts the application; no line needed. A stub cannot."""
+    """The ROM loader itself starts the application; no line needed.
+
+    By the watchdog where the loader does not: a stub, and the ROM of most chips."""
 
     NO_RESET = "no-reset"
     """The loader stays."""
@@ -62,6 +66,32 @@ def _is_held_by_strap(session: Session, chip: Chip) -> bool:
     except (CommandError, ProtocolError):
         # Who cannot be asked cannot be told to reset itself either.
         return False
+
+
+def reason_against_soft_reset(loader: Dialect, chip: Chip) -> str | None:
+    """Return why a loader on ``chip`` would not start the application, or ``None``."""
+    if loader is STUB:
+        # Espressif's stub takes RUN_USER_CODE and the flag of FLASH_END, and does
+        # nothing about them (esp-flasher-stub, src/command_handler.c).
+        return "a stub runs, which cannot start the application"
+    if not chip.knows("rom_boots_on"):
+        return f"the ROM of the {chip.name} is not known to start the application"
+    if not chip.rom_boots_on:
+        return f"the ROM of the {chip.name} hangs instead of starting the application"
+    return None
+
+
+def check_watchdog_reset(chip: Chip, *, has_registers: bool) -> None:
+    """Refuse what :func:`reset_by_watchdog` could not do.
+
+    Raises:
+        UnsupportedError: nobody has seen that work, it does harm, or registers are out of reach.
+    """
+    if not has_registers:
+        raise UnsupportedError(
+            "a watchdog reset", "Secure Download Mode keeps registers out of reach"
+        )
+    watchdog_reset(chip)
 
 
 def reset_by_watchdog(session: Session, chip: Chip) -> None:

@@ -9,6 +9,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
+from esploader.ending import EndedBySignalError, signals_to_heed
 from esploader.errors import TransportError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Runner(abc.ABC):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
-        self._is_interrupted = False
+        self._signal: int | None = None
         self._old_handlers: list[tuple[int, _Handler]] = []
         self.failure: TransportError | None = None
         """Why it ended by itself, if it did."""
@@ -43,26 +44,25 @@ class Runner(abc.ABC):
         """Serve until :meth:`stop` is called, by another thread or a signal handler.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C ended it. Everything is closed.
+            KeyboardInterrupt: Ctrl-C or another signal than SIGTERM ended it. Everything is closed.
             TransportError: the only port failed, and nobody knows how to open it again.
         """
         # The loop that waits for sockets and descriptors is the same on all systems.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self._main())
-        if self._is_interrupted:
-            raise KeyboardInterrupt
+        if self._signal is not None:
+            raise EndedBySignalError(self._signal)
         if self.failure is not None:
             raise self.failure
 
     def heed_signals(self) -> None:
-        """Have Ctrl-C and SIGTERM stop :meth:`run`, even before it has begun.
+        """Have signals that end programs stop :meth:`run`, even before it has begun.
 
-        For programs that do nothing else, in their main thread. A second Ctrl-C ends them
-        at once. kill, systemd and CI send SIGTERM; nothing has gone wrong then.
+        For programs that do nothing else, in their main thread. A second one ends them at once,
+        unless it is SIGTERM: kill, systemd and CI send that; nothing has gone wrong then.
         """
         self._old_handlers = [
-            (signal.SIGTERM, signal.signal(signal.SIGTERM, lambda *_: self.stop())),
-            (signal.SIGINT, signal.signal(signal.SIGINT, lambda *_: self._interrupt())),
+            (number, signal.signal(number, self._heed)) for number in signals_to_heed()
         ]
 
     def start(self) -> None:
@@ -108,9 +108,10 @@ class Runner(abc.ABC):
         self.failure = exc
         self.stop()
 
-    def _interrupt(self) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._is_interrupted = True
+    def _heed(self, number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
+            self._signal = number
         self.stop()
 
     async def _main(self) -> None:

@@ -254,7 +254,7 @@ class Station:
 
     def _found(self, transport: Transport) -> None:
         if self._closing.is_set():
-            transport.close()
+            self._close_transport(transport)
             return
         self._journal.note("port-open", port=self.label, device=transport.name)
         self._use(transport)
@@ -299,7 +299,15 @@ class Station:
         if port is not None:
             port.close()
             if self._on_loss is None:
-                port.transport.close()
+                self._close_transport(port.transport)
+
+    def _close_transport(self, transport: Transport) -> None:
+        try:
+            transport.close()
+        except TransportError as exc:
+            self._journal.note(
+                "port-not-closed", level=logging.WARNING, port=self.label, reason=str(exc)
+            )
 
     def _send_off(self, reason: str) -> None:
         end = self._holder

@@ -118,6 +118,11 @@ class Session:
         return self.abilities.flash_block_size(self.dialect)
 
     @property
+    def is_idle(self) -> bool:
+        """Every command has been answered, as far as anybody waits for that."""
+        return self._wire.connection.state is State.IDLE
+
+    @property
     def noise(self) -> bytes:
         """The last :data:`~esploader.session.wire.MAX_NOISE_SIZE` bytes that were no response."""
         return bytes(self._wire.noise)
@@ -207,6 +212,7 @@ class Session:
     ) -> list[ResultT | CommandFailedError]:
         for command in commands:
             require(command, self.dialect)
+        self._mend()
         deferred, self._deferred = self._deferred, []
         gated = self._wire.gated
         if gated is None:
@@ -214,6 +220,14 @@ class Session:
         else:
             outcomes = self._attempt_all_ahead(gated, deferred, commands, may_be_refused)
         return cast("list[ResultT | CommandFailedError]", outcomes[len(deferred) :])
+
+    def _mend(self) -> None:
+        """Have the loader listen if an exception that is not ours broke off what it was at.
+
+        What was being sent may have got there in part, and its answer may still come.
+        """
+        if self._wire.connection.state in {State.AWAITING_RESPONSE, State.STREAMING}:
+            self.resynchronise(_BUSY_TIMEOUT)
 
     def _attempt_all_at_once(self, commands: Sequence[Command[object]]) -> list[object]:
         outcomes: list[object] = []
@@ -278,7 +292,7 @@ class Session:
         yield from CommandsAhead(self._wire, gated, bursts).outcomes()
 
     def _prepare_ahead(self, gated: GatedTransport) -> None:
-        if self._wire.connection.state is State.FAILED:
+        if not self.is_idle:
             # Something was given up half-way, and the loader may still be at it.
             self.resynchronise(_BUSY_TIMEOUT)
         self._wire.noise_meanwhile.clear()
@@ -333,6 +347,7 @@ class Session:
             for _ in self.execute_ahead([command]):
                 pass
             return
+        self._mend()
         self._wire.frames.clear()
         self._wire.noise_meanwhile.clear()
         self._wire.write(self._wire.encode(command))

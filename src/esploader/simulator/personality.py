@@ -154,6 +154,20 @@ class Personality:
     erases_head_twice: bool = False
     """FLASH_BEGIN counts the sectors in front of the first 64 KiB block twice."""
 
+    boots_on: bool = False
+    """Told to leave, the ROM goes on to boot from flash.
+
+    Those of the ESP32-C3 and the ESP32-C2 do not: they say a last word, and are silent until
+    a hardware reset. Where nobody has looked, the worse is taken for granted.
+    """
+
+    programs_whole_window: bool = True
+    """The last block of a compressed download programs 32 KiB, whatever lies behind the data.
+
+    The ESP32's ROM does. Where nobody has looked, the worse is taken for granted. The others
+    that are known program up to three bytes more than the data, to a multiple of four.
+    """
+
     stub_spares_blank_sectors: bool = True
     """The stub looks at sectors before it erases them, until it sees one that is not blank.
 
@@ -187,6 +201,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         crystal_mhz=26,
         mac=0x18FE_3400_0000,
         assumed_flash_size=None,
+        boots_on=True,
         erases_head_twice=True,
         stub_spares_blank_sectors=False,
         # Of the instruction cache; Espressif's stub is put there.
@@ -212,6 +227,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     "esp32": Personality(
         rom_word=0x00F0_1D83,
         revision=(3, 1),
+        boots_on=True,
         banner="ets Jul 29 2019 12:21:46\r\n\r\n",
         causes=MappingProxyType(
             {
@@ -229,12 +245,14 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     "esp32s2": Personality(
         rom_word=0x0000_07C6,
         revision=(1, 0),
+        programs_whole_window=False,
         banner="ESP-ROM:esp32s2-rc4-20191025\r\nBuild:Oct 25 2019\r\n",
         download_mode=Code(0x0, "DOWNLOAD(USB/UART0/1)"),
         flash_mode=Code(0x8, "SPI_FAST_FLASH_BOOT"),
     ),
     "esp32s3": Personality(
         revision=(0, 2),
+        programs_whole_window=False,
         banner="ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\n",
         download_mode=Code(0x0, "DOWNLOAD(USB/UART0)"),
         flash_mode=Code(0x8, "SPI_FAST_FLASH_BOOT"),
@@ -242,18 +260,21 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     "esp32c3": Personality(
         rom_word=0x1B31_506F,
         revision=(0, 4),
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c3-api1-20210207\r\nBuild:Feb  7 2021\r\n",
     ),
     "esp32c2": Personality(
         crystal_mhz=26,
         revision=(1, 0),
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp8684-api2-20220127\r\nBuild:Jan 27 2022\r\n",
     ),
     "esp32c5": Personality(
         crystal_mhz=48,
         revision=(1, 0),
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c5-eco2-20250121\r\nBuild:Jan 21 2025\r\n",
         download_mode=Code(0x8, "DOWNLOAD(USB/UART0)"),
@@ -262,12 +283,14 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         load_log=_NEW_LOAD_LOG,
     ),
     "esp32c6": Personality(
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c6-20220919\r\nBuild:Sep 19 2022\r\n",
         download_mode=Code(0x4, "DOWNLOAD(USB/UART0/SDIO_FEI_FEO)"),
         flash_mode=Code(0xC, "SPI_FAST_FLASH_BOOT"),
     ),
     "esp32c61": Personality(
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c61-eco3-20250228\r\nBuild:Feb 28 2025\r\n",
         download_mode=Code(0x4, "DOWNLOAD(USB/UART0)"),
@@ -285,6 +308,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     ),
     "esp32h2": Personality(
         crystal_mhz=32,
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32h2-20221101\r\nBuild:Nov  1 2022\r\n",
         download_mode=Code(0x4, "DOWNLOAD(USB/UART0)"),
@@ -292,6 +316,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     ),
     "esp32p4": Personality(
         revision=(3, 0),
+        programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         # Of a device of revision 1; those of the others have not been published.
         banner="ESP-ROM:esp32p4-eco2-20240710\r\nBuild:Jul 10 2024\r\n",

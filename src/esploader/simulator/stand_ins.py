@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from esploader.chips.model.bits import Bits
-from esploader.chips.model.chip import Architecture, Chip
+from esploader.chips.model.chip import UNKNOWN, Architecture, Chip
 from esploader.chips.model.flash_bus import SpiRegisters
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _STAND_INS: Final[Mapping[str, object]] = MappingProxyType(
     {
         "architecture": Architecture.RISCV,
+        # The personality says what its ROM does.
+        "rom_inflates_safely": UNKNOWN,
+        "rom_boots_on": UNKNOWN,
         "efuse_blocks": (),
         "efuse_write_protection": None,
         "efuse_read_protection": None,
@@ -71,9 +74,9 @@ _STAND_INS: Final[Mapping[str, object]] = MappingProxyType(
 
 
 def with_stand_ins(chip: Chip) -> Chip:
-    """Return a chip without unknown facts: ``chip`` itself, where it has none."""
+    """Return a chip that lacks no fact of use here: ``chip`` itself, where it lacks none."""
     names = [field.name for field in attrs.fields(Chip)]
-    if all(chip.knows(name) for name in names):
+    if all(chip.knows(name) or _STAND_INS[name] is UNKNOWN for name in names):
         return chip
     facts: dict[str, Any] = {
         name: getattr(chip, name) if chip.knows(name) else _STAND_INS[name] for name in names

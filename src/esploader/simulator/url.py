@@ -128,8 +128,10 @@ def open_served(
 def _made(config: DeviceConfig, timings: Timings, url: str) -> SimulatedDevice:
     try:
         return SimulatedDevice.from_config(config, timings)
-    except (ValueError, OSError) as exc:
+    except ValueError as exc:
         raise UrlError(url, str(exc)) from exc
+    except OSError as exc:
+        raise UrlError(url, f"{exc.filename}: {exc.strerror}") from exc
 
 
 def _options(url: str, query: str) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,10 @@ Source: Espressif, "Boot Mode Selection", "Automatic Bootloader" (esptool docume
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from esploader.errors import UnsupportedError
+from esploader.errors import CapabilityError, TransportError, UnsupportedError
 from esploader.transport.gated import as_gated
 from esploader.transport.gates import Delay
 from esploader.transport.steps import ResetSequence, ResetStep, SetLines, Wait
@@ -159,12 +160,18 @@ def begin(sequence: ResetSequence, transport: Transport) -> float:
         if sequence:
             gated.send_ahead([_as_item(step) for step in sequence])
         return sum(step.seconds for step in sequence if isinstance(step, Wait))
-    for step in sequence:
-        match step:
-            case SetLines(dtr, rts):
-                transport.set_lines(dtr=dtr, rts=rts)
-            case Wait(seconds):
-                transport.clock.sleep(seconds)
+    try:
+        for step in sequence:
+            match step:
+                case SetLines(dtr, rts):
+                    transport.set_lines(dtr=dtr, rts=rts)
+                case Wait(seconds):
+                    transport.clock.sleep(seconds)
+    except BaseException:
+        # Whoever is interrupted must not leave the chip held in reset.
+        with suppress(TransportError, CapabilityError):
+            transport.set_lines(dtr=False, rts=False)
+        raise
     return 0.0
 
 

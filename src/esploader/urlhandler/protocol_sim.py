@@ -64,9 +64,10 @@ class Serial(serial.SerialBase):
     def close(self) -> None:
         self.is_open = False
         transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.close()
         self._received.clear()
+        if transport is not None:
+            with _as_serial_exception():
+                transport.close()
 
     @property
     def in_waiting(self) -> int:

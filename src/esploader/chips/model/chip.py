@@ -112,6 +112,10 @@ class Chip:
 
     rom: Dialect
     """What the ROM loader speaks."""
+    rom_inflates_safely: bool
+    """A compressed download through the ROM loader changes nothing behind the data."""
+    rom_boots_on: bool
+    """The ROM loader goes on to boot what is in flash when FLASH_END has it leave."""
 
     mac: BitField
     """The MAC address from the factory, 48 bits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -35,6 +36,10 @@ class FlashFile:
     is_stale: bool = attrs.field(default=False, init=False)
     """A change is not in it; nothing more is stored until it is written as a whole."""
 
+    failure: OSError | None = attrs.field(default=None, init=False)
+    """Why it could not be written at last; ``None`` once it could."""
+
+    _is_new: bool = attrs.field(default=False, init=False)
     _let_go: weakref.finalize[[int], FlashFile] | None = attrs.field(
         default=None, init=False, repr=False
     )
@@ -45,6 +50,7 @@ class FlashFile:
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         if not path.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(path.parent))
+        self._is_new = not path.exists()
         self._own(_claim(path))
 
     def store(self, offset: int, data: bytes | bytearray) -> None:
@@ -56,11 +62,39 @@ class FlashFile:
                 file.seek(offset)
                 self.is_stale = file.write(data) != len(data)
         except OSError:
+            # Whether it is really lost shows when all is written anew.
             self.is_stale = True
 
     def save(self, pieces: Iterable[bytes | bytearray]) -> None:
-        """Write the whole content, in one step. Raises :exc:`OSError`."""
+        """Write the whole content, in one step.
+
+        Raises:
+            OSError: it cannot be written, and is as it was; :attr:`failure` says the same.
+        """
         part = self.path.with_name(self.path.name + ".part")
+        try:
+            self._replace(part, pieces)
+        except OSError as exc:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            self.failure = _error_of(self.path, exc)
+            raise self.failure from exc
+        self.is_stale, self._is_new, self.failure = False, False, None
+
+    def release(self) -> None:
+        """Leave the file to whoever wants it."""
+        if self._let_go is not None:
+            self._let_go()
+
+    def discard(self) -> None:
+        """Leave the file; it is gone again if nobody had one before and nothing is in it."""
+        if self._is_new:
+            with contextlib.suppress(OSError):
+                if not self.path.stat().st_size:
+                    self.path.unlink()
+        self.release()
+
+    def _replace(self, part: Path, pieces: Iterable[bytes | bytearray]) -> None:
         with part.open("wb") as file:
             for piece in pieces:
                 file.write(piece)
@@ -74,12 +108,6 @@ class FlashFile:
             raise
         self.release()
         self._own(claimed)
-        self.is_stale = False
-
-    def release(self) -> None:
-        """Leave the file to whoever wants it."""
-        if self._let_go is not None:
-            self._let_go()
 
     def _own(self, claimed: int | None) -> None:
         self._let_go = None if claimed is None else weakref.finalize(self, os.close, claimed)
@@ -117,6 +145,11 @@ def _lock(descriptor: int, path: Path) -> None:
         # Some file systems have no locks.
         if exc.errno not in _NO_LOCKS:
             raise
+
+
+def _error_of(path: Path, exc: OSError) -> OSError:
+    """Return the error that names the file itself, not the one that is to take its place."""
+    return OSError(exc.errno, exc.strerror, str(path))
 
 
 def _in_use(path: Path) -> OSError:

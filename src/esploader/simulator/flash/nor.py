@@ -213,8 +213,8 @@ class NorFlash:
     def keep_in(self, path: Path) -> None:
         """Take the content from a file, if there is one, and write every change to it at once.
 
-        What cannot be written to it stays to be written by :meth:`save_changes`. Nobody else
-        can have the file until :meth:`leave_file`.
+        A change that cannot be written to it stays to be written by :meth:`save_changes`, and
+        :attr:`file_failure` says why. Nobody else can have the file until :meth:`leave_file`.
 
         Raises:
             OSError: the file cannot be read or written, or another device has it.
@@ -225,12 +225,17 @@ class NorFlash:
             self.load(path)
             # A change in the middle needs a file that reaches so far.
             file.is_stale = path.stat().st_size < self.size
+            if file.is_stale:
+                file.save(self._pieces(0, self.size))
         except BaseException:
-            file.release()
+            file.discard()
             raise
         self._file = file
-        with suppress(OSError):
-            self.save_changes()
+
+    @property
+    def file_failure(self) -> OSError | None:
+        """Why a change is not in the file of :meth:`keep_in`; ``None`` if all are."""
+        return None if self._file is None else self._file.failure
 
     def save_changes(self) -> None:
         """Write what has not reached the file of :meth:`keep_in`. Raises :exc:`OSError`."""
@@ -248,8 +253,13 @@ class NorFlash:
             self._file = None
 
     def _store(self, offset: int, data: bytes | bytearray) -> None:
-        if self._file is not None:
-            self._file.store(offset, data)
+        file = self._file
+        if file is None or file.is_stale:
+            return
+        file.store(offset, data)
+        with suppress(OSError):
+            # A file that has vanished, or a full disk in which there is room beside it.
+            self.save_changes()
 
     def _count_operations(self, count: int) -> int:
         """Count programmed pages or erases; return how many succeed before the power fails."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import attrs
 from typing_extensions import override
 
-from esploader.errors import TransportClosedError, TransportError
+from esploader.errors import FlashFileError, TransportClosedError, TransportError
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock, VirtualClock
 
@@ -30,7 +30,9 @@ _CAPABILITIES = Capabilities(set_lines=True, set_lines_at_once=True, set_baudrat
 class _Line(Transport):
     """A serial line to a simulated device, whatever the clock.
 
-    Closing it writes what of the flash is not in its file, if it has one.
+    Closing it writes what of the flash is not in its file, if it has one. Once something
+    cannot be written to that file, all that is asked of the device fails: nobody is to take
+    for done what is not there afterwards.
     """
 
     _reads_pieces: ClassVar[bool] = False
@@ -143,12 +145,15 @@ class _Line(Transport):
             else:
                 self.device.nor.save_changes()
         except OSError as exc:
-            _LOG.warning("%s: the flash could not be written to its file: %s", self._name, exc)
+            raise _file_error(self._name, exc) from exc
 
     def _take_output(self, until: float, *, in_pieces: bool) -> bytes:
-        return self._involve(
+        output = self._involve(
             lambda: self.device.take_output(until, self._line_rate, in_pieces=in_pieces), b""
         )
+        # Not before what came of it is passed on.
+        self._check_file()
+        return output
 
     def _involve(self, action: Callable[[], _T], otherwise: _T) -> _T:  # noqa: ARG002 - see below
         """Have the device do something, in which its application or a listener may fail.
@@ -166,6 +171,17 @@ class _Line(Transport):
             raise TransportClosedError(self._name, "the port is closed")
         if self.device.is_line_broken:
             raise TransportClosedError(self._name, "the line is broken")
+        self._check_file()
+
+    def _check_file(self) -> None:
+        failure = self.device.nor.file_failure
+        if failure is not None:
+            raise _file_error(self._name, failure)
+
+
+def _file_error(name: str, exc: OSError) -> FlashFileError:
+    reason = f"the flash cannot be written to its file {exc.filename}: {exc.strerror}"
+    return FlashFileError(name, reason)
 
 
 @attrs.define(eq=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from esploader.simulator.flash.loader_view import REACH_OF_3_BYTES, LoaderFlash
+from esploader.simulator.rom.inflater import WINDOW_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +92,8 @@ class Download:
     position: int = attrs.field(repr=hex)
     """The offset or address at which the next block goes."""
     block_size: int
+    block_count: int = 0
+    """How many were announced."""
     is_encrypted: bool = False
     """What goes to flash is encrypted."""
     next_sequence: int = 0
@@ -125,6 +128,8 @@ class RomState:
     flash_size: int = attrs.field(init=False)
     """How large the ROM believes the flash to be."""
     flash_download: Download | None = attrs.field(default=None, init=False)
+    window: bytearray = attrs.field(factory=lambda: bytearray(WINDOW_SIZE), init=False)
+    """What compressed downloads are inflated into, one after the other."""
     ram_download: Download | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:

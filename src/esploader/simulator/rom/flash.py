@@ -1,9 +1,16 @@
-"""ROM loader: the flash, written plain or compressed, read and hashed."""
+"""ROM loader: the flash, written plain or compressed, read and hashed.
+
+At the last block of a compressed download, which is the one whose number is the announced
+count - 1, what is left in the window of 32 KiB is programmed. A ROM like the ESP32's programs
+all of the window, whatever it holds, behind the data, and drops it with status OK where that
+would reach beyond the end of the flash. Of that it is taken to read back the data alone, and
+to do it when nothing is left in the window, too; neither has been recorded.
+"""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import attrs
 
@@ -25,7 +32,7 @@ from esploader.simulator.rom.command import (
     RefusedError,
     xor_checksum,
 )
-from esploader.simulator.rom.inflater import AdlerError, InflateError, Inflater
+from esploader.simulator.rom.inflater import WINDOW_SIZE, AdlerError, InflateError, Inflater
 from esploader.simulator.soc.flash_encryption import can_encrypt, encrypt
 
 if TYPE_CHECKING:
@@ -44,6 +51,8 @@ _SET_PARAMS_SIZE: Final = 24
 
 _END_REBOOT: Final = 0
 
+_LAST_WORD: Final = b"user code done\r\n"
+
 READ_FUNCTION: Final = 0x4000_0A20
 """Where in the ROM its function to read flash is; any address in there will do."""
 
@@ -54,7 +63,7 @@ _SECTORS_PER_BLOCK: Final = 16
 class CompressedDownload(Download):
     """A download that is inflated on its way to the flash."""
 
-    inflater: Inflater = attrs.field(factory=Inflater)
+    inflater: Inflater
     failed: bool = False
 
 
@@ -75,28 +84,33 @@ def spi_set_params(state: RomState, request: Request) -> Outcome:
 
 def flash_begin(state: RomState, request: Request) -> Outcome:
     """Erase, and expect blocks."""
-    block_size, offset, is_encrypted = _begin(state, request)
-    state.flash_download = Download(
-        position=offset, block_size=block_size, is_encrypted=is_encrypted
-    )
+    state.flash_download = Download(**_begin(state, request))
     return Outcome(keeps_error=True)
 
 
 def flash_defl_begin(state: RomState, request: Request) -> Outcome:
     """Erase, and expect compressed blocks."""
-    block_size, offset, is_encrypted = _begin(state, request)
     state.flash_download = CompressedDownload(
-        position=offset, block_size=block_size, is_encrypted=is_encrypted
+        **_begin(state, request), inflater=Inflater(state.window)
     )
     return Outcome(keeps_error=True)
 
 
-def _begin(state: RomState, request: Request) -> tuple[int, int, bool]:
-    """Check and erase; return block size and offset, and whether to encrypt."""
+class _Announced(TypedDict):
+    """What BEGIN says of a download."""
+
+    position: int
+    block_size: int
+    block_count: int
+    is_encrypted: bool
+
+
+def _begin(state: RomState, request: Request) -> _Announced:
+    """Check and erase; return what was announced."""
     has_encrypt_word = state.machine.chip.rom.begin_has_encrypt_word
     if request.size != (_BEGIN_ENCRYPT_SIZE if has_encrypt_word else _BEGIN_SIZE):
         raise RefusedError(INVALID_MESSAGE)
-    size, _, block_size, offset = request.words(4)
+    size, block_count, block_size, offset = request.words(4)
     if block_size > _MAX_BLOCK_SIZE:
         raise RefusedError(INVALID_MESSAGE)
     if offset % SECTOR_SIZE or offset + size > state.flash_size:
@@ -107,7 +121,12 @@ def _begin(state: RomState, request: Request) -> tuple[int, int, bool]:
     if state.machine.personality.erases_head_twice:
         size = _size_erased_in_error(offset, size)
     state.work(state.flash.erase(offset, size))
-    return block_size, offset, is_encrypted
+    return {
+        "position": offset,
+        "block_size": block_size,
+        "block_count": block_count,
+        "is_encrypted": is_encrypted,
+    }
 
 
 def _size_erased_in_error(offset: int, size: int) -> int:
@@ -132,7 +151,7 @@ def flash_data(state: RomState, request: Request) -> Outcome:
 
 
 def flash_defl_data(state: RomState, request: Request) -> Outcome:
-    """Inflate a block, then judge its checksum, then program what makes up a whole window.
+    """Inflate a block, program each window that it fills, then judge its checksum.
 
     By the time a wrong checksum is noticed, the block has gone through the inflater: what
     it gave stays where it is, in front of what the repeated block will give.
@@ -142,10 +161,8 @@ def flash_defl_data(state: RomState, request: Request) -> Outcome:
         raise RefusedError(INVALID_MESSAGE)
     data = download.take_block(request)
     state.work(len(data) * state.machine.timings.copied_byte)
-    inflater = download.inflater
-    already_ended = inflater.ended
     try:
-        for window in inflater.feed(data):
+        for window in download.inflater.feed(data):
             state.work(len(window) * state.machine.timings.inflated_byte)
             _program(state, download, window)
     except InflateError as error:
@@ -157,13 +174,30 @@ def flash_defl_data(state: RomState, request: Request) -> Outcome:
         raise
     if xor_checksum(data) != request.checksum:
         raise RefusedError(WRONG_CHECKSUM)
-    if inflater.ended and not already_ended:
-        _program(state, download, inflater.take_rest())
+    if download.next_sequence == download.block_count:
+        _program_rest(state, download)
     return Outcome(keeps_error=True)
 
 
-def _program(state: RomState, download: Download, data: bytes) -> None:
-    """Program at the position of the download, and move it on when the flash took the data."""
+def _program_rest(state: RomState, download: CompressedDownload) -> None:
+    """Program what is left in the window, and what lies behind that in there."""
+    inflater = download.inflater
+    data_size = inflater.filled
+    size = -(-data_size // _WORD_SIZE) * _WORD_SIZE
+    if state.machine.personality.programs_whole_window:
+        size = WINDOW_SIZE
+        if download.position + size > state.flash_size:
+            return
+    _program(state, download, inflater.take(size), data_size)
+
+
+def _program(
+    state: RomState, download: Download, data: bytes, checked_size: int | None = None
+) -> None:
+    """Program at the position of the download, and move it on when the flash took the data.
+
+    That is seen by reading back the first ``checked_size`` bytes of them, or all.
+    """
     flash = state.flash
     if download.position + len(data) > state.flash_size:
         raise RefusedError(FLASH_WRITE_FAILED)
@@ -173,13 +207,17 @@ def _program(state: RomState, download: Download, data: bytes) -> None:
         data = encrypt(state.machine, download.position, data)
     state.work(flash.program(download.position, data))
     state.work(len(data) * state.machine.timings.read_byte)
-    if xor_checksum(flash.read(download.position, len(data))) != xor_checksum(data):
+    checked = data[:checked_size]
+    if xor_checksum(flash.read(download.position, len(checked))) != xor_checksum(checked):
         raise RefusedError(FLASH_WRITE_FAILED)
     download.position += len(data)
 
 
 def flash_end(state: RomState, request: Request) -> Outcome:
-    """Leave the loader, if a download was begun and did not fail: reboot, or go on booting."""
+    """Leave the loader, if a download was begun and did not fail: reboot, or go on booting.
+
+    Not all ROMs boot then, whichever was asked for.
+    """
     download, state.flash_download = state.flash_download, None
     if download is None or (isinstance(download, CompressedDownload) and download.failed):
         return Outcome()
@@ -188,7 +226,10 @@ def flash_end(state: RomState, request: Request) -> Outcome:
 
 
 def _leave(machine: Machine, action: int, at: float) -> None:
-    if action == _END_REBOOT:
+    if not machine.personality.boots_on:
+        machine.halt()
+        machine.send(_LAST_WORD, at)
+    elif action == _END_REBOOT:
         machine.restart(ResetCause.SOFTWARE, at)
     else:
         machine.run_application(at)

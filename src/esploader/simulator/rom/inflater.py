@@ -2,6 +2,8 @@
 
 The ROM holds a copy of miniz, whose verdicts differ from those of :mod:`zlib` in form:
 a broken stream and a wrong Adler-32 are different errors. Source: RFC 1950.
+
+What comes out is put into the window over what an earlier stream left there.
 """
 
 from __future__ import annotations
@@ -48,17 +50,19 @@ def is_zlib_header(header: bytes | bytearray) -> bool:
 class Inflater:
     """Decompresses one stream, piece by piece."""
 
+    _window: bytearray = attrs.field(factory=lambda: bytearray(WINDOW_SIZE))
+    filled: int = attrs.field(default=0, init=False)
+    """Bytes in the window that have come out since the last whole one."""
     ended: bool = attrs.field(default=False, init=False)
     """The stream is complete. More input changes nothing."""
 
     _header: bytearray = attrs.field(factory=bytearray, init=False)
     _trailer: bytearray = attrs.field(factory=bytearray, init=False)
-    _window: bytearray = attrs.field(factory=bytearray, init=False)
     _raw: zlib._Decompress = attrs.field(factory=lambda: zlib.decompressobj(-15), init=False)
     _adler: int = attrs.field(default=1, init=False)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decompress ``data``; yield each window as it fills. What remains is kept.
+        """Decompress ``data``; yield each window as it fills. What remains is kept in it.
 
         Raises:
             InflateError: that is no zlib stream.
@@ -80,26 +84,26 @@ class Inflater:
         if self._raw.eof:
             self._end(data)
 
-    def take_rest(self) -> bytes:
-        """Return what has been decompressed since the last whole window, and forget it."""
-        rest = bytes(self._window)
-        self._window.clear()
-        return rest
+    def take(self, size: int) -> bytes:
+        """Return ``size`` bytes of the window, whatever they are, and fill it anew."""
+        self.filled = 0
+        return bytes(self._window[:size])
 
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         full = True
         # A full window may leave output behind for which no more input is needed.
         while full and not self._raw.eof:
             try:
-                output = self._raw.decompress(data, WINDOW_SIZE - len(self._window))
+                output = self._raw.decompress(data, WINDOW_SIZE - self.filled)
             except zlib.error as exc:
                 raise InflateError from exc
             data = self._raw.unconsumed_tail
-            self._window += output
+            self._window[self.filled : self.filled + len(output)] = output
+            self.filled += len(output)
             self._adler = zlib.adler32(output, self._adler)
-            full = len(self._window) == WINDOW_SIZE
+            full = self.filled == WINDOW_SIZE
             if full:
-                yield self.take_rest()
+                yield self.take(WINDOW_SIZE)
 
     def _end(self, data: bytes) -> None:
         self._trailer += data[: _ADLER_SIZE - len(self._trailer)]
