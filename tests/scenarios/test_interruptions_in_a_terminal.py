@@ -1,0 +1,153 @@
+"""Somebody in front of a terminal types Ctrl-C, wherever a write happens to be."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import select
+import signal
+import subprocess
+import termios
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from esploader import connect
+from esploader.errors import ConnectError
+from programs import PATIENCE, environment, esploader, served_chip
+from pseudo_terminal import PseudoTerminal
+from simulated import incompressible
+from stub_files import stub_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = 256 * 1024
+BEFORE = incompressible(SIZE)
+OFFSET, DATA = 0x1_0000, incompressible(0x4000)
+END = OFFSET + len(DATA)
+
+CTRL_C = b"\x03"
+MAX_LINES = 85
+"""Of the trace; every one of these writes has more."""
+
+
+class Terminal(PseudoTerminal):
+    """Keys send signals to whoever is in the foreground, and what is printed can be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = b""
+        mode = termios.tcgetattr(self.fileno())
+        mode[3] |= termios.ISIG
+        termios.tcsetattr(self.fileno(), termios.TCSANOW, mode)
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Run a program in the foreground."""
+        # The leader of a session gets the terminal that it opens first.
+        shell = ("sh", "-c", 'exec "$@" <> "$0" >&0 2>&0', self.path, *command)
+        return subprocess.Popen(shell, env=environment(), start_new_session=True)
+
+    def look(self) -> bool:
+        """Take in what is printed next; tell whether there was anything."""
+        if not select.select([self], [], [], PATIENCE)[0]:
+            return False
+        self.shown += os.read(self.fileno(), 65536)
+        return True
+
+    def look_for_the_last_time(self) -> str:
+        """Return all that was printed by programs that have ended."""
+        while select.select([self], [], [], 0)[0]:
+            self.shown += os.read(self.fileno(), 65536)
+        return self.shown.decode(errors="replace")
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """One way to write, and the line of the trace at which it is interrupted."""
+
+    chip: str
+    has_stub: bool
+    has_lines: bool
+    baudrate: int
+    after: str
+    line: int
+
+    @classmethod
+    def draw(cls, seed: int) -> Case:
+        chance = random.Random(seed)  # noqa: S311 - no secret
+        has_lines = bool(seed % 2)
+        afters = ["hard-reset", "no-reset"]
+        if has_lines:
+            afters += ["soft-reset", "watchdog-reset"]
+        return cls(
+            chip=chance.choice(["esp32c3", "esp32s3"]),
+            has_stub=bool(seed // 2 % 2),
+            has_lines=has_lines,
+            baudrate=[115200, 921600][seed // 4 % 2],
+            after=afters[seed // 2 % len(afters)],
+            line=chance.randrange(1, MAX_LINES),
+        )
+
+
+def interrupt(case: Case, url: str, image: Path, stubs: Path) -> str:
+    """Write, type Ctrl-C in the middle of it, and return all that was printed."""
+    stub = ("--stub", str(stubs)) if case.has_stub else ("--no-stub",)
+    options = ("--port", url, *stub, "--baud", str(case.baudrate), "--after", case.after)
+    write = ("--trace", "write-flash", "-u", "--no-skip", hex(OFFSET), str(image))
+    terminal = Terminal()
+    try:
+        with terminal.start(*esploader(*options, *write)) as process:
+            while terminal.shown.count(b"TRACE") < case.line and process.poll() is None:
+                assert terminal.look()
+            terminal.write(CTRL_C)
+            # Whoever does not read keeps it from ending.
+            while process.poll() is None:
+                if select.select([terminal], [], [], 0.1)[0]:
+                    terminal.look()
+        assert process.returncode == -signal.SIGINT, terminal.look_for_the_last_time()
+        return terminal.look_for_the_last_time()
+    finally:
+        terminal.close()
+
+
+def play(case: Case, folder: Path) -> str:
+    """Interrupt a write, and return what became of the device, in a word."""
+    stubs = folder / "stubs"
+    stubs.mkdir()
+    stub_directory(stubs)
+    image, flash = folder / "image.bin", folder / "flash.bin"
+    image.write_bytes(DATA)
+    flash.write_bytes(BEFORE)
+    front_end = "rfc2217" if case.has_lines else "pty"
+    option = ("--rfc2217", "0") if case.has_lines else ("--pty",)
+    chip = f"sim://{case.chip}?flash=256KB&file={flash}"
+    with served_chip(chip, "--realtime", *option) as urls:
+        url = urls[front_end]
+        shown = interrupt(case, url, image, stubs)
+        assert "Traceback" not in shown
+        assert re.search(r"\r?\nInterrupted\.\r?\n", shown)
+        now = flash.read_bytes()
+        assert (now[:OFFSET], now[END:]) == (BEFORE[:OFFSET], BEFORE[END:])
+        try:
+            found = connect(url, stub=str(stubs))
+        except ConnectError:
+            assert "reset by hand" in shown, shown[-2000:]
+            return "needed a reset by hand, and said so"
+        with found:
+            found.flash.write([(OFFSET, DATA)])
+    assert flash.read_bytes() == BEFORE[:OFFSET] + DATA + BEFORE[END:]
+    return "found"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_next_run_finds_the_device(seed: int, tmp_path: Path) -> None:
+    assert play(Case.draw(seed), tmp_path) == "found"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4, 24))
+def test_so_it_does_in_twenty_more_ways(seed: int, tmp_path: Path) -> None:
+    print(Case.draw(seed), play(Case.draw(seed), tmp_path))  # noqa: T201 - what it is run for
