@@ -59,6 +59,7 @@ from esploader.protocol.download_commands import (
 )
 from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.opcodes import Opcode
+from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ MAX_FAILURES_IN_PLACE: Final = 6
 
 FAILURES_BEFORE_SLOWING: Final = 2
 """After how many failures in a row the line is taken to be to blame."""
+
+EARLY_FAILURES_BEFORE_SMALL_BLOCKS: Final = 2
+"""After how many downloads in a row that end with their first block the loader is taken not to
+take blocks of that size: a single one may be the fault of the line."""
 
 MAX_PIECE_SIZE: Final = 1 << 32
 """No limit: a trouble-free write is one BEGIN and one check."""
@@ -125,8 +130,8 @@ class RegionWriter:
 
         Raises:
             FlashError: it is not there after every effort.
-            CommandFailedError: the loader refused for a reason that trying again does not
-                change.
+            CommandFailedError: the loader refused twice, for a reason that trying again does
+                not change.
             EsploaderError: the loader could not be reached again.
         """
         attempt = _Attempt(piece, _most_at_once(self._loader))
@@ -136,9 +141,10 @@ class RegionWriter:
                     self._find_restart(attempt)
                 self._download(attempt)
             except (NoResponseError, ProtocolError, TransportError, ConnectError) as exc:
+                attempt.refusals.clear()
                 self._fail(attempt, exc)
             except CommandFailedError as exc:
-                if exc.code not in RECOVERABLE_CODES:
+                if exc.code not in RECOVERABLE_CODES and attempt.refusals.is_final(exc):
                     raise
                 self._fail(attempt, exc)
             else:
@@ -189,12 +195,18 @@ class RegionWriter:
                 for result in results:
                     step = waiting.popleft()
                     if step.size:
+                        attempt.early_failures = 0
                         self.sent += step.size
                         self._reach(attempt, step.covered)
                     last = result
         except (CommandFailedError, NoResponseError) as exc:
             step = waiting[0]
-            if step.is_early and session.abilities.use_small_blocks(session.dialect):
+            attempt.early_failures += step.is_early
+            if (
+                step.is_early
+                and attempt.early_failures >= EARLY_FAILURES_BEFORE_SMALL_BLOCKS
+                and session.abilities.use_small_blocks(session.dialect)
+            ):
                 raise ProtocolError(f"{exc}; trying smaller blocks") from exc
             if _is_deferred(exc, step, session.dialect):
                 reason = f"{step.block_before} failed after it had been answered: {exc.meaning}"
@@ -383,6 +395,9 @@ class _Attempt:
     """Bytes that were reported as done: this never goes back."""
     failures: int = 0
     failures_in_place: int = 0
+    early_failures: int = 0
+    """Downloads in a row that got no further than to their first block."""
+    refusals: Refusals = attrs.field(factory=Refusals)
     reason: str = ""
     limit: int = attrs.field(init=False)
     """Bytes of one download: on a bad line less is lost when less is risked."""
@@ -410,6 +425,7 @@ class _Attempt:
         """Note that ``size`` bytes more are in place."""
         self.in_place += size
         self.failures_in_place = 0
+        self.refusals.clear()
         self.encrypted_digests.clear()
         self.limit = min(2 * self.limit, self.most)
 

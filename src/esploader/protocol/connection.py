@@ -211,6 +211,9 @@ class Connection:
         data_size = command.data_size(self.dialect)
         if data_size is None:
             data_size = max(len(response.body) - self.dialect.status_size, 0)
+        elif len(response.body) > data_size + self.dialect.status_size:
+            # A stub that has gone: the ROM loader behind it has more to say.
+            raise self._rule_broken(command, response, data_size)
         refusal = response.body[: status.STATUS_SIZE]
         trailer = response.body[data_size : data_size + status.STATUS_SIZE]
         if len(trailer) == status.STATUS_SIZE:
@@ -220,8 +223,13 @@ class Connection:
         if len(refusal) == status.STATUS_SIZE and refusal[0] != 0:
             # A refusal carries no data, only the status.
             return self._refuse(refusal)
+        raise self._rule_broken(command, response, data_size)
+
+    def _rule_broken(
+        self, command: Command[object], response: Response, data_size: int
+    ) -> ProtocolError:
         self.fail()
-        raise ProtocolError(
+        return ProtocolError(
             f"{command.opcode.name}: the response has {len(response.body)} bytes, "
             f"expected {data_size} and a status"
         )
