@@ -137,6 +137,11 @@ class Session:
         """The last :data:`~esploader.wire.MAX_NOISE_SIZE` bytes that were no response."""
         return bytes(self._wire.noise)
 
+    @property
+    def unasked_erasures(self) -> int:
+        """How often the loader said that it had erased everything, which nobody had asked for."""
+        return self._wire.unasked_erasures
+
     def forget_input(self) -> None:
         """Throw away what has been said so far; costs no round trip where there are gates."""
         gated = self._wire.gated
