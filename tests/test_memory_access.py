@@ -12,10 +12,10 @@ from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.registry import chip_by_name
-from esploader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.errors import NoResponseError, PlanError, StubError, UnsupportedError
 from esploader.memory_access import STEP_SIZE, plan_program
 from esploader.progress import Progress, ProgressEvent
+from esploader.protocol.commands import SYNC_VALUE_OF_STUB
 from esploader.simulator import (
     Corrupt,
     Drop,

@@ -23,6 +23,7 @@ from esploader.simulator.config import FlashPresence
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from esploader.flash.erasure import EraseResult
     from esploader.flash.plan import WritePlan
     from esploader.simulator import SimulatedDevice
     from esploader.transport.base import Transport
@@ -137,10 +138,10 @@ class _WatchedDevice(Device):
         flash_size: str = KEEP,
         force: bool = False,
         on_progress: ProgressCallback = ignore_progress,
-    ) -> None:
+    ) -> EraseResult:
         with self.comparing():
             self.planned = [(offset, offset + size)]
-            super().erase_region(
+            return super().erase_region(
                 offset, size, flash_size=flash_size, force=force, on_progress=on_progress
             )
 

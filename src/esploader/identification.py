@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -11,7 +12,7 @@ from esploader.chips.identity import identify, identity_addresses
 from esploader.chips.registry import chip_by_image_id, chip_by_magic
 from esploader.chips.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
 from esploader.device import Device
-from esploader.errors import UnknownChipError, WrongChipError
+from esploader.errors import CommandFailedError, ProtocolError, UnknownChipError, WrongChipError
 from esploader.link import Link
 from esploader.protocol import dialect
 from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from esploader.chips.model import Chip
     from esploader.session import Session
 
+_log: Final = logging.getLogger(__name__)
+
 MAGIC_ADDRESS: Final = 0x4000_1000
 """A word of ROM that differs between the older chips."""
+
+_ATTEMPTS: Final = 3
 
 
 @attrs.frozen
@@ -72,15 +77,33 @@ def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chi
 
 
 def _ask_for_chip(session: Session) -> _Answers:
-    """Ask for the magic word and the security info, in one burst where that is possible."""
+    """Ask for the magic word and the security info, in one burst where that is possible.
+
+    For each twice: nothing protects them on the line, and one bit makes a refusal of a request
+    and another chip, or another state of security, of an answer.
+
+    Raises:
+        ProtocolError: the answers differ every time.
+        EsploaderError: as :meth:`Session.attempt_all`.
+    """
     # The register first: the refusal of a ROM that does not know GET_SECURITY_INFO comes
     # under the opcode of the command before it, and after SYNC it would come eight times.
-    commands: list[Command[object]] = [ReadReg(MAGIC_ADDRESS), GetSecurityInfo()]
-    magic, info = session.attempt_all(commands)
-    return _Answers(
-        magic if isinstance(magic, int) else None,
-        SecurityInfo.decode(info) if isinstance(info, bytes) else None,
-    )
+    read, ask = ReadReg(MAGIC_ADDRESS), GetSecurityInfo()
+    commands: list[Command[object]] = [read, ask, ask, read]
+    for _ in range(_ATTEMPTS):
+        answers = [
+            None if isinstance(answer, CommandFailedError) else answer
+            for answer in session.attempt_all(commands)
+        ]
+        magic, info = answers[:2]
+        if answers == [magic, info, info, magic]:
+            return _Answers(
+                magic if isinstance(magic, int) else None,
+                SecurityInfo.decode(info) if isinstance(info, bytes) else None,
+            )
+        _log.warning("the loader says different things of its chip; asking again")
+        session.resynchronise()
+    raise ProtocolError("the loader says something else of its chip every time")
 
 
 def _recognise(answers: _Answers, chips: Sequence[Chip]) -> Chip:

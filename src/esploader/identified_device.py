@@ -36,7 +36,7 @@ from esploader.protocol.commands import (
     RegisterWrite,
     WriteReg,
 )
-from esploader.protocol.download_commands import FlashBegin, FlashEnd
+from esploader.protocol.download_commands import EmptyBegin, FlashEnd
 from esploader.resetting import (
     check_watchdog_reset,
     lines_do_not_do,
@@ -370,7 +370,7 @@ class IdentifiedDevice:
                 self._flash.forget()
             case After.SOFT_RESET:
                 self._flash.attach()
-                self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
+                self.session.execute(EmptyBegin())
                 self.session.execute(FlashEnd(reboot=False))
                 self._flash.forget()
             case After.NO_RESET:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.bits import ADDRESS_SPACE_SIZE
-from esploader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.errors import CommandFailedError, NoResponseError, PlanError, ProtocolError
 from esploader.image.firmware import parse_image
 from esploader.image.suitability import Suitability, check_image
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol import dialect
-from esploader.protocol.commands import ReadReg
+from esploader.protocol.commands import SYNC_VALUE_OF_STUB, ReadReg
 from esploader.protocol.download_commands import MemEnd
+from esploader.protocol.refusals import Refusals
 from esploader.stub import MemorySegment, reason_against_place, upload
 
 if TYPE_CHECKING:
@@ -102,9 +102,13 @@ def start_program(session: Session, program: Program) -> None:
     """
     for segment in program.segments:
         upload(session, segment)
+    refusals = Refusals()
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         try:
             session.start_stream(MemEnd(entry=program.entry))
+        except CommandFailedError as exc:
+            if not attempts_left or refusals.is_final(exc):
+                raise
         except (NoResponseError, ProtocolError):
             if not _is_listening(session):
                 return
@@ -159,7 +163,12 @@ def read_memory(
 
 def _read_words(session: Session, chip: Chip, addresses: Iterable[int]) -> list[int]:
     words = _read_once(session, addresses)
-    doubtful = [address for address in words if _region_of(address, chip) is not None]
+    # What was refused was not read.
+    doubtful = [
+        address
+        for address, word in words.items()
+        if _region_of(address, chip) is not None or isinstance(word, CommandFailedError)
+    ]
     for _ in range(_READ_ATTEMPTS):
         if not doubtful:
             break

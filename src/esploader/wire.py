@@ -18,6 +18,7 @@ from esploader.protocol.connection import (
     StreamFrame,
     Unsolicited,
 )
+from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Noise
 from esploader.transport.gated import GatedTransport, as_gated
 
@@ -51,6 +52,10 @@ class Wire:
 
     frames: deque[bytes] = attrs.field(factory=deque, init=False)
     """Frames of a stream that nobody has read yet."""
+
+    unasked_erasures: int = attrs.field(default=0, init=False)
+    """How often the loader said that it had erased the whole flash, and nobody had asked for
+    that: one bit makes ERASE_FLASH of ERASE_REGION and of READ_FLASH."""
 
     @property
     def gated(self) -> GatedTransport | None:
@@ -97,8 +102,11 @@ class Wire:
         match event:
             case Noise(data):
                 self.keep_noise(data)
-            case Unsolicited(response):
+            case Unsolicited(response, is_late):
                 _log.debug("< unsolicited: %r", response)
+                if response.opcode == Opcode.ERASE_FLASH and not is_late:
+                    self.unasked_erasures += 1
+                    _log.warning("the loader has erased the whole flash, which nobody asked for")
             case Completed(command, result):
                 _log.debug("< %s: %r", command.opcode.name, result)
             case Refused(_, error):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Final
 
 from esploader.errors import ProtocolError
-from esploader.flash.plan import SECTOR_SIZE
+from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_read_back, read_until_agreed
 from esploader.protocol.flash_commands import SpiFlashMd5
 
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esploader.flash.loader import Loader
-    from esploader.flash.plan import Piece
 
 _QUESTIONS: Final = 4
 """How often two answers are compared."""
+
+_HASHED_AT_ONCE: Final = 0x1_0000
 
 
 def md5_of(data: bytes | bytearray | memoryview) -> bytes:
@@ -48,6 +50,26 @@ def md5_of_flash(loader: Loader, offset: int, size: int) -> bytes:
         part = min(SECTOR_SIZE, size - start)
         digest.update(read_until_agreed(loader, offset + start, part))
     return digest.digest()
+
+
+@functools.lru_cache(maxsize=8)
+def md5_of_erased(size: int) -> bytes:
+    """Return the MD5 of ``size`` bytes of erased flash."""
+    digest = hashlib.md5(usedforsecurity=False)
+    block = ERASED * min(size, _HASHED_AT_ONCE)
+    for start in range(0, size, _HASHED_AT_ONCE):
+        digest.update(block[: size - start])
+    return digest.digest()
+
+
+def is_erased(loader: Loader, offset: int, size: int) -> bool:
+    """Tell whether ``size`` bytes of flash from ``offset`` on read as erased.
+
+    Raises as :func:`md5_of_flash`.
+    """
+    if is_blind(loader):
+        return is_read_back(loader, Piece(offset, ERASED * size))
+    return md5_of_flash(loader, offset, size) == md5_of_erased(size)
 
 
 def holds(loader: Loader, piece: Piece, work_time: float = 0.0) -> bool:

@@ -35,6 +35,7 @@ from esploader.protocol.flash_commands import (
     SpiFlashMd5,
 )
 from esploader.protocol.opcodes import Opcode
+from esploader.protocol.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,12 +78,17 @@ class RegionReader:
         """
         region = _Region(offset, size)
         failures = 0
+        refusals = Refusals()
         while region.done < size:
             try:
                 piece = self._read_piece(region)
             except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
                 # No loader lacks the commands that reading through registers takes.
-                if isinstance(exc, UnsupportedCommandError) and not is_blind(self._loader):
+                if (
+                    isinstance(exc, UnsupportedCommandError)
+                    and not is_blind(self._loader)
+                    and refusals.is_final(exc)
+                ):
                     raise
                 # The region is known to be there: every other refusal comes of a request
                 # or a response that was garbled.
@@ -90,6 +96,7 @@ class RegionReader:
                 piece = self._recover(region, exc, failures)
             if piece:
                 failures = 0
+                refusals.clear()
                 region.done += len(piece)
                 self._limit = min(2 * self._limit, AHEAD_PIECE_SIZE)
                 yield piece

@@ -22,7 +22,7 @@ from esploader.protocol.commands import (
     SpiAttach,
     WriteReg,
 )
-from esploader.protocol.download_commands import FlashBegin
+from esploader.protocol.download_commands import EmptyBegin
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class FlashPort:
         if Opcode.SPI_ATTACH in self._session.dialect.opcodes:
             return SpiAttach(self._pads)
         # The ROM of the ESP8266 attaches the flash when a download begins.
-        return FlashBegin(size=0, block_count=0, block_size=0, offset=0)
+        return EmptyBegin()
 
     def _changed_registers(self, transaction: SpiTransaction) -> list[int]:
         spi = self._chip.spi

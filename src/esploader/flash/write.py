@@ -45,11 +45,12 @@ from esploader.flash.compress import (
     plain_blocks,
     reason_against_compression,
 )
-from esploader.flash.erase import erase_sectors, size_to_announce
-from esploader.flash.hashing import count_right_sectors, holds, md5_of
+from esploader.flash.download import Download
+from esploader.flash.erase import Doubts, erase_sectors, size_to_announce
+from esploader.flash.hashing import count_right_sectors, holds, is_erased, md5_of
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_hidden
-from esploader.progress import Phase, Progress, ProgressCallback, Restarted, ignore_progress
+from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
 from esploader.protocol.download_commands import (
     FlashBegin,
@@ -59,6 +60,7 @@ from esploader.protocol.download_commands import (
     FlashEnd,
 )
 from esploader.protocol.flash_commands import SpiFlashMd5
+from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
@@ -77,6 +79,10 @@ MAX_FAILURES_IN_PLACE: Final = 6
 
 FAILURES_BEFORE_SLOWING: Final = 2
 """After how many failures in a row the line is taken to be to blame."""
+
+EARLY_FAILURES_BEFORE_SMALL_BLOCKS: Final = 2
+"""After how many downloads in a row that end with their first block the loader is taken not to
+take blocks of that size: a single one may be the fault of the line."""
 
 MAX_PIECE_SIZE: Final = 1 << 32
 """No limit: a trouble-free write is one BEGIN and one check."""
@@ -119,14 +125,16 @@ class RegionWriter:
     """Bytes of blocks that were sent, compressed or not, repetitions included."""
     restarts: int = attrs.field(default=0, init=False)
     """How often a download had to begin again."""
+    doubts: Doubts = attrs.field(factory=Doubts, init=False)
+    """Signs that something else was erased."""
 
     def write(self, piece: Piece) -> None:
         """Write ``piece`` and see by MD5 that it is there, unless nobody can.
 
         Raises:
             FlashError: it is not there after every effort.
-            CommandFailedError: the loader refused for a reason that trying again does not
-                change.
+            CommandFailedError: the loader refused twice, for a reason that trying again does
+                not change.
             EsploaderError: the loader could not be reached again.
         """
         attempt = _Attempt(piece, _most_at_once(self._loader))
@@ -136,9 +144,10 @@ class RegionWriter:
                     self._find_restart(attempt)
                 self._download(attempt)
             except (NoResponseError, ProtocolError, TransportError, ConnectError) as exc:
+                attempt.refusals.clear()
                 self._fail(attempt, exc)
             except CommandFailedError as exc:
-                if exc.code not in RECOVERABLE_CODES:
+                if exc.code not in RECOVERABLE_CODES and attempt.refusals.is_final(exc):
                     raise
                 self._fail(attempt, exc)
             else:
@@ -154,6 +163,7 @@ class RegionWriter:
                 if not self._is_believable(attempt, piece, digest):
                     continue
             elif not self._put(attempt, piece):
+                self._doubt(piece, "does not hold what the loader has taken for it")
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
 
@@ -161,13 +171,23 @@ class RegionWriter:
         """Erase or write, and tell whether the flash holds ``piece`` now."""
         digest: bytes | None = None
         if is_blank(piece.data):
-            erase_sectors(self._loader, piece.offset, len(piece.data), ignore_progress)
+            self._erase(piece)
             self._reach(attempt, len(piece.data))
         else:
             digest = self._carry_out(attempt, self._steps(piece))
         if is_hidden(self._loader):
             return True
         return digest == md5_of(piece.data) if digest else holds(self._loader, piece)
+
+    def _erase(self, piece: Piece) -> None:
+        try:
+            erase_sectors(self._loader, piece.offset, len(piece.data))
+        except (NoResponseError, ProtocolError, TransportError):
+            self._doubt(piece, "was to be erased, and there was no answer")
+            raise
+
+    def _doubt(self, piece: Piece, what: str) -> None:
+        self.doubts.note(f"{piece.offset:#x} to {piece.end:#x} {what}")
 
     def _carry_out(self, attempt: _Attempt, steps: Iterable[_Step]) -> bytes:
         """Carry out the steps of one download; return what the last one, if any, brings.
@@ -176,10 +196,12 @@ class RegionWriter:
         whoever is told of the progress, takes back what has not reached the loader.
         """
         waiting: deque[_Step] = deque()
+        download = attempt.download = Download(attempt.next_download)
 
         def commands() -> Iterator[Command[object]]:
             for step in steps:
                 waiting.append(step)
+                download.sent = max(download.sent, step.covered)
                 yield step.command
 
         session = self._loader.session
@@ -188,13 +210,21 @@ class RegionWriter:
             with contextlib.closing(session.execute_ahead(commands())) as results:
                 for result in results:
                     step = waiting.popleft()
+                    download.note(step.command, step.covered)
                     if step.size:
+                        attempt.early_failures = 0
                         self.sent += step.size
                         self._reach(attempt, step.covered)
                     last = result
         except (CommandFailedError, NoResponseError) as exc:
             step = waiting[0]
-            if step.is_early and session.abilities.use_small_blocks(session.dialect):
+            download.is_refused = isinstance(exc, CommandFailedError)
+            attempt.early_failures += step.is_early
+            if (
+                step.is_early
+                and attempt.early_failures >= EARLY_FAILURES_BEFORE_SMALL_BLOCKS
+                and session.abilities.use_small_blocks(session.dialect)
+            ):
                 raise ProtocolError(f"{exc}; trying smaller blocks") from exc
             if _is_deferred(exc, step, session.dialect):
                 reason = f"{step.block_before} failed after it had been answered: {exc.meaning}"
@@ -221,12 +251,14 @@ class RegionWriter:
         if digest == md5_of(piece.data):
             raise ProtocolError("the flash holds the plain data, not encrypted")
         if digest == md5_of(ERASED * size):
+            self._doubt(piece, "is blank after the loader had taken data for it")
             raise ProtocolError("the flash is blank where it was written to")
         earlier = attempt.encrypted_digests.get(size)
         if not self.restarts or earlier == digest:
             return True
         attempt.encrypted_digests = {size: digest}
         if earlier is not None:
+            self._doubt(piece, "was encrypted differently by two downloads of the same data")
             raise ProtocolError("two downloads of the same data were encrypted differently")
         return False
 
@@ -339,9 +371,33 @@ class RegionWriter:
             raise self._given_up(attempt, str(exc)) from exc
         if not attempt.piece.encrypted:
             found = count_right_sectors(self._loader, attempt.rest) * SECTOR_SIZE
+            self._judge(attempt, found)
             if found:
                 attempt.succeed(found)
         self._on_progress(Restarted(offset=attempt.rest.offset, reason=attempt.reason))
+
+    def _judge(self, attempt: _Attempt, found: int) -> None:
+        """See whether the last download, which broke off, did what the loader said of it.
+
+        ``found`` bytes of it are right.
+        """
+        download, attempt.download = attempt.download, None
+        # A loader that has to be read is not looked at: that takes longer than writing again.
+        if download is None or is_blind(self._loader):
+            return
+        piece = download.piece
+        dialect = self._loader.session.dialect
+        written = download.written(dialect)
+        if found < written - written % SECTOR_SIZE:
+            self._doubt(piece, "does not hold what the loader has taken for it")
+            return
+        if dialect.answers_before_writing or (download.is_refused and not download.is_begun):
+            return
+        # A ROM loader erases it all when it begins.
+        behind = max(found, download.sent)
+        start = piece.offset - -behind // SECTOR_SIZE * SECTOR_SIZE
+        if start < piece.end and not is_erased(self._loader, start, piece.end - start):
+            self._doubt(piece, "was not erased where a download of it had begun")
 
     def _report(self, reached: int) -> None:
         self._on_progress(
@@ -383,6 +439,11 @@ class _Attempt:
     """Bytes that were reported as done: this never goes back."""
     failures: int = 0
     failures_in_place: int = 0
+    early_failures: int = 0
+    """Downloads in a row that got no further than to their first block."""
+    refusals: Refusals = attrs.field(factory=Refusals)
+    download: Download | None = None
+    """The one that goes on, or that broke off last."""
     reason: str = ""
     limit: int = attrs.field(init=False)
     """Bytes of one download: on a bad line less is lost when less is risked."""
@@ -410,6 +471,8 @@ class _Attempt:
         """Note that ``size`` bytes more are in place."""
         self.in_place += size
         self.failures_in_place = 0
+        self.refusals.clear()
+        self.download = None
         self.encrypted_digests.clear()
         self.limit = min(2 * self.limit, self.most)
 
