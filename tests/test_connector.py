@@ -10,6 +10,7 @@ import attrs
 import pytest
 from typing_extensions import override
 
+import untouched
 from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
@@ -395,7 +396,7 @@ def test_a_rate_that_the_stub_would_forget_waits_for_the_stub(tmp_path: Path) ->
 def test_a_loader_that_cannot_change_its_rate_stays_at_it_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with connect("sim://esp8266", baudrate=460800, stub=False) as device:
+    with untouched.connect("sim://esp8266", baudrate=460800, stub=False) as device:
         device.write_flash([(0x10000, b"data")])
         device.link.revive(slower=False)
         assert device.session.transport.baudrate == 115200
@@ -408,7 +409,7 @@ def test_a_loader_whose_stub_is_missing_stays_at_its_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ESPLOADER_STUB_DIR", str(tmp_path))
-    with connect("sim://esp8266", baudrate=921600) as device:
+    with untouched.connect("sim://esp8266", baudrate=921600) as device:
         device.write_flash([(0x10000, b"data")])
         assert device.session.transport.baudrate == 115200
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader import connect
 from esploader.protocol import slip
 from esploader.protocol.opcodes import Opcode
 from esploader.urls import open_transport
 from unreliable_transport import UnreliableTransport
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
