@@ -282,6 +282,25 @@ def test_a_request_that_became_one_to_erase_everything_is_told(
     assert bench.content != ERASED
 
 
+@pytest.mark.parametrize("loader", ["stub", "rom"])
+@pytest.mark.parametrize("bit", range(64))
+def test_of_every_bit_of_offset_and_size_only_a_size_that_grew_stays_unseen(
+    loader: str, bit: int, tmp_path: Path
+) -> None:
+    bench = make_bench(loader, tmp_path)
+    fields = [size_at, offset_at]
+    opcode = Opcode.ERASE_REGION if loader == "stub" else Opcode.FLASH_BEGIN
+    position = fields[bit // 32](opcode) + bit % 32 // 8
+    bench.damage({opcode}, flipped(position, 1 << bit % 8))
+    result = bench.device.erase_region(OFFSET, SIZE)
+    content = bench.content
+    assert content[OFFSET : OFFSET + SIZE] == b"\xff" * SIZE
+    if content != ERASED and not result.warnings:
+        assert bit < 32
+        assert SIZE ^ 1 << bit > SIZE
+        assert content[:OFFSET] == FULL[:OFFSET]
+
+
 @pytest.mark.parametrize("size", [SECTOR_SIZE, 5 * MIB])
 def test_large_regions_are_looked_at_in_parts(tmp_path: Path, size: int) -> None:
     simulated = SimulatedDevice("esp32c3", flash_size=8 * MIB)
