@@ -76,7 +76,7 @@ def _ask_for_chip(session: Session) -> _Answers:
     # The register first: the refusal of a ROM that does not know GET_SECURITY_INFO comes
     # under the opcode of the command before it, and after SYNC it would come eight times.
     commands: list[Command[object]] = [ReadReg(MAGIC_ADDRESS), GetSecurityInfo()]
-    magic, info = session.attempt_all(commands)
+    magic, info = session.attempt_confirmed(commands)
     return _Answers(
         magic if isinstance(magic, int) else None,
         SecurityInfo.decode(info) if isinstance(info, bytes) else None,

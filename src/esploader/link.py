@@ -65,7 +65,6 @@ wanted, as a factor: no pair of crystals is further apart."""
 _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
 _STUB_STARTS: Final = 2
-_COMPARISONS: Final = 3
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
@@ -234,11 +233,9 @@ class Link:
 
     def _compare_security_info(self, expected: SecurityInfo) -> None:
         """See that it is a device of the same kind and state: it says nothing that is its own."""
-        for _ in range(_COMPARISONS):
-            # Nothing protects the answer on the line.
-            if SecurityInfo.decode(self.session.execute(GetSecurityInfo())) == expected:
-                return
-        raise WrongChipError(self.chip.name, "another device")
+        (info,) = self.session.confirm_all([GetSecurityInfo()])
+        if SecurityInfo.decode(info) != expected:
+            raise WrongChipError(self.chip.name, "another device")
 
     def _recognise(self, sync_value: int) -> None:
         is_stub = sync_value == SYNC_VALUE_OF_STUB

@@ -18,7 +18,9 @@ from esploader.protocol.connection import (
     StreamFrame,
     Unsolicited,
 )
+from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Noise
+from esploader.protocol.status import STATUS_SIZE
 from esploader.transport.gated import GatedTransport, as_gated
 
 if TYPE_CHECKING:
@@ -49,6 +51,12 @@ class Wire:
     noise_meanwhile: bytearray = attrs.field(factory=bytearray, init=False)
     """What of it came since the last command was sent."""
 
+    says_flash_is_erased: bool = attrs.field(default=False, init=False)
+    """The loader has answered to a request to erase everything, which nobody sent."""
+
+    _erases: bool = attrs.field(default=False, init=False)
+    """Such a request was sent."""
+
     frames: deque[bytes] = attrs.field(factory=deque, init=False)
     """Frames of a stream that nobody has read yet."""
 
@@ -69,6 +77,7 @@ class Wire:
             ProtocolError: the connection has failed, and this is no SYNC.
         """
         _log.debug("> %r", command)
+        self._erases |= command.opcode is Opcode.ERASE_FLASH
         return self.connection.send(command)
 
     def write(self, data: bytes) -> None:
@@ -99,6 +108,8 @@ class Wire:
                 self.keep_noise(data)
             case Unsolicited(response):
                 _log.debug("< unsolicited: %r", response)
+                if response.opcode == Opcode.ERASE_FLASH and not self._erases:
+                    self.says_flash_is_erased = not any(response.body[:STATUS_SIZE])
             case Completed(command, result):
                 _log.debug("< %s: %r", command.opcode.name, result)
             case Refused(_, error):
