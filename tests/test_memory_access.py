@@ -281,7 +281,8 @@ def test_ram_is_read_until_two_readings_agree() -> None:
     with connect("sim://esp32c3") as device:
         reads = count_reads(device, RAM, 1, 2)
         assert device.read_memory(RAM, 4) == b"\2\0\0\0"
-        assert reads == [1, 2, 2]
+        assert reads[:2] == [1, 2]
+        assert set(reads[2:]) == {2}
 
 
 def test_a_word_that_never_stays_the_same_is_given_as_last_read() -> None:

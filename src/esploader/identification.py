@@ -12,7 +12,7 @@ from esploader.chips.identity import identify, identity_addresses
 from esploader.chips.registry import chip_by_image_id, chip_by_magic
 from esploader.chips.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
 from esploader.device import Device
-from esploader.errors import CommandFailedError, ProtocolError, UnknownChipError, WrongChipError
+from esploader.errors import UnknownChipError, WrongChipError
 from esploader.link import Link
 from esploader.protocol import dialect
 from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg
@@ -88,22 +88,12 @@ def _ask_for_chip(session: Session) -> _Answers:
     """
     # The register first: the refusal of a ROM that does not know GET_SECURITY_INFO comes
     # under the opcode of the command before it, and after SYNC it would come eight times.
-    read, ask = ReadReg(MAGIC_ADDRESS), GetSecurityInfo()
-    commands: list[Command[object]] = [read, ask, ask, read]
-    for _ in range(_ATTEMPTS):
-        answers = [
-            None if isinstance(answer, CommandFailedError) else answer
-            for answer in session.attempt_all(commands)
-        ]
-        magic, info = answers[:2]
-        if answers == [magic, info, info, magic]:
-            return _Answers(
-                magic if isinstance(magic, int) else None,
-                SecurityInfo.decode(info) if isinstance(info, bytes) else None,
-            )
-        _log.warning("the loader says different things of its chip; asking again")
-        session.resynchronise()
-    raise ProtocolError("the loader says something else of its chip every time")
+    commands: list[Command[object]] = [ReadReg(MAGIC_ADDRESS), GetSecurityInfo()]
+    magic, info = session.attempt_confirmed(commands)
+    return _Answers(
+        magic if isinstance(magic, int) else None,
+        SecurityInfo.decode(info) if isinstance(info, bytes) else None,
+    )
 
 
 def _recognise(answers: _Answers, chips: Sequence[Chip]) -> Chip:

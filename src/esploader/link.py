@@ -247,7 +247,7 @@ class Link:
         if self.expected_security_info is not None:
             # Of a device of the same kind and state it is the same: it has nothing of its own.
             self._compare(
-                lambda: SecurityInfo.decode(self.session.execute(GetSecurityInfo())),
+                lambda: SecurityInfo.decode(self.session.confirm_all([GetSecurityInfo()])[0]),
                 self.expected_security_info,
             )
 

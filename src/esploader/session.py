@@ -23,7 +23,7 @@ from esploader.errors import (
     ProtocolError,
     TransportError,
 )
-from esploader.exchange import bursts_of, exchange, require
+from esploader.exchange import bursts_of, exchange, groups_of, require
 from esploader.protocol import slip
 from esploader.protocol.commands import (
     SYNC_VALUE_OF_STUB,
@@ -347,39 +347,72 @@ class Session:
             gated.send_ahead([Delay(0.01 + exchange)])
         self._stray_syncs = False
 
+    def confirm_all(self, commands: Sequence[Command[ResultT]]) -> list[ResultT]:
+        """Carry out commands whose answers nothing protects, until each answer came twice.
+
+        A byte that is hit on the line makes it the answer to another question, or another
+        answer. So each command is carried out twice, in one burst where the loader takes
+        such, which costs no round trip; where two answers differ, that and all behind it is
+        asked again, for whatever put them out of step did so with the rest.
+
+        Raises:
+            ProtocolError: they never agreed.
+            EsploaderError: as :meth:`execute`; a refusal has to come twice, too.
+        """
+        results: list[ResultT] = []
+        for outcome in self.attempt_confirmed(commands):
+            if isinstance(outcome, CommandFailedError):
+                raise outcome
+            results.append(outcome)
+        return results
+
+    def attempt_confirmed(
+        self, commands: Sequence[Command[ResultT]], *, may_change: bool = False
+    ) -> list[ResultT | CommandFailedError]:
+        """Do as :meth:`confirm_all`, with a refusal in the place of a result.
+
+        Where answers ``may_change``, those that never agree are given as last heard.
+        """
+        outcomes: list[ResultT | CommandFailedError] = []
+        failures = 0
+        while len(outcomes) < len(commands):
+            groups = list(
+                groups_of(
+                    commands[len(outcomes) :],
+                    self.dialect,
+                    one_by_one=not self.abilities.bursts_work,
+                )
+            )
+            # The second time in reverse: an answer too many would shift both alike.
+            series = ((*group, *reversed(group)) for group in groups)
+            found = iter(self.attempt_all([*itertools.chain(*series)]))
+            done = len(outcomes)
+            for group in groups:
+                first = list(itertools.islice(found, len(group)))
+                second = list(itertools.islice(found, len(group)))[::-1]
+                is_last_word = may_change and failures == _ATTEMPTS - 1 and len(outcomes) == done
+                if not is_last_word and not all(map(_are_alike, first, second)):
+                    break
+                outcomes += second
+            else:
+                break
+            failures = 1 if len(outcomes) > done else failures + 1
+            if failures == _ATTEMPTS:
+                raise ProtocolError("the same question is answered differently every time")
+            _log.warning("two answers to the same question differ; asking again")
+            # What is still on its way would be taken for the next answers.
+            self.await_silence(SILENCE + self.transport.round_trip)
+            self._resume()
+        return outcomes
+
     def read_words(self, addresses: Iterable[int]) -> dict[int, int]:
         """Read registers whose values do not change, and make sure of them.
 
-        Neither the request nor the response of READ_REG is protected: a byte lost on the
-        line can make it the value of another register. So each is read twice, and all
-        again until both agree; in a burst that costs no round trip. Where it would, it is
-        done once the line has shown itself unreliable. The second time they come in reverse:
-        an answer too many, to a command given up long ago, would shift both alike.
-
-        Raises:
-            ProtocolError: it never agreed.
-            EsploaderError: as :meth:`execute`.
+        Raises as :meth:`confirm_all`.
         """
         commands = [ReadReg(address) for address in dict.fromkeys(addresses)]
-        if not commands:
-            return {}
-        if self.dialect.receive_ring_size is None and self.abilities.bursts_work:
-            values = self.execute_all(commands)
-            if self.abilities.bursts_work:
-                return {
-                    command.address: value for command, value in zip(commands, values, strict=True)
-                }
-        for _ in range(_ATTEMPTS):
-            values = self.execute_all([*commands, *reversed(commands)])
-            first = values[: len(commands)]
-            if values == [*first, *reversed(first)]:
-                return {
-                    command.address: value for command, value in zip(commands, first, strict=True)
-                }
-            _log.warning("the same registers read differently; reading again")
-            self.await_silence(SILENCE + self.transport.round_trip)
-            self._resume()
-        raise ProtocolError("the same registers read differently every time")
+        values = self.confirm_all(commands)
+        return {command.address: value for command, value in zip(commands, values, strict=True)}
 
     def start_stream(self, command: Command[object]) -> None:
         """Carry out a command that is followed by frames of its own.
@@ -578,3 +611,10 @@ class Session:
                 _log.warning("%s; trying again", exc)
         self._resume()
         return exchange(self._wire, [command])[0]
+
+
+def _are_alike(one: object, other: object) -> bool:
+    """Tell whether two outcomes say the same."""
+    if isinstance(one, CommandFailedError) and isinstance(other, CommandFailedError):
+        return (type(one), one.code) == (type(other), other.code)
+    return one == other

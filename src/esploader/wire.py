@@ -20,6 +20,7 @@ from esploader.protocol.connection import (
 )
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Noise
+from esploader.protocol.status import STATUS_SIZE
 from esploader.transport.gated import GatedTransport, as_gated
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class Wire:
     noise_meanwhile: bytearray = attrs.field(factory=bytearray, init=False)
     """What of it came since the last command was sent."""
 
+    _erases: bool = attrs.field(default=False, init=False)
+    """A request to erase everything was sent."""
+
     frames: deque[bytes] = attrs.field(factory=deque, init=False)
     """Frames of a stream that nobody has read yet."""
 
@@ -74,6 +78,7 @@ class Wire:
             ProtocolError: the connection has failed, and this is no SYNC.
         """
         _log.debug("> %r", command)
+        self._erases |= command.opcode is Opcode.ERASE_FLASH
         return self.connection.send(command)
 
     def write(self, data: bytes) -> None:
@@ -104,7 +109,9 @@ class Wire:
                 self.keep_noise(data)
             case Unsolicited(response, is_late):
                 _log.debug("< unsolicited: %r", response)
-                if response.opcode == Opcode.ERASE_FLASH and not is_late:
+                # One that was sent may be answered twice.
+                is_unasked = response.opcode == Opcode.ERASE_FLASH and not self._erases
+                if is_unasked and not is_late and not any(response.body[:STATUS_SIZE]):
                     self.unasked_erasures += 1
                     _log.warning("the loader has erased the whole flash, which nobody asked for")
             case Completed(command, result):

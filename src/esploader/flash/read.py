@@ -17,6 +17,7 @@ from esploader.errors import (
     CommandError,
     ConnectError,
     FlashError,
+    FlashLostError,
     ProtocolError,
     TransportError,
     UnsupportedCommandError,
@@ -67,16 +68,20 @@ class RegionReader:
     _on_progress: ProgressCallback
     _limit: int = attrs.field(default=AHEAD_PIECE_SIZE, init=False)
     """Bytes of the next piece: on a bad line less is lost when less is risked."""
+    _unasked_erasures: int = attrs.field(default=0, init=False)
+    """How often the loader had erased everything unasked before the reading began."""
 
     def read(self, offset: int, size: int) -> Iterator[bytes]:
         """Yield the bytes of a region in pieces, each of them checked.
 
         Raises:
             FlashError: a piece could not be read after every effort.
+            FlashLostError: a request to read was garbled, and the loader has erased everything.
             UnsupportedError: this loader cannot read.
             EsploaderError: the loader could not be reached again.
         """
         region = _Region(offset, size)
+        self._unasked_erasures = self._loader.session.unasked_erasures
         failures = 0
         refusals = Refusals()
         while region.done < size:
@@ -139,6 +144,8 @@ class RegionReader:
         prefix = b""
         try:
             self._loader.revive(slower=slower)
+            if self._loader.session.unasked_erasures > self._unasked_erasures:
+                raise FlashLostError
             received = Piece(region.next_offset, bytes(region.received))
             if received.data and holds(self._loader, received):
                 prefix = received.data

@@ -7,10 +7,11 @@ differs. The same covers a response that was lost, late or garbled, a refusal th
 noise explains, a block that failed to be written, and a device that was reset.
 
 What the device encrypts cannot be compared, since only the device knows the key. A download
-of that kind is taken to be right when the loader ends it without complaint and the flash then
-holds neither the plain data nor nothing. After trouble it begins anew where it began, not in
-its middle, and is believed once two downloads in a row have left the same bytes: encrypting
-is a function of key, offset and data.
+of that kind begins on flash that was seen to be blank, so that a request that was garbled and
+led elsewhere shows. It is taken to be right when the loader ends it without complaint and the
+flash then holds neither the plain data nor nothing, and something at both ends. After trouble
+it begins anew where it began, not in its middle, and is believed once two downloads in a row
+have left the same bytes: encrypting is a function of key, offset and data.
 
 In Secure Download Mode nothing can be asked. All there is to go by are the loader's answers:
 the checksum of each block was right, and the ROM read back what it had programmed. After
@@ -159,6 +160,7 @@ class RegionWriter:
         while attempt.rest.data:
             piece = attempt.next_download
             if piece.encrypted:
+                self._make_blank(piece)
                 digest = self._carry_out(attempt, self._steps(piece))
                 if not self._is_believable(attempt, piece, digest):
                     continue
@@ -166,6 +168,22 @@ class RegionWriter:
                 self._doubt(piece, "does not hold what the loader has taken for it")
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
+
+    def _make_blank(self, piece: Piece) -> None:
+        """Erase ``piece``, so that what is there afterwards was written there.
+
+        Raises:
+            ProtocolError: it is not blank after that.
+        """
+        if is_hidden(self._loader):
+            return
+        size = len(piece.data)
+        whole = -(-size // SECTOR_SIZE) * SECTOR_SIZE
+        blank = Piece(piece.offset, ERASED * whole)
+        self._erase(blank)
+        if not is_erased(self._loader, blank.offset, whole):
+            self._doubt(blank, "was not blank after the loader had erased it")
+            raise ProtocolError("the flash is not blank after it was erased")
 
     def _put(self, attempt: _Attempt, piece: Piece) -> bool:
         """Erase or write, and tell whether the flash holds ``piece`` now."""
@@ -253,6 +271,8 @@ class RegionWriter:
         if digest == md5_of(ERASED * size):
             self._doubt(piece, "is blank after the loader had taken data for it")
             raise ProtocolError("the flash is blank where it was written to")
+        if self._has_blank_end(piece):
+            raise ProtocolError("the flash is blank where the data begin or end")
         earlier = attempt.encrypted_digests.get(size)
         if not self.restarts or earlier == digest:
             return True
@@ -261,6 +281,12 @@ class RegionWriter:
             self._doubt(piece, "was encrypted differently by two downloads of the same data")
             raise ProtocolError("two downloads of the same data were encrypted differently")
         return False
+
+    def _has_blank_end(self, piece: Piece) -> bool:
+        """Tell whether what was encrypted seems to stand somewhat beside its place."""
+        unit = self._loader.chip.encrypted_write_alignment or len(piece.data)
+        ends = [SpiFlashMd5(offset=at, size=unit) for at in (piece.offset, piece.end - unit)]
+        return md5_of(ERASED * unit) in self._loader.session.execute_all(ends)
 
     def _steps(self, piece: Piece) -> Iterator[_Step]:
         """Return the commands that download ``piece``, with the MD5 of it at the end."""
