@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esploader.device.device import Device
+    from esploader.flash.erasure import EraseResult
     from esploader.flash.plan import WritePlan
     from esploader.progress import ProgressEvent
 
@@ -210,6 +211,7 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
                 "restarts": result.restarts,
                 "verified": result.verified,
                 "seconds": round(result.seconds, 3),
+                "warnings": list(result.warnings),
             }
             for result in results
         ]
@@ -217,7 +219,7 @@ def _write_flash(device: Device, arguments: Namespace, printer: Printer) -> dict
 
 
 def _reason(device: Device) -> str:
-    """Return why nobody can see what was written."""
+    """Return why nobody can see what was done."""
     if device.is_in_secure_download_mode:
         return "in Secure Download Mode nobody can see what the flash holds"
     return "only the device can read what it encrypted"
@@ -289,31 +291,36 @@ def _verify_flash(device: Device, arguments: Namespace, printer: Printer) -> dic
 
 
 def _erase_flash(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
-    clock = device.session.transport.clock
-    start = clock.now()
-    device.erase_flash(force=arguments.force, on_progress=printer.progress)
-    seconds = clock.now() - start
-    printer.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
-    return {"erased": {"seconds": round(seconds, 3)}}
+    result = device.erase_flash(force=arguments.force, on_progress=printer.progress)
+    printer.line(f"Flash memory erased successfully in {result.seconds:.1f} seconds.")
+    if not result.verified:
+        printer.line("Not verified: this loader cannot look at all of the flash.")
+    return _erase_document(result)
 
 
 def _erase_region(device: Device, arguments: Namespace, printer: Printer) -> dict[str, Json]:
-    clock = device.session.transport.clock
-    start = clock.now()
-    device.erase_region(
+    result = device.erase_region(
         arguments.offset,
         arguments.size,
         flash_size=arguments.flash_size,
         force=arguments.force,
         on_progress=printer.progress,
     )
-    seconds = clock.now() - start
-    printer.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
+    printer.line(f"Flash memory region erased successfully in {result.seconds:.1f} seconds.")
+    if not result.verified:
+        printer.line(f"Not verified: {_reason(device)}.")
+    return _erase_document(result)
+
+
+def _erase_document(result: EraseResult) -> dict[str, Json]:
     return {
         "erased": {
-            "offset": arguments.offset,
-            "size": arguments.size,
-            "seconds": round(seconds, 3),
+            "offset": result.offset,
+            "size": result.size,
+            "restarts": result.restarts,
+            "verified": result.verified,
+            "seconds": round(result.seconds, 3),
+            "warnings": list(result.warnings),
         }
     }
 

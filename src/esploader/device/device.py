@@ -10,7 +10,7 @@ import attrs
 from esploader.device.prepared_device import PreparedDevice
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.compress import reason_against_compression
-from esploader.flash.erase import erase_everything, erase_sectors
+from esploader.flash.erasure import EraseResult, erase_flash, erase_region
 from esploader.flash.guards import (
     check_encrypted_pieces,
     check_encryption,
@@ -30,7 +30,7 @@ from esploader.flash.inputs import (
     put_parameters,
     read_pieces,
 )
-from esploader.flash.limits import check_reach, named_size
+from esploader.flash.limits import check_reach, named_size, reach_of
 from esploader.flash.plan import SECTOR_SIZE, WritePlan, plan_write
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import warn_if_blind
@@ -190,7 +190,7 @@ class Device(PreparedDevice):
         for region in plan.regions:
             check_reach(region.end, self.chip, through_stub=self._has_stub)
         if erase_all:
-            erase_everything(self.session, self._flash_size(), on_progress)
+            self._erase_flash(on_progress)
         warn_if_blind(self.link, plan.size)
         return write_plan(
             self.link,
@@ -268,21 +268,29 @@ class Device(PreparedDevice):
 
     def erase_flash(
         self, *, force: bool = False, on_progress: ProgressCallback = ignore_progress
-    ) -> None:
-        """Erase the whole flash.
+    ) -> EraseResult:
+        """Erase the whole flash and see that it is blank.
+
+        What is beyond the reach of the loader nobody can see: see :attr:`EraseResult.verified`.
 
         Raises:
             PlanError: secure boot or flash encryption is on, and it is not forced.
             UnsupportedError: the ROM loader cannot do this, and no stub can be had, as in
                 Secure Download Mode.
-            CommandError: the loader failed.
+            FlashError: it is not blank after every effort.
+            EsploaderError: the loader refused, or could not be reached again.
         """
         self._known_identity("erasing the whole flash")
         if not force:
             check_erase(self._security_state())
         check_loader_erases_everything(self._expected_dialect())
         self.prepare_flash()
-        erase_everything(self.session, self._flash_size(), on_progress)
+        return self._erase_flash(on_progress)
+
+    def _erase_flash(self, on_progress: ProgressCallback) -> EraseResult:
+        size = self._flash_size()
+        seen = None if size is None else reach_of(self.chip, size, through_stub=self._has_stub)
+        return erase_flash(self.link, size, seen, on_progress)
 
     def erase_region(
         self,
@@ -292,8 +300,10 @@ class Device(PreparedDevice):
         flash_size: str = KEEP,
         force: bool = False,
         on_progress: ProgressCallback = ignore_progress,
-    ) -> None:
-        """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
+    ) -> EraseResult:
+        """Erase whole sectors and see that they are blank.
+
+        ``offset`` and ``size`` are multiples of 4096 bytes.
 
         ``flash_size`` is one of the chip's names of sizes, such as ``4MB``, for Secure Download
         Mode: without it, what is beyond the 2 MiB that the loader assumes there is refused.
@@ -303,7 +313,8 @@ class Device(PreparedDevice):
             PlanError: they are not, the region lies outside the flash, or secure boot or
                 flash encryption is on, and it is not forced.
             UnsupportedError: the chip does not know that size.
-            CommandError: the loader failed.
+            FlashError: they are not blank after every effort.
+            EsploaderError: the loader refused, or could not be reached again.
         """
         parameters = self._usable_parameters(FlashParameters(size=flash_size))
         self._check_region(offset, size, parameters.size)
@@ -314,7 +325,8 @@ class Device(PreparedDevice):
         if not force:
             check_erase(self._security_state())
         self._prepare_reach(offset + size, named_size(parameters.size))
-        erase_sectors(self.link, offset, size, on_progress)
+        warn_if_blind(self.link, size, "erased")
+        return erase_region(self.link, offset, size, on_progress)
 
     def _check_encryption(self, *, ignore_configuration: bool) -> None:
         """Refuse to let the loader encrypt, as far as this device tells what it has for that."""

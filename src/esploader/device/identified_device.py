@@ -10,7 +10,13 @@ import attrs
 from esploader.chips.reading.efuses import Efuses, efuse_addresses, efuses_of
 from esploader.chips.reading.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
 from esploader.chips.reading.security import SecurityInfo
-from esploader.device.memory import plan_program, read_memory, start_program
+from esploader.device.memory import (
+    plan_program,
+    read_memory,
+    read_word,
+    start_program,
+    write_word,
+)
 from esploader.errors import UnsupportedError
 from esploader.flash.jedec import FlashId, check_presence
 from esploader.flash.pins import attach_word
@@ -38,11 +44,8 @@ from esploader.protocol import dialect
 from esploader.protocol.commands import (
     ALL_BITS,
     GetSecurityInfo,
-    ReadReg,
-    RegisterWrite,
-    WriteReg,
 )
-from esploader.protocol.download_commands import FlashBegin, FlashEnd
+from esploader.protocol.download_commands import EmptyBegin, FlashEnd
 from esploader.transport import reset
 
 if TYPE_CHECKING:
@@ -168,7 +171,7 @@ class IdentifiedDevice:
             UnsupportedError: this loader cannot tell.
             CommandError: the loader failed.
         """
-        return SecurityInfo.decode(self.session.execute(GetSecurityInfo()))
+        return SecurityInfo.decode(self.session.confirm_all([GetSecurityInfo()])[0])
 
     def set_spi_connection(self, connection: str) -> None:
         """Say to which pins the flash is connected, where these are not the usual ones.
@@ -278,16 +281,22 @@ class IdentifiedDevice:
     def read_register(self, address: int) -> int:
         """Return the 32-bit word at ``address``.
 
+        It is read until it comes twice, for nothing protects it on the line; a word that
+        changes all the time is given as last read. Mind what reading changes, as a FIFO.
+
         Raises:
             UnsupportedError: there is no such address, or the device is in Secure Download
                 Mode.
         """
         self._known_identity("reading a register")
         _check_words(address)
-        return self.session.execute(ReadReg(address))
+        return read_word(self.session, address)
 
     def write_register(self, address: int, value: int, mask: int = ALL_BITS) -> None:
         """Replace the bits under ``mask`` of the 32-bit word at ``address``.
+
+        In RAM it is seen to be there. A register of a peripheral may hold something else than
+        was written, so nobody can tell.
 
         Raises:
             UnsupportedError: there is no such address, a value has more than 32 bits, or the
@@ -295,7 +304,7 @@ class IdentifiedDevice:
         """
         self._known_identity("writing a register")
         _check_words(address, value, mask)
-        self.session.execute(WriteReg((RegisterWrite(address, value, mask),)))
+        write_word(self.session, self.chip, address, value, mask)
 
     def read_memory(
         self, address: int, size: int, *, on_progress: ProgressCallback = ignore_progress
@@ -350,7 +359,7 @@ class IdentifiedDevice:
                 self._flash.forget()
             case After.SOFT_RESET:
                 self._flash.attach()
-                self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
+                self.session.execute(EmptyBegin())
                 self.session.execute(FlashEnd(reboot=False))
                 self._flash.forget()
             case After.NO_RESET:

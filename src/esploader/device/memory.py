@@ -6,6 +6,7 @@ READ_REG; memory maps: the chips.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -15,22 +16,22 @@ from esploader.chips.model.bits import ADDRESS_SPACE_SIZE
 from esploader.errors import CommandFailedError, NoResponseError, PlanError, ProtocolError
 from esploader.image.firmware import parse_image
 from esploader.image.suitability import Suitability, check_image
-from esploader.loader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.loader.stub import MemorySegment, reason_against_place, upload
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol import dialect
-from esploader.protocol.commands import ReadReg
+from esploader.protocol.commands import SYNC_VALUE_OF_STUB, ReadReg, RegisterWrite, WriteReg
 from esploader.protocol.download_commands import MemEnd
+from esploader.protocol.refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from esploader.chips.model.chip import Chip, Region
     from esploader.chips.model.revision import Revision
     from esploader.session.session import Session
 
 _START_ATTEMPTS: Final = 3
-_READ_ATTEMPTS: Final = 3
+_WRITE_ATTEMPTS: Final = 3
 
 _WORD: Final = struct.Struct("<I")
 
@@ -102,9 +103,13 @@ def start_program(session: Session, program: Program) -> None:
     """
     for segment in program.segments:
         upload(session, segment)
+    refusals = Refusals()
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         try:
             session.start_stream(MemEnd(entry=program.entry))
+        except CommandFailedError as exc:
+            if not attempts_left or refusals.is_final(exc):
+                raise
         except (NoResponseError, ProtocolError):
             if not _is_listening(session):
                 return
@@ -158,27 +163,62 @@ def read_memory(
 
 
 def _read_words(session: Session, chip: Chip, addresses: Iterable[int]) -> list[int]:
-    words = _read_once(session, addresses)
-    doubtful = [address for address in words if _region_of(address, chip) is not None]
-    for _ in range(_READ_ATTEMPTS):
-        if not doubtful:
-            break
-        again = _read_once(session, doubtful)
-        doubtful = [
-            address
-            for address, word in again.items()
-            if isinstance(word, CommandFailedError) or words[address] != word
-        ]
-        words |= again
+    commands = [ReadReg(address) for address in addresses]
     known: list[int] = []
-    for word in words.values():
-        if isinstance(word, CommandFailedError):
-            raise word
-        known.append(word)
+    for is_memory, run in itertools.groupby(
+        commands, lambda command: _region_of(command.address, chip) is not None
+    ):
+        words = list(run)
+        if is_memory:
+            known += map(_known, session.attempt_confirmed(words, may_change=True))
+        else:
+            known += _read_registers(session, words)
     return known
 
 
-def _read_once(session: Session, addresses: Iterable[int]) -> dict[int, int | CommandFailedError]:
-    commands = [ReadReg(address) for address in addresses]
+def _read_registers(session: Session, commands: Sequence[ReadReg]) -> list[int]:
+    """Read registers once each; what was refused was not read, and is asked for once more."""
     outcomes = session.attempt_all(commands)
-    return {command.address: value for command, value in zip(commands, outcomes, strict=True)}
+    return [
+        session.execute(command) if isinstance(outcome, CommandFailedError) else outcome
+        for command, outcome in zip(commands, outcomes, strict=True)
+    ]
+
+
+def _known(word: int | CommandFailedError) -> int:
+    if isinstance(word, CommandFailedError):
+        raise word
+    return word
+
+
+def read_word(session: Session, address: int) -> int:
+    """Return the word at ``address``, which came twice; one that never does as last read.
+
+    Raises:
+        EsploaderError: as :meth:`Session.execute`.
+    """
+    return _known(*session.attempt_confirmed([ReadReg(address)], may_change=True))
+
+
+def write_word(session: Session, chip: Chip, address: int, value: int, mask: int) -> None:
+    """Replace the bits under ``mask`` of the word at ``address``.
+
+    In RAM it is read back, and written until it is there: nothing protects WRITE_REG on the
+    line. A register of a peripheral may hold something else than was written to it, and is
+    written once.
+
+    Raises:
+        ProtocolError: it never holds what was written.
+        EsploaderError: as :meth:`Session.execute`.
+    """
+    region = _region_of(address, chip)
+    if region is None or not region.takes_programs:
+        session.execute(WriteReg((RegisterWrite(address, value, mask),)))
+        return
+    expected = read_word(session, address) & ~mask | value & mask
+    for _ in range(_WRITE_ATTEMPTS):
+        session.execute(WriteReg((RegisterWrite(address, expected),)))
+        if read_word(session, address) == expected:
+            return
+        session.resynchronise()
+    raise ProtocolError(f"the word at {address:#x} does not become {expected:#x}")

@@ -65,8 +65,10 @@ class PreparedDevice(IdentifiedDevice):
         self.link.use_stub(reason_against=self._reason_against_stub)
         size = self._flash_size() if self.session.dialect.flash_must_be_attached else None
         size = flash_size if size is None else size
+        if self._has_stub:
+            self._flash.forget()
         self._attach_flash(size)
-        self.link.after_revival = functools.partial(self._attach_flash, size)
+        self.link.after_revival = functools.partial(self._attach_flash_anew, size)
 
     def _check_reach(self, end: int) -> None:
         """Refuse a region up to ``end`` where the loader to be cannot reach it.
@@ -127,11 +129,14 @@ class PreparedDevice(IdentifiedDevice):
             return self.session.dialect
         return STUB
 
+    def _attach_flash_anew(self, size: int | None) -> None:
+        self._flash.forget()
+        self._attach_flash(size)
+
     def _attach_flash(self, size: int | None) -> None:
         """Tell the loader where the flash is, and its bytes, unless it finds out by itself."""
         dialect = self.session.dialect
         if dialect.flash_must_be_attached or self._flash.is_elsewhere:
-            self._flash.forget()
             self._flash.attach()
         if (
             dialect.flash_must_be_attached

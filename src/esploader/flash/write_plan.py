@@ -18,6 +18,7 @@ from esploader.errors import (
 )
 from esploader.flash.blank import blank_apart
 from esploader.flash.delta import CostModel, changed_pieces
+from esploader.flash.erase import Doubts
 from esploader.flash.hashing import holds
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_hidden
@@ -52,6 +53,9 @@ class RegionResult:
     """All of it was seen to be in place, by MD5. What the device encrypted cannot be, and in
     Secure Download Mode nothing: the loader reported no failure, and that is all that is known."""
     seconds: float
+    warnings: tuple[str, ...] = ()
+    """Why something else may have been erased: nothing protects offset and size of a request
+    that erases."""
 
 
 def write_plan(
@@ -88,8 +92,8 @@ def write_plan(
     # Nothing protects the offset in a request that begins a download: on a line bad enough
     # to need restarts one may have gone to what was in place already.
     if is_hidden(loader):
-        _log.warning("there was trouble on the line, and what came of it cannot be seen")
-        return tuple(results)
+        reason = "there was trouble on the line, and what came of it cannot be seen"
+        return tuple(_doubted(result, reason) if result.restarts else result for result in results)
     comparable = [region for region in plan.regions if not region.encrypted]
     wrong = [region for region in comparable if not _holds_stubbornly(loader, region)]
     if not wrong:
@@ -98,7 +102,12 @@ def write_plan(
     job = _Job(
         loader=loader, skip=True, compress=compress, on_progress=on_progress, sent_before=sent
     )
-    again = [_write_region(job, region) for region in wrong]
+    again: list[RegionResult] = []
+    for index, region in enumerate(plan.regions):
+        if region in wrong:
+            reason = f"{region.offset:#x} to {region.end:#x} was in place, and is no longer"
+            results[index] = _doubted(results[index], reason)
+            again.append(_write_region(job, region))
     if any(result.restarts for result in again) or not all(
         _holds_stubbornly(loader, region) for region in comparable
     ):
@@ -106,6 +115,12 @@ def write_plan(
         reason = "the line is too bad to be sure of it"
         raise FlashError(first.offset, 0, plan.size, last.end, reason)
     return tuple(results)
+
+
+def _doubted(result: RegionResult, reason: str) -> RegionResult:
+    doubts = Doubts()
+    doubts.note(reason)
+    return attrs.evolve(result, warnings=(*result.warnings, *doubts.warnings))
 
 
 @attrs.frozen(kw_only=True)
@@ -147,8 +162,11 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
         done=size - written,
         sent_before=job.sent_before,
     )
+    unasked = job.loader.session.unasked_erasures
     for piece in pieces:
         writer.write(piece)
+    if job.loader.session.unasked_erasures > unasked:
+        writer.doubts.note("the loader has carried out ERASE_FLASH, which nobody had asked for")
     is_verified = not region.encrypted and not is_hidden(job.loader)
     if is_verified:
         _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
@@ -160,6 +178,7 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
         restarts=writer.restarts,
         verified=is_verified,
         seconds=clock.now() - start,
+        warnings=tuple(writer.doubts.warnings),
     )
 
 
