@@ -68,8 +68,9 @@ def connect(  # noqa: PLR0913 - options, all by keyword
     from esploader.chips.registry import CHIPS, chip_by_name  # noqa: PLC0415 - see the docstring
     from esploader.device.identification import identify_device  # noqa: PLC0415
     from esploader.errors import UnsupportedError  # noqa: PLC0415
-    from esploader.loader.download_mode import SYNC_VALUE_OF_STUB, Before, reach_loader  # noqa: PLC0415
+    from esploader.loader.download_mode import Before, reach_loader  # noqa: PLC0415
     from esploader.protocol import dialect  # noqa: PLC0415
+    from esploader.protocol.commands import SYNC_VALUE_OF_STUB  # noqa: PLC0415
     from esploader.session.session import Session  # noqa: PLC0415
     from esploader.transport.base import Transport  # noqa: PLC0415
     from esploader.urls import open_transport, reopen_transport  # noqa: PLC0415

@@ -32,6 +32,7 @@
     * :exc:`StubError`: no stub could be found, or it did not start
     * :exc:`PlanError`: what should be written or read cannot be
     * :exc:`FlashError`: the flash could not be made to hold, or to tell, what it should
+    * :exc:`FlashLostError`: the loader says that it has erased everything, unasked
     * :exc:`VerifyError`: the flash holds something else
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
     * :exc:`ImageError`: the data are no intact firmware image
@@ -386,6 +387,19 @@ class FlashError(EsploaderError):
             f"gave up at {self.offset:#x}: {self.confirmed} of {self.total} bytes confirmed, "
             f"acknowledged up to {self.acknowledged:#x}; {self.reason}"
         )
+
+
+@attrs.define(eq=False)
+class FlashLostError(EsploaderError):
+    """The loader says that it has erased the whole flash, and nobody asked it to.
+
+    A stub does that when one bit flips in the request to read flash: nothing protects it. Where
+    erasing takes longer than anybody waits for an answer, this is not heard.
+    """
+
+    @override
+    def __str__(self) -> str:
+        return "the loader says that it has erased the whole flash, which nobody asked for"
 
 
 @attrs.define(eq=False)

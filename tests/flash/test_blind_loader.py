@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esploader import connect
 from esploader.chips.esp8266 import ESP8266
 from esploader.errors import EsploaderError, FlashError, PlanError, UnsupportedError
 from esploader.flash.plan import SECTOR_SIZE
@@ -23,6 +22,7 @@ from esploader.simulator import (
     SimulatedDevice,
     SimulatedTransport,
 )
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s2 import ESP32_S2
@@ -19,6 +18,7 @@ from esploader.errors import UnsupportedError
 from esploader.flash.pins import attach_word
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

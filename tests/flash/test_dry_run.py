@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from esploader import connect
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
@@ -19,6 +18,7 @@ from esploader.protocol.dialect import STUB
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

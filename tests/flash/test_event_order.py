@@ -6,10 +6,10 @@ import random
 import sys
 from typing import TYPE_CHECKING
 
-from esploader import connect
 from esploader.urls import open_transport
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -200,7 +200,12 @@ def test_erasing_is_reported_at_its_beginning_and_end(device: Device) -> None:
         (event.phase, event.offset, event.done, event.total)
         for event in events
         if isinstance(event, Progress)
-    ] == [(Phase.ERASE, 0x1000, 0, 0x3000), (Phase.ERASE, 0x1000, 0x3000, 0x3000)]
+    ] == [
+        (Phase.ERASE, 0x1000, 0, 0x3000),
+        (Phase.ERASE, 0x1000, 0x3000, 0x3000),
+        (Phase.VERIFY, 0x1000, 0, 0x3000),
+        (Phase.VERIFY, 0x1000, 0x3000, 0x3000),
+    ]
 
 
 def test_erasing_a_region(device: Device) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s3 import ESP32_S3
@@ -25,6 +24,7 @@ from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
 from silence import Silent, do_work
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from intelhex import IntelHex
 
-from esploader import connect
 from esploader.cli import main
 from esploader.errors import PlanError
+from untouched import connect, connect_as_it_is
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def _path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_pieces_go_to_their_addresses_counted_from_the_offset(path: Path) -> None:
-    with connect("sim://esp32c3", stub=False) as device:
+    with connect_as_it_is("sim://esp32c3", stub=False) as device:
         results = device.flash.write([(0x1_0000, path), (0x9000, b"other")])
         assert [result.offset for result in results] == [0x9000, 0x1_0000, 0x3_0000]
         assert device.flash.read(0x1_0000, 16) == b"the first piece\xff"

@@ -12,13 +12,13 @@ import pytest
 from typing_extensions import override
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import PlanError
 from esploader.flash.inputs import FlashParameters
 from esploader.image.patch import patch_header
 from images import small_image
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,7 +10,6 @@ import pytest
 from typing_extensions import override
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.errors import (
@@ -33,6 +32,7 @@ from esploader.simulator import (
 )
 from images import small_image
 from silence import Silent, do_work
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.chips.registry import chip_by_name
 from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
@@ -15,6 +14,7 @@ from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.flash.chip import FlashCondition
 from esploader.simulator.flash.timings import Timings
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ import attrs
 import pytest
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.errors import UnsupportedError
 from esploader.flash.status import MAX_POLLS, POLL_INTERVAL, write_status
 from esploader.transport.clock import VirtualClock
+from untouched import connect
 
 if TYPE_CHECKING:
     from esploader.device.device import Device

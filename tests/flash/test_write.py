@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from esploader import connect
 from esploader.errors import FlashError
 from esploader.urls import open_transport
 from unreliable_transport import UnreliableTransport
+from untouched import connect
 
 OFFSET = 0x1_0000
 DATA = b"data" * 0x4000

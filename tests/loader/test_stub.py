@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.chips.registry import chip_by_name
 from esploader.errors import StubError
 from esploader.loader.stub import MAX_FILE_SIZE, StubImage, find_stub
 from esploader.protocol.dialect import STUB
 from stub_files import DATA_START, TEXT_START, stub_directory, stub_file
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader import connect
 from esploader.chips.registry import chip_by_name
 from esploader.errors import StubError
 from esploader.protocol.dialect import STUB
@@ -15,6 +14,7 @@ from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.history import Loader
 from esploader.simulator.rom.flash import READ_FUNCTION
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

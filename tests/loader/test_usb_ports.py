@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
-from esploader import connect
 from esploader.errors import UnsupportedError
 from esploader.loader.resetting import After
 from esploader.protocol.dialect import STUB
@@ -18,6 +17,7 @@ from esploader.simulator.history import Boot
 from esploader.transport import reset
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

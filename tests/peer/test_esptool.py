@@ -19,6 +19,7 @@ from esploader import cli
 from esploader.protocol.opcodes import Opcode
 from esptool_output import COMMANDS, PROOF, tokens
 from programs import Completed, esptool, run, served_chip
+from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,6 +154,7 @@ def test_esptool_writes_verifies_and_reads_without_its_stub(chip: Chip, tmp_path
     image, read, flash = tmp_path / "image", tmp_path / "read", tmp_path / "flash"
     content = bytes(range(256)) * 256
     image.write_bytes(content)
+    flash.write_bytes(old_content(4 << 20))
     commands = (
         ("write-flash", hex(OFFSET), str(image)),
         ("verify-flash", hex(OFFSET), str(image)),
@@ -165,6 +167,8 @@ def test_esptool_writes_verifies_and_reads_without_its_stub(chip: Chip, tmp_path
 
     assert written.exit_code == 0, written.stdout + written.stderr
     assert flash.read_bytes()[OFFSET:][: len(content)] == content
+    regions = [(OFFSET, OFFSET + len(content))]
+    assert_untouched(old_content(4 << 20), flash.read_bytes(), regions)
     if Opcode.SPI_FLASH_MD5 not in chip.rom.opcodes:
         # The ROM loader of the ESP8266 has neither command; we read by another way.
         assert "does not support function flash_md5sum" in verified.stdout + verified.stderr

@@ -19,6 +19,7 @@ from described_chips import DESCRIBED
 from esploader import cli
 from esptool_output import COMMANDS, PROOF, tokens
 from programs import Completed, run, served_chip
+from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ WORKERS = 2
 
 KIB = 1024
 SECTOR = 4096
+OLD = old_content(4096 * KIB)
 PATIENCE = 300.0
 
 OFFSET = 0x1_F000
@@ -73,6 +75,8 @@ class Job:
     read: bytes
     read_erased: bytes
     read_blank: bytes
+    worked_on: bytes
+    """The flash before all of it was erased."""
     left: bytes
     """The flash in the end."""
 
@@ -89,6 +93,8 @@ def work_on(chip: str, size: int, folder: Path) -> Job:
         path.write_bytes(content)
     read, read_erased, read_blank = folder / "read", folder / "erased", folder / "blank"
     flash = folder / "flash"
+    flash.write_bytes(OLD)
+    worked_on = OLD
     at, whole = hex(OFFSET), hex(size)
     commands = {
         "flash-id": ("flash-id",),
@@ -103,11 +109,21 @@ def work_on(chip: str, size: int, folder: Path) -> Job:
         "read blank": ("read-flash", at, "256", str(read_blank)),
     }
     with served_chip(chip, "--tcp", "0", "--flash", str(flash)) as urls:
-        results = {
-            name: esptool_with_stub(urls["tcp"], *command) for name, command in commands.items()
-        }
-    received = (path.read_bytes() for path in (read, read_erased, read_blank, flash))
-    return Job(results, first, second, *received)
+        results: dict[str, Completed] = {}
+        for name, command in commands.items():
+            if name == "erase-flash":
+                worked_on = flash.read_bytes()
+            results[name] = esptool_with_stub(urls["tcp"], *command)
+    return Job(
+        results,
+        first,
+        second,
+        read=read.read_bytes(),
+        read_erased=read_erased.read_bytes(),
+        read_blank=read_blank.read_bytes(),
+        worked_on=worked_on,
+        left=flash.read_bytes(),
+    )
 
 
 def start(chips: tuple[str, ...], size: int, folder: Path) -> Iterator[dict[str, Future[Job]]]:
@@ -146,6 +162,7 @@ def check(job: Job) -> None:
     blank = b"\xff" * SECTOR
     expected = job.second[:SECTOR] + blank + b"small".ljust(SECTOR, b"\xff")
     assert job.read_erased == expected + job.second[3 * SECTOR : 4 * SECTOR]
+    assert_untouched(OLD, job.worked_on, [(OFFSET, OFFSET + len(job.second))])
     assert job.read_blank == blank[:256]
     assert job.left.count(0xFF) == len(job.left)
 

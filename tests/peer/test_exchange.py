@@ -15,6 +15,7 @@ import pytest
 
 from firmware import firmware
 from programs import Completed, esploader, run, served_chip
+from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ WORKERS = 6
 
 KIB = 1024
 SECTOR = 4096
+OLD = old_content(4096 * KIB)
 
 SIZE = 64 * KIB - 100
 """The last sector is not full: who reads only the file must not mind the rest."""
@@ -52,6 +54,8 @@ class Exchange:
 
     steps: dict[str, Completed]
     files: dict[str, bytes]
+    worked_on: bytes
+    """The flash when regions have been written and erased."""
     left: bytes
     """The flash in the end."""
 
@@ -62,6 +66,8 @@ def exchange(chip: str, folder: Path, *options: str) -> Exchange:
     from_us.write_bytes(firmware(1, SIZE))
     from_them.write_bytes(firmware(2, SIZE))
     flash = folder / "flash"
+    flash.write_bytes(OLD)
+    worked_on = OLD
 
     def reading(offset: int, name: str) -> tuple[str, ...]:
         return ("read-flash", hex(offset), hex(SIZE), str(folder / name))
@@ -82,12 +88,13 @@ def exchange(chip: str, folder: Path, *options: str) -> Exchange:
             "they read nothing": (THEIRS, reading(THEIRS_AT, "left in the end")),
         }
     with served_chip(chip, "--tcp", "0", "--flash", str(flash)) as urls:
-        steps = {
-            name: run(*program, "--port", urls["tcp"], *options, *command)
-            for name, (program, command) in commands.items()
-        }
+        steps: dict[str, Completed] = {}
+        for name, (program, command) in commands.items():
+            steps[name] = run(*program, "--port", urls["tcp"], *options, *command)
+            if "all" not in name and "nothing" not in name:
+                worked_on = flash.read_bytes()
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path != flash}
-    return Exchange(steps, files, flash.read_bytes())
+    return Exchange(steps, files, worked_on, flash.read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +119,8 @@ def check(result: Exchange) -> None:
     from_us = result.files["from us"]
     assert result.files["read by them"] == from_us
     assert result.files["read by us"] == result.files["from them"]
+    written = [(offset, offset + SIZE) for offset in (OURS_AT, THEIRS_AT)]
+    assert_untouched(OLD, result.worked_on, written)
     blank = b"\xff" * SECTOR
     expected = from_us[:ERASED] + blank + from_us[ERASED + SECTOR :]
     assert result.files["left after erasing"] == expected
@@ -145,7 +154,9 @@ def test_esptool_reads_what_we_wrote_through_the_rom_loader_of_the_esp8266(tmp_p
     written, read = tmp_path / "written", tmp_path / "read"
     written.write_bytes(image)
     beyond = hex(OURS_AT + 5 * SECTOR)
-    with served_chip("esp8266", "--tcp", "0", "--flash", str(tmp_path / "flash")) as urls:
+    flash = tmp_path / "flash"
+    flash.write_bytes(OLD)
+    with served_chip("esp8266", "--tcp", "0", "--flash", str(flash)) as urls:
         port = ("--port", urls["tcp"])
         steps = [
             # Their stub would be found running, and would stay: so they come last.
@@ -161,3 +172,4 @@ def test_esptool_reads_what_we_wrote_through_the_rom_loader_of_the_esp8266(tmp_p
     assert "cannot tell what the flash holds" in steps[0].stderr
     expected = image[:SECTOR] + b"\xff" * SECTOR + image[2 * SECTOR :] + image
     assert read.read_bytes() == expected
+    assert_untouched(OLD, flash.read_bytes(), [(OURS_AT, OURS_AT + len(expected))])

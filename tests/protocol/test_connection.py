@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
@@ -100,7 +101,10 @@ def test_every_recorded_response_is_judged(row: Row) -> None:
     ]
     # What the connection must know of the past: the opcode before this one.
     connection.send(ReadReg(0))
-    connection.receive(slip.encode(bytes.fromhex("010a0400000000000000 0000")))
+    status_size = DIALECTS[row.file].status_size
+    connection.receive(
+        slip.encode(struct.pack("<BBHI", 1, 0x0A, status_size, 0) + bytes(status_size))
+    )
     connection.send(command)
     events = connection.receive(row.received)
 

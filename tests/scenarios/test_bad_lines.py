@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 import pytest
 
-from esploader import connect
 from esploader.errors import EsploaderError
 from esploader.simulator import (
     Corrupt,
@@ -26,6 +25,7 @@ from esploader.simulator import (
     Stall,
 )
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from esploader import connect
 from esploader.progress import ProgressEvent, Restarted
 from esploader.protocol import slip
 from esploader.urls import open_transport
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

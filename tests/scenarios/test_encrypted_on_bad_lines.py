@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from esploader import connect
 from esploader.simulator import (
     Corrupt,
     Cut,
@@ -22,6 +21,7 @@ from esploader.simulator import (
 )
 from esploader.simulator.soc.flash_encryption import encrypt
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,7 @@ from esploader.chips.registry import chip_by_name
 from esploader.connector import connect
 from esploader.simulator.config import InitialState
 from stub_files import stub_directory
+from untouched import comparing, fill, old_content, simulated_behind
 from virtual_link import Link, make_server
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ def seconds(job: Job, link: Link, stubs: Path | None, *, chip: str = "esp32c3") 
     server = make_server(chip_by_name(chip))
     start = server.clock.now()
     transport = server.open(link)
-    with connect(transport, baudrate=460800, stub=stubs or False) as device:
+    simulated = simulated_behind(server.port)
+    fill(simulated)
+    with (
+        comparing(simulated, (0x10000, 0x10000 + len(IMAGE))),
+        connect(transport, baudrate=460800, stub=stubs or False) as device,
+    ):
         job(device)
         return server.clock.now() - start
 
@@ -80,7 +86,7 @@ def test_comparing_what_is_there_already(tmp_path: Path) -> None:
     stubs = stub_directory(tmp_path)
 
     def compare(device: Device) -> object:
-        return device.flash.verify([(0, b"\xff" * MIB)])
+        return device.flash.verify([(0, old_content(MIB))])
 
     near = seconds(compare, Link(), stubs)
     assert seconds(compare, Link(round_trip=0.2), stubs) <= near + 12 * 0.2

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader import connect
 from esploader.protocol import slip
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,6 +14,7 @@ from esploader.transport.com_port import Code, Purge, Setting, encode
 from esploader.transport.reset import classic, play
 from simulated import SYNC
 from stub_files import stub_directory
+from untouched import comparing, fill, simulated_behind
 from virtual_link import Link, VirtualServer, make_server
 
 if TYPE_CHECKING:
@@ -100,8 +101,12 @@ def outlive_a_fault(seed: int, stubs: Path) -> None:
     data = LARGE if with_stub else DATA
     link = faulty_link(chance, server, LARGE_SECONDS if with_stub else SECONDS)
     stub = stubs if with_stub else False
+    fill(simulated_behind(server.port))
     try:
-        with connect(server.open(link), stub=stub, baudrate=BAUDRATE) as device:
+        with (
+            comparing(simulated_behind(server.port), (0, len(data))),
+            connect(server.open(link), stub=stub, baudrate=BAUDRATE) as device,
+        ):
             if chance.random() < 0.8:
                 device.link.reopen = server.open_again
             device.flash.write([(0, data)])
@@ -112,7 +117,10 @@ def outlive_a_fault(seed: int, stubs: Path) -> None:
     server.clock.sleep(60.0)
     assert server.pipe is None
 
-    with connect(server.open(Link(round_trip=0.02)), stub=False, baudrate=BAUDRATE) as device:
+    with (
+        comparing(simulated_behind(server.port), (0, len(DATA))),
+        connect(server.open(Link(round_trip=0.02)), stub=False, baudrate=BAUDRATE) as device,
+    ):
         device.flash.write([(0, DATA)])
     assert flash_of(server) == DATA
 
@@ -137,7 +145,11 @@ def test_a_job_goes_on_when_a_server_ends_in_the_middle_and_another_one_takes_it
     server = make_server()
     server.outage = (1.5, 4.0)
     stub = stubs if with_stub else False
-    with connect(server.open(Link(round_trip=0.1)), stub=stub, baudrate=BAUDRATE) as device:
+    fill(simulated_behind(server.port))
+    with (
+        comparing(simulated_behind(server.port), (0, len(DATA))),
+        connect(server.open(Link(round_trip=0.1)), stub=stub, baudrate=BAUDRATE) as device,
+    ):
         assert server.clock.now() < 1.5
         device.link.reopen = server.open_again
         device.flash.write([(0, DATA)])

@@ -40,6 +40,7 @@ from esploader.session.session import Session
 from esploader.simulator.config import InitialState
 from esploader.urls import open_transport
 from stub_files import stub_directory
+from untouched import comparing, fill, simulated_behind
 from virtual_link import Link, VirtualServer, make_server
 
 if TYPE_CHECKING:
@@ -230,7 +231,9 @@ def test_whoever_stops_in_the_middle_leaves_a_device_that_can_be_used(tmp_path: 
             done = event.done
             raise EnoughError
 
-    with pytest.raises(EnoughError):
+    simulated = simulated_behind(server.port)
+    fill(simulated)
+    with comparing(simulated, (0, len(image))), pytest.raises(EnoughError):
         device.flash.write([(0, image)], skip=False, on_progress=stop)
     server.clock.sleep(3.0)
     flash = server_flash(server)
@@ -241,7 +244,8 @@ def test_whoever_stops_in_the_middle_leaves_a_device_that_can_be_used(tmp_path: 
     # At most what was on the way there and on the way back, and not the rest.
     assert written * 0x1000 <= done + 0x4000 * 4
     assert device.flash.id().size
-    device.flash.write([(0, image)])
+    with comparing(simulated, (0, len(image))):
+        device.flash.write([(0, image)])
     assert server_flash(server)[: len(image)] == image
 
 

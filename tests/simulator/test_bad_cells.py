@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader import connect
 from esploader.errors import FlashError
 from esploader.simulator import SimulatedDevice
 from esploader.simulator.flash.nor import NorFlash, PowerLostError
 from esploader.simulator.flash.timings import UNPACED
 from simulated import incompressible
 from stub_files import stub_directory
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

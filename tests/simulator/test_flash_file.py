@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader import connect
 from esploader.errors import UrlError
 from esploader.simulator import SimulatedDevice, open_simulated
 from esploader.simulator.flash.file import FlashFile
 from programs import PATIENCE, environment, read_line
+from untouched import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

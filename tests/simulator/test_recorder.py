@@ -21,6 +21,7 @@ from esploader.simulator.recordings.recording import LineChange, Row
 from esploader.transport.gated import as_gated
 from esploader.urls import open_transport
 from simulated import READ_MAGIC, STUB_SYNC_ANSWER, SYNC, request, words
+from untouched import connect_as_it_is
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
@@ -164,7 +165,9 @@ def test_nothing_is_sent_ahead_while_it_is_recorded() -> None:
 def test_a_recording_of_a_simulated_device_agrees_with_one(chip_key: str, stub: bool) -> None:  # noqa: FBT001 - a parameter of the table
     device = SimulatedDevice(chip_key)
     port = RecordingTransport(device.open_transport())
-    with connect(port, stub=stub, baudrate=115200 if chip_key == "esp8266" else 921600) as client:
+    with connect_as_it_is(
+        port, stub=stub, baudrate=115200 if chip_key == "esp8266" else 921600
+    ) as client:
         client.flash.write([(0x1_0000, IMAGE)])
         assert client.flash.read(0x1_0000, 5000) == IMAGE[:5000]
         client.reset()

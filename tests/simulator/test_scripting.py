@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import (
     EsploaderError,
@@ -35,6 +34,7 @@ from esploader.simulator.history import (
 from esploader.transport.clock import VirtualClock
 from simulated import READ_MAGIC, Bench, incompressible, make_stub_bench, request, words
 from stub_files import stub_directory
+from untouched import connect, connect_as_it_is
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -370,7 +370,7 @@ def test_the_power_may_go_at_a_certain_command(loader: str, tmp_path: Path) -> N
     stub = stub_directory(tmp_path) if loader == "stub" else False
     when(simulated, "FLASH_DATA", simulated.power_off, count=2)
     image = incompressible(0xC000)
-    with connect(simulated.open_transport(), stub=stub) as device:
+    with connect_as_it_is(simulated.open_transport(), stub=stub) as device:
         with pytest.raises(EsploaderError):
             device.flash.write([(0, image)])
         assert not simulated.is_powered

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from operator import index
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import attrs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from esploader.device.device import Device
+    from esploader.flash.erasure import EraseResult
     from esploader.flash.plan import WritePlan
     from esploader.simulator.bench import HardwareOnBench
     from esploader.transport.base import Transport
@@ -34,7 +36,7 @@ R = TypeVar("R")
 SECTOR = 0x1000
 
 # No byte is one that erasing or a window of zeros leaves, and no two sectors are alike.
-_PATTERN = bytes(1 + index * 37 % 254 for index in range(4093))
+_PATTERN = bytes(1 + number * 37 % 254 for number in range(4093))
 
 
 def old_content(size: int) -> bytes:
@@ -70,11 +72,16 @@ def assert_untouched(before: bytes, after: bytes, regions: Iterable[tuple[int, i
 
 @contextlib.contextmanager
 def comparing(simulated: HardwareOnBench, *regions: tuple[int, int]) -> Iterator[None]:
-    """Assert that what is done meanwhile changes nothing but ``regions``, offsets and ends."""
+    """Assert that what is done meanwhile changes nothing but ``regions``, offsets and ends.
+
+    However that ends.
+    """
     nor = simulated.nor
     before = nor.read(0, nor.size)
-    yield
-    assert_untouched(before, nor.read(0, nor.size), regions)
+    try:
+        yield
+    finally:
+        assert_untouched(before, nor.read(0, nor.size), regions)
 
 
 def simulated_behind(transport: Transport) -> HardwareOnBench:
@@ -138,10 +145,12 @@ class _WatchedFlash(DeviceFlash):
         flash_size: str = KEEP,
         force: bool = False,
         on_progress: ProgressCallback = ignore_progress,
-    ) -> None:
+    ) -> EraseResult:
         with self.comparing():
-            self.planned = [(offset, offset + size)]
-            super().erase_region(
+            # Many a caller has no types.
+            with contextlib.suppress(TypeError):
+                self.planned = [(index(offset), index(offset) + index(size))]
+            return super().erase_region(
                 offset, size, flash_size=flash_size, force=force, on_progress=on_progress
             )
 

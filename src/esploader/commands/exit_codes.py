@@ -103,6 +103,9 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         "--baud, check the supply.",
     ),
     errors.VerifyError: Explanation(36, ""),
+    errors.FlashLostError: Explanation(
+        37, "One bit of a request that flips on a bad line does that: write the flash anew."
+    ),
     errors.ProtocolError: Explanation(40, "The line may be bad: try a shorter cable."),
     errors.CommandError: Explanation(41, ""),
     errors.CommandFailedError: Explanation(42, ""),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from esploader.commands.output import Json, Output
     from esploader.device.device import Device
+    from esploader.flash.erasure import EraseResult
     from esploader.flash.inputs import FlashParameters
     from esploader.flash.plan import WritePlan
 
@@ -84,6 +85,7 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
                 "restarts": result.restarts,
                 "verified": result.verified,
                 "seconds": round(result.seconds, 3),
+                "warnings": list(result.warnings),
             }
             for result in results
         ]
@@ -91,7 +93,7 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
 
 
 def _reason(device: Device) -> str:
-    """Return why nobody can see what was written."""
+    """Return why nobody can see what was done."""
     if device.is_in_secure_download_mode:
         return "in Secure Download Mode nobody can see what the flash holds"
     return "only the device can read what it encrypted"
@@ -169,31 +171,36 @@ def _verify_flash(device: Device, arguments: argparse.Namespace, output: Output)
 
 
 def _erase_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    clock = device.session.transport.clock
-    start = clock.now()
-    device.flash.erase(force=arguments.force, on_progress=output.progress)
-    seconds = clock.now() - start
-    output.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
-    return {"erased": {"seconds": round(seconds, 3)}}
+    result = device.flash.erase(force=arguments.force, on_progress=output.progress)
+    output.line(f"Flash memory erased successfully in {result.seconds:.1f} seconds.")
+    if not result.verified:
+        output.line("Not verified: this loader cannot look at all of the flash.")
+    return _erase_document(result)
 
 
 def _erase_region(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    clock = device.session.transport.clock
-    start = clock.now()
-    device.flash.erase_region(
+    result = device.flash.erase_region(
         arguments.offset,
         arguments.size,
         flash_size=arguments.flash_size,
         force=arguments.force,
         on_progress=output.progress,
     )
-    seconds = clock.now() - start
-    output.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
+    output.line(f"Flash memory region erased successfully in {result.seconds:.1f} seconds.")
+    if not result.verified:
+        output.line(f"Not verified: {_reason(device)}.")
+    return _erase_document(result)
+
+
+def _erase_document(result: EraseResult) -> dict[str, Json]:
     return {
         "erased": {
-            "offset": arguments.offset,
-            "size": arguments.size,
-            "seconds": round(seconds, 3),
+            "offset": result.offset,
+            "size": result.size,
+            "restarts": result.restarts,
+            "verified": result.verified,
+            "seconds": round(result.seconds, 3),
+            "warnings": list(result.warnings),
         }
     }
 

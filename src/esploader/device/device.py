@@ -19,7 +19,7 @@ from esploader.loader.resetting import (
     reason_against_soft_reset,
     reset_by_watchdog,
 )
-from esploader.protocol.download_commands import FlashBegin, FlashEnd
+from esploader.protocol.download_commands import EmptyBegin, FlashEnd
 from esploader.transport import reset
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Device:
                 reset_by_watchdog(self.session, self.chip)
             case After.SOFT_RESET:
                 port.attach()
-                self.session.execute(FlashBegin(size=0, block_count=0, block_size=0, offset=0))
+                self.session.execute(EmptyBegin())
                 self.session.execute(FlashEnd(reboot=False))
         port.forget()
         self.efuses.forget()

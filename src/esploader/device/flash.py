@@ -11,7 +11,7 @@ from esploader.chips.reading.flash_wiring import FlashWiring, flash_wiring_of, w
 from esploader.device.planner import WritePlanner
 from esploader.device.preparation import Preparation
 from esploader.errors import PlanError, UnsupportedError
-from esploader.flash.erase import erase_everything, erase_sectors
+from esploader.flash.erasure import EraseResult, erase_flash, erase_region
 from esploader.flash.guards import (
     check_erase,
     check_loader_encrypts,
@@ -25,7 +25,7 @@ from esploader.flash.inputs import (
     read_pieces,
 )
 from esploader.flash.jedec import FlashId, check_presence
-from esploader.flash.limits import named_size
+from esploader.flash.limits import named_size, reach_of
 from esploader.flash.pins import attach_word
 from esploader.flash.plan import SECTOR_SIZE, WritePlan
 from esploader.flash.read import RegionReader
@@ -37,6 +37,7 @@ from esploader.flash.status import read_status, write_status
 from esploader.flash.verify import compare
 from esploader.flash.write_plan import write_plan
 from esploader.progress import ProgressCallback, ignore_progress
+from esploader.protocol.dialect import STUB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -282,7 +283,7 @@ class DeviceFlash:
         for region in plan.regions:
             self._preparation.check_reach_of_loader(region.end)
         if erase_all:
-            erase_everything(link.session, self._size(), on_progress)
+            self._erase(on_progress)
         warn_if_blind(link, plan.size)
         return write_plan(
             link,
@@ -358,21 +359,30 @@ class DeviceFlash:
 
     def erase(
         self, *, force: bool = False, on_progress: ProgressCallback = ignore_progress
-    ) -> None:
-        """Erase the whole flash.
+    ) -> EraseResult:
+        """Erase the whole flash and see that it is blank.
+
+        What is beyond the reach of the loader nobody can see: see :attr:`EraseResult.verified`.
 
         Raises:
             PlanError: secure boot or flash encryption is on, and it is not forced.
             UnsupportedError: the ROM loader cannot do this, and no stub can be had, as in
                 Secure Download Mode.
-            CommandError: the loader failed.
+            FlashError: it is not blank after every effort.
+            EsploaderError: the loader refused, or could not be reached again.
         """
         self._context.known_identity("erasing the whole flash")
         if not force:
             check_erase(self._security.state())
         check_loader_erases_everything(self._preparation.expected_dialect())
         self.prepare()
-        erase_everything(self._context.session, self._size(), on_progress)
+        return self._erase(on_progress)
+
+    def _erase(self, on_progress: ProgressCallback) -> EraseResult:
+        link, size = self._context.link, self._size()
+        is_stub = link.session.dialect is STUB
+        seen = None if size is None else reach_of(link.chip, size, through_stub=is_stub)
+        return erase_flash(link, size, seen, on_progress)
 
     def erase_region(
         self,
@@ -382,8 +392,10 @@ class DeviceFlash:
         flash_size: str = KEEP,
         force: bool = False,
         on_progress: ProgressCallback = ignore_progress,
-    ) -> None:
-        """Erase whole sectors: ``offset`` and ``size`` are multiples of 4096 bytes.
+    ) -> EraseResult:
+        """Erase whole sectors and see that they are blank.
+
+        ``offset`` and ``size`` are multiples of 4096 bytes.
 
         ``flash_size`` is one of the chip's names of sizes, such as ``4MB``, for Secure Download
         Mode: without it, what is beyond the 2 MiB that the loader assumes there is refused.
@@ -393,7 +405,8 @@ class DeviceFlash:
             PlanError: they are not, the region lies outside the flash, or secure boot or
                 flash encryption is on, and it is not forced.
             UnsupportedError: the chip does not know that size.
-            CommandError: the loader failed.
+            FlashError: they are not blank after every effort.
+            EsploaderError: the loader refused, or could not be reached again.
         """
         parameters = self._planner.usable_parameters(FlashParameters(size=flash_size))
         self._preparation.check_region(offset, size, parameters.size)
@@ -404,7 +417,9 @@ class DeviceFlash:
         if not force:
             check_erase(self._security.state())
         self._preparation.prepare_reach(offset + size, named_size(parameters.size))
-        erase_sectors(self._context.link, offset, size, on_progress)
+        link = self._context.link
+        warn_if_blind(link, size, "erased")
+        return erase_region(link, offset, size, on_progress)
 
     def _require_flash(self, operation: str) -> None:
         """Refuse ``operation`` where no flash answers, or nobody may ask."""

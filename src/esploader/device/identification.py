@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.session.session import Session
 
+_log: Final = logging.getLogger(__name__)
+
 MAGIC_ADDRESS: Final = 0x4000_1000
 """A word of ROM that differs between the older chips."""
+
+_ATTEMPTS: Final = 3
 
 
 @attrs.frozen
@@ -73,11 +78,19 @@ def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chi
 
 
 def _ask_for_chip(session: Session) -> _Answers:
-    """Ask for the magic word and the security info, in one burst where that is possible."""
+    """Ask for the magic word and the security info, in one burst where that is possible.
+
+    For each twice: nothing protects them on the line, and one bit makes a refusal of a request
+    and another chip, or another state of security, of an answer.
+
+    Raises:
+        ProtocolError: the answers differ every time.
+        EsploaderError: as :meth:`Session.attempt_all`.
+    """
     # The register first: the refusal of a ROM that does not know GET_SECURITY_INFO comes
     # under the opcode of the command before it, and after SYNC it would come eight times.
     commands: list[Command[object]] = [ReadReg(MAGIC_ADDRESS), GetSecurityInfo()]
-    magic, info = session.attempt_all(commands)
+    magic, info = session.attempt_confirmed(commands)
     return _Answers(
         magic if isinstance(magic, int) else None,
         SecurityInfo.decode(info) if isinstance(info, bytes) else None,

@@ -6,6 +6,7 @@ maps: the chips.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -13,20 +14,20 @@ import attrs
 
 from esploader.chips.model.bits import ADDRESS_SPACE_SIZE
 from esploader.device.program import plan_program, start_program
-from esploader.errors import CommandFailedError, PlanError, UnsupportedError
+from esploader.errors import CommandFailedError, PlanError, ProtocolError, UnsupportedError
 from esploader.flash.source import read_source
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.commands import ALL_BITS, ReadReg, RegisterWrite, WriteReg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from esploader.chips.model.chip import Chip, Region
     from esploader.device.context import DeviceContext
     from esploader.flash.source import Source
     from esploader.session.session import Session
 
-_READ_ATTEMPTS: Final = 3
+_WRITE_ATTEMPTS: Final = 3
 
 _WORD: Final = struct.Struct("<I")
 
@@ -57,16 +58,22 @@ class DeviceMemory:
     def read_register(self, address: int) -> int:
         """Return the 32-bit word at ``address``.
 
+        It is read until it comes twice, for nothing protects it on the line; a word that
+        changes all the time is given as last read. Mind what reading changes, as a FIFO.
+
         Raises:
             UnsupportedError: there is no such address, or the device is in Secure Download
                 Mode.
         """
         self._context.known_identity("reading a register")
         _check_words(address)
-        return self._context.session.execute(ReadReg(address))
+        return read_word(self._context.session, address)
 
     def write_register(self, address: int, value: int, mask: int = ALL_BITS) -> None:
         """Replace the bits under ``mask`` of the 32-bit word at ``address``.
+
+        In RAM it is seen to be there. A register of a peripheral may hold something else than
+        was written, so nobody can tell.
 
         Raises:
             UnsupportedError: there is no such address, a value has more than 32 bits, or the
@@ -74,7 +81,7 @@ class DeviceMemory:
         """
         self._context.known_identity("writing a register")
         _check_words(address, value, mask)
-        self._context.session.execute(WriteReg((RegisterWrite(address, value, mask),)))
+        write_word(self._context.session, self._context.chip, address, value, mask)
 
     def load(self, source: Source) -> None:
         """Put the program in a firmware image into RAM and start it.
@@ -138,27 +145,62 @@ def read_memory(
 
 
 def _read_words(session: Session, chip: Chip, addresses: Iterable[int]) -> list[int]:
-    words = _read_once(session, addresses)
-    doubtful = [address for address in words if _region_of(address, chip) is not None]
-    for _ in range(_READ_ATTEMPTS):
-        if not doubtful:
-            break
-        again = _read_once(session, doubtful)
-        doubtful = [
-            address
-            for address, word in again.items()
-            if isinstance(word, CommandFailedError) or words[address] != word
-        ]
-        words |= again
+    commands = [ReadReg(address) for address in addresses]
     known: list[int] = []
-    for word in words.values():
-        if isinstance(word, CommandFailedError):
-            raise word
-        known.append(word)
+    for is_memory, run in itertools.groupby(
+        commands, lambda command: _region_of(command.address, chip) is not None
+    ):
+        words = list(run)
+        if is_memory:
+            known += map(_known, session.attempt_confirmed(words, may_change=True))
+        else:
+            known += _read_registers(session, words)
     return known
 
 
-def _read_once(session: Session, addresses: Iterable[int]) -> dict[int, int | CommandFailedError]:
-    commands = [ReadReg(address) for address in addresses]
+def _read_registers(session: Session, commands: Sequence[ReadReg]) -> list[int]:
+    """Read registers once each; what was refused was not read, and is asked for once more."""
     outcomes = session.attempt_all(commands)
-    return {command.address: value for command, value in zip(commands, outcomes, strict=True)}
+    return [
+        session.execute(command) if isinstance(outcome, CommandFailedError) else outcome
+        for command, outcome in zip(commands, outcomes, strict=True)
+    ]
+
+
+def _known(word: int | CommandFailedError) -> int:
+    if isinstance(word, CommandFailedError):
+        raise word
+    return word
+
+
+def read_word(session: Session, address: int) -> int:
+    """Return the word at ``address``, which came twice; one that never does as last read.
+
+    Raises:
+        EsploaderError: as :meth:`Session.execute`.
+    """
+    return _known(*session.attempt_confirmed([ReadReg(address)], may_change=True))
+
+
+def write_word(session: Session, chip: Chip, address: int, value: int, mask: int) -> None:
+    """Replace the bits under ``mask`` of the word at ``address``.
+
+    In RAM it is read back, and written until it is there: nothing protects WRITE_REG on the
+    line. A register of a peripheral may hold something else than was written to it, and is
+    written once.
+
+    Raises:
+        ProtocolError: it never holds what was written.
+        EsploaderError: as :meth:`Session.execute`.
+    """
+    region = _region_of(address, chip)
+    if region is None or not region.takes_programs:
+        session.execute(WriteReg((RegisterWrite(address, value, mask),)))
+        return
+    expected = read_word(session, address) & ~mask | value & mask
+    for _ in range(_WRITE_ATTEMPTS):
+        session.execute(WriteReg((RegisterWrite(address, expected),)))
+        if read_word(session, address) == expected:
+            return
+        session.resynchronise()
+    raise ProtocolError(f"the word at {address:#x} does not become {expected:#x}")

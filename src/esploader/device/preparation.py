@@ -61,6 +61,9 @@ class Preparation:
         link.use_stub(reason_against=self._reason_against_stub)
         size = self._find_size() if link.session.dialect.flash_must_be_attached else None
         self._size = flash_size if size is None else size
+        if link.session.dialect is STUB:
+            # It took the place of a loader to which the flash was attached.
+            self._context.flash_port.forget()
         self._attach()
         self._is_prepared = True
 
@@ -177,7 +180,6 @@ class Preparation:
         dialect = self._context.session.dialect
         port = self._context.flash_port
         if dialect.flash_must_be_attached or port.is_elsewhere:
-            port.forget()
             port.attach()
         if (
             dialect.flash_must_be_attached

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.errors import NoResponseError, PlanError, ProtocolError
+from esploader.errors import CommandFailedError, NoResponseError, PlanError, ProtocolError
 from esploader.image.firmware import parse_image
 from esploader.image.suitability import Suitability, check_image
-from esploader.loader.download_mode import SYNC_VALUE_OF_STUB
 from esploader.loader.stub import MemorySegment, reason_against_place, upload
 from esploader.protocol import dialect
+from esploader.protocol.commands import SYNC_VALUE_OF_STUB
 from esploader.protocol.download_commands import MemEnd
+from esploader.protocol.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,9 +89,13 @@ def start_program(session: Session, program: Program) -> None:
     """
     for segment in program.segments:
         upload(session, segment)
+    refusals = Refusals()
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         try:
             session.start_stream(MemEnd(entry=program.entry))
+        except CommandFailedError as exc:
+            if not attempts_left or refusals.is_final(exc):
+                raise
         except (NoResponseError, ProtocolError):
             if not _is_listening(session):
                 return

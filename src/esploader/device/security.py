@@ -37,7 +37,7 @@ class DeviceSecurity:
             UnsupportedError: this loader cannot tell.
             CommandError: the loader failed.
         """
-        return SecurityInfo.decode(self._context.session.execute(GetSecurityInfo()))
+        return SecurityInfo.decode(self._context.session.confirm_all([GetSecurityInfo()])[0])
 
     def state(self) -> SecurityState:
         """Return what the device demands of the content of its flash: what it forbids.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.flash.hashing import holds, which_hold
+from esploader.flash.hashing import which_hold
 from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE, SECTOR_SIZE, Piece, divided
 from esploader.flash.read_back import is_blind
 
@@ -96,7 +96,7 @@ def changed_pieces(link: Link, region: Piece, costs: CostModel) -> list[Piece]:
     blocks = list(divided(region, ERASE_BLOCK_SIZE))
     # Where all blocks can be asked for at once, asking for the whole first saves nothing.
     is_gated = link.session.transport.capabilities.gated
-    if not (is_gated and _is_worth_hashing(blocks, costs)) and holds(link, region):
+    if not (is_gated and _is_worth_hashing(blocks, costs)) and all(which_hold(link, [region])):
         return []
     worth_asking = [block for block in blocks if _is_worth_hashing([block], costs)]
     right = _held(link, worth_asking)

@@ -1,57 +1,67 @@
-"""Erasing, by whichever command the loader has for it."""
+"""Erasing, by whichever command the loader has for it. Nothing here looks what came of it.
+
+Nothing protects offset and size on the line: see :mod:`esploader.flash.erasure`.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
 
 from esploader.chips.model.quirks import Quirk
 from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE
 from esploader.flash.spi import FlashPort
-from esploader.progress import Phase, Progress, ProgressCallback
 from esploader.protocol import dialect
 from esploader.protocol.download_commands import FlashBegin
 from esploader.protocol.flash_commands import EraseFlash, EraseRegion
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from esploader.loader.link import Link
-    from esploader.session.session import Session
+
+_log: Final = logging.getLogger(__name__)
 
 
-def erase_everything(
-    session: Session, flash_size: int | None, on_progress: ProgressCallback
-) -> None:
-    """Erase the whole flash of ``flash_size`` bytes; nothing is reported where that is unknown.
+@attrs.define
+class Doubts:
+    """What may have been erased besides, as far as there are signs of it."""
+
+    warnings: list[str] = attrs.field(factory=list, init=False)
+
+    def note(self, reason: str) -> None:
+        """Take note of a sign, once, and say so."""
+        warning = f"{reason}: something else in the flash may have been erased"
+        if warning not in self.warnings:
+            _log.warning("%s", warning)
+            self.warnings.append(warning)
+
+
+def erase_everything(link: Link, flash_size: int | None) -> None:
+    """Erase the whole flash of ``flash_size`` bytes, ``None`` where that is not known.
 
     Raises:
-        UnsupportedCommandError: the loader cannot do this.
+        UnsupportedError: the loader cannot do this.
         CommandError: the loader failed.
     """
-    if flash_size is None:
-        session.execute(EraseFlash(flash_size))
-        return
-    with _reported(0, flash_size, on_progress):
-        session.execute(EraseFlash(flash_size))
+    link.session.execute(EraseFlash(flash_size))
 
 
-def erase_sectors(link: Link, offset: int, size: int, on_progress: ProgressCallback) -> None:
+def erase_sectors(link: Link, offset: int, size: int) -> None:
     """Erase a region of whole sectors.
 
     Raises:
         CommandError: the loader failed.
     """
     session = link.session
-    with _reported(offset, size, on_progress):
-        if Opcode.ERASE_REGION in session.dialect.opcodes:
-            session.execute(EraseRegion(offset=offset, size=size))
-        elif _erases_head_twice(link):
-            for start in range(offset, offset + size, ERASE_BLOCK_SIZE):
-                _begin(link, start, min(ERASE_BLOCK_SIZE, offset + size - start))
-        else:
-            _begin(link, offset, size)
+    if Opcode.ERASE_REGION in session.dialect.opcodes:
+        session.execute(EraseRegion(offset=offset, size=size))
+    elif _erases_head_twice(link):
+        for start in range(offset, offset + size, ERASE_BLOCK_SIZE):
+            _begin(link, start, min(ERASE_BLOCK_SIZE, offset + size - start))
+    else:
+        _begin(link, offset, size)
 
 
 def _begin(link: Link, offset: int, size: int) -> None:
@@ -90,15 +100,3 @@ def size_to_announce(link: Link, offset: int, size: int) -> int:
 def _erases_head_twice(link: Link) -> bool:
     is_rom = link.session.dialect is not dialect.STUB
     return is_rom and Quirk.BEGIN_ERASES_HEAD_TWICE in link.chip.quirks
-
-
-@contextlib.contextmanager
-def _reported(offset: int, size: int, on_progress: ProgressCallback) -> Iterator[None]:
-    """Report the beginning and the end: in between a loader says nothing."""
-    on_progress(_erased(offset, 0, size))
-    yield
-    on_progress(_erased(offset, size, size))
-
-
-def _erased(offset: int, done: int, total: int) -> Progress:
-    return Progress(phase=Phase.ERASE, offset=offset, done=done, total=total, wire_bytes=0)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from esploader.errors import ProtocolError
-from esploader.flash.plan import SECTOR_SIZE
+from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_read_back, read_until_agreed
 from esploader.protocol.flash_commands import SpiFlashMd5
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from esploader.flash.plan import Piece
     from esploader.loader.link import Link
 
-_QUESTIONS: Final = 4
-"""How often two answers are compared."""
+_HASHED_AT_ONCE: Final = 0x1_0000
 
 
 def md5_of(data: bytes | bytearray | memoryview) -> bytes:
@@ -28,21 +26,13 @@ def md5_of(data: bytes | bytearray | memoryview) -> bytes:
 def md5_of_flash(link: Link, offset: int, size: int) -> bytes:
     """Return the MD5 of ``size`` bytes of flash from ``offset`` on.
 
-    It is asked for twice at once: nothing protects the request on the line, and an answer to
-    another one would look like any.
-
     Raises:
         ProtocolError: the answers differ every time.
         CommandError: the loader failed.
         TransportError: the port failed.
     """
     if not is_blind(link):
-        command = SpiFlashMd5(offset=offset, size=size)
-        for _ in range(_QUESTIONS):
-            first, second = link.session.execute_all([command, command])
-            if first == second:
-                return first
-        raise ProtocolError(f"the flash at {offset:#x} has another MD5 every time")
+        return link.session.confirm_all([SpiFlashMd5(offset=offset, size=size)])[0]
     digest = hashlib.md5(usedforsecurity=False)
     for start in range(0, size, SECTOR_SIZE):
         part = min(SECTOR_SIZE, size - start)
@@ -50,8 +40,30 @@ def md5_of_flash(link: Link, offset: int, size: int) -> bytes:
     return digest.digest()
 
 
+@functools.lru_cache(maxsize=8)
+def md5_of_erased(size: int) -> bytes:
+    """Return the MD5 of ``size`` bytes of erased flash."""
+    digest = hashlib.md5(usedforsecurity=False)
+    block = ERASED * min(size, _HASHED_AT_ONCE)
+    for start in range(0, size, _HASHED_AT_ONCE):
+        digest.update(block[: size - start])
+    return digest.digest()
+
+
+def is_erased(link: Link, offset: int, size: int) -> bool:
+    """Tell whether ``size`` bytes of flash from ``offset`` on read as erased.
+
+    Raises as :func:`md5_of_flash`.
+    """
+    if is_blind(link):
+        return is_read_back(link, Piece(offset, ERASED * size))
+    return md5_of_flash(link, offset, size) == md5_of_erased(size)
+
+
 def holds(link: Link, piece: Piece, work_time: float = 0.0) -> bool:
-    """Tell whether the flash holds ``piece``.
+    """Tell whether the flash holds ``piece``, which it was seen to take or to give.
+
+    Who has nothing else to go by asks :func:`which_hold`.
 
     ``work_time`` is for how long the loader may still be writing, in seconds.
 
@@ -68,13 +80,16 @@ def holds(link: Link, piece: Piece, work_time: float = 0.0) -> bool:
 def which_hold(link: Link, pieces: Sequence[Piece]) -> list[bool]:
     """Tell for each of ``pieces`` whether the flash holds it; ask for all at once.
 
+    The MD5 of another place would do where the same data stand twice, as blank sectors and
+    copies of an application do, so each comes twice.
+
     Raises:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
     if is_blind(link):
         return [is_read_back(link, piece) for piece in pieces]
-    digests = link.session.execute_all(
+    digests = link.session.confirm_all(
         [SpiFlashMd5(offset=piece.offset, size=len(piece.data)) for piece in pieces]
     )
     return [digest == md5_of(piece.data) for piece, digest in zip(pieces, digests, strict=True)]

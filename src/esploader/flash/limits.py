@@ -32,12 +32,18 @@ def check_reach(end: int, chip: Chip, *, through_stub: bool) -> None:
     Raises:
         PlanError: it lies beyond 16 MiB, and the loader has only addresses of three bytes.
     """
-    if end > REACH_OF_3_BYTES and not (through_stub and chip.supports_4_byte_addresses):
+    if end > reach_of(chip, end, through_stub=through_stub):
         loader = "a stub" if through_stub else "the ROM loader"
         raise PlanError(
             f"{loader} of the {chip.name} reaches {REACH_OF_3_BYTES:#x} bytes of flash, "
             f"and not up to {end:#x}"
         )
+
+
+def reach_of(chip: Chip, end: int, *, through_stub: bool) -> int:
+    """Return how far the loader reaches of what ends at ``end``."""
+    has_long_addresses = through_stub and end > REACH_OF_3_BYTES and chip.supports_4_byte_addresses
+    return end if has_long_addresses else min(end, REACH_OF_3_BYTES)
 
 
 def usable_size(flash_size: int | None, size_name: str) -> int | None:

@@ -16,6 +16,7 @@ from esploader.errors import (
     CommandError,
     ConnectError,
     FlashError,
+    FlashLostError,
     ProtocolError,
     TransportError,
     UnsupportedCommandError,
@@ -34,6 +35,7 @@ from esploader.protocol.flash_commands import (
     SpiFlashMd5,
 )
 from esploader.protocol.opcodes import Opcode
+from esploader.protocol.refusals import Refusals
 from esploader.session.ahead import Packet
 
 if TYPE_CHECKING:
@@ -66,23 +68,32 @@ class RegionReader:
     _on_progress: ProgressCallback
     _limit: int = attrs.field(default=AHEAD_PIECE_SIZE, init=False)
     """Bytes of the next piece: on a bad line less is lost when less is risked."""
+    _unasked_erasures: int = attrs.field(default=0, init=False)
+    """How often the loader had erased everything unasked before the reading began."""
 
     def read(self, offset: int, size: int) -> Iterator[bytes]:
         """Yield the bytes of a region in pieces, each of them checked.
 
         Raises:
             FlashError: a piece could not be read after every effort.
+            FlashLostError: a request to read was garbled, and the loader has erased everything.
             UnsupportedError: this loader cannot read.
             EsploaderError: the loader could not be reached again.
         """
         region = _Region(offset, size)
+        self._unasked_erasures = self._link.session.unasked_erasures
         failures = 0
+        refusals = Refusals()
         while region.done < size:
             try:
                 piece = self._read_piece(region)
             except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
                 # No loader lacks the commands that reading through registers takes.
-                if isinstance(exc, UnsupportedCommandError) and not is_blind(self._link):
+                if (
+                    isinstance(exc, UnsupportedCommandError)
+                    and not is_blind(self._link)
+                    and refusals.is_final(exc)
+                ):
                     raise
                 # The region is known to be there: every other refusal comes of a request
                 # or a response that was garbled.
@@ -90,6 +101,7 @@ class RegionReader:
                 piece = self._recover(region, exc, failures)
             if piece:
                 failures = 0
+                refusals.clear()
                 region.done += len(piece)
                 self._limit = min(2 * self._limit, AHEAD_PIECE_SIZE)
                 yield piece
@@ -132,6 +144,8 @@ class RegionReader:
         prefix = b""
         try:
             self._link.revive(slower=slower)
+            if self._link.session.unasked_erasures > self._unasked_erasures:
+                raise FlashLostError
             received = Piece(region.next_offset, bytes(region.received))
             if received.data and holds(self._link, received):
                 prefix = received.data

@@ -53,12 +53,16 @@ def reading_seconds(link: Link, size: int) -> float:
     return size / MAX_READ_SIZE * (wire + _COMMAND_COUNT * transport.turnaround)
 
 
-def warn_if_blind(link: Link, size: int) -> None:
-    """Say how long it will take to see ``size`` bytes of flash, if it takes long or for ever."""
+def warn_if_blind(link: Link, size: int, what: str = "written") -> None:
+    """Say how long it will take to see ``size`` bytes of flash, if it takes long or for ever.
+
+    ``what`` is done to them.
+    """
     if is_hidden(link):
         _log.warning(
-            "the %s loader does not tell what the flash holds: what is written is not verified",
+            "the %s loader does not tell what the flash holds: what is %s is not verified",
             link.session.dialect.name,
+            what,
         )
     elif is_blind(link):
         _log.warning(

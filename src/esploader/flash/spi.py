@@ -9,6 +9,8 @@ data sheets of the Winbond W25Q series.
 
 from __future__ import annotations
 
+import itertools
+import logging
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -22,14 +24,17 @@ from esploader.protocol.commands import (
     SpiAttach,
     WriteReg,
 )
-from esploader.protocol.download_commands import FlashBegin
+from esploader.protocol.download_commands import EmptyBegin
 from esploader.protocol.opcodes import Opcode
+from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from esploader.chips.model.chip import Chip
     from esploader.session.session import Session
+
+_log: Final = logging.getLogger(__name__)
 
 READ_ID: Final = 0x9F
 READ_STATUS: Final = (0x05, 0x35, 0x15)
@@ -114,14 +119,16 @@ class FlashPort:
     _is_attached: bool = attrs.field(default=False, init=False)
 
     def transact(self, transaction: SpiTransaction) -> bytes:
-        """Run one transaction and return the bytes read.
+        """Run one transaction and return the bytes read, which came twice.
 
-        Where the loader can take a burst this costs one round trip, attaching the flash
-        included, and resetting it if its mode is not known. The registers get back what they
-        held in front of the next command.
+        Nothing protects registers on the wire: one bit makes it another transaction, or another
+        answer. Where the loader takes bursts this costs one round trip, with a small ring two,
+        attaching the flash included, and resetting it if its mode is not known. The registers
+        get back what they held in front of the next command.
 
         Raises:
             UnsupportedError: the transaction did not end.
+            ProtocolError: what it reads never came twice.
             EsploaderError: as :meth:`Session.execute`.
         """
         # Raises where nobody knows the registers, which no other way of writing would help.
@@ -136,34 +143,70 @@ class FlashPort:
         return self._transact(transaction)
 
     def _transact(self, transaction: SpiTransaction) -> bytes:
-        saved = self._changed_registers(transaction)
-        commands: list[Command[object]] = [] if self._is_attached else [self._attach_command()]
-        position_of_saved = len(commands)
-        commands += [ReadReg(address) for address in saved]
-        commands += self._writes([*self._reset(), *self._setup(transaction)])
-        reads = self._result_reads(transaction)
-        commands += reads
-        # A loader that does only the first of several writes says nothing of it.
-        proof = [ReadReg(self._chip.spi.base + self._chip.spi.usr2)]
+        """Run a transaction until what it reads comes twice."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            try:
+                data = self._transact_twice(transaction)
+            except CommandFailedError as exc:
+                if exc.code not in RECOVERABLE_CODES or not attempts_left:
+                    raise
+                _log.warning("%s; once more", exc)
+            else:
+                if data is not None:
+                    return data
+                _log.warning("the flash answers differently every time; once more")
+            # What is still on its way would be taken for the next answers.
+            self._session.resynchronise()
+            self._is_attached = False
+        raise ProtocolError(f"flash opcode {transaction.opcode:#04x} never comes to the same")
+
+    def _transact_twice(self, transaction: SpiTransaction) -> bytes | None:
+        """Run a transaction twice at once; return ``None`` where the answers differ.
+
+        One that reads nothing may be none that can be repeated, and is run once.
+        """
+        saved = [ReadReg(address) for address in self._changed_registers(transaction)]
+        attachment: list[Command[object]] = [] if self._is_attached else [self._attach_command()]
+        series = [*self._writes(self._setup(transaction)), *self._result_reads(transaction)]
+        # An attachment that was garbled is made good for the second time.
+        again = [*attachment, *series] if self._is_attachable else series
         abilities = self._session.abilities
         is_doubtful = is_proven = abilities.are_batches_doubtful(self._session.dialect)
-        results = self._session.execute_all([*commands, *proof] if is_doubtful else commands)
+        # A loader that does only the first of several writes says nothing of it.
+        proof = [ReadReg(self._chip.spi.base + self._chip.spi.usr2)] if is_doubtful else []
+        before = [*attachment, *saved, *saved]
+        first = [*self._writes(self._reset()), *series]
+        second = again if transaction.input_size else []
+        results = iter(self._session.execute_all([*before, *first, *second, *proof]))
+        held, once, twice = (
+            [*itertools.islice(results, len(part))] for part in (before, first, second)
+        )
         self._is_attached = True
         if is_doubtful:
-            is_proven = results.pop() == _COMMAND_IS_8_BITS | transaction.opcode
+            is_proven = next(results) == _COMMAND_IS_8_BITS | transaction.opcode
             abilities.note_batches(work=is_proven)
         self.in_unknown_mode &= is_doubtful and not is_proven
 
-        held = results[position_of_saved : position_of_saved + len(saved)]
-        self._restore(dict(zip(saved, map(_word, held), strict=True)))
+        values = [_word(value) for value in held[len(attachment) :]]
+        words = dict(zip((command.address for command in saved), values, strict=False))
+        self._restore(words)
         if is_doubtful and not is_proven:
-            return self._transact(transaction)
-        words = [_word(result) for result in results[-len(reads) :]]
+            return self._transact_twice(transaction)
+        count = len(self._result_reads(transaction))
+        data = self._data_of(transaction, [_word(value) for value in (twice or once)[-count:]])
+        is_sure = values[: len(saved)] == values[len(saved) :] and (
+            not twice or once[-count + 1 :] == twice[-count + 1 :]
+        )
+        return data if is_sure else None
+
+    def _data_of(self, transaction: SpiTransaction, words: list[int]) -> bytes:
+        """Return what a transaction has read, when it is over."""
         for _ in range(_MAX_POLLS):
             if not words[0] & _START:
                 data = b"".join(map(_WORD.pack, words[1:]))
                 return data[: transaction.input_size]
-            words = self._session.execute_all(reads)
+            reads = self._result_reads(transaction)
+            words = [_word(value) for value in self._session.execute_all(reads)]
         raise UnsupportedError(
             f"flash opcode {transaction.opcode:#04x}", "the SPI peripheral does not finish"
         )
@@ -229,13 +272,17 @@ class FlashPort:
         raise UnsupportedError(f"erasing the sector at {offset:#x}", "the flash stays busy")
 
     def attach(self) -> None:
-        """Connect the peripheral to the flash, unless that has been done."""
-        if self.in_unknown_mode:
-            # What it takes goes with any transaction.
-            self.transact(SpiTransaction(opcode=READ_STATUS[0], input_size=1))
-        elif not self._is_attached:
-            self._session.execute(self._attach_command())
-            self._is_attached = True
+        """Connect the peripheral to the flash, unless that has been done.
+
+        An attachment that was garbled shows by what the flash answers, where that can be seen.
+        """
+        if self.in_unknown_mode or not self._is_attached:
+            if Opcode.READ_REG in self._session.dialect.opcodes:
+                # What it takes goes with any transaction.
+                self.transact(SpiTransaction(opcode=READ_STATUS[0], input_size=1))
+            else:
+                self._session.execute(self._attach_command())
+                self._is_attached = True
 
     def move_to(self, pads: int) -> None:
         """Expect the flash at other pins, as SPI_ATTACH takes them."""
@@ -247,11 +294,15 @@ class FlashPort:
         """Attach the flash again before the next transaction: the device was reset."""
         self._is_attached = False
 
+    @property
+    def _is_attachable(self) -> bool:
+        return Opcode.SPI_ATTACH in self._session.dialect.opcodes
+
     def _attach_command(self) -> Command[None]:
-        if Opcode.SPI_ATTACH in self._session.dialect.opcodes:
+        if self._is_attachable:
             return SpiAttach(self._pads)
         # The ROM of the ESP8266 attaches the flash when a download begins.
-        return FlashBegin(size=0, block_count=0, block_size=0, offset=0)
+        return EmptyBegin()
 
     def _changed_registers(self, transaction: SpiTransaction) -> list[int]:
         spi = self._chip.spi

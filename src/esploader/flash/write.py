@@ -7,10 +7,11 @@ differs. The same covers a response that was lost, late or garbled, a refusal th
 noise explains, a block that failed to be written, and a device that was reset.
 
 What the device encrypts cannot be compared, since only the device knows the key. A download
-of that kind is taken to be right when the loader ends it without complaint and the flash then
-holds neither the plain data nor nothing. After trouble it begins anew where it began, not in
-its middle, and is believed once two downloads in a row have left the same bytes: encrypting
-is a function of key, offset and data.
+of that kind begins on flash that was seen to be blank, so that a request that was garbled and
+led elsewhere shows. It is taken to be right when the loader ends it without complaint and the
+flash then holds neither the plain data nor nothing, and something at both ends. After trouble
+it begins anew where it began, not in its middle, and is believed once two downloads in a row
+have left the same bytes: encrypting is a function of key, offset and data.
 
 In Secure Download Mode nothing can be asked. All there is to go by are the loader's answers:
 the checksum of each block was right, and the ROM read back what it had programmed. After
@@ -45,11 +46,12 @@ from esploader.flash.compress import (
     plain_blocks,
     reason_against_compression,
 )
-from esploader.flash.erase import erase_sectors, size_to_announce
-from esploader.flash.hashing import count_right_sectors, holds, md5_of
+from esploader.flash.download import Download
+from esploader.flash.erase import Doubts, erase_sectors, size_to_announce
+from esploader.flash.hashing import count_right_sectors, holds, is_erased, md5_of
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_hidden
-from esploader.progress import Phase, Progress, ProgressCallback, Restarted, ignore_progress
+from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Command
 from esploader.protocol.download_commands import (
     FlashBegin,
@@ -59,6 +61,7 @@ from esploader.protocol.download_commands import (
     FlashEnd,
 )
 from esploader.protocol.flash_commands import SpiFlashMd5
+from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
@@ -77,6 +80,10 @@ MAX_FAILURES_IN_PLACE: Final = 6
 
 FAILURES_BEFORE_SLOWING: Final = 2
 """After how many failures in a row the line is taken to be to blame."""
+
+EARLY_FAILURES_BEFORE_SMALL_BLOCKS: Final = 2
+"""After how many downloads in a row that end with their first block the loader is taken not to
+take blocks of that size: a single one may be the fault of the line."""
 
 MAX_PIECE_SIZE: Final = 1 << 32
 """No limit: a trouble-free write is one BEGIN and one check."""
@@ -119,14 +126,16 @@ class RegionWriter:
     """Bytes of blocks that were sent, compressed or not, repetitions included."""
     restarts: int = attrs.field(default=0, init=False)
     """How often a download had to begin again."""
+    doubts: Doubts = attrs.field(factory=Doubts, init=False)
+    """Signs that something else was erased."""
 
     def write(self, piece: Piece) -> None:
         """Write ``piece`` and see by MD5 that it is there, unless nobody can.
 
         Raises:
             FlashError: it is not there after every effort.
-            CommandFailedError: the loader refused for a reason that trying again does not
-                change.
+            CommandFailedError: the loader refused twice, for a reason that trying again does
+                not change.
             EsploaderError: the loader could not be reached again.
         """
         attempt = _Attempt(piece, _most_at_once(self._link))
@@ -136,9 +145,10 @@ class RegionWriter:
                     self._find_restart(attempt)
                 self._download(attempt)
             except (NoResponseError, ProtocolError, TransportError, ConnectError) as exc:
+                attempt.refusals.clear()
                 self._fail(attempt, exc)
             except CommandFailedError as exc:
-                if exc.code not in RECOVERABLE_CODES:
+                if exc.code not in RECOVERABLE_CODES and attempt.refusals.is_final(exc):
                     raise
                 self._fail(attempt, exc)
             else:
@@ -150,24 +160,52 @@ class RegionWriter:
         while attempt.rest.data:
             piece = attempt.next_download
             if piece.encrypted:
+                self._make_blank(piece)
                 digest = self._carry_out(attempt, self._steps(piece))
                 if not self._is_believable(attempt, piece, digest):
                     continue
             elif not self._put(attempt, piece):
+                self._doubt(piece, "does not hold what the loader has taken for it")
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
+
+    def _make_blank(self, piece: Piece) -> None:
+        """Erase ``piece``, so that what is there afterwards was written there.
+
+        Raises:
+            ProtocolError: it is not blank after that.
+        """
+        if is_hidden(self._link):
+            return
+        size = len(piece.data)
+        whole = -(-size // SECTOR_SIZE) * SECTOR_SIZE
+        blank = Piece(piece.offset, ERASED * whole)
+        self._erase(blank)
+        if not is_erased(self._link, blank.offset, whole):
+            self._doubt(blank, "was not blank after the loader had erased it")
+            raise ProtocolError("the flash is not blank after it was erased")
 
     def _put(self, attempt: _Attempt, piece: Piece) -> bool:
         """Erase or write, and tell whether the flash holds ``piece`` now."""
         digest: bytes | None = None
         if is_blank(piece.data):
-            erase_sectors(self._link, piece.offset, len(piece.data), ignore_progress)
+            self._erase(piece)
             self._reach(attempt, len(piece.data))
         else:
             digest = self._carry_out(attempt, self._steps(piece))
         if is_hidden(self._link):
             return True
         return digest == md5_of(piece.data) if digest else holds(self._link, piece)
+
+    def _erase(self, piece: Piece) -> None:
+        try:
+            erase_sectors(self._link, piece.offset, len(piece.data))
+        except (NoResponseError, ProtocolError, TransportError):
+            self._doubt(piece, "was to be erased, and there was no answer")
+            raise
+
+    def _doubt(self, piece: Piece, what: str) -> None:
+        self.doubts.note(f"{piece.offset:#x} to {piece.end:#x} {what}")
 
     def _carry_out(self, attempt: _Attempt, steps: Iterable[_Step]) -> bytes:
         """Carry out the steps of one download; return what the last one, if any, brings.
@@ -176,10 +214,12 @@ class RegionWriter:
         whoever is told of the progress, takes back what has not reached the loader.
         """
         waiting: deque[_Step] = deque()
+        download = attempt.download = Download(attempt.next_download)
 
         def commands() -> Iterator[Command[object]]:
             for step in steps:
                 waiting.append(step)
+                download.sent = max(download.sent, step.covered)
                 yield step.command
 
         session = self._link.session
@@ -188,13 +228,21 @@ class RegionWriter:
             with contextlib.closing(session.execute_ahead(commands())) as results:
                 for result in results:
                     step = waiting.popleft()
+                    download.note(step.command, step.covered)
                     if step.size:
+                        attempt.early_failures = 0
                         self.sent += step.size
                         self._reach(attempt, step.covered)
                     last = result
         except (CommandFailedError, NoResponseError) as exc:
             step = waiting[0]
-            if step.is_early and session.abilities.use_small_blocks(session.dialect):
+            download.is_refused = isinstance(exc, CommandFailedError)
+            attempt.early_failures += step.is_early
+            if (
+                step.is_early
+                and attempt.early_failures >= EARLY_FAILURES_BEFORE_SMALL_BLOCKS
+                and session.abilities.use_small_blocks(session.dialect)
+            ):
                 raise ProtocolError(f"{exc}; trying smaller blocks") from exc
             if _is_deferred(exc, step, session.dialect):
                 reason = f"{step.block_before} failed after it had been answered: {exc.meaning}"
@@ -221,14 +269,24 @@ class RegionWriter:
         if digest == md5_of(piece.data):
             raise ProtocolError("the flash holds the plain data, not encrypted")
         if digest == md5_of(ERASED * size):
+            self._doubt(piece, "is blank after the loader had taken data for it")
             raise ProtocolError("the flash is blank where it was written to")
+        if self._has_blank_end(piece):
+            raise ProtocolError("the flash is blank where the data begin or end")
         earlier = attempt.encrypted_digests.get(size)
         if not self.restarts or earlier == digest:
             return True
         attempt.encrypted_digests = {size: digest}
         if earlier is not None:
+            self._doubt(piece, "was encrypted differently by two downloads of the same data")
             raise ProtocolError("two downloads of the same data were encrypted differently")
         return False
+
+    def _has_blank_end(self, piece: Piece) -> bool:
+        """Tell whether what was encrypted seems to stand somewhat beside its place."""
+        unit = self._link.chip.encrypted_write_alignment or len(piece.data)
+        ends = [SpiFlashMd5(offset=at, size=unit) for at in (piece.offset, piece.end - unit)]
+        return md5_of(ERASED * unit) in self._link.session.execute_all(ends)
 
     def _steps(self, piece: Piece) -> Iterator[_Step]:
         """Return the commands that download ``piece``, with the MD5 of it at the end."""
@@ -339,9 +397,33 @@ class RegionWriter:
             raise self._given_up(attempt, str(exc)) from exc
         if not attempt.piece.encrypted:
             found = count_right_sectors(self._link, attempt.rest) * SECTOR_SIZE
+            self._judge(attempt, found)
             if found:
                 attempt.succeed(found)
         self._on_progress(Restarted(offset=attempt.rest.offset, reason=attempt.reason))
+
+    def _judge(self, attempt: _Attempt, found: int) -> None:
+        """See whether the last download, which broke off, did what the loader said of it.
+
+        ``found`` bytes of it are right.
+        """
+        download, attempt.download = attempt.download, None
+        # A loader that has to be read is not looked at: that takes longer than writing again.
+        if download is None or is_blind(self._link):
+            return
+        piece = download.piece
+        dialect = self._link.session.dialect
+        written = download.written(dialect)
+        if found < written - written % SECTOR_SIZE:
+            self._doubt(piece, "does not hold what the loader has taken for it")
+            return
+        if dialect.answers_before_writing or (download.is_refused and not download.is_begun):
+            return
+        # A ROM loader erases it all when it begins.
+        behind = max(found, download.sent)
+        start = piece.offset - -behind // SECTOR_SIZE * SECTOR_SIZE
+        if start < piece.end and not is_erased(self._link, start, piece.end - start):
+            self._doubt(piece, "was not erased where a download of it had begun")
 
     def _report(self, reached: int) -> None:
         self._on_progress(
@@ -383,6 +465,11 @@ class _Attempt:
     """Bytes that were reported as done: this never goes back."""
     failures: int = 0
     failures_in_place: int = 0
+    early_failures: int = 0
+    """Downloads in a row that got no further than to their first block."""
+    refusals: Refusals = attrs.field(factory=Refusals)
+    download: Download | None = None
+    """The one that goes on, or that broke off last."""
     reason: str = ""
     limit: int = attrs.field(init=False)
     """Bytes of one download: on a bad line less is lost when less is risked."""
@@ -410,6 +497,8 @@ class _Attempt:
         """Note that ``size`` bytes more are in place."""
         self.in_place += size
         self.failures_in_place = 0
+        self.refusals.clear()
+        self.download = None
         self.encrypted_digests.clear()
         self.limit = min(2 * self.limit, self.most)
 

@@ -18,6 +18,7 @@ from esploader.errors import (
 )
 from esploader.flash.blank import blank_apart
 from esploader.flash.delta import CostModel, changed_pieces
+from esploader.flash.erase import Doubts
 from esploader.flash.hashing import holds
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_hidden
@@ -53,7 +54,9 @@ class RegionResult:
     """All of it was seen to be in place, by MD5. What the device encrypted cannot be, and in
     Secure Download Mode nothing: the loader reported no failure, and that is all that is known."""
     seconds: float
-    """How long it took."""
+    warnings: tuple[str, ...] = ()
+    """Why something else may have been erased: nothing protects offset and size of a request
+    that erases."""
 
 
 def write_plan(
@@ -90,15 +93,20 @@ def write_plan(
     # Nothing protects the offset in a request that begins a download: on a line bad enough
     # to need restarts one may have gone to what was in place already.
     if is_hidden(link):
-        _log.warning("there was trouble on the line, and what came of it cannot be seen")
-        return tuple(results)
+        reason = "there was trouble on the line, and what came of it cannot be seen"
+        return tuple(_doubted(result, reason) if result.restarts else result for result in results)
     comparable = [region for region in plan.regions if not region.encrypted]
     wrong = [region for region in comparable if not _holds_stubbornly(link, region)]
     if not wrong:
         return tuple(results)
     sent = sum(result.sent for result in results)
     job = _Job(link=link, skip=True, compress=compress, on_progress=on_progress, sent_before=sent)
-    again = [_write_region(job, region) for region in wrong]
+    again: list[RegionResult] = []
+    for index, region in enumerate(plan.regions):
+        if region in wrong:
+            reason = f"{region.offset:#x} to {region.end:#x} was in place, and is no longer"
+            results[index] = _doubted(results[index], reason)
+            again.append(_write_region(job, region))
     if any(result.restarts for result in again) or not all(
         _holds_stubbornly(link, region) for region in comparable
     ):
@@ -106,6 +114,12 @@ def write_plan(
         reason = "the line is too bad to be sure of it"
         raise FlashError(first.offset, 0, plan.size, last.end, reason)
     return tuple(results)
+
+
+def _doubted(result: RegionResult, reason: str) -> RegionResult:
+    doubts = Doubts()
+    doubts.note(reason)
+    return attrs.evolve(result, warnings=(*result.warnings, *doubts.warnings))
 
 
 @attrs.frozen(kw_only=True)
@@ -147,8 +161,11 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
         done=size - written,
         sent_before=job.sent_before,
     )
+    unasked = job.link.session.unasked_erasures
     for piece in pieces:
         writer.write(piece)
+    if job.link.session.unasked_erasures > unasked:
+        writer.doubts.note("the loader has carried out ERASE_FLASH, which nobody had asked for")
     is_verified = not region.encrypted and not is_hidden(job.link)
     if is_verified:
         _report(job, Phase.VERIFY, region, job.sent_before + writer.sent)
@@ -160,6 +177,7 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
         restarts=writer.restarts,
         verified=is_verified,
         seconds=clock.now() - start,
+        warnings=tuple(writer.doubts.warnings),
     )
 
 

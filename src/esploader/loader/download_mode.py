@@ -35,9 +35,6 @@ Before: TypeAlias = Literal["default-reset", "usb-reset", "no-reset", "no-reset-
 * ``no-reset-no-sync``: and its loader knows the baud rate already.
 """
 
-SYNC_VALUE_OF_STUB: Final = 0
-"""The value word of a stub's answer to SYNC; that of a ROM loader is another one."""
-
 # The ROM is up some 10 ms after EN rises and prints for some 30 ms; five intervals leave
 # room for a slow capacitor.
 _SYNC_TIMEOUT: Final = 0.6

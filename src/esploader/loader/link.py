@@ -19,7 +19,7 @@ from esploader.errors import (
     TransportError,
     WrongChipError,
 )
-from esploader.loader.download_mode import SYNC_VALUE_OF_STUB, reach_loader
+from esploader.loader.download_mode import reach_loader
 from esploader.loader.register_recipes import (
     flash_power_on,
     forced_download_off,
@@ -29,8 +29,9 @@ from esploader.loader.register_recipes import (
 from esploader.loader.stub import find_stub, start_stub
 from esploader.loader.usb_port import is_serial_jtag, may_be_usb, rom_dialect
 from esploader.protocol import dialect
-from esploader.protocol.commands import ChangeBaudrate, GetSecurityInfo
+from esploader.protocol.commands import SYNC_VALUE_OF_STUB, ChangeBaudrate, GetSecurityInfo
 from esploader.protocol.opcodes import Opcode
+from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.transport.base import DEFAULT_BAUDRATE
 
@@ -65,8 +66,11 @@ wanted, as a factor: no pair of crystals is further apart."""
 _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
 _STUB_STARTS: Final = 2
-_COMPARISONS: Final = 3
 _RESTORE_ATTEMPTS: Final = 3
+
+_COMPARISONS: Final = 4
+# What is late by more than this is not waited for before another comparison, in seconds.
+_LATENESS: Final = 1.5
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
@@ -129,12 +133,13 @@ class Link:
             EsploaderError: the loader could not be reached again.
         """
         starts_left = _STUB_STARTS
+        refusals = Refusals()
         for attempts_left in reversed(range(_SETTLE_ATTEMPTS)):
             try:
                 self._settle()
             except (CommandError, ProtocolError, StubError) as exc:
                 starts_left -= isinstance(exc, StubError)
-                if not attempts_left or not starts_left or _is_final(exc):
+                if not attempts_left or not starts_left or _is_final(exc, refusals):
                     raise
                 _log.warning("%s; trying again", exc)
                 self._listen()
@@ -231,20 +236,43 @@ class Link:
             self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
         )
         self._rates_in_doubt = ()
+        if value == SYNC_VALUE_OF_STUB:
+            # A reset leaves no stub: was it none, or is this an answer from before it?
+            self.session.await_silence(_LATENESS)
+            value = self.session.resynchronise()
         self._recognise(value)
         self.set_up_registers()
-        if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:
-            raise WrongChipError(self.chip.name, "another device")
+        if self.fingerprint:
+            self._compare(lambda: self.session.read_words(self.fingerprint), self.fingerprint)
         if self.expected_security_info is not None:
-            self._compare_security_info(self.expected_security_info)
+            # Of a device of the same kind and state it is the same: it has nothing of its own.
+            self._compare(
+                lambda: SecurityInfo.decode(self.session.confirm_all([GetSecurityInfo()])[0]),
+                self.expected_security_info,
+            )
 
-    def _compare_security_info(self, expected: SecurityInfo) -> None:
-        """See that it is a device of the same kind and state: it says nothing that is its own."""
+    def _compare(self, read: Callable[[], object], expected: object) -> None:
+        """See that it is the same device, as ``read`` shows.
+
+        Nothing protects an answer on the line, and one that comes late looks like that to the
+        next request. So what differs is read again when nothing more is on its way.
+
+        Raises:
+            WrongChipError: the same came twice in a row, and is not ``expected``.
+            ProtocolError: something else came every time.
+        """
+        last: object = None
         for _ in range(_COMPARISONS):
-            # Nothing protects the answer on the line.
-            if SecurityInfo.decode(self.session.execute(GetSecurityInfo())) == expected:
+            found = read()
+            if found == expected:
                 return
-        raise WrongChipError(self.chip.name, "another device")
+            if found == last:
+                raise WrongChipError(self.chip.name, "another device")
+            last = found
+            _log.warning("this seems to be another device; looking again")
+            self.session.await_silence(_LATENESS)
+            self._recognise(self.session.resynchronise())
+        raise ProtocolError("the device has another identity every time")
 
     def _recognise(self, sync_value: int) -> None:
         is_stub = sync_value == SYNC_VALUE_OF_STUB
@@ -403,6 +431,10 @@ class Link:
         )
 
 
-def _is_final(error: Exception) -> bool:
+def _is_final(error: Exception, refusals: Refusals) -> bool:
     """Tell whether trying again would change nothing."""
-    return isinstance(error, CommandFailedError) and error.code not in RECOVERABLE_CODES
+    return (
+        isinstance(error, CommandFailedError)
+        and error.code not in RECOVERABLE_CODES
+        and refusals.is_final(error)
+    )

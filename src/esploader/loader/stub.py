@@ -54,6 +54,7 @@ _GREETING_TIMEOUT: Final = 3.0
 _SMALL_PART_SIZE: Final = 0x400
 _PART_ATTEMPTS: Final = 8
 _ADDRESS_SPACE: Final = 1 << 32
+_WORD_SIZE: Final = 4
 
 
 def stub_name(chip: Chip, revision: Revision | None) -> str:
@@ -77,6 +78,23 @@ class MemorySegment:
     def end(self) -> int:
         """The address behind the last byte."""
         return self.address + len(self.data)
+
+    def block_ends(self, block_size: int) -> list[int]:
+        """Return the addresses of the first and the last word of each block."""
+        starts = range(self.address, self.end, block_size)
+        ends = (min(start + block_size, self.end) - 1 for start in starts)
+        return sorted({address - address % _WORD_SIZE for address in (*starts, *ends)})
+
+    def words(self) -> list[int]:
+        """Return the addresses of all its words."""
+        return list(range(self.address - self.address % _WORD_SIZE, self.end, _WORD_SIZE))
+
+    def agrees_with(self, address: int, word: int) -> bool:
+        """Tell whether the bytes of ``word`` at ``address`` are its own, as far as it has any."""
+        first = max(self.address, address)
+        last = min(self.end, address + _WORD_SIZE)
+        found = word.to_bytes(_WORD_SIZE, "little")[first - address : last - address]
+        return found == self.data[first - self.address : last - self.address]
 
     def overlaps(self, start: int, end: int) -> bool:
         """Tell whether any of its bytes lies from ``start`` up to ``end``."""
@@ -241,13 +259,19 @@ def _upload_and_start(
         TransportError: the port failed.
     """
     block_size = session.dialect.ram_block_size
-    commands: list[Command[None]] = []
+    commands: list[Command[object]] = []
+    proofs: dict[int, tuple[MemorySegment, int]] = {}
     for segment in stub.segments:
         commands += _download_commands(segment, block_size)
+        for address in segment.block_ends(block_size):
+            proofs[len(commands)] = segment, address
+            commands.append(ReadReg(address))
     commands += preparation
     done = 0
     try:
-        for _ in session.execute_ahead([*commands, start]):
+        for result in session.execute_ahead([*commands, start]):
+            if done in proofs and isinstance(result, int):
+                _require(*proofs[done], result)
             done += 1
     except (CommandError, ProtocolError) as exc:
         if done == len(commands):
@@ -299,6 +323,18 @@ def _upload_stubbornly(session: Session, part: MemorySegment) -> None:
 def _download(session: Session, segment: MemorySegment, block_size: int) -> None:
     for _ in session.execute_ahead(_download_commands(segment, block_size)):
         pass
+    # Nothing protects the address in MEM_BEGIN.
+    addresses = (
+        segment.block_ends(block_size) if session.dialect.checks_ram_blocks else segment.words()
+    )
+    for address, word in session.read_words(addresses).items():
+        _require(segment, address, word)
+
+
+def _require(segment: MemorySegment, address: int, word: int) -> None:
+    """Raise :exc:`~esploader.errors.ProtocolError` where the memory holds something else."""
+    if not segment.agrees_with(address, word):
+        raise ProtocolError(f"the memory at {address:#x} does not hold what was sent")
 
 
 def _download_commands(segment: MemorySegment, block_size: int) -> list[Command[None]]:

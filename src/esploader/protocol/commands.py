@@ -81,10 +81,14 @@ _SYNC_BODY: Final = b"\x07\x07\x12\x20" + 32 * b"\x55"
 SYNC_RESPONSE_COUNT: Final = 8
 """A loader answers one SYNC with this many equal responses."""
 
+SYNC_VALUE_OF_STUB: Final = 0
+SYNC_VALUE_OF_ROM: Final = 0x2012_0707
+"""The value word of a loader's answer to SYNC, which tells the two apart."""
+
 
 @attrs.frozen
 class Sync(Command[int]):
-    """Let the loader find the baud rate. The result is its value word: 0 from a stub."""
+    """Let the loader find the baud rate. The result is the value word of its answer."""
 
     opcode: ClassVar = Opcode.SYNC
 

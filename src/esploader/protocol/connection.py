@@ -101,6 +101,8 @@ class Unsolicited:
     """A response nobody waits for."""
 
     response: Response
+    is_late: bool = False
+    """It may be that to a command that was given up."""
 
 
 @attrs.frozen
@@ -125,6 +127,8 @@ class Connection:
     _decoder: slip.SlipDecoder = attrs.field(factory=slip.SlipDecoder, init=False)
     _previous_opcode: int | None = attrs.field(default=None, init=False)
     _stale_refusal_count: int = attrs.field(default=0, init=False)
+    _given_up: set[int] = attrs.field(factory=set, init=False)
+    """The opcodes of commands that nobody waits for any more."""
 
     @property
     def outstanding(self) -> tuple[Command[object], ...]:
@@ -181,6 +185,7 @@ class Connection:
 
     def fail(self) -> list[slip.Noise]:
         """Give up all outstanding commands, and return an unfinished frame as noise."""
+        self._given_up |= {command.opcode for command in self._outstanding}
         self._outstanding.clear()
         self._stale_refusal_count = 0
         self._move(Trigger.RULE_BROKEN)
@@ -204,13 +209,16 @@ class Connection:
                 return self._judge_response(response)
             if self._is_refusal_under_previous_opcode(response):
                 return self._refuse(response.body, under_other_opcode=True)
-        return Unsolicited(response)
+        return Unsolicited(response, is_late=response.opcode in self._given_up)
 
     def _judge_response(self, response: Response) -> ConnectionEvent:
         command = self._outstanding[0]
         data_size = command.data_size(self.dialect)
         if data_size is None:
             data_size = max(len(response.body) - self.dialect.status_size, 0)
+        elif len(response.body) > data_size + self.dialect.status_size:
+            # A stub that has gone: the ROM loader behind it has more to say.
+            raise self._rule_broken(command, response, data_size)
         refusal = response.body[: status.STATUS_SIZE]
         trailer = response.body[data_size : data_size + status.STATUS_SIZE]
         if len(trailer) == status.STATUS_SIZE:
@@ -220,8 +228,13 @@ class Connection:
         if len(refusal) == status.STATUS_SIZE and refusal[0] != 0:
             # A refusal carries no data, only the status.
             return self._refuse(refusal)
+        raise self._rule_broken(command, response, data_size)
+
+    def _rule_broken(
+        self, command: Command[object], response: Response, data_size: int
+    ) -> ProtocolError:
         self.fail()
-        raise ProtocolError(
+        return ProtocolError(
             f"{command.opcode.name}: the response has {len(response.body)} bytes, "
             f"expected {data_size} and a status"
         )

@@ -112,6 +112,9 @@ class Dialect:
     ram_block_size: int
     """The largest block of MEM_DATA in bytes."""
 
+    checks_ram_blocks: bool
+    """It refuses a block of MEM_DATA whose checksum is wrong."""
+
 
 def in_secure_download_mode(rom: Dialect) -> Dialect:
     """Return what a ROM loader still speaks when it is restricted to Secure Download Mode."""
@@ -138,6 +141,7 @@ ESP8266_ROM: Final = Dialect(
     max_write_reg_entries=1,
     flash_block_size=0x400,
     ram_block_size=0x1800,
+    checks_ram_blocks=True,
 )
 
 ESP32_ROM: Final = Dialect(
@@ -156,6 +160,7 @@ ESP32_ROM: Final = Dialect(
     max_write_reg_entries=16,
     flash_block_size=0x1800,
     ram_block_size=0x1800,
+    checks_ram_blocks=True,
 )
 
 ESP32_S2_ROM: Final = Dialect(
@@ -174,6 +179,7 @@ ESP32_S2_ROM: Final = Dialect(
     max_write_reg_entries=16,
     flash_block_size=0x1800,
     ram_block_size=0x1800,
+    checks_ram_blocks=True,
 )
 
 ROM: Final = Dialect(
@@ -192,6 +198,7 @@ ROM: Final = Dialect(
     max_write_reg_entries=16,
     flash_block_size=0x1800,
     ram_block_size=0x1800,
+    checks_ram_blocks=True,
 )
 """The ROM loader of every chip from the ESP32-C3 and the ESP32-S3 on."""
 
@@ -211,6 +218,7 @@ ANY_ROM: Final = Dialect(
     max_write_reg_entries=1,
     flash_block_size=0x400,
     ram_block_size=0x1800,
+    checks_ram_blocks=True,
 )
 """What is safe to assume of a ROM loader before the chip is known: the hardware of every
 UART holds 128 bytes."""
@@ -231,4 +239,5 @@ STUB: Final = Dialect(
     max_write_reg_entries=16,
     flash_block_size=0x4000,
     ram_block_size=0x1800,
+    checks_ram_blocks=False,
 )

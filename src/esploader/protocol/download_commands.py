@@ -37,6 +37,7 @@ class FlashBegin(Acknowledged):
     """
 
     opcode: ClassVar = Opcode.FLASH_BEGIN
+    is_repeatable: ClassVar = False
 
     size: int = attrs.field(repr=hex)
     """Bytes to erase, and to come."""
@@ -59,6 +60,21 @@ class FlashBegin(Acknowledged):
             self.size, self.block_count, self.block_size, self.offset, self.encrypt
         )
         return body if dialect.begin_has_encrypt_word else body[:_FLASH_BEGIN_SIZE_WITHOUT_ENCRYPT]
+
+
+@attrs.frozen(kw_only=True)
+class EmptyBegin(FlashBegin):
+    """Start a download of no bytes: nothing is erased, so it is repeatable.
+
+    The ROM loader of the ESP8266 attaches the flash for it.
+    """
+
+    is_repeatable: ClassVar = True
+
+    size: int = attrs.field(default=0, init=False)
+    block_count: int = attrs.field(default=0, init=False)
+    block_size: int = attrs.field(default=0, init=False)
+    offset: int = attrs.field(default=0, init=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -38,6 +38,7 @@ class EraseFlash(Acknowledged):
     """Erase the whole flash, of ``flash_size`` bytes."""
 
     opcode: ClassVar = Opcode.ERASE_FLASH
+    is_repeatable: ClassVar = False
 
     flash_size: int | None
     """``None`` where it is not known."""
@@ -59,9 +60,14 @@ _ERASE_REGION: Final = struct.Struct("<II")
 
 @attrs.frozen(kw_only=True)
 class EraseRegion(Acknowledged):
-    """Erase whole sectors. A stub ignores what lies outside the flash."""
+    """Erase whole sectors. A stub ignores what lies outside the flash.
+
+    Not repeatable, as everything that erases: nothing protects offset and size on the line, so
+    it is for the caller to look what became of it.
+    """
 
     opcode: ClassVar = Opcode.ERASE_REGION
+    is_repeatable: ClassVar = False
 
     offset: int = attrs.field(repr=hex)
     size: int = attrs.field(repr=hex)

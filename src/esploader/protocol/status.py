@@ -23,7 +23,7 @@ RECOVERABLE_CODES: Final = frozenset(
     {0x05, 0x07, 0x08, 0x0B, 0x0C} | {0xC0, 0xC1, 0xC4, 0xC7, 0xC8, 0xC9}
 )
 """Refusals that a bad line or a failed block explains, of the ROM and of the stub. Others
-mean what they say."""
+mean what they say, when they come twice (:mod:`esploader.protocol.refusals`)."""
 
 ROM_MEANINGS: Final[dict[int, str]] = {
     0x00: "undefined error",

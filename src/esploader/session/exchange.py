@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from esploader.errors import UnsupportedError
 from esploader.protocol.connection import Completed, Refused
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from esploader.protocol.commands import Command
     from esploader.protocol.dialect import Dialect
     from esploader.session.wire import Wire
+
+ResultT = TypeVar("ResultT")
 
 # A burst must fit the ring with what the loader holds of a half-processed frame.
 _RING_MARGIN: Final = 32
@@ -31,7 +33,27 @@ def bursts_of(
     """
     ring = dialect.receive_ring_size
     room = 0 if ring is None or one_by_one else ring - _RING_MARGIN
-    burst: list[Command[object]] = []
+    yield from _divided(commands, dialect, room)
+
+
+def groups_of(
+    commands: Iterable[Command[ResultT]], dialect: Dialect, *, one_by_one: bool
+) -> Iterator[list[Command[ResultT]]]:
+    """Divide commands so that two of each group make up a burst.
+
+    Raises:
+        UnsupportedError: the loader does not know a command.
+    """
+    ring = dialect.receive_ring_size
+    room = 0 if ring is None or one_by_one else (ring - _RING_MARGIN) // 2
+    yield from _divided(commands, dialect, room)
+
+
+def _divided(
+    commands: Iterable[Command[ResultT]], dialect: Dialect, room: int
+) -> Iterator[list[Command[ResultT]]]:
+    """Divide commands into as few as possible that take no more than ``room`` bytes each."""
+    burst: list[Command[ResultT]] = []
     burst_size = 0
     for command in commands:
         require(command, dialect)

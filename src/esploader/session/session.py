@@ -15,13 +15,21 @@ from esploader.errors import (
     TransportError,
 )
 from esploader.protocol import slip
-from esploader.protocol.commands import ChangeBaudrate, Command, ReadReg, Sync
+from esploader.protocol.commands import (
+    SYNC_VALUE_OF_STUB,
+    ChangeBaudrate,
+    Command,
+    ReadReg,
+    Sync,
+)
 from esploader.protocol.connection import (
     Completed,
     Connection,
     Refused,
     State,
 )
+from esploader.protocol.dialect import STUB
+from esploader.protocol.refusals import Refusals
 from esploader.session.abilities import Abilities
 from esploader.session.ahead import (
     Burst,
@@ -31,7 +39,7 @@ from esploader.session.ahead import (
     packet_timeout,
     read_packets,
 )
-from esploader.session.exchange import bursts_of, exchange, require
+from esploader.session.exchange import bursts_of, exchange, groups_of, require
 from esploader.session.synchronising import synchronise
 from esploader.session.wire import Wire
 from esploader.transport.base import BITS_PER_BYTE
@@ -54,7 +62,12 @@ ResultT = TypeVar("ResultT")
 RESYNC_TIMEOUT: Final = 1.0
 """How long an idle loader may take to answer SYNC, in seconds."""
 
+SILENCE: Final = 0.05
+"""After how long without a byte nothing is on its way any more, in seconds and besides the
+round trip."""
+
 _ATTEMPTS: Final = 3
+_MAX_STRAYS: Final = 1.0  # In seconds: several times all answers to the SYNCs of a second.
 _RESYNC_ROUND_TRIPS: Final = 6
 _SYNC_EXCHANGE_SIZE: Final = 160
 """Bytes of a SYNC and of what is said to it."""
@@ -71,7 +84,9 @@ class Session:
     :meth:`execute` and :meth:`execute_all` send commands and return what the loader said
     to them. Every command has one deadline, from the timeout it states and from what is
     known of the link. Repeatable commands that stay without a response are tried again
-    after a new SYNC; with others that is left to the caller, who knows what they change.
+    after a new SYNC, and what is refused once more
+    (:mod:`esploader.protocol.refusals`); with others that is left to the caller, who knows
+    what they change.
     """
 
     _wire: Wire
@@ -127,6 +142,11 @@ class Session:
         """The last :data:`~esploader.session.wire.MAX_NOISE_SIZE` bytes that were no response."""
         return bytes(self._wire.noise)
 
+    @property
+    def unasked_erasures(self) -> int:
+        """How often the loader said that it had erased everything, which nobody had asked for."""
+        return self._wire.unasked_erasures
+
     def forget_input(self) -> None:
         """Throw away what has been said so far; costs no round trip where there are gates."""
         gated = self._wire.gated
@@ -156,7 +176,7 @@ class Session:
         """Carry out one command and return its result.
 
         Raises:
-            CommandFailedError: the loader refused it.
+            CommandFailedError: the loader refused it, twice if it is repeatable.
             NoResponseError: the loader stayed silent.
             ProtocolError: what it said makes no sense.
             UnsupportedError: this loader does not know the command.
@@ -172,26 +192,44 @@ class Session:
         what was behind the refused command may have been carried out.
         """
         results: list[ResultT] = []
-        for outcome in self._attempt_all(commands, may_be_refused=False):
-            if isinstance(outcome, CommandFailedError):
-                raise outcome
-            results.append(outcome)
-        return results
+        refusals = Refusals()
+        while True:
+            rest = commands[len(results) :]
+            done = len(results)
+            refusal: CommandFailedError | None = None
+            for outcome in self._attempt_all(rest, may_be_refused=False):
+                if isinstance(outcome, CommandFailedError):
+                    refusal = outcome
+                    break
+                results.append(outcome)
+            if refusal is None:
+                return results
+            if len(results) > done:
+                refusals.clear()
+            rest = commands[len(results) :]
+            is_repeatable = all(command.is_repeatable for command in rest)
+            if not is_repeatable or refusals.is_final(refusal):
+                raise refusal
+            _log.warning("%s; trying once more", refusal)
+            self._resume()
 
     def attempt_all(
         self, commands: Sequence[Command[ResultT]]
     ) -> list[ResultT | CommandFailedError]:
-        """Do as :meth:`execute_all`, with a refusal in the place of a result."""
+        """Do as :meth:`execute_all`, with a refusal in the place of a result.
+
+        It is not tried once more.
+        """
         return self._attempt_all(commands, may_be_refused=True)
 
     def execute_ahead(self, commands: Iterable[Command[object]]) -> Generator[object]:
         """Carry out commands in order, and yield their results as they come.
 
         With gates, commands are taken and sent ahead of the results as far as there is
-        room for them; on other links one is taken at a time. Nothing is tried again. The
-        last command may start a stream. Whoever stops listening has everything taken back
-        that the loader has not got. Raises as :meth:`execute`; nothing behind the command
-        that failed has reached the loader.
+        room for them; on other links one is taken at a time. What is refused is not tried
+        again. The last command may start a stream. Whoever stops listening has everything
+        taken back that the loader has not got. Raises as :meth:`execute`; nothing behind the
+        command that failed has reached the loader.
         """
         gated = self._wire.gated
         if gated is None:
@@ -201,7 +239,11 @@ class Session:
                     self.start_stream(command)
                     yield None
                 else:
-                    yield self.execute(command)
+                    # A stub may refuse it because of the one before, and has forgotten that then.
+                    (outcome,) = self._attempt_all([command], may_be_refused=True)
+                    if isinstance(outcome, CommandFailedError):
+                        raise outcome
+                    yield outcome
             return
         # Not in bursts: what is behind a refusal must not have reached the loader.
         bursts = (Burst(commands=[command]) for command in commands)
@@ -267,7 +309,9 @@ class Session:
                     raise
                 _log.warning("%s; carrying on one command at a time", exc)
                 self.abilities.bursts_work = False
-                self.resynchronise()
+                self._resume()
+            except CommandFailedError as exc:
+                return [*outcomes, exc]
             else:
                 return outcomes
 
@@ -303,35 +347,72 @@ class Session:
             gated.send_ahead([Delay(0.01 + exchange)])
         self._stray_syncs = False
 
+    def confirm_all(self, commands: Sequence[Command[ResultT]]) -> list[ResultT]:
+        """Carry out commands whose answers nothing protects, until each answer came twice.
+
+        A byte that is hit on the line makes it the answer to another question, or another
+        answer. So each command is carried out twice, in one burst where the loader takes
+        such, which costs no round trip; where two answers differ, that and all behind it is
+        asked again, for whatever put them out of step did so with the rest.
+
+        Raises:
+            ProtocolError: they never agreed.
+            EsploaderError: as :meth:`execute`; a refusal has to come twice, too.
+        """
+        results: list[ResultT] = []
+        for outcome in self.attempt_confirmed(commands):
+            if isinstance(outcome, CommandFailedError):
+                raise outcome
+            results.append(outcome)
+        return results
+
+    def attempt_confirmed(
+        self, commands: Sequence[Command[ResultT]], *, may_change: bool = False
+    ) -> list[ResultT | CommandFailedError]:
+        """Do as :meth:`confirm_all`, with a refusal in the place of a result.
+
+        Where answers ``may_change``, those that never agree are given as last heard.
+        """
+        outcomes: list[ResultT | CommandFailedError] = []
+        failures = 0
+        while len(outcomes) < len(commands):
+            groups = list(
+                groups_of(
+                    commands[len(outcomes) :],
+                    self.dialect,
+                    one_by_one=not self.abilities.bursts_work,
+                )
+            )
+            # The second time in reverse: an answer too many would shift both alike.
+            series = ((*group, *reversed(group)) for group in groups)
+            found = iter(self.attempt_all([*itertools.chain(*series)]))
+            done = len(outcomes)
+            for group in groups:
+                first = list(itertools.islice(found, len(group)))
+                second = list(itertools.islice(found, len(group)))[::-1]
+                is_last_word = may_change and failures == _ATTEMPTS - 1 and len(outcomes) == done
+                if not is_last_word and not all(map(_are_alike, first, second)):
+                    break
+                outcomes += second
+            else:
+                break
+            failures = 1 if len(outcomes) > done else failures + 1
+            if failures == _ATTEMPTS:
+                raise ProtocolError("the same question is answered differently every time")
+            _log.warning("two answers to the same question differ; asking again")
+            # What is still on its way would be taken for the next answers.
+            self.await_silence(SILENCE + self.transport.round_trip)
+            self._resume()
+        return outcomes
+
     def read_words(self, addresses: Iterable[int]) -> dict[int, int]:
         """Read registers whose values do not change, and make sure of them.
 
-        Neither the request nor the response of READ_REG is protected: a byte lost on the
-        line can make it the value of another register. So each is read twice, and all
-        again until both agree; in a burst that costs no round trip. Where it would, it is
-        done once the line has shown itself unreliable.
-
-        Raises:
-            ProtocolError: it never agreed.
-            EsploaderError: as :meth:`execute`.
+        Raises as :meth:`confirm_all`.
         """
         commands = [ReadReg(address) for address in dict.fromkeys(addresses)]
-        if not commands:
-            return {}
-        if self.dialect.receive_ring_size is None and self.abilities.bursts_work:
-            values = self.execute_all(commands)
-            if self.abilities.bursts_work:
-                return {
-                    command.address: value for command, value in zip(commands, values, strict=True)
-                }
-        for _ in range(_ATTEMPTS):
-            values = self.execute_all([*commands, *commands])
-            first, second = values[: len(commands)], values[len(commands) :]
-            if first == second:
-                return {
-                    command.address: value for command, value in zip(commands, first, strict=True)
-                }
-        raise ProtocolError("the same registers read differently every time")
+        values = self.confirm_all(commands)
+        return {command.address: value for command, value in zip(commands, values, strict=True)}
 
     def start_stream(self, command: Command[object]) -> None:
         """Carry out a command that is followed by frames of its own.
@@ -428,7 +509,40 @@ class Session:
         """
         self._wire.fail()
         round_trips = _RESYNC_ROUND_TRIPS * self.transport.round_trip
-        return self.sync(timeout + self._wire.allowance + round_trips)
+        value = self.sync(timeout + self._wire.allowance + round_trips)
+        if self._stray_syncs:
+            # An answer to an earlier SYNC says nothing of what came in front of a later one.
+            self.await_silence(SILENCE + self.transport.round_trip)
+        return value
+
+    def _resume(self) -> None:
+        """Make sure that the loader listens, and that it is the one that did before.
+
+        Raises:
+            ProtocolError: it is another one: the device was reset meanwhile, or the answer to
+                an earlier SYNC was damaged.
+            NoResponseError: it does not listen.
+            TransportError: the port failed.
+        """
+        value = self.resynchronise()
+        if (value == SYNC_VALUE_OF_STUB) != (self.dialect is STUB):
+            raise ProtocolError("another loader answers than before")
+
+    def await_silence(self, seconds: float) -> None:
+        """Let pass what is still on its way: until nothing has come for so long.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        if self._wire.gated is not None:
+            return  # What was said in front of a gate does not get behind it.
+        clock = self.transport.clock
+        end = clock.now() + _MAX_STRAYS + seconds
+        while (now := clock.now()) < end:
+            quiet_at = min(now + seconds, end)
+            self._wire.receive(quiet_at)
+            if clock.now() >= quiet_at:
+                return
 
     def change_baudrate(self, command: ChangeBaudrate, baudrate: int) -> None:
         """Have the loader change its baud rate; :meth:`confirm_baudrate` has to follow.
@@ -491,9 +605,16 @@ class Session:
     def _exchange_stubbornly(self, command: Command[object]) -> object:
         for _ in range(_ATTEMPTS - 1):
             try:
-                self.resynchronise()
+                self._resume()
                 return exchange(self._wire, [command])[0]
             except (NoResponseError, ProtocolError) as exc:
                 _log.warning("%s; trying again", exc)
-        self.resynchronise()
+        self._resume()
         return exchange(self._wire, [command])[0]
+
+
+def _are_alike(one: object, other: object) -> bool:
+    """Tell whether two outcomes say the same."""
+    if isinstance(one, CommandFailedError) and isinstance(other, CommandFailedError):
+        return (type(one), one.code) == (type(other), other.code)
+    return one == other

@@ -18,7 +18,9 @@ from esploader.protocol.connection import (
     StreamFrame,
     Unsolicited,
 )
+from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Noise
+from esploader.protocol.status import STATUS_SIZE
 from esploader.transport.gated import GatedTransport, as_gated
 
 if TYPE_CHECKING:
@@ -49,8 +51,15 @@ class Wire:
     noise_meanwhile: bytearray = attrs.field(factory=bytearray, init=False)
     """What of it came since the last command was sent."""
 
+    _erases: bool = attrs.field(default=False, init=False)
+    """A request to erase everything was sent."""
+
     frames: deque[bytes] = attrs.field(factory=deque, init=False)
     """Frames of a stream that nobody has read yet."""
+
+    unasked_erasures: int = attrs.field(default=0, init=False)
+    """How often the loader said that it had erased the whole flash, and nobody had asked for
+    that: one bit makes ERASE_FLASH of ERASE_REGION and of READ_FLASH."""
 
     @property
     def gated(self) -> GatedTransport | None:
@@ -69,6 +78,7 @@ class Wire:
             ProtocolError: the connection has failed, and this is no SYNC.
         """
         _log.debug("> %r", command)
+        self._erases |= command.opcode is Opcode.ERASE_FLASH
         return self.connection.send(command)
 
     def write(self, data: bytes) -> None:
@@ -97,8 +107,13 @@ class Wire:
         match event:
             case Noise(data):
                 self.keep_noise(data)
-            case Unsolicited(response):
+            case Unsolicited(response, is_late):
                 _log.debug("< unsolicited: %r", response)
+                # One that was sent may be answered twice.
+                is_unasked = response.opcode == Opcode.ERASE_FLASH and not self._erases
+                if is_unasked and not is_late and not any(response.body[:STATUS_SIZE]):
+                    self.unasked_erasures += 1
+                    _log.warning("the loader has erased the whole flash, which nobody asked for")
             case Completed(command, result):
                 _log.debug("< %s: %r", command.opcode.name, result)
             case Refused(_, error):

@@ -80,14 +80,19 @@ class Watchdogs:
         self, address: int, watchdog: RtcWatchdog | SuperWatchdog, write: Callable[[int], None]
     ) -> None:
         """Let a register be written only while the watchdog is unlocked."""
+        self.memory.hook(address, write=partial(self._written, address, watchdog, write))
 
-        def written(value: int) -> int:
-            if self.memory.read_word(watchdog.write_protect) != watchdog.key:
-                return self.memory.read_word(address)
-            write(value)
-            return value
-
-        self.memory.hook(address, write=written)
+    def _written(
+        self,
+        address: int,
+        watchdog: RtcWatchdog | SuperWatchdog,
+        write: Callable[[int], None],
+        value: int,
+    ) -> int:
+        if self.memory.read_word(watchdog.write_protect) != watchdog.key:
+            return self.memory.read_word(address)
+        write(value)
+        return value
 
     def _configure(self, watchdog: RtcWatchdog, value: int) -> None:
         """Take a new first register, which starts the time anew."""

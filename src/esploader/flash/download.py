@@ -1,0 +1,58 @@
+"""How far a download came that broke off, going by what the loader answered.
+
+What it said that it had done is compared with what the flash holds: nothing protects the offset
+in the request that begins a download.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.protocol.download_commands import BlockCommand, FlashDeflData
+
+if TYPE_CHECKING:
+    from esploader.flash.plan import Piece
+    from esploader.protocol.commands import Command
+    from esploader.protocol.dialect import Dialect
+
+# So much of what was inflated a loader writes later, in bytes: its window.
+_HELD_BACK: Final = 0x8000
+
+
+@attrs.define
+class Download:
+    """One download of ``piece``."""
+
+    piece: Piece
+    sent: int = 0
+    """Bytes of the piece that may have reached the loader."""
+    is_begun: bool = False
+    """The request that begins it was answered."""
+    is_refused: bool = False
+    """What broke it off was a refusal."""
+    _acknowledged: list[int] = attrs.field(factory=list)
+    """Bytes of the piece up to the end of each block that was answered."""
+    _compressed: list[bytes] = attrs.field(factory=list)
+    """These blocks, where they are compressed."""
+
+    def note(self, command: Command[object], covered: int) -> None:
+        """Note that the loader has answered ``command``, up to ``covered`` bytes of the piece."""
+        self.is_begun = True
+        if isinstance(command, BlockCommand):
+            self._acknowledged.append(covered)
+        if isinstance(command, FlashDeflData):
+            self._compressed.append(command.data)
+
+    def written(self, dialect: Dialect) -> int:
+        """Return how many bytes the loader has surely written, if it has done what it said."""
+        # A stub may still fail with the last one.
+        count = len(self._acknowledged) - dialect.answers_before_writing
+        if count <= 0:
+            return 0
+        if not self._compressed:
+            return self._acknowledged[count - 1]
+        inflated = zlib.decompressobj().decompress(b"".join(self._compressed[:count]))
+        return max(len(inflated) - _HELD_BACK, 0)
