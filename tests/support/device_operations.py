@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
+    from esploader.flash.erasure import EraseResult
+    from esploader.flash.write_plan import RegionResult
     from esploader.loader.download_mode import Before
 
 Act: TypeAlias = "Callable[[Device], object]"
@@ -190,17 +192,34 @@ def _ram_of(simulated: SimulatedDevice) -> int:
     return region.start + 0x4000
 
 
+@attrs.frozen
+class Told:
+    """What a result says; how it came to that is nothing to compare."""
+
+    offset: int
+    size: int | None
+    verified: bool
+    restarts: int = attrs.field(eq=False)
+    warnings: tuple[str, ...] = attrs.field(eq=False)
+
+    @classmethod
+    def by(cls, *results: RegionResult | EraseResult) -> tuple[Told, ...]:
+        """Return what results say."""
+        return tuple(
+            cls(result.offset, result.size, result.verified, result.restarts, result.warnings)
+            for result in results
+        )
+
+
 def _written(data: bytes, **options: object) -> Act:
     def act(device: Device) -> object:
-        results = device.write_flash([(OFFSET, data)], **options)  # type: ignore[arg-type]
-        return [(result.offset, result.size, result.verified) for result in results]
+        return Told.by(*device.write_flash([(OFFSET, data)], **options))  # type: ignore[arg-type]
 
     return act
 
 
 def _encrypted(device: Device) -> object:
-    results = device.write_flash(encrypted_inputs=[(OFFSET, DATA)])
-    return [(result.offset, result.size, result.verified) for result in results]
+    return Told.by(*device.write_flash(encrypted_inputs=[(OFFSET, DATA)]))
 
 
 def _prepared(device: Device) -> object:
@@ -376,13 +395,13 @@ OPERATIONS = (
     ),
     Operation(
         method="erase_flash",
-        act=lambda device: device.erase_flash(),
+        act=lambda device: Told.by(device.erase_flash()),
         loaders=STUBS,
         changes=_ALL,
     ),
     Operation(
         method="erase_region",
-        act=lambda device: device.erase_region(OFFSET, SIZE),
+        act=lambda device: Told.by(device.erase_region(OFFSET, SIZE)),
         loaders=(*OPEN, SECURE),
         changes=_ONE,
     ),
