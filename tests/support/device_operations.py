@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
+    from esploader.flash.erasure import EraseResult
+    from esploader.flash.write_plan import RegionResult
     from esploader.loader.download_mode import Before
 
 Act: TypeAlias = "Callable[[Device], object]"
@@ -162,7 +164,7 @@ class Operation:
     """Something a device does, and what is right then."""
 
     method: str
-    """Of the public ones of :class:`~esploader.device.device.Device`."""
+    """Of the public ones of :class:`~esploader.device.device.Device` and its parts."""
     variant: str = ""
     act: Act
     loaders: tuple[Loader, ...] = OPEN
@@ -190,17 +192,34 @@ def _ram_of(simulated: SimulatedDevice) -> int:
     return region.start + 0x4000
 
 
+@attrs.frozen
+class Told:
+    """What a result says; how it came to that is nothing to compare."""
+
+    offset: int
+    size: int | None
+    verified: bool
+    restarts: int = attrs.field(eq=False)
+    warnings: tuple[str, ...] = attrs.field(eq=False)
+
+    @classmethod
+    def by(cls, *results: RegionResult | EraseResult) -> tuple[Told, ...]:
+        """Return what results say."""
+        return tuple(
+            cls(result.offset, result.size, result.verified, result.restarts, result.warnings)
+            for result in results
+        )
+
+
 def _written(data: bytes, **options: object) -> Act:
     def act(device: Device) -> object:
-        results = device.flash.write([(OFFSET, data)], **options)  # type: ignore[arg-type]
-        return [(result.offset, result.size, result.verified) for result in results]
+        return Told.by(*device.flash.write([(OFFSET, data)], **options))  # type: ignore[arg-type]
 
     return act
 
 
 def _encrypted(device: Device) -> object:
-    results = device.flash.write(encrypted_inputs=[(OFFSET, DATA)])
-    return [(result.offset, result.size, result.verified) for result in results]
+    return Told.by(*device.flash.write(encrypted_inputs=[(OFFSET, DATA)]))
 
 
 def _prepared(device: Device) -> object:
@@ -234,133 +253,138 @@ _ALL = ((0, FLASH_SIZE),)
 _BLIND = (ESP8266_ROM,)
 
 OPERATIONS = (
-    Operation(method="flash_id", act=lambda device: device.flash.id()),
-    Operation(method="flash_sfdp", act=lambda device: device.flash.sfdp(0, 20)),
+    Operation(method="flash.id", act=lambda device: device.flash.id()),
+    Operation(method="flash.sfdp", act=lambda device: device.flash.sfdp(0, 20)),
     Operation(
-        method="flash_wiring",
+        method="flash.wiring",
         act=lambda device: device.flash.wiring(),
         loaders=(ESP32_ROM, ESP32_S2_ROM, ESP32_STUB),
     ),
-    Operation(method="flash_status", act=lambda device: device.flash.status(2)),
+    Operation(method="flash.status", act=lambda device: device.flash.status(2)),
     Operation(
-        method="write_flash_status",
+        method="flash.write_status",
         act=lambda device: device.flash.write_status(0x0200, 2),
         loaders=ONE_OF_EACH,
         frames=8,
         look=lambda simulated: bytes(simulated.flash_chip.status),
     ),
     Operation(
-        method="read_register",
+        method="memory.read_register",
         act=lambda device: device.memory.read_register(device.chip.mac.addresses[0]),
     ),
     Operation(
-        method="write_register",
+        method="memory.write_register",
         act=lambda device: device.memory.write_register(_ram(device), 0x1234_5678, 0x00FF_FFFF),
         look=_there,
     ),
-    Operation(method="read_memory", act=lambda device: device.memory.read(_ram(device) + 2, 40)),
-    Operation(method="efuses", act=lambda device: device.efuses, loaders=ONE_OF_EACH),
+    Operation(method="memory.read", act=lambda device: device.memory.read(_ram(device) + 2, 40)),
+    Operation(method="efuses.read", act=lambda device: device.efuses.read(), loaders=ONE_OF_EACH),
     Operation(
-        method="get_security_info",
+        method="security.read",
         act=lambda device: device.security.read(),
         loaders=(ESP32_S2_ROM, ESP32_C3_ROM, ESP32_C3_STUB, SECURE),
     ),
     Operation(
-        method="read_flash",
+        method="security.state",
+        act=lambda device: device.security.state(),
+        loaders=(*HASHING_ROMS, ESP32_C3_STUB, SECURE),
+    ),
+    Operation(
+        method="flash.read",
         act=lambda device: device.flash.read(OFFSET, SIZE),
         loaders=STUBS,
     ),
     Operation(
-        method="read_flash",
+        method="flash.read",
         variant="slow",
         act=lambda device: device.flash.read(OFFSET, len(SOME)),
         loaders=HASHING_ROMS,
     ),
     Operation(
-        method="read_flash",
+        method="flash.read",
         variant="blind",
         act=lambda device: device.flash.read(OFFSET, len(FEW)),
         loaders=_BLIND,
         frames=6,
     ),
     Operation(
-        method="flash_md5", act=lambda device: device.flash.md5(OFFSET, SIZE), loaders=HASHING
+        method="flash.md5", act=lambda device: device.flash.md5(OFFSET, SIZE), loaders=HASHING
     ),
     Operation(
-        method="flash_md5",
+        method="flash.md5",
         variant="blind",
         act=lambda device: device.flash.md5(OFFSET, len(FEW)),
         loaders=_BLIND,
         frames=6,
     ),
     Operation(
-        method="verify_flash",
+        method="flash.verify",
         variant="equal",
         act=lambda device: device.flash.verify([(OFFSET, OLD[OFFSET:END])]),
         loaders=HASHING,
     ),
     Operation(
-        method="verify_flash",
+        method="flash.verify",
         variant="different",
         act=lambda device: device.flash.verify([(OFFSET, DATA)]),
         loaders=STUBS,
     ),
     Operation(
-        method="verify_flash",
+        method="flash.verify",
         variant="different-slow",
         act=lambda device: device.flash.verify([(OFFSET, SOME)]),
         loaders=HASHING_ROMS,
     ),
     Operation(
-        method="verify_flash",
+        method="flash.verify",
         variant="blind",
         act=lambda device: device.flash.verify([(OFFSET, FEW)]),
         loaders=_BLIND,
         frames=6,
     ),
     Operation(
-        method="write_flash",
+        method="flash.write",
         variant="plain",
         act=_written(DATA, compress=False),
         loaders=(*HASHING, SECURE),
         changes=_ONE,
     ),
     Operation(
-        method="write_flash",
+        method="flash.write",
         variant="compressed",
         act=_written(COMPRESSIBLE, compress=True),
         loaders=(*HASHING, SECURE),
         changes=_ONE,
     ),
     Operation(
-        method="write_flash",
+        method="flash.write",
         variant="half-in-place",
         act=_written(OLD[OFFSET : OFFSET + SECTOR_SIZE] + DATA[SECTOR_SIZE:]),
         loaders=(ESP32_ROM, ESP32_C3_ROM, *STUBS),
         changes=_ONE,
     ),
     Operation(
-        method="write_flash",
+        method="flash.write",
         variant="in-place",
         act=_written(OLD[OFFSET:END]),
         loaders=HASHING,
     ),
     Operation(
-        method="write_flash",
+        method="flash.write",
         variant="half-blank",
         act=_written(HALF_BLANK),
         loaders=(ESP32_ROM, ESP32_C3_ROM, *STUBS),
         changes=_ONE,
     ),
     Operation(
-        method="write_flash",
+        method="flash.write",
         variant="erase-all",
         act=_written(DATA, erase_all=True),
         loaders=STUBS,
         changes=_ALL,
     ),
     Operation(
-        method="write_flash",
+        method="flash.write",
         variant="blind",
         act=_written(FEW),
         loaders=_BLIND,
@@ -368,39 +392,39 @@ OPERATIONS = (
         frames=6,
     ),
     Operation(
-        method="write_flash",
+        method="flash.write",
         variant="encrypted",
         act=_encrypted,
         loaders=(ESP32_STUB, ESP32_S2_ROM, ESP32_C3_ROM, ESP32_C3_STUB, SECURE),
         changes=_ONE,
     ),
     Operation(
-        method="erase_flash",
-        act=lambda device: device.flash.erase(),
+        method="flash.erase",
+        act=lambda device: Told.by(device.flash.erase()),
         loaders=STUBS,
         changes=_ALL,
     ),
     Operation(
-        method="erase_region",
-        act=lambda device: device.flash.erase_region(OFFSET, SIZE),
+        method="flash.erase_region",
+        act=lambda device: Told.by(device.flash.erase_region(OFFSET, SIZE)),
         loaders=(*OPEN, SECURE),
         changes=_ONE,
     ),
     Operation(
-        method="plan_write",
+        method="flash.plan",
         act=lambda device: device.flash.plan([(OFFSET, DATA)]),
     ),
-    Operation(method="prepare_flash", act=_prepared, loaders=(*ROMS, SECURE)),
+    Operation(method="flash.prepare", act=_prepared, loaders=(*ROMS, SECURE)),
     Operation(
-        method="prepare_flash",
+        method="flash.prepare",
         variant="stub",
         act=_prepared,
         loaders=STARTING,
         look=_stub_in_place,
     ),
-    Operation(method="set_spi_connection", act=_elsewhere, loaders=(ESP32_ROM, ESP32_STUB)),
+    Operation(method="flash.use_pins", act=_elsewhere, loaders=(ESP32_ROM, ESP32_STUB)),
     Operation(
-        method="load_ram",
+        method="memory.load",
         act=lambda device: device.memory.load(_program(device)),
         look=lambda simulated: [
             simulated.memory.read(address, len(data))
@@ -443,11 +467,13 @@ SILENT = {
     "eui64": "known since connecting",
     "revision": "known since connecting",
     "identity": "known since connecting",
-    "security_info": "known since connecting",
+    "security.info": "known since connecting",
+    "security.is_secure_boot_on": "known since connecting",
     "is_in_secure_download_mode": "known since connecting",
     "link": "an object",
     "session": "an object",
     "port": "a name",
+    "efuses.forget": "has them read anew the next time",
     "check_reset": "says what reset would refuse, and asks nothing",
 }
 """What says nothing to the device."""

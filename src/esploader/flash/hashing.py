@@ -80,8 +80,8 @@ def holds(link: Link, piece: Piece, work_time: float = 0.0) -> bool:
 def which_hold(link: Link, pieces: Sequence[Piece]) -> list[bool]:
     """Tell for each of ``pieces`` whether the flash holds it; ask for all at once.
 
-    The MD5 of another place would do where the same data stand twice, as blank sectors and
-    copies of an application do, so each comes twice.
+    That it does is believed when it was said twice: the MD5 of another place would do where
+    the same data stand there, as blank sectors and copies of an application do.
 
     Raises:
         CommandError: the loader failed.
@@ -89,10 +89,24 @@ def which_hold(link: Link, pieces: Sequence[Piece]) -> list[bool]:
     """
     if is_blind(link):
         return [is_read_back(link, piece) for piece in pieces]
-    digests = link.session.confirm_all(
-        [SpiFlashMd5(offset=piece.offset, size=len(piece.data)) for piece in pieces]
-    )
-    return [digest == md5_of(piece.data) for piece, digest in zip(pieces, digests, strict=True)]
+    if link.session.transport.capabilities.gated:
+        # All in one flight.
+        digests = link.session.confirm_all([_md5_command(piece) for piece in pieces])
+        answers = zip(pieces, digests, strict=True)
+        return [digest == md5_of(piece.data) for piece, digest in answers]
+    held = list(pieces)
+    for _ in range(2):
+        if not held:
+            break
+        digests = link.session.execute_all([_md5_command(piece) for piece in held])
+        answers = zip(held, digests, strict=True)
+        held = [piece for piece, digest in answers if digest == md5_of(piece.data)]
+    offsets = {piece.offset for piece in held}
+    return [piece.offset in offsets for piece in pieces]
+
+
+def _md5_command(piece: Piece) -> SpiFlashMd5:
+    return SpiFlashMd5(offset=piece.offset, size=len(piece.data))
 
 
 def count_right_sectors(link: Link, piece: Piece) -> int:

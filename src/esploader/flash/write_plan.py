@@ -19,7 +19,7 @@ from esploader.errors import (
 from esploader.flash.blank import blank_apart
 from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.erase import Doubts
-from esploader.flash.hashing import holds
+from esploader.flash.hashing import which_hold
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_hidden
 from esploader.flash.write import RegionWriter, can_compress
@@ -206,10 +206,10 @@ def _report(job: _Job, phase: Phase, region: Piece, wire_bytes: int) -> None:
 
 
 def _holds_stubbornly(link: Link, region: Piece) -> bool:
-    """Tell whether the flash holds ``region``; a wrong answer must come twice."""
+    """Tell whether the flash holds ``region``; whatever the answer, it must come twice."""
     for _ in range(_COMPARE_ATTEMPTS):
         try:
-            if holds(link, region):
+            if which_hold(link, [region])[0]:
                 return True
         except (CommandError, ProtocolError, TransportError) as exc:
             _log.warning("%s; comparing again", exc)
