@@ -287,7 +287,8 @@ OPERATIONS = (
     Operation(
         method="security.state",
         act=lambda device: device.security.state(),
-        loaders=(*HASHING_ROMS, ESP32_C3_STUB, SECURE),
+        # In Secure Download Mode it is known since connecting.
+        loaders=(*HASHING_ROMS, ESP32_C3_STUB),
     ),
     Operation(
         method="flash.read",
