@@ -5,14 +5,11 @@ What is behind it loads when it is used: ``from esploader import connect`` stays
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import os
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     import serial
 
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
 
 DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_ATTEMPTS: Final = 7
-
-MAX_BAUDRATE: Final = 20_000_000
-"""No UART goes beyond this, in baud."""
 
 
 def connect(  # noqa: PLR0913 - options, all by keyword
@@ -65,103 +59,16 @@ def connect(  # noqa: PLR0913 - options, all by keyword
         UnknownChipError: a chip answered that is not known.
         CapabilityError: the port cannot do what was asked.
     """
-    from esploader.chips.registry import CHIPS, chip_by_name  # noqa: PLC0415 - see the docstring
-    from esploader.device.identification import identify_device  # noqa: PLC0415
-    from esploader.errors import UnsupportedError  # noqa: PLC0415
-    from esploader.loader.download_mode import Before, reach_loader  # noqa: PLC0415
-    from esploader.protocol import dialect  # noqa: PLC0415
-    from esploader.protocol.commands import SYNC_VALUE_OF_STUB  # noqa: PLC0415
-    from esploader.session.session import Session  # noqa: PLC0415
-    from esploader.transport.base import Transport  # noqa: PLC0415
-    from esploader.urls import open_transport, reopen_transport  # noqa: PLC0415
+    from esploader.device.connecting import ConnectOptions, connect_device
 
-    with contextlib.ExitStack() as on_failure:
-        if isinstance(port, Transport):
-            on_failure.callback(port.close)
-        if not 0 < baudrate <= MAX_BAUDRATE:
-            raise UnsupportedError(f"{baudrate} baud", f"a rate is a number up to {MAX_BAUDRATE}")
-        if attempts < 0:
-            raise UnsupportedError(f"{attempts} attempts", "0 stands for without end")
-        if before not in get_args(Before):
-            raise UnsupportedError(f"before={before!r}", f"choices are {get_args(Before)}")
-        if isinstance(reset_sequence, str):
-            raise UnsupportedError(
-                f"the reset sequence {reset_sequence!r}", "parse_custom makes one of a text"
-            )
-        known = CHIPS if chips is None else chips
-        expected = None if chip is None else chip_by_name(chip, known)
-        is_synced = before == "no-reset-no-sync"
-        first_baudrate = baudrate if is_synced else min(baudrate, DEFAULT_BAUDRATE)
-        transport = open_transport(port, baudrate=first_baudrate)
-        on_failure.callback(transport.close)
-        if baudrate != DEFAULT_BAUDRATE:
-            transport.require_baudrate()
-        session = Session.start(transport, dialect.ANY_ROM)
-        _say_what_is_missing(transport, before)
-        attempt = _Attempt(transport, resets=before in ("default-reset", "usb-reset"))
-        on_failure.push(attempt.undo)
-        if not is_synced:
-            value = reach_loader(session, before, attempts, reset_sequence, on_attempt)
-            if value == SYNC_VALUE_OF_STUB:
-                session.dialect = dialect.STUB
-        device = attempt.device = identify_device(session, expected, known)
-        link = device.link
-        link.baudrate = baudrate
-        link.before = before
-        link.reset_sequence = reset_sequence
-        link.stub_source = stub
-        if isinstance(port, str | os.PathLike) and not str(port).lower().startswith("sim:"):
-            # A simulated device ends with its port; another one would be a new device.
-            name = os.fspath(port)
-            link.reopen = functools.partial(reopen_transport, name, transport.usb_port)
-        link.settle()
-        on_failure.pop_all()
-    return device
-
-
-class _Attempt:
-    """What connecting has done to a device so far."""
-
-    def __init__(self, transport: Transport, *, resets: bool) -> None:
-        self._transport = transport
-        self._resets = resets and transport.capabilities.set_lines
-        self.device: Device | None = None
-
-    def undo(
-        self,
-        exc_type: type[BaseException] | None,
-        _exc: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        """Undo it if connecting was interrupted; if it failed, the device is to be looked at."""
-        from esploader.errors import EsploaderError  # noqa: PLC0415 - as above
-        from esploader.transport import reset  # noqa: PLC0415
-
-        if exc_type is None or issubclass(exc_type, EsploaderError):
-            return
-        try:
-            if self._resets:
-                reset.play(reset.HARD_RESET, self._transport)
-            elif self.device is not None:
-                self.device.link.restore_rate()
-        except EsploaderError as exc:
-            import logging  # noqa: PLC0415 - ditto
-
-            logging.getLogger(__name__).warning(
-                "%s: the device needs a reset by hand: %s", self._transport.name, exc
-            )
-
-
-def _say_what_is_missing(transport: Transport, before: Before) -> None:
-    """Say once what the user has to do in place of a port that cannot."""
-    import logging  # noqa: PLC0415 - only if connecting
-
-    capabilities = transport.capabilities
-    if capabilities.set_lines or before not in ("default-reset", "usb-reset"):
-        return
-    rate = "" if capabilities.set_baudrate else ", and its baud rate is set at the other end alone"
-    logging.getLogger(__name__).warning(
-        "%s: this port cannot reset the device%s: hold BOOT, press RESET, release BOOT",
-        transport.name,
-        rate,
+    options = ConnectOptions(
+        chip=chip,
+        baudrate=baudrate,
+        before=before,
+        attempts=attempts,
+        reset_sequence=reset_sequence,
+        stub=stub,
+        on_attempt=on_attempt,
+        chips=chips,
     )
+    return connect_device(port, options)

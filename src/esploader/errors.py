@@ -57,7 +57,6 @@ class UrlError(EsploaderError):
 
     url: str
     """The URL, as given."""
-
     reason: str
     """What is wrong with it."""
 
@@ -92,7 +91,6 @@ class ConfigError(EsploaderError):
 
     source: str
     """The file or the option that asks for it."""
-
     reason: str
     """What is wrong with it."""
 
@@ -107,10 +105,8 @@ class ListenError(EsploaderError):
 
     address: str
     """Address and TCP port."""
-
     reason: str
     """Why not."""
-
     is_taken: bool
     """Somebody else has it."""
 
@@ -125,7 +121,6 @@ class TransportError(EsploaderError):
 
     port: str
     """Name or URL of the port."""
-
     reason: str
     """What happened."""
 
@@ -176,7 +171,6 @@ class CapabilityError(EsploaderError):
 
     port: str
     """Name or URL of the port."""
-
     operation: str
     """What was asked: ``set the baud rate``, ``set DTR and RTS``."""
 
@@ -207,10 +201,8 @@ class CommandFailedError(CommandError):
 
     command: str
     """Name of the command, as in the serial protocol document."""
-
     code: int
     """The error byte, as received."""
-
     meaning: str
     """What the protocol document says the error byte means."""
 
@@ -229,10 +221,8 @@ class NoResponseError(CommandError):
 
     command: str
     """Name of the command, as in the serial protocol document."""
-
     waited: float
     """For how long, in seconds."""
-
     noise: bytes
     """Bytes that arrived meanwhile and were no response, at most the last 1 KiB of them."""
 
@@ -248,10 +238,8 @@ class ConnectError(EsploaderError):
 
     port: str
     """Name or URL of the port."""
-
     attempts: int
     """How many attempts were made."""
-
     received: bytes
     """What came instead of a response, at most the last 4 KiB of it."""
 
@@ -306,7 +294,6 @@ class UnknownChipError(EsploaderError):
 
     chip_id: int | None
     """The chip id of GET_SECURITY_INFO; ``None`` where the chip gave none."""
-
     magic: int | None
     """The word at 0x4000_1000; ``None`` where it was not read."""
 
@@ -326,7 +313,6 @@ class WrongChipError(EsploaderError):
 
     expected: str
     """Name of the chip asked for."""
-
     found: str
     """Name of the chip that answered."""
 
@@ -341,7 +327,6 @@ class StubError(EsploaderError):
 
     name: str
     """Name of the file, or ``stub`` when it was found."""
-
     reason: str
     """What is wrong."""
 
@@ -368,16 +353,12 @@ class FlashError(EsploaderError):
 
     offset: int
     """The first byte that is not known to be right."""
-
     confirmed: int
     """Bytes of the region that were seen to be right."""
-
     total: int
     """Bytes of the region."""
-
     acknowledged: int
     """The offset up to which the loader had taken or sent data, right or not."""
-
     reason: str
     """What went wrong at last."""
 
@@ -430,7 +411,6 @@ class UnsupportedError(EsploaderError):
 
     operation: str
     """What was asked."""
-
     reason: str
     """Why it cannot be done."""
 
@@ -457,7 +437,6 @@ class RecordingError(EsploaderError):
 
     path: str
     """The file."""
-
     reason: str
     """What is wrong with it."""
 

@@ -42,7 +42,7 @@ def open_transport(
         if not hasattr(port, "is_open"):
             raise UrlError(repr(port), "it is neither a name nor an open port")
         # pyserial takes longer to import than everything else here.
-        from esploader.transport.serial_port import SerialPortTransport  # noqa: PLC0415
+        from esploader.transport.serial_port import SerialPortTransport
 
         return SerialPortTransport.from_port(port)
     if not port:
@@ -103,44 +103,44 @@ def check_url(port: str) -> None:
         case "":
             pass
         case "sim":
-            from esploader.simulator.url import parse  # noqa: PLC0415 - only if used
+            from esploader.simulator.url import parse
 
             parse(port)
         case "rfc2217" | "rfc2217+tls":
-            from esploader.transport.rfc2217_url import parse_rfc2217_url  # noqa: PLC0415
+            from esploader.transport.rfc2217_url import parse_rfc2217_url
 
             parse_rfc2217_url(port)
         case "socket":
-            from esploader.transport.tcp import parse_socket_url  # noqa: PLC0415
+            from esploader.transport.tcp import parse_socket_url
 
             parse_socket_url(port)
         case _:
-            from esploader.transport.serial_port import prepare  # noqa: PLC0415
+            from esploader.transport.serial_port import prepare
 
             with suppress(TransportError):
                 prepare(port)
 
 
 def _open_serial_port(port: str, baudrate: int) -> Transport:
-    from esploader.transport.serial_port import SerialPortTransport  # noqa: PLC0415
+    from esploader.transport.serial_port import SerialPortTransport
 
     return SerialPortTransport.open(port, baudrate=baudrate)
 
 
 def _open_rfc2217(url: str, baudrate: int) -> Transport:
-    from esploader.transport.rfc2217 import Rfc2217Transport  # noqa: PLC0415 - only if used
+    from esploader.transport.rfc2217 import Rfc2217Transport
 
     return Rfc2217Transport.open(url, baudrate=baudrate)
 
 
 def _open_socket(url: str, baudrate: int) -> Transport:  # noqa: ARG001 - has no baud rate
-    from esploader.transport.tcp import SocketTransport  # noqa: PLC0415 - only if used
+    from esploader.transport.tcp import SocketTransport
 
     return SocketTransport.open(url)
 
 
 def _open_simulator(url: str, baudrate: int) -> Transport:
-    from esploader.simulator.url import open_simulated  # noqa: PLC0415 - only if used
+    from esploader.simulator.url import open_simulated
 
     return open_simulated(url, baudrate=baudrate)
 

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from described_chips import DESCRIBED
 from esploader.chips.esp8266 import ESP8266
+from esploader.chips.model.quirks import Quirk
 from esploader.errors import EsploaderError, FlashError, PlanError, UnsupportedError
 from esploader.flash.plan import SECTOR_SIZE
 from esploader.flash.read_back import reading_seconds
 from esploader.progress import Phase, Progress, ProgressEvent, Restarted
+from esploader.protocol.opcodes import Opcode
 from esploader.simulator import (
     Corrupt,
     Drop,
@@ -27,6 +30,7 @@ from untouched import connect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
     from esploader.simulator.flash.nor import NorFlash
 
@@ -234,3 +238,12 @@ def test_what_may_be_lost_with_a_sector_is_named_without_a_look(
     messages = [record.message for record in caplog.records if "is lost" in record.message]
     assert len(messages) == 1
     assert "0x10000 to 0x10800" in messages[0]
+
+
+@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
+def test_what_is_read_through_registers_is_where_it_always_is(chip: Chip) -> None:
+    is_read = Opcode.SPI_FLASH_MD5 not in chip.rom.opcodes
+    is_helped = Quirk.BEGIN_ERASES_HEAD_TWICE in chip.quirks
+    if is_read or is_helped:
+        assert chip.flash_pin_choices is None
+        assert not chip.supports_4_byte_addresses

@@ -12,6 +12,7 @@ from esploader import connect
 from esploader.errors import ProtocolError, WrongChipError
 from esploader.protocol import dialect, slip
 from esploader.protocol.opcodes import Opcode
+from esploader.session.confirming import read_words
 from esploader.simulator import SimulatedDevice
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport
@@ -176,7 +177,7 @@ def test_a_late_answer_makes_no_other_device(chip: str, which: int) -> None:
         transport.is_dead = True
         device.link.revive(slower=False)
         assert not transport.is_dead
-        assert device.session.read_words(words) == words
+        assert read_words(device.session, words) == words
 
 
 @pytest.mark.parametrize("chip", ["esp8266", "esp32c3"])
@@ -232,5 +233,5 @@ def test_registers_that_read_differently_every_time_are_no_words() -> None:
 
         transport.garble_input = garble
         with pytest.raises(ProtocolError, match="differently"):
-            device.session.read_words([0x4000_1000])
+            read_words(device.session, [0x4000_1000])
         transport.garble_input = bytes

@@ -36,7 +36,9 @@ from esploader.protocol.flash_commands import (
     SpiFlashMd5,
 )
 from esploader.session.ahead import Packet
+from esploader.session.rate import change_baudrate
 from esploader.session.session import Session
+from esploader.session.streams import read_stream
 from esploader.simulator.config import InitialState
 from esploader.urls import open_transport
 from stub_files import stub_directory
@@ -257,8 +259,7 @@ def server_flash(server: VirtualServer) -> bytes:
 def test_the_rate_changes_in_one_flight() -> None:
     session, server = session_on(dialect.ROM)
     start = server.clock.now()
-    session.change_baudrate(ChangeBaudrate(new=460800), 460800)
-    session.confirm_baudrate(460800)
+    change_baudrate(session, ChangeBaudrate(new=460800), 460800).confirm()
     assert session.transport.baudrate == server.port.baudrate == 460800
     assert server.clock.now() - start < ROUND_TRIP + 0.1
 
@@ -266,7 +267,7 @@ def test_the_rate_changes_in_one_flight() -> None:
 def test_a_rate_the_loader_refuses_stays_unset() -> None:
     session, server = session_on(dialect.STUB)
     with contextlib.suppress(NoResponseError, CommandFailedError):
-        session.change_baudrate(ChangeBaudrate(new=460800, old=9600), 460800)
+        change_baudrate(session, ChangeBaudrate(new=460800, old=9600), 460800)
     assert session.transport.baudrate in {115200, 460800}
     session.forget_input()
     assert session.transport.baudrate == server.port.baudrate
@@ -274,7 +275,7 @@ def test_a_rate_the_loader_refuses_stays_unset() -> None:
 
 def test_a_packet_of_another_size_ends_the_stream() -> None:
     session, _ = session_on(dialect.STUB)
-    frames = session.read_stream(ReadFlash(offset=0, size=0x1000), [Packet(0x800)])
+    frames = read_stream(session, ReadFlash(offset=0, size=0x1000), [Packet(0x800)])
     with pytest.raises(ProtocolError, match="4096 bytes came out of turn"):
         next(frames)
     assert session.execute(ReadReg(MAGIC_ADDRESS)) == MAGIC

@@ -32,6 +32,8 @@ from esploader.protocol.commands import (
 )
 from esploader.protocol.download_commands import FlashBegin, FlashData
 from esploader.protocol.flash_commands import ReadFlashSlow, SpiFlashMd5
+from esploader.session.confirming import read_words
+from esploader.session.rate import change_baudrate
 from esploader.session.session import Session
 from esploader.urls import open_transport
 from unreliable_transport import UnreliableTransport
@@ -274,8 +276,7 @@ def test_random_flash_commands_agree_with_a_model(
         elif kind == "attach":
             session.execute(SpiAttach())
         else:
-            session.change_baudrate(ChangeBaudrate(new=where), where)
-            session.confirm_baudrate(where)
+            change_baudrate(session, ChangeBaudrate(new=where), where).confirm()
             assert transport.baudrate == where
 
 
@@ -294,7 +295,7 @@ def test_a_line_that_loses_bytes_gives_right_answers_or_an_error(seed: int) -> N
     session.execute_all([WriteReg((RegisterWrite(OTHER_RAM + 4 * n, n),)) for n in range(16)])
     transport.garble_input = transport.garble_output = lose
     try:
-        values = session.read_words([OTHER_RAM + 4 * n for n in range(16)])
+        values = read_words(session, [OTHER_RAM + 4 * n for n in range(16)])
     except EsploaderError:
         return
     assert values == {OTHER_RAM + 4 * n: n for n in range(16)}

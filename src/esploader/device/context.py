@@ -9,6 +9,7 @@ import attrs
 from esploader.errors import NoResponseError, ProtocolError, TransportError, UnsupportedError
 from esploader.flash.spi import FlashPort
 from esploader.protocol import dialect
+from esploader.session.confirming import read_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -34,9 +35,6 @@ class DeviceContext:
     identity: Identity | None
     """What the eFuses say; ``None`` in Secure Download Mode, where they cannot be read."""
 
-    security_info: SecurityInfo | None
-    """The security state; ``None`` where the loader cannot tell."""
-
     flash_port: FlashPort = attrs.field(init=False)
     """The SPI peripheral in front of the flash."""
 
@@ -57,9 +55,14 @@ class DeviceContext:
         return self.link.chip
 
     @property
+    def security_info(self) -> SecurityInfo | None:
+        """The security state; ``None`` where the loader cannot tell."""
+        return self.link.security_info
+
+    @property
     def is_in_secure_download_mode(self) -> bool:
         """The loader restricts itself to writing flash."""
-        return self.security_info is not None and self.security_info.secure_download_mode
+        return self.link.is_in_secure_download_mode
 
     @property
     def may_use_long_addresses(self) -> bool:
@@ -104,4 +107,4 @@ class DeviceContext:
             EsploaderError: as :meth:`steadily`.
         """
         # To read nothing would still send the writes that nobody waits for.
-        return self.steadily(lambda: self.session.read_words(addresses)) if addresses else {}
+        return self.steadily(lambda: read_words(self.session, addresses)) if addresses else {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.reading.efuses import Efuses, efuse_addresses, efuses_of
+from esploader.session.confirming import read_words
 
 if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
@@ -30,7 +31,7 @@ class DeviceEfuses:
         self._context.known_identity("reading eFuses")
         if self._known is None:
             chip = self._context.chip
-            words = self._context.session.read_words(efuse_addresses(chip))
+            words = read_words(self._context.session, efuse_addresses(chip))
             self._known = efuses_of(chip, words)
         return self._known
 

@@ -38,6 +38,7 @@ from esploader.flash.verify import compare
 from esploader.flash.write_plan import write_plan
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.protocol.dialect import STUB
+from esploader.session.confirming import read_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -155,7 +156,7 @@ class DeviceFlash:
         chip = self._context.chip
         addresses = wiring_addresses(chip)
         # To read nothing would still send the writes that nobody waits for.
-        words = self._context.session.read_words(addresses) if addresses else {}
+        words = read_words(self._context.session, addresses) if addresses else {}
         return flash_wiring_of(chip, words)
 
     def use_pins(self, connection: str) -> None:

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.reading.flash_power import power_addresses, power_settings
-from esploader.chips.reading.identity import identify, identity_addresses
+from esploader.chips.reading.identity import identify as identity_of
+from esploader.chips.reading.identity import identity_addresses
 from esploader.chips.reading.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
 from esploader.chips.registry import chip_by_image_id, chip_by_magic
-from esploader.device.context import DeviceContext
-from esploader.device.device import Device
 from esploader.errors import UnknownChipError, WrongChipError
-from esploader.loader.link import Link
+from esploader.loader.link import rom_dialect_of, set_up_registers
 from esploader.protocol import dialect
 from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg
+from esploader.session.confirming import attempt_confirmed, read_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from esploader.chips.model.chip import Chip
+    from esploader.chips.model.flash_power import Setting
+    from esploader.chips.reading.identity import Identity
     from esploader.session.session import Session
 
 _log: Final = logging.getLogger(__name__)
@@ -40,7 +42,27 @@ class _Answers:
     security_info: SecurityInfo | None
 
 
-def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chip]) -> Device:
+@attrs.frozen(kw_only=True)
+class Identified:
+    """Which chip answers, and which device of its kind it is."""
+
+    chip: Chip
+    identity: Identity | None
+    """``None`` in Secure Download Mode."""
+    security_info: SecurityInfo | None
+    fingerprint: Mapping[int, int] = attrs.field(factory=dict)
+    """Words of registers that tell this device from others of its kind."""
+    flash_power: tuple[Setting, ...] = ()
+    """What turns on the supply of its flash."""
+
+    @property
+    def stub_hook(self) -> int | None:
+        """What its ROM has to be hooked by for a stub to start."""
+        info = self.security_info
+        return self.chip.stub_hook if info is not None and info.secure_boot else None
+
+
+def identify(session: Session, expected: Chip | None, chips: Sequence[Chip]) -> Identified:
     """Find out which of ``chips`` answers, and read its identity.
 
     Raises:
@@ -53,28 +75,25 @@ def identify_device(session: Session, expected: Chip | None, chips: Sequence[Chi
     if expected is not None and found is not expected:
         raise WrongChipError(expected.name, found.name)
     security_info = answers.security_info
-    link = Link(session, found)
+    is_restricted = security_info is not None and security_info.secure_download_mode
     if session.dialect is not dialect.STUB:
-        session.dialect = link.rom_dialect
-    if security_info is not None and security_info.secure_download_mode:
-        link.reads_registers = False
-        link.expected_security_info = security_info
-    if session.dialect is not dialect.STUB:
-        session.dialect = link.rom_dialect
-    if not link.reads_registers:
-        return Device(DeviceContext(link, None, security_info))
+        session.dialect = rom_dialect_of(session, found, is_restricted=is_restricted)
+    if is_restricted:
+        return Identified(chip=found, identity=None, security_info=security_info)
     # In front of the next command, as far as it can be known by now: a watchdog may be near.
-    link.set_up_registers()
-    words = session.read_words((*identity_addresses(found), *power_addresses(found)))
-    link.fingerprint = {address: words[address] for address in found.mac.addresses}
-    identity = identify(found, words, session.transport.baudrate)
-    link.revision = identity.revision
-    if security_info is not None and security_info.secure_boot:
-        link.stub_hook = found.stub_hook
-    link.flash_power = power_settings(found, identity.revision, words)
-    if link.flash_power:
-        link.set_up_registers()
-    return Device(DeviceContext(link, identity, security_info))
+    set_up_registers(session, found, ())
+    words = read_words(session, (*identity_addresses(found), *power_addresses(found)))
+    identity = identity_of(found, words, session.transport.baudrate)
+    flash_power = power_settings(found, identity.revision, words)
+    if flash_power:
+        set_up_registers(session, found, flash_power)
+    return Identified(
+        chip=found,
+        identity=identity,
+        security_info=security_info,
+        fingerprint={address: words[address] for address in found.mac.addresses},
+        flash_power=flash_power,
+    )
 
 
 def _ask_for_chip(session: Session) -> _Answers:
@@ -90,7 +109,7 @@ def _ask_for_chip(session: Session) -> _Answers:
     # The register first: the refusal of a ROM that does not know GET_SECURITY_INFO comes
     # under the opcode of the command before it, and after SYNC it would come eight times.
     commands: list[Command[object]] = [ReadReg(MAGIC_ADDRESS), GetSecurityInfo()]
-    magic, info = session.attempt_confirmed(commands)
+    magic, info = attempt_confirmed(session, commands)
     return _Answers(
         magic if isinstance(magic, int) else None,
         SecurityInfo.decode(info) if isinstance(info, bytes) else None,

@@ -18,6 +18,7 @@ from esploader.errors import CommandFailedError, PlanError, ProtocolError, Unsup
 from esploader.flash.source import read_source
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.commands import ALL_BITS, ReadReg, RegisterWrite, WriteReg
+from esploader.session.confirming import attempt_confirmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -152,7 +153,7 @@ def _read_words(session: Session, chip: Chip, addresses: Iterable[int]) -> list[
     ):
         words = list(run)
         if is_memory:
-            known += map(_known, session.attempt_confirmed(words, may_change=True))
+            known += map(_known, attempt_confirmed(session, words, may_change=True))
         else:
             known += _read_registers(session, words)
     return known
@@ -179,7 +180,7 @@ def read_word(session: Session, address: int) -> int:
     Raises:
         EsploaderError: as :meth:`Session.execute`.
     """
-    return _known(*session.attempt_confirmed([ReadReg(address)], may_change=True))
+    return _known(*attempt_confirmed(session, [ReadReg(address)], may_change=True))
 
 
 def write_word(session: Session, chip: Chip, address: int, value: int, mask: int) -> None:

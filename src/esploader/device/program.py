@@ -18,6 +18,7 @@ from esploader.protocol import dialect
 from esploader.protocol.commands import SYNC_VALUE_OF_STUB
 from esploader.protocol.download_commands import MemEnd
 from esploader.protocol.refusals import Refusals
+from esploader.session.streams import start_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,7 +93,7 @@ def start_program(session: Session, program: Program) -> None:
     refusals = Refusals()
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         try:
-            session.start_stream(MemEnd(entry=program.entry))
+            start_stream(session, MemEnd(entry=program.entry))
         except CommandFailedError as exc:
             if not attempts_left or refusals.is_final(exc):
                 raise

@@ -14,6 +14,7 @@ from esploader.chips.reading.security_state import (
     security_state_from_info,
 )
 from esploader.protocol.commands import GetSecurityInfo
+from esploader.session.confirming import confirm_all
 
 if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
@@ -37,7 +38,7 @@ class DeviceSecurity:
             UnsupportedError: this loader cannot tell.
             CommandError: the loader failed.
         """
-        return SecurityInfo.decode(self._context.session.confirm_all([GetSecurityInfo()])[0])
+        return SecurityInfo.decode(confirm_all(self._context.session, [GetSecurityInfo()])[0])
 
     def state(self) -> SecurityState:
         """Return what the device demands of the content of its flash: what it forbids.

@@ -12,7 +12,7 @@ import attrs
 
 from esploader.chips.model.quirks import Quirk
 from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE
-from esploader.flash.spi import FlashPort
+from esploader.flash.read_back import port_of_its_own
 from esploader.protocol import dialect
 from esploader.protocol.download_commands import FlashBegin
 from esploader.protocol.flash_commands import EraseFlash, EraseRegion
@@ -92,7 +92,7 @@ def size_to_announce(link: Link, offset: int, size: int) -> int:
     if count >= 2 * head:
         return (count - head) * SECTOR_SIZE
     if count % 2:
-        port = FlashPort(link.session, link.chip, pads=0)
+        port = port_of_its_own(link)
         port.erase_sector(offset + (count - 1) * SECTOR_SIZE)
     return count // 2 * SECTOR_SIZE
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_read_back, read_until_agreed
 from esploader.protocol.flash_commands import SpiFlashMd5
+from esploader.session.confirming import confirm_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ def md5_of_flash(link: Link, offset: int, size: int) -> bytes:
         TransportError: the port failed.
     """
     if not is_blind(link):
-        return link.session.confirm_all([SpiFlashMd5(offset=offset, size=size)])[0]
+        return confirm_all(link.session, [SpiFlashMd5(offset=offset, size=size)])[0]
     digest = hashlib.md5(usedforsecurity=False)
     for start in range(0, size, SECTOR_SIZE):
         part = min(SECTOR_SIZE, size - start)
@@ -91,7 +92,7 @@ def which_hold(link: Link, pieces: Sequence[Piece]) -> list[bool]:
         return [is_read_back(link, piece) for piece in pieces]
     if link.session.transport.capabilities.gated:
         # All in one flight.
-        digests = link.session.confirm_all([_md5_command(piece) for piece in pieces])
+        digests = confirm_all(link.session, [_md5_command(piece) for piece in pieces])
         answers = zip(pieces, digests, strict=True)
         return [digest == md5_of(piece.data) for piece, digest in answers]
     held = list(pieces)

@@ -37,6 +37,7 @@ from esploader.protocol.flash_commands import (
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.refusals import Refusals
 from esploader.session.ahead import Packet
+from esploader.session.streams import read_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,7 +186,7 @@ class RegionReader:
         command = ReadFlash(offset=region.next_offset, size=size)
         digest = b""
         with contextlib.closing(
-            session.read_stream(command, [*packets, Packet(MD5_SIZE)])
+            read_stream(session, command, [*packets, Packet(MD5_SIZE)])
         ) as frames:
             for frame in frames:
                 if len(region.received) == size:

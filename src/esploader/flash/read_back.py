@@ -74,6 +74,15 @@ def warn_if_blind(link: Link, size: int, what: str = "written") -> None:
         )
 
 
+def port_of_its_own(link: Link) -> FlashPort:
+    """Return a port to the flash for a loader that has to be read, or helped to erase.
+
+    It knows nothing of pins and modes that a device may have: such a loader is that of a chip
+    whose flash is always at the usual pins, and has addresses of three bytes.
+    """
+    return FlashPort(link.session, link.chip, pads=0)
+
+
 def is_read_back(link: Link, piece: Piece) -> bool:
     """Tell whether the flash holds ``piece``, by reading it.
 
@@ -81,7 +90,7 @@ def is_read_back(link: Link, piece: Piece) -> bool:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    port = FlashPort(link.session, link.chip, pads=0)
+    port = port_of_its_own(link)
     return all(
         any(port.read(part.offset, len(part.data)) == part.data for _ in range(2))
         for part in divided(piece, SECTOR_SIZE)
@@ -96,7 +105,7 @@ def read_until_agreed(link: Link, offset: int, size: int) -> bytes:
         CommandError: the loader failed.
         TransportError: the port failed.
     """
-    port = FlashPort(link.session, link.chip, pads=0)
+    port = port_of_its_own(link)
     last = port.read(offset, size)
     for _ in range(_READINGS - 1):
         data = port.read(offset, size)

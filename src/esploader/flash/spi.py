@@ -27,6 +27,7 @@ from esploader.protocol.commands import (
 from esploader.protocol.download_commands import EmptyBegin
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
+from esploader.session.confirming import read_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -228,7 +229,7 @@ class FlashPort:
         transaction = SpiTransaction(
             opcode=_READ_DATA, address_bits=ADDRESS_BITS, input_size=MAX_READ_SIZE
         )
-        held = self._session.read_words(self._changed_registers(transaction))
+        held = read_words(self._session, self._changed_registers(transaction))
         data = bytearray()
         try:
             *settings, start = self._setup_registers(transaction)

@@ -22,7 +22,8 @@ from esploader.flash.erase import Doubts
 from esploader.flash.hashing import which_hold
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_hidden
-from esploader.flash.write import RegionWriter, can_compress
+from esploader.flash.steps import can_compress
+from esploader.flash.write import RegionWriter
 from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
 

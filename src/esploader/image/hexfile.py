@@ -158,7 +158,7 @@ def _damaged(number: int, reason: str) -> PlanError:
 
 def _load(lines: Sequence[bytes]) -> _Memory:
     try:
-        import intelhex  # noqa: PLC0415 - an extra
+        import intelhex
     except ImportError:
         raise PlanError(
             "Intel HEX files need the package intelhex: pip install 'esploader[hex]'"

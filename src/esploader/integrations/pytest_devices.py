@@ -122,7 +122,7 @@ def serve(
 
     What its application raised meanwhile is raised at the end.
     """
-    from esploader.server.serve import Server  # noqa: PLC0415 - only for those who serve
+    from esploader.server.serve import Server
 
     way, _ = _way_of(url_mark)
     faults, seed = _faults_of(faults_mark)

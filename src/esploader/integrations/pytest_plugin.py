@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker(CHIP)
     if mark is None:
         return
-    from esploader.integrations.pytest_devices import chips_of  # noqa: PLC0415 - only if used
+    from esploader.integrations.pytest_devices import chips_of
 
     chips = chips_of(mark)
     if len(chips) > 1:
@@ -72,7 +72,7 @@ def pytest_runtest_makereport(
     report = yield
     device = item.stash.get(_DEVICE, None)
     if device is not None and report.failed:
-        from esploader.integrations.pytest_report import describe  # noqa: PLC0415 - only if used
+        from esploader.integrations.pytest_report import describe
 
         report.sections.append(("simulated device", describe(device)))
     return report
@@ -84,7 +84,7 @@ def esploader_chip(request: pytest.FixtureRequest) -> str:
 
     The mark of the same name decides it; by default it is an ESP32-C3.
     """
-    from esploader.integrations.pytest_devices import only_chip  # noqa: PLC0415 - only if used
+    from esploader.integrations.pytest_devices import only_chip
 
     chosen: str | None = getattr(request, "param", None)
     return only_chip(request.node.get_closest_marker(CHIP)) if chosen is None else chosen
@@ -98,7 +98,7 @@ def simulated_device(
 
     It is the one that the other fixtures of the same test are about. It is closed afterwards.
     """
-    from esploader.integrations.pytest_devices import make_device  # noqa: PLC0415 - only if used
+    from esploader.integrations.pytest_devices import make_device
 
     node = request.node
     device = make_device(
@@ -120,7 +120,7 @@ def esploader_transport(
 
     :func:`esploader.connect` takes it for a port. It is closed afterwards.
     """
-    from esploader.integrations.pytest_devices import line_to  # noqa: PLC0415 - only if used
+    from esploader.integrations.pytest_devices import line_to
 
     if URL in request.fixturenames:
         pytest.fail(
@@ -136,7 +136,7 @@ def esploader_device(esploader_transport: Transport) -> Iterator[Device]:
 
     It is closed afterwards.
     """
-    from esploader.connector import connect  # noqa: PLC0415 - only if used
+    from esploader.connector import connect
 
     with connect(esploader_transport) as device:
         yield device
@@ -151,7 +151,7 @@ def esploader_url(
     For programs that run as a process of their own. The mark of the same name says how; by
     default over RFC 2217, where resets work.
     """
-    from esploader.integrations.pytest_devices import serve  # noqa: PLC0415 - only if used
+    from esploader.integrations.pytest_devices import serve
 
     node = request.node
     with serve(

@@ -33,11 +33,13 @@ from esploader.protocol.commands import SYNC_VALUE_OF_STUB, ChangeBaudrate, GetS
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
+from esploader.session.confirming import confirm_all, read_words
+from esploader.session.rate import change_baudrate
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from esploader.chips.model.chip import Chip
     from esploader.chips.model.flash_power import Setting
@@ -91,16 +93,19 @@ class Link:
     """What runs in the place of the ROM loader, or will."""
 
     before: Before = "default-reset"
+    """How the loader is reached."""
+
     reset_sequence: ResetSequence | None = None
+    """What replaces the usual ways into download mode."""
+
     attempts: int = 7
+    """How often to try that when the loader is lost."""
+
     fingerprint: Mapping[int, int] = attrs.field(factory=dict)
     """Words of registers that tell this device from others of its kind."""
 
-    reads_registers: bool = True
-    """The ROM loader tells the content of registers; not in Secure Download Mode."""
-
-    expected_security_info: SecurityInfo | None = None
-    """What this device says of itself where it does not tell the content of registers."""
+    security_info: SecurityInfo | None = None
+    """The security state when it was connected; ``None`` where the loader cannot tell."""
 
     revision: Revision | None = None
     """Of the silicon, where it is known: some have a stub of their own."""
@@ -119,6 +124,11 @@ class Link:
 
     reopen: Callable[[], Transport] | None = None
     """Opens the port once more; ``None`` where only the one at hand will do."""
+
+    @property
+    def is_in_secure_download_mode(self) -> bool:
+        """The ROM loader restricts itself to writing flash, and tells no register."""
+        return self.security_info is not None and self.security_info.secure_download_mode
 
     def settle(self) -> None:
         """Start the stub, if it is wanted, and set the rate, whichever is first.
@@ -243,12 +253,12 @@ class Link:
         self._recognise(value)
         self.set_up_registers()
         if self.fingerprint:
-            self._compare(lambda: self.session.read_words(self.fingerprint), self.fingerprint)
-        if self.expected_security_info is not None:
+            self._compare(lambda: read_words(self.session, self.fingerprint), self.fingerprint)
+        if self.is_in_secure_download_mode:
             # Of a device of the same kind and state it is the same: it has nothing of its own.
             self._compare(
-                lambda: SecurityInfo.decode(self.session.confirm_all([GetSecurityInfo()])[0]),
-                self.expected_security_info,
+                lambda: SecurityInfo.decode(confirm_all(self.session, [GetSecurityInfo()])[0]),
+                self.security_info,
             )
 
     def _compare(self, read: Callable[[], object], expected: object) -> None:
@@ -281,27 +291,14 @@ class Link:
     @property
     def rom_dialect(self) -> Dialect:
         """What the ROM loader takes through this port, in the mode that it is in."""
-        rom = rom_dialect(self.session.transport.capabilities, self.chip)
-        return rom if self.reads_registers else dialect.in_secure_download_mode(rom)
+        return rom_dialect_of(
+            self.session, self.chip, is_restricted=self.is_in_secure_download_mode
+        )
 
     def set_up_registers(self) -> None:
-        """Have a ROM loader do, with its next command, what it needs to stay and to see flash.
-
-        And what a reset at the end needs, by the lines of a port that may be USB.
-
-        On the way to a stub that runs already this was done before.
-        """
-        if self.session.dialect is dialect.STUB or not self.reads_registers:
-            return
-        port = self.session.transport.capabilities
-        writes: list[RegisterWrite] = []
-        if is_serial_jtag(port, self.chip):
-            writes += watchdogs_off(self.chip)
-        if may_be_usb(port):
-            writes += forced_download_off(self.chip)
-        writes += flash_power_on(self.chip, self.flash_power)
-        for command in one_by_one(writes):
-            self.session.defer(command)
+        """Have a ROM loader do with its next command what it needs: :func:`set_up_registers`."""
+        if not self.is_in_secure_download_mode:
+            set_up_registers(self.session, self.chip, self.flash_power)
 
     def _return(self) -> None:
         """Open the port again and reach the loader; both may take a moment to come back.
@@ -338,7 +335,11 @@ class Link:
             self.baudrate = transport.baudrate
             return
         is_stub = self.session.dialect is dialect.STUB
-        if self.chip.assumed_crystal is not None and not is_stub and not self.reads_registers:
+        if (
+            self.chip.assumed_crystal is not None
+            and not is_stub
+            and self.is_in_secure_download_mode
+        ):
             _log.warning(
                 "what the ROM loader would make of another baud rate cannot be told in Secure "
                 "Download Mode: it stays at %d",
@@ -350,9 +351,9 @@ class Link:
         old = transport.baudrate if is_stub else 0
         new = self.baudrate if is_stub else self._rate_to_ask_for()
         self._rates_in_doubt = (self.baudrate, transport.baudrate)
-        self.session.change_baudrate(ChangeBaudrate(new=new, old=old), self.baudrate)
+        change = change_baudrate(self.session, ChangeBaudrate(new=new, old=old), self.baudrate)
         try:
-            self.session.confirm_baudrate(self.baudrate)
+            change.confirm()
         except (NoResponseError, ProtocolError):
             _log.warning("%d baud does not work", self.baudrate)
             self.baudrate = self._lower_rate()
@@ -369,7 +370,7 @@ class Link:
         if assumed is None:
             return self.baudrate
         divider = self.chip.uart_clock_divider.address
-        words = self.session.read_words([divider, *assumed.addresses])
+        words = read_words(self.session, [divider, *assumed.addresses])
         actual = crystal_mhz(self.chip, words, self.session.transport.baudrate) * _HZ_PER_MHZ
         factor = assumed.frequency(words) / actual
         if not 1 / MAX_RATE_CORRECTION <= factor <= MAX_RATE_CORRECTION:
@@ -438,3 +439,32 @@ def _is_final(error: Exception, refusals: Refusals) -> bool:
         and error.code not in RECOVERABLE_CODES
         and refusals.is_final(error)
     )
+
+
+def rom_dialect_of(session: Session, chip: Chip, *, is_restricted: bool) -> Dialect:
+    """Return what the ROM loader of ``chip`` takes through the port of ``session``.
+
+    ``is_restricted`` says that it is in Secure Download Mode.
+    """
+    rom = rom_dialect(session.transport.capabilities, chip)
+    return dialect.in_secure_download_mode(rom) if is_restricted else rom
+
+
+def set_up_registers(session: Session, chip: Chip, flash_power: Iterable[Setting]) -> None:
+    """Have a ROM loader do, with its next command, what it needs to stay and to see flash.
+
+    And what a reset at the end needs, by the lines of a port that may be USB.
+
+    On the way to a stub that runs already this was done before.
+    """
+    if session.dialect is dialect.STUB:
+        return
+    port = session.transport.capabilities
+    writes: list[RegisterWrite] = []
+    if is_serial_jtag(port, chip):
+        writes += watchdogs_off(chip)
+    if may_be_usb(port):
+        writes += forced_download_off(chip)
+    writes += flash_power_on(chip, tuple(flash_power))
+    for command in one_by_one(writes):
+        session.defer(command)

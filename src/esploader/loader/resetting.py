@@ -14,6 +14,7 @@ from esploader.loader.register_recipes import RESET_TIME, watchdog_reset
 from esploader.loader.usb_port import is_otg, is_serial_jtag
 from esploader.protocol.commands import WriteReg
 from esploader.protocol.dialect import STUB
+from esploader.session.confirming import read_words
 
 if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
@@ -62,7 +63,7 @@ def _is_held_by_strap(session: Session, chip: Chip) -> bool:
     """Tell whether its strap has put the device into download mode."""
     strap = chip.boot_strap
     try:
-        return not strap.extract(session.read_words([strap.address]))
+        return not strap.extract(read_words(session, [strap.address]))
     except (CommandError, ProtocolError):
         # Who cannot be asked cannot be told to reset itself either.
         return False

@@ -30,6 +30,8 @@ from esploader.protocol import dialect
 from esploader.protocol.commands import ReadReg, RegisterWrite, WriteReg
 from esploader.protocol.download_commands import MemBegin, MemData, MemEnd, MemStay
 from esploader.protocol.flash_commands import CallHook
+from esploader.session.confirming import read_words
+from esploader.session.streams import end_stream, read_frame, start_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -232,13 +234,13 @@ def _start(
     is_started = _upload_and_start(session, stub, preparation, start)
     try:
         if not is_started:
-            session.start_stream(start)
-        greeting = session.read_frame(_GREETING_TIMEOUT)
+            start_stream(session, start)
+        greeting = read_frame(session, _GREETING_TIMEOUT)
     except (CommandError, ProtocolError) as exc:
         raise StubError("stub", f"it does not start: {exc}") from exc
     if greeting != _GREETING:
         raise StubError("stub", f"it greeted with {greeting[:16]!r}")
-    session.end_stream()
+    end_stream(session)
     session.dialect = dialect.STUB
 
 
@@ -327,7 +329,7 @@ def _download(session: Session, segment: MemorySegment, block_size: int) -> None
     addresses = (
         segment.block_ends(block_size) if session.dialect.checks_ram_blocks else segment.words()
     )
-    for address, word in session.read_words(addresses).items():
+    for address, word in read_words(session, addresses).items():
         _require(segment, address, word)
 
 

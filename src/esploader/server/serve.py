@@ -84,7 +84,7 @@ class Server(Runner):
         """
         if sys.platform == "win32":
             raise CapabilityError(self._transport.name, "be served on a pseudo-terminal")
-        from esploader.server.pty_end import PseudoTerminal  # noqa: PLC0415 - POSIX only
+        from esploader.server.pty_end import PseudoTerminal
 
         try:
             self._terminal = PseudoTerminal()
@@ -113,7 +113,7 @@ class Server(Runner):
             stack.push_async_callback(door.close)
             stack.push_async_callback(station.close)
             if self._terminal is not None:
-                from esploader.server.pty_end import PtyEnd  # noqa: PLC0415 - POSIX only
+                from esploader.server.pty_end import PtyEnd
 
                 station.fallback = PtyEnd(self._terminal, station)
             station.borrow(self._transport, functools.partial(self._lose, station))

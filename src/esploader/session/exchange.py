@@ -113,3 +113,30 @@ def _await_outcomes(
                 case _:
                     pass
     return outcomes
+
+
+def begin_stream(wire: Wire, command: Command[object]) -> None:
+    """Send a command that is followed by frames; return at its response or at the first of them.
+
+    Raises:
+        CommandFailedError: the loader refused it.
+        NoResponseError: neither came.
+        TransportError: the port failed.
+    """
+    wire.frames.clear()
+    wire.noise_meanwhile.clear()
+    wire.write(wire.encode(command))
+    timeout = command.timeout + wire.allowance
+    deadline = wire.transport.clock.now() + timeout
+    while not wire.frames:
+        if wire.transport.clock.now() >= deadline:
+            wire.fail()
+            raise wire.no_response(command.opcode.name, timeout)
+        for event in wire.receive(deadline):
+            match event:
+                case Refused(_, error):
+                    raise error
+                case Completed():
+                    return
+                case _:
+                    pass

@@ -14,18 +14,12 @@ from esploader.errors import (
     ProtocolError,
     TransportError,
 )
-from esploader.protocol import slip
 from esploader.protocol.commands import (
     SYNC_VALUE_OF_STUB,
-    ChangeBaudrate,
     Command,
-    ReadReg,
-    Sync,
 )
 from esploader.protocol.connection import (
-    Completed,
     Connection,
-    Refused,
     State,
 )
 from esploader.protocol.dialect import STUB
@@ -34,16 +28,11 @@ from esploader.session.abilities import Abilities
 from esploader.session.ahead import (
     Burst,
     CommandsAhead,
-    Packet,
-    check_size,
-    packet_timeout,
-    read_packets,
 )
-from esploader.session.exchange import bursts_of, exchange, groups_of, require
+from esploader.session.exchange import begin_stream, bursts_of, exchange, require
 from esploader.session.synchronising import synchronise
 from esploader.session.wire import Wire
 from esploader.transport.base import BITS_PER_BYTE
-from esploader.transport.gated import GatedTransport, SetBaudrate
 from esploader.transport.gates import Delay
 
 if TYPE_CHECKING:
@@ -51,6 +40,7 @@ if TYPE_CHECKING:
 
     from esploader.protocol.dialect import Dialect
     from esploader.transport.base import Transport
+    from esploader.transport.gated import GatedTransport
 
 _log: Final = logging.getLogger(__name__)
 
@@ -89,15 +79,14 @@ class Session:
     what they change.
     """
 
-    _wire: Wire
+    wire: Wire
+    """What is sent and what comes back; for the modules of this room."""
     _deferred: list[Command[object]] = attrs.field(factory=list, init=False)
     abilities: Abilities = attrs.field(factory=Abilities, init=False)
     """What of what not every loader can this one has not shown to lack."""
 
     _stray_syncs: bool = attrs.field(default=False, init=False)
     """There may be a SYNC on the way that nobody waits for any more."""
-
-    _rate_confirmation: Iterator[object] | None = attrs.field(default=None, init=False)
 
     @classmethod
     def start(cls, transport: Transport, dialect: Dialect) -> Session:
@@ -107,20 +96,20 @@ class Session:
     @property
     def transport(self) -> Transport:
         """The way to the loader."""
-        return self._wire.transport
+        return self.wire.transport
 
     @transport.setter
     def transport(self, transport: Transport) -> None:
-        self._wire.transport = transport
+        self.wire.transport = transport
 
     @property
     def dialect(self) -> Dialect:
         """What the loader speaks."""
-        return self._wire.connection.dialect
+        return self.wire.connection.dialect
 
     @dialect.setter
     def dialect(self, dialect: Dialect) -> None:
-        self._wire.connection.dialect = dialect
+        self.wire.connection.dialect = dialect
 
     @property
     def max_write_reg_entries(self) -> int:
@@ -135,21 +124,21 @@ class Session:
     @property
     def is_idle(self) -> bool:
         """Every command has been answered, as far as anybody waits for that."""
-        return self._wire.connection.state is State.IDLE
+        return self.wire.connection.state is State.IDLE
 
     @property
     def noise(self) -> bytes:
         """The last :data:`~esploader.session.wire.MAX_NOISE_SIZE` bytes that were no response."""
-        return bytes(self._wire.noise)
+        return bytes(self.wire.noise)
 
     @property
     def unasked_erasures(self) -> int:
         """How often the loader said that it had erased everything, which nobody had asked for."""
-        return self._wire.unasked_erasures
+        return self.wire.unasked_erasures
 
     def forget_input(self) -> None:
         """Throw away what has been said so far; costs no round trip where there are gates."""
-        gated = self._wire.gated
+        gated = self.wire.gated
         if gated is not None:
             gated.arm()
         else:
@@ -169,7 +158,7 @@ class Session:
             NoResponseError: not within ``timeout`` seconds after that.
             TransportError: the port failed.
         """
-        value, self._stray_syncs = synchronise(self._wire, timeout, busy)
+        value, self._stray_syncs = synchronise(self.wire, timeout, busy)
         return value
 
     def execute(self, command: Command[ResultT]) -> ResultT:
@@ -211,7 +200,7 @@ class Session:
             if not is_repeatable or refusals.is_final(refusal):
                 raise refusal
             _log.warning("%s; trying once more", refusal)
-            self._resume()
+            self.resume()
 
     def attempt_all(
         self, commands: Sequence[Command[ResultT]]
@@ -231,12 +220,13 @@ class Session:
         taken back that the loader has not got. Raises as :meth:`execute`; nothing behind the
         command that failed has reached the loader.
         """
-        gated = self._wire.gated
+        gated = self.wire.gated
         if gated is None:
             for command in commands:
                 require(command, self.dialect)
                 if command.starts_stream:
-                    self.start_stream(command)
+                    self.mend()
+                    begin_stream(self.wire, command)
                     yield None
                 else:
                     # A stub may refuse it because of the one before, and has forgotten that then.
@@ -247,35 +237,35 @@ class Session:
             return
         # Not in bursts: what is behind a refusal must not have reached the loader.
         bursts = (Burst(commands=[command]) for command in commands)
-        yield from self._after_deferred(gated, bursts)
+        yield from self.after_deferred(gated, bursts)
 
     def _attempt_all(
         self, commands: Sequence[Command[ResultT]], *, may_be_refused: bool
     ) -> list[ResultT | CommandFailedError]:
         for command in commands:
             require(command, self.dialect)
-        self._mend()
+        self.mend()
         deferred, self._deferred = self._deferred, []
-        gated = self._wire.gated
+        gated = self.wire.gated
         if gated is None:
             outcomes = self._attempt_all_at_once([*deferred, *commands])
         else:
             outcomes = self._attempt_all_ahead(gated, deferred, commands, may_be_refused)
         return cast("list[ResultT | CommandFailedError]", outcomes[len(deferred) :])
 
-    def _mend(self) -> None:
+    def mend(self) -> None:
         """Have the loader listen if an exception that is not ours broke off what it was at.
 
         What was being sent may have got there in part, and its answer may still come.
         """
-        if self._wire.connection.state in {State.AWAITING_RESPONSE, State.STREAMING}:
+        if self.wire.connection.state in {State.AWAITING_RESPONSE, State.STREAMING}:
             self.resynchronise(_BUSY_TIMEOUT)
 
     def _attempt_all_at_once(self, commands: Sequence[Command[object]]) -> list[object]:
         outcomes: list[object] = []
         for window in self._windows(commands):
             try:
-                outcomes += exchange(self._wire, window)
+                outcomes += exchange(self.wire, window)
             except (NoResponseError, ProtocolError) as exc:
                 if not all(command.is_repeatable for command in window):
                     raise
@@ -309,7 +299,7 @@ class Session:
                     raise
                 _log.warning("%s; carrying on one command at a time", exc)
                 self.abilities.bursts_work = False
-                self._resume()
+                self.resume()
             except CommandFailedError as exc:
                 return [*outcomes, exc]
             else:
@@ -321,7 +311,7 @@ class Session:
         for window in self._windows(commands):
             yield Burst(commands=window, may_be_refused=may_be_refused)
 
-    def _after_deferred(self, gated: GatedTransport, bursts: Iterator[Burst]) -> Iterator[object]:
+    def after_deferred(self, gated: GatedTransport, bursts: Iterator[Burst]) -> Iterator[object]:
         """Return the outcomes of ``bursts``, with what was deferred in front of them."""
         deferred, self._deferred = self._deferred, []
         outcomes = self._carry_out_ahead(
@@ -332,165 +322,21 @@ class Session:
         return outcomes
 
     def _carry_out_ahead(self, gated: GatedTransport, bursts: Iterator[Burst]) -> Iterator[object]:
-        self._prepare_ahead(gated)
-        yield from CommandsAhead(self._wire, gated, bursts).outcomes()
+        self.prepare_ahead(gated)
+        yield from CommandsAhead(self.wire, gated, bursts).outcomes()
 
-    def _prepare_ahead(self, gated: GatedTransport) -> None:
+    def prepare_ahead(self, gated: GatedTransport) -> None:
+        """Have the loader listen, and nothing of old on the way, before anything is sent ahead."""
         if not self.is_idle:
             # Something was given up half-way, and the loader may still be at it.
             self.resynchronise(_BUSY_TIMEOUT)
-        self._wire.noise_meanwhile.clear()
-        self._wire.frames.clear()
+        self.wire.noise_meanwhile.clear()
+        self.wire.frames.clear()
         if self._stray_syncs and self.dialect.receive_ring_size is None:
             # It must be over before anything else comes: a stub has no ring.
             exchange = _SYNC_EXCHANGE_SIZE * BITS_PER_BYTE / self.transport.baudrate
             gated.send_ahead([Delay(0.01 + exchange)])
         self._stray_syncs = False
-
-    def confirm_all(self, commands: Sequence[Command[ResultT]]) -> list[ResultT]:
-        """Carry out commands whose answers nothing protects, until each answer came twice.
-
-        A byte that is hit on the line makes it the answer to another question, or another
-        answer. So each command is carried out twice, in one burst where the loader takes
-        such, which costs no round trip; where two answers differ, that and all behind it is
-        asked again, for whatever put them out of step did so with the rest.
-
-        Raises:
-            ProtocolError: they never agreed.
-            EsploaderError: as :meth:`execute`; a refusal has to come twice, too.
-        """
-        results: list[ResultT] = []
-        for outcome in self.attempt_confirmed(commands):
-            if isinstance(outcome, CommandFailedError):
-                raise outcome
-            results.append(outcome)
-        return results
-
-    def attempt_confirmed(
-        self, commands: Sequence[Command[ResultT]], *, may_change: bool = False
-    ) -> list[ResultT | CommandFailedError]:
-        """Do as :meth:`confirm_all`, with a refusal in the place of a result.
-
-        Where answers ``may_change``, those that never agree are given as last heard.
-        """
-        outcomes: list[ResultT | CommandFailedError] = []
-        failures = 0
-        while len(outcomes) < len(commands):
-            groups = list(
-                groups_of(
-                    commands[len(outcomes) :],
-                    self.dialect,
-                    one_by_one=not self.abilities.bursts_work,
-                )
-            )
-            # The second time in reverse: an answer too many would shift both alike.
-            series = ((*group, *reversed(group)) for group in groups)
-            found = iter(self.attempt_all([*itertools.chain(*series)]))
-            done = len(outcomes)
-            for group in groups:
-                first = list(itertools.islice(found, len(group)))
-                second = list(itertools.islice(found, len(group)))[::-1]
-                is_last_word = may_change and failures == _ATTEMPTS - 1 and len(outcomes) == done
-                if not is_last_word and not all(map(_are_alike, first, second)):
-                    break
-                outcomes += second
-            else:
-                break
-            failures = 1 if len(outcomes) > done else failures + 1
-            if failures == _ATTEMPTS:
-                raise ProtocolError("the same question is answered differently every time")
-            _log.warning("two answers to the same question differ; asking again")
-            # What is still on its way would be taken for the next answers.
-            self.await_silence(SILENCE + self.transport.round_trip)
-            self._resume()
-        return outcomes
-
-    def read_words(self, addresses: Iterable[int]) -> dict[int, int]:
-        """Read registers whose values do not change, and make sure of them.
-
-        Raises as :meth:`confirm_all`.
-        """
-        commands = [ReadReg(address) for address in dict.fromkeys(addresses)]
-        values = self.confirm_all(commands)
-        return {command.address: value for command, value in zip(commands, values, strict=True)}
-
-    def start_stream(self, command: Command[object]) -> None:
-        """Carry out a command that is followed by frames of its own.
-
-        Returns at its response, or at the first of those frames when that was lost.
-
-        Raises:
-            CommandFailedError: the loader refused it.
-            NoResponseError: neither came.
-            TransportError: the port failed.
-        """
-        if self._wire.gated is not None:
-            for _ in self.execute_ahead([command]):
-                pass
-            return
-        self._mend()
-        self._wire.frames.clear()
-        self._wire.noise_meanwhile.clear()
-        self._wire.write(self._wire.encode(command))
-        timeout = command.timeout + self._wire.allowance
-        deadline = self.transport.clock.now() + timeout
-        while not self._wire.frames:
-            if self.transport.clock.now() >= deadline:
-                self._wire.fail()
-                raise self._wire.no_response(command.opcode.name, timeout)
-            for event in self._wire.receive(deadline):
-                match event:
-                    case Refused(_, error):
-                        raise error
-                    case Completed():
-                        return
-                    case _:
-                        pass
-
-    def read_stream(self, command: Command[None], packets: Sequence[Packet]) -> Generator[bytes]:
-        """Carry out ``command`` and yield the frames that follow, replying to each.
-
-        With gates the replies are sent ahead.
-
-        Raises:
-            CommandFailedError: the loader refused it.
-            NoResponseError: a frame did not come in time.
-            ProtocolError: a frame has not the size it should have.
-            TransportError: the port failed.
-        """
-        gated = self._wire.gated
-        if gated is None:
-            self.start_stream(command)
-            for packet in packets:
-                frame = self.read_frame(packet_timeout(command, packet, self.transport.baudrate))
-                check_size(frame, packet)
-                if packet.reply:
-                    self._wire.write(slip.encode(packet.reply))
-                yield frame
-            self.end_stream()
-        else:
-            self._prepare_ahead(gated)
-            yield from read_packets(self._wire, gated, command, packets)
-
-    def read_frame(self, timeout: float) -> bytes:
-        """Return the next frame of a stream.
-
-        Raises:
-            NoResponseError: none came within ``timeout`` seconds and what the link takes.
-            TransportError: the port failed.
-        """
-        timeout += self._wire.allowance
-        deadline = self.transport.clock.now() + timeout
-        while not self._wire.frames:
-            if self.transport.clock.now() >= deadline:
-                self._wire.fail()
-                raise self._wire.no_response("stream", timeout)
-            self._wire.receive(deadline)
-        return self._wire.frames.popleft()
-
-    def end_stream(self) -> None:
-        """Go back to commands: the last frame of the stream has been read."""
-        self._wire.connection.end_stream()
 
     def defer(self, command: Command[object]) -> None:
         """Have ``command`` carried out in front of the next ones; nobody needs its result."""
@@ -507,15 +353,15 @@ class Session:
             NoResponseError: it does not.
             TransportError: the port failed.
         """
-        self._wire.fail()
+        self.wire.fail()
         round_trips = _RESYNC_ROUND_TRIPS * self.transport.round_trip
-        value = self.sync(timeout + self._wire.allowance + round_trips)
+        value = self.sync(timeout + self.wire.allowance + round_trips)
         if self._stray_syncs:
             # An answer to an earlier SYNC says nothing of what came in front of a later one.
             self.await_silence(SILENCE + self.transport.round_trip)
         return value
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
         """Make sure that the loader listens, and that it is the one that did before.
 
         Raises:
@@ -534,61 +380,20 @@ class Session:
         Raises:
             TransportError: the port failed.
         """
-        if self._wire.gated is not None:
+        if self.wire.gated is not None:
             return  # What was said in front of a gate does not get behind it.
         clock = self.transport.clock
         end = clock.now() + _MAX_STRAYS + seconds
         while (now := clock.now()) < end:
             quiet_at = min(now + seconds, end)
-            self._wire.receive(quiet_at)
+            self.wire.receive(quiet_at)
             if clock.now() >= quiet_at:
                 return
-
-    def change_baudrate(self, command: ChangeBaudrate, baudrate: int) -> None:
-        """Have the loader change its baud rate; :meth:`confirm_baudrate` has to follow.
-
-        ``baudrate`` is the rate that comes of it, which the port follows.
-
-        Raises:
-            CommandError: it did not agree.
-            TransportError: the port failed.
-        """
-        gated = self._wire.gated
-        if gated is None:
-            self.execute(command)
-            return
-        confirmation = Burst(
-            commands=[Sync()], items_before=[SetBaudrate(baudrate), Delay(_RATE_CHANGE_TIME)]
-        )
-        bursts = iter([Burst(commands=[command]), confirmation])
-        self._rate_confirmation = self._after_deferred(gated, bursts)
-        next(self._rate_confirmation)
-
-    def confirm_baudrate(self, baudrate: int) -> None:
-        """Follow the loader to its new baud rate, and make sure that it is there.
-
-        Raises:
-            NoResponseError: the loader cannot be heard at this rate.
-            TransportError: the port failed.
-            CapabilityError: the port has no baud rate.
-        """
-        confirmation, self._rate_confirmation = self._rate_confirmation, None
-        if confirmation is not None:
-            try:
-                next(confirmation)
-            except (NoResponseError, ProtocolError):
-                # A single SYNC is soon lost, and a repetition decides.
-                self.resynchronise()
-            return
-        self.transport.set_baudrate(baudrate)
-        self.transport.clock.sleep(_RATE_CHANGE_TIME)
-        self._wire.keep_noise(self.transport.discard_input())
-        self.resynchronise()
 
     def close(self) -> None:
         """Carry out what was deferred, as far as possible, and release the port."""
         try:
-            if self._deferred and self._wire.connection.state is not State.FAILED:
+            if self._deferred and self.wire.connection.state is not State.FAILED:
                 self.attempt_all([])
         except (CommandFailedError, NoResponseError, ProtocolError, TransportError) as exc:
             _log.warning("%s; closing all the same", exc)
@@ -605,16 +410,9 @@ class Session:
     def _exchange_stubbornly(self, command: Command[object]) -> object:
         for _ in range(_ATTEMPTS - 1):
             try:
-                self._resume()
-                return exchange(self._wire, [command])[0]
+                self.resume()
+                return exchange(self.wire, [command])[0]
             except (NoResponseError, ProtocolError) as exc:
                 _log.warning("%s; trying again", exc)
-        self._resume()
-        return exchange(self._wire, [command])[0]
-
-
-def _are_alike(one: object, other: object) -> bool:
-    """Tell whether two outcomes say the same."""
-    if isinstance(one, CommandFailedError) and isinstance(other, CommandFailedError):
-        return (type(one), one.code) == (type(other), other.code)
-    return one == other
+        self.resume()
+        return exchange(self.wire, [command])[0]

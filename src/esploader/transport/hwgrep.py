@@ -21,7 +21,7 @@ def matching_devices(url: str) -> list[str]:
     Where the URL says which of them (``&n=2``), only that one. Raises :exc:`ValueError` or
     :exc:`re.error` for one that makes no sense.
     """
-    from serial.tools import list_ports  # noqa: PLC0415 - slow to import
+    from serial.tools import list_ports
 
     expression, *options = url[len(_PREFIX) :].split("&")
     found = [port.device for port in sorted(list_ports.grep(expression))]

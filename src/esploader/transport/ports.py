@@ -53,7 +53,7 @@ class PortInfo:
 
 def list_ports() -> list[PortInfo]:
     """Return the ports of this machine, the likeliest first."""
-    from serial.tools import list_ports as pyserial_list  # noqa: PLC0415 - slow to import
+    from serial.tools import list_ports as pyserial_list
 
     return sort_ports(
         PortInfo(

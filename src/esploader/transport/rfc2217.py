@@ -118,7 +118,7 @@ class Rfc2217Transport(GatedTransport):
         options = parse_rfc2217_url(url)
         pipe: Pipe = TcpPipe.connect(options.address, RealClock())
         if options.tls is not None:
-            from esploader.transport.tls import TlsPipe  # noqa: PLC0415 - takes its time
+            from esploader.transport.tls import TlsPipe
 
             pipe = TlsPipe.over(pipe, options.address, options.tls)
         return cls.over(

@@ -135,7 +135,7 @@ def _claim(path: Path) -> int | None:
 def _lock(descriptor: int, path: Path) -> None:
     if sys.platform == "win32":
         return
-    import fcntl  # noqa: PLC0415 - POSIX only
+    import fcntl
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

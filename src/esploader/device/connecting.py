@@ -1,0 +1,192 @@
+"""What connecting is: the port, the loader behind it, and which device that is of."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+from typing import TYPE_CHECKING, Final, get_args
+
+import attrs
+
+from esploader.chips.registry import CHIPS, chip_by_name
+from esploader.device.context import DeviceContext
+from esploader.device.device import Device
+from esploader.device.identification import Identified, identify
+from esploader.errors import EsploaderError, UnsupportedError
+from esploader.loader.download_mode import Before, reach_loader
+from esploader.loader.link import Link
+from esploader.protocol import dialect
+from esploader.protocol.commands import SYNC_VALUE_OF_STUB
+from esploader.session.session import Session
+from esploader.transport import reset
+from esploader.transport.base import DEFAULT_BAUDRATE, Transport
+from esploader.urls import open_transport, reopen_transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    import serial
+
+    from esploader.chips.model.chip import Chip
+    from esploader.transport.steps import ResetSequence
+
+_log: Final = logging.getLogger(__name__)
+
+MAX_BAUDRATE: Final = 20_000_000
+"""No UART goes beyond this, in baud."""
+
+
+@attrs.frozen(kw_only=True)
+class ConnectOptions:
+    """How to connect; see :func:`esploader.connect`."""
+
+    chip: str | None
+    baudrate: int
+    before: Before
+    attempts: int
+    reset_sequence: ResetSequence | None
+    stub: bool | str | os.PathLike[str]
+    on_attempt: Callable[[int], None] | None
+    chips: Sequence[Chip] | None
+
+    @property
+    def is_synced(self) -> bool:
+        """The loader listens already, at the rate that is asked for."""
+        return self.before == "no-reset-no-sync"
+
+    @property
+    def resets(self) -> bool:
+        """The device is reset, where the port can do that."""
+        return self.before in ("default-reset", "usb-reset")
+
+    @property
+    def first_baudrate(self) -> int:
+        """The rate to begin with, in baud."""
+        return self.baudrate if self.is_synced else min(self.baudrate, DEFAULT_BAUDRATE)
+
+    def check(self) -> None:
+        """Refuse what makes no sense: many a caller has no types.
+
+        Raises:
+            UnsupportedError: it makes none.
+        """
+        if not 0 < self.baudrate <= MAX_BAUDRATE:
+            raise UnsupportedError(
+                f"{self.baudrate} baud", f"a rate is a number up to {MAX_BAUDRATE}"
+            )
+        if self.attempts < 0:
+            raise UnsupportedError(f"{self.attempts} attempts", "0 stands for without end")
+        if self.before not in get_args(Before):
+            raise UnsupportedError(f"before={self.before!r}", f"choices are {get_args(Before)}")
+        if isinstance(self.reset_sequence, str):
+            raise UnsupportedError(
+                f"the reset sequence {self.reset_sequence!r}", "parse_custom makes one of a text"
+            )
+
+
+def connect_device(
+    port: str | os.PathLike[str] | Transport | serial.SerialBase, options: ConnectOptions
+) -> Device:
+    """Open ``port``, reach the loader of the device behind it, and identify the device.
+
+    Raises as :func:`esploader.connect`.
+    """
+    with contextlib.ExitStack() as on_failure:
+        if isinstance(port, Transport):
+            on_failure.callback(port.close)
+        options.check()
+        known = CHIPS if options.chips is None else options.chips
+        expected = None if options.chip is None else chip_by_name(options.chip, known)
+        transport = open_transport(port, baudrate=options.first_baudrate)
+        on_failure.callback(transport.close)
+        if options.baudrate != DEFAULT_BAUDRATE:
+            transport.require_baudrate()
+        session = Session.start(transport, dialect.ANY_ROM)
+        _say_what_is_missing(transport, options)
+        attempt = _Attempt(transport, resets=options.resets)
+        on_failure.push(attempt.undo)
+        if not options.is_synced:
+            value = reach_loader(
+                session,
+                options.before,
+                options.attempts,
+                options.reset_sequence,
+                options.on_attempt,
+            )
+            if value == SYNC_VALUE_OF_STUB:
+                session.dialect = dialect.STUB
+        found = identify(session, expected, known)
+        link = attempt.link = _link_to(port, session, found, options)
+        device = Device(DeviceContext(link, found.identity))
+        link.settle()
+        on_failure.pop_all()
+    return device
+
+
+def _link_to(
+    port: str | os.PathLike[str] | Transport | serial.SerialBase,
+    session: Session,
+    found: Identified,
+    options: ConnectOptions,
+) -> Link:
+    reopen = None
+    if isinstance(port, str | os.PathLike) and not str(port).lower().startswith("sim:"):
+        # A simulated device ends with its port; another one would be a new device.
+        name, usb_port = os.fspath(port), session.transport.usb_port
+        reopen = functools.partial(reopen_transport, name, usb_port)
+    return Link(
+        session,
+        found.chip,
+        baudrate=options.baudrate,
+        stub_source=options.stub,
+        before=options.before,
+        reset_sequence=options.reset_sequence,
+        fingerprint=found.fingerprint,
+        security_info=found.security_info,
+        revision=None if found.identity is None else found.identity.revision,
+        stub_hook=found.stub_hook,
+        flash_power=found.flash_power,
+        reopen=reopen,
+    )
+
+
+class _Attempt:
+    """What connecting has done to a device so far."""
+
+    def __init__(self, transport: Transport, *, resets: bool) -> None:
+        self._transport = transport
+        self._resets = resets and transport.capabilities.set_lines
+        self.link: Link | None = None
+
+    def undo(
+        self,
+        exc_type: type[BaseException] | None,
+        _exc: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Undo it if connecting was interrupted; if it failed, the device is to be looked at."""
+        if exc_type is None or issubclass(exc_type, EsploaderError):
+            return
+        try:
+            if self._resets:
+                reset.play(reset.HARD_RESET, self._transport)
+            elif self.link is not None:
+                self.link.restore_rate()
+        except EsploaderError as exc:
+            _log.warning("%s: the device needs a reset by hand: %s", self._transport.name, exc)
+
+
+def _say_what_is_missing(transport: Transport, options: ConnectOptions) -> None:
+    """Say once what the user has to do in place of a port that cannot."""
+    capabilities = transport.capabilities
+    if capabilities.set_lines or not options.resets:
+        return
+    rate = "" if capabilities.set_baudrate else ", and its baud rate is set at the other end alone"
+    _log.warning(
+        "%s: this port cannot reset the device%s: hold BOOT, press RESET, release BOOT",
+        transport.name,
+        rate,
+    )
