@@ -13,7 +13,7 @@ from esploader.chips.reading.identity import identity_addresses
 from esploader.chips.reading.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
 from esploader.chips.registry import chip_by_image_id, chip_by_magic
 from esploader.errors import UnknownChipError, WrongChipError
-from esploader.loader.link import rom_dialect_of, set_up_registers
+from esploader.loader.set_up import rom_dialect_of, set_up_registers
 from esploader.protocol import dialect
 from esploader.protocol.commands import Command, GetSecurityInfo, ReadReg
 from esploader.session.confirming import attempt_confirmed, read_words
