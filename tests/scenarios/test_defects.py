@@ -162,9 +162,11 @@ def test_erasing_a_region_through_the_rom_tells_it_the_true_size_of_the_flash(ch
         device.flash.erase_region(0x1000, 0x1000)
         device.flash.write([(7 * MIB, b"near the end")])
         assert device.flash.read(7 * MIB, 12) == b"near the end"
+    # Several requests go at once.
+    frames = b"".join(transport.writes).split(b"\xc0")
     sizes = {
-        struct.unpack_from("<I", sent, 13)[0]
-        for sent in transport.writes
-        if sent[:3] == bytes((0xC0, 0, SPI_SET_PARAMS))
+        struct.unpack_from("<I", frame, 12)[0]
+        for frame in frames
+        if frame[:2] == bytes((0, SPI_SET_PARAMS))
     }
     assert sizes == {8 * MIB}

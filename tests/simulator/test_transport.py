@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.errors import TransportClosedError, TransportError
+from esploader.errors import FlashFileError, TransportClosedError, TransportError
 from esploader.simulator.config import InitialState
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.flash.timings import UNPACED, Timings
@@ -157,17 +157,14 @@ def test_the_flash_is_in_its_file(tmp_path: Path) -> None:
     assert path.read_bytes()[:8] == b"written\xff"
 
 
-def test_a_flash_that_cannot_be_written_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_flash_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "flash.bin"
     path.parent.mkdir()
     device = SimulatedDevice(ESP32_C3, flash=path)
     path.parent.rename(tmp_path / "away")
     device.nor.program(0, b"lost")
-    SimulatedTransport(device).close()
-
-    assert "could not be written" in caplog.text
+    with pytest.raises(FlashFileError, match="cannot be written to its file"):
+        SimulatedTransport(device).close()
 
 
 def test_a_line_without_a_rate_of_its_own_follows_the_device() -> None:

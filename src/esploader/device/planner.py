@@ -15,6 +15,7 @@ from esploader.flash.guards import (
 )
 from esploader.flash.inputs import DETECT, KEEP, FlashParameters, check_parameters, put_parameters
 from esploader.flash.request import WriteRequest, header_parameters, usable_compression
+from esploader.protocol.dialect import STUB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ class WritePlanner:
             parameters,
             size,
             compress=compress,
-            starts_stub=loader is not context.session.dialect,
+            starts_stub=loader is STUB and context.session.dialect is not STUB,
         )
 
     def with_parameters(self, pieces: list[Piece], parameters: FlashParameters) -> list[Piece]:

@@ -49,6 +49,7 @@ class EraseResult:
     """What became of a region that was to be erased."""
 
     offset: int = attrs.field(repr=hex)
+    """Where the region begins."""
     size: int | None
     """Bytes of flash; ``None`` for all of a flash that does not tell how large it is."""
     restarts: int
@@ -57,6 +58,7 @@ class EraseResult:
     """All of it was seen to be blank. In Secure Download Mode nobody can see that, nor beyond
     the reach of the loader: it reported no failure, and that is all that is known."""
     seconds: float
+    """How long it took."""
     warnings: tuple[str, ...] = ()
     """Why something else may have been erased: nothing protects offset and size of a request
     that erases."""

@@ -55,6 +55,7 @@ class RegionResult:
     """All of it was seen to be in place, by MD5. What the device encrypted cannot be, and in
     Secure Download Mode nothing: the loader reported no failure, and that is all that is known."""
     seconds: float
+    """How long it took."""
     warnings: tuple[str, ...] = ()
     """Why something else may have been erased: nothing protects offset and size of a request
     that erases."""

@@ -356,9 +356,15 @@ class Session:
         self.wire.fail()
         round_trips = _RESYNC_ROUND_TRIPS * self.transport.round_trip
         value = self.sync(timeout + self.wire.allowance + round_trips)
-        if self._stray_syncs:
+        for _ in range(_ATTEMPTS):
+            if not self._stray_syncs:
+                break
             # An answer to an earlier SYNC says nothing of what came in front of a later one.
             self.await_silence(SILENCE + self.transport.round_trip)
+            if not self.dialect.stray_end_inverts_framing:
+                break
+            # Nor does it of the END that came last: that takes an answer to a first SYNC.
+            value = self.sync(timeout + self.wire.allowance + round_trips)
         return value
 
     def resume(self) -> None:
