@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
+from loaded import LoadedProgram
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,6 +25,9 @@ PATIENCE = 60.0
 _RETRY_INTERVAL = 0.02
 
 LOOPBACK = "127.0.0.1"
+
+LOADED = ("esptool", "espefuse") if sys.platform == "linux" else ()
+"""Modules that are loaded once for all their runs."""
 
 
 @attrs.frozen
@@ -35,6 +41,9 @@ class Completed:
 
 def run(*command: str, timeout: float = PATIENCE) -> Completed:
     """Run a program to its end, without the settings that the user keeps for esptool."""
+    for module in LOADED:
+        if command[:3] == (sys.executable, "-m", module):
+            return Completed(*_loaded(module).run(command[3:], environment(), timeout))
     done = subprocess.run(
         command,
         check=False,
@@ -45,6 +54,11 @@ def run(*command: str, timeout: float = PATIENCE) -> Completed:
         timeout=timeout,
     )
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+@functools.cache
+def _loaded(module: str) -> LoadedProgram:
+    return LoadedProgram.start(module, environment())
 
 
 def esploader(*arguments: str) -> tuple[str, ...]:
