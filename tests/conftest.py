@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import settings
 
+if TYPE_CHECKING:
+    import pytest
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the slow tests to ``.ci/run --full``, which sets ``ESPLOADER_FULL=1``."""
-    if os.environ.get("ESPLOADER_FULL") == "1":
+
+IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
+"""What ``.ci/run --full`` asks for: the slow tests too, and more examples of what is drawn."""
+
+
+def pytest_report_header() -> str:
+    """Say which tests there are."""
+    return "slow tests: run, too" if IS_FULL else "slow tests: left out; ESPLOADER_FULL=1 runs them"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out, if they were not asked for."""
+    if IS_FULL:
         return
-    for item in items:
-        if item.get_closest_marker("slow") is not None:
-            item.add_marker(pytest.mark.skip(reason="slow: only with ESPLOADER_FULL=1"))
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        left_out = set(slow)
+        items[:] = [item for item in items if item not in left_out]
 
 
 # Chance has a seed: what passes here passes there, and what fails can be looked at again.
