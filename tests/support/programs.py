@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import socket
@@ -129,8 +130,15 @@ def served_chip(chip: str, *options: str) -> Iterator[dict[str, str]]:
         yield cast("dict[str, str]", device["urls"])
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 100
+_FIRST_PORT = 10_000 + 200 * _WORKER
+_PORTS = itertools.cycle(_FIRST_PORT + (os.getpid() + n) % 200 for n in range(200))
+"""Those of this test process: below those that a system gives to whom any will do."""
+
+
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        number: int = listener.getsockname()[1]
-    return number
+    """Return a TCP port that nobody listens on, and that no other test is given meanwhile."""
+    for number in itertools.islice(_PORTS, 200):
+        with contextlib.suppress(OSError), socket.create_server((LOOPBACK, number)):
+            return number
+    raise OSError("no TCP port is free")
