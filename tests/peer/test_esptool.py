@@ -1,7 +1,7 @@
 """Real esptool takes a served simulator for a chip, and reads of it what we read.
 
-Over RFC 2217 a run of it takes 20 seconds, nearly all of them spent asleep in pyserial's client. So
-the usual run of these tests has one of them, which needs a reset; the others are under ``--full``.
+Over RFC 2217 a run of it takes 20 seconds, nearly all of them spent asleep in pyserial's client.
+Those of ``test_clients.py`` have to do in the usual run; the ones here are under ``--full``.
 """
 
 from __future__ import annotations
@@ -66,11 +66,10 @@ RUNS = (
     *(Run(chip, "tcp", "get-security-info") for chip in WITH_SECURITY_INFO),
     *(Run("esp32c3", "pty", command) for command in COMMANDS),
     *(Run(chip, "pty", "flash-id") for chip in CHIPS[:-1]),
-    Run("esp32c3", "rfc2217", "flash-id"),
     *(
         pytest.param(each, marks=pytest.mark.slow)
         for each in (
-            *(Run("esp32c3", "rfc2217", command) for command in COMMANDS if command != "flash-id"),
+            *(Run("esp32c3", "rfc2217", command) for command in COMMANDS),
             *(Run(chip, "rfc2217", "flash-id") for chip in CHIPS[:-1]),
         )
     ),
