@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -11,14 +14,33 @@ from hypothesis import settings
 
 from one_fault import Counts
 
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the slow tests to ``.ci/run --full``, which sets ``ESPLOADER_FULL=1``."""
-    if os.environ.get("ESPLOADER_FULL") == "1":
+IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
+"""What ``.ci/run --full`` asks for: the slow tests too, and more examples of what is drawn."""
+
+# Chance has a seed: what passes here passes there, and what fails can be looked at again. How long
+# an example takes is up to whatever else the machine does.
+settings.register_profile("usual", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("full", derandomize=True, deadline=None, max_examples=250)
+settings.load_profile("full" if IS_FULL else "usual")
+
+
+def pytest_report_header() -> str:
+    """Say which tests there are."""
+    return "slow tests: run, too" if IS_FULL else "slow tests: left out; ESPLOADER_FULL=1 runs them"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out, if they were not asked for."""
+    if IS_FULL:
         return
-    for item in items:
-        if item.get_closest_marker("slow") is not None:
-            item.add_marker(pytest.mark.skip(reason="slow: only with ESPLOADER_FULL=1"))
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        left_out = set(slow)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -40,6 +62,46 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{operation} on {loader}: {text}")
 
 
-# Chance has a seed: what passes here passes there, and what fails can be looked at again.
-settings.register_profile("seeded", derandomize=True)
-settings.load_profile("seeded")
+# Only tests that are marked with ``peer`` start other people's programs ------------------------
+
+OUR_PROGRAMS = {Path(sys.executable).name, "esploader", "esploader-rfc2217-server"}
+SHELLS = {"bash", "sh"}
+"""They run what our documentation says."""
+
+FOREIGN_MODULES = {"esptool", "espefuse", "espsecure", "esp_rfc2217_server"}
+
+
+class Starts:
+    """Notices the programs that tests start."""
+
+    def __init__(self) -> None:
+        self.may_be_foreign = True
+        """As long as no test is run."""
+
+    def notice(self, event: str, arguments: tuple[object, ...]) -> None:
+        """Take note of an audit event of Python."""
+        if event == "subprocess.Popen" and not self.may_be_foreign:
+            _, command, *_ = arguments
+            if isinstance(command, list | tuple) and is_foreign(list(map(os.fspath, command))):
+                raise AssertionError(f"a test that starts {command} needs the mark 'peer'")
+
+
+def is_foreign(command: Sequence[str]) -> bool:
+    """Return whether a command runs somebody else's program."""
+    if Path(command[0]).name in OUR_PROGRAMS:
+        return not FOREIGN_MODULES.isdisjoint(command)
+    return Path(command[0]).name not in SHELLS
+
+
+STARTS = Starts()
+sys.addaudithook(STARTS.notice)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
+    """Allow what the test is marked for."""
+    STARTS.may_be_foreign = item.get_closest_marker("peer") is not None
+    try:
+        return (yield)
+    finally:
+        STARTS.may_be_foreign = True

@@ -1,10 +1,12 @@
 """All chips, both loaders, all security states: what works, and why the rest is refused.
 
+The usual run takes of the matrix what covers it; all of it is run under ``--full``.
 What is to be expected comes from the tables here, not from the library.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -12,8 +14,10 @@ import attrs
 import pytest
 from typing_extensions import override
 
+from covering import covering_parameters
 from described_chips import DESCRIBED
 from esploader.chips.esp32e22 import ESP32_E22
+from esploader.chips.model.chip import Chip
 from esploader.errors import CommandFailedError, FlashError, PlanError, UnsupportedError
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice, SimulatedTransport
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
     from esploader.errors import EsploaderError
     from esploader.simulator.bench import HardwareOnBench
@@ -335,8 +338,19 @@ def content(device: Device) -> bytes:
     return simulated_in(device).nor.read(OFFSET, SIZE)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("situation", SITUATIONS, ids=str)
+def aspects(situation: Situation, operation: str) -> Iterator[tuple[object, ...]]:
+    """Return what the covering part of the matrix has to have at least once."""
+    rule = rule_for(operation, situation)
+    yield situation.chip.key, operation, rule and rule.reason
+    yield situation.chip.key, situation.wants_stub, operation
+    yield situation.chip.key, situation.state
+    yield situation.state, situation.wants_stub, situation.has_stub, operation
+
+
+CELLS: Final = list(itertools.product(SITUATIONS, OPERATIONS))
+
+
+@pytest.mark.parametrize(("situation", "operation"), covering_parameters(CELLS, aspects), ids=str)
 def test_every_cell_of_the_matrix(opened: Opened, situation: Situation, operation: str) -> None:
     simulated = SimulatedDevice(
         situation.chip, flash={OFFSET: OLD}, efuses=situation.state.efuses(situation.chip)
@@ -370,6 +384,14 @@ def test_the_matrix_has_all_of_it() -> None:
     assert set(counts.values()) == {8}
     refused = [(r.operations, r.reason) for r in RULES if not any_refused_by(r)]
     assert not refused, "a rule that never applies says nothing"
+
+
+def test_the_usual_part_of_the_matrix_shows_all_that_it_has_to() -> None:
+    usual = [cell for cell in covering_parameters(CELLS, aspects) if not cell.marks]
+    assert len(usual) < len(CELLS) / 3
+    chosen = [(cell.values[0], cell.values[1]) for cell in usual]
+    shown = {each for cell in CELLS if cell in chosen for each in aspects(*cell)}
+    assert shown == {each for cell in CELLS for each in aspects(*cell)}
 
 
 def any_refused_by(rule: Rule) -> bool:
@@ -457,9 +479,19 @@ REACHES_BEYOND: Final = {
 """The chips whose stub knows addresses of four bytes."""
 
 
-@pytest.mark.parametrize("flash_size", [256 * KIB << power for power in range(10)])
-@pytest.mark.parametrize("wants_stub", [False, True], ids=["ROM", "stub"])
-@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
+@pytest.mark.parametrize(
+    ("chip", "wants_stub", "flash_size"),
+    covering_parameters(
+        list(
+            itertools.product(DESCRIBED, (False, True), [256 * KIB << power for power in range(10)])
+        ),
+        lambda chip, wants_stub, flash_size: (
+            (chip.key, wants_stub, flash_size > REACH_OF_ROM),
+            (wants_stub, flash_size),
+        ),
+    ),
+    ids=lambda value: value.key if isinstance(value, Chip) else None,
+)
 def test_a_flash_of_any_size_is_written_up_to_its_end(
     opened: Opened, chip: Chip, flash_size: int, *, wants_stub: bool
 ) -> None:

@@ -58,8 +58,29 @@ def _device() -> Iterator[Device]:
         yield device
 
 
-@pytest.mark.parametrize("offset", [0x5000, 0xF000, 0xE000])
-@pytest.mark.parametrize("sectors", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize(
+    ("offset", "sectors"),
+    [
+        # Each offset, each number of sectors, and at, around and across the end of a block.
+        *(
+            (0x5000, 1),
+            (0x5000, 4),
+            (0xF000, 1),
+            (0xF000, 2),
+            (0xE000, 3),
+            (0xE000, 5),
+            (0xF000, 7),
+        ),
+        *(
+            pytest.param(offset, sectors, marks=pytest.mark.slow)
+            for offset, sectors in (
+                *((0x5000, sectors) for sectors in (2, 3, 5, 7)),
+                *((0xF000, sectors) for sectors in (3, 4, 5)),
+                *((0xE000, sectors) for sectors in (1, 2, 4, 7)),
+            )
+        ),
+    ],
+)
 def test_what_was_written_is_there_and_so_are_its_neighbours(
     device: Device, offset: int, sectors: int
 ) -> None:
@@ -115,7 +136,7 @@ def test_verifying_says_where_it_differs(device: Device) -> None:
 
 
 @given(first=st.integers(0, 40), count=st.integers(1, 23))
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 def test_exactly_the_wanted_sectors_are_erased(first: int, count: int) -> None:
     with connect("sim://esp8266", stub=False) as device:
         flash = flash_of(device)
@@ -193,7 +214,7 @@ FAULTS = [Drop(rate=2e-5), Corrupt(rate=2e-5), Corrupt(rate=1e-4)]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=["drops", "corrupts", "corrupts a lot"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_bad_line_cannot_lie(fault: Drop | Corrupt, seed: int) -> None:
     image = noise(3 * SECTOR_SIZE)
     simulated, line = on_line(fault, seed)

@@ -1,7 +1,12 @@
-"""Writing, reading, verifying and erasing through every loader of every chip."""
+"""Writing, reading, verifying and erasing through every loader of every chip.
+
+What the library does alike for all is tried with one of each sort, and with the others under
+``--full``.
+"""
 
 from __future__ import annotations
 
+import functools
 import io
 import random
 from typing import TYPE_CHECKING
@@ -23,23 +28,41 @@ if TYPE_CHECKING:
 
 WITH_STUB = [(chip.key, True) for chip in DESCRIBED]
 WITH_ROM = [(chip.key, False) for chip in DESCRIBED if chip.key != "esp8266"]
+ONE_OF_EACH_SORT = {("esp8266", True), ("esp32", False), ("esp32c3", True), ("esp32s3", False)}
 
 UNSAFE_ROMS = ("ESP32", "ESP32-H4", "ESP32-H21", "ESP32-S31")
 """One writes behind compressed data, and nobody has looked into the others."""
 
 
-@pytest.fixture(
-    name="device",
-    params=WITH_STUB + WITH_ROM,
-    ids=lambda param: f"{param[0]}-{'stub' if param[1] else 'rom'}",
+def name_of(loader: tuple[str, bool]) -> str:
+    chip, has_stub = loader
+    return f"{chip}-{'stub' if has_stub else 'rom'}"
+
+
+one_of_each_sort = pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param(loader, marks=() if loader in ONE_OF_EACH_SORT else pytest.mark.slow)
+        for loader in WITH_STUB + WITH_ROM
+    ],
+    ids=name_of,
+    indirect=True,
 )
-def _device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
+
+
+@pytest.fixture(name="stubs", scope="module")
+def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stub_directory(tmp_path_factory.mktemp("stubs"))
+
+
+@pytest.fixture(name="device", params=WITH_STUB + WITH_ROM, ids=name_of)
+def _device(request: pytest.FixtureRequest, stubs: Path) -> Iterator[Device]:
     chip, has_stub = request.param
-    stub = stub_directory(tmp_path) if has_stub else False
-    with connect(f"sim://{chip}", stub=stub) as device:
+    with connect(f"sim://{chip}", stub=stubs if has_stub else False) as device:
         yield device
 
 
+@functools.cache
 def firmware(size: int, seed: int = 0) -> bytes:
     """Return data that compresses about as firmware does."""
     source = random.Random(seed)  # noqa: S311 - data, not a secret
@@ -76,6 +99,7 @@ def test_data_that_does_not_compress_is_sent_as_it_is(device: Device) -> None:
     assert result.sent == result.size
 
 
+@one_of_each_sort
 def test_data_that_do_not_compress_change_nothing_for_the_next(device: Device) -> None:
     noise = random.Random(1).randbytes(0x4000)  # noqa: S311 - data, not a secret
     first, second = device.flash.write([(0, noise), (0x10000, bytes(0x8000))])
@@ -104,6 +128,7 @@ def test_what_must_not_be_compressed_is_sent_as_it_is_with_the_reason(
     assert plan.compress is may_compress(device)
 
 
+@one_of_each_sort
 def test_what_is_there_already_is_not_written(device: Device) -> None:
     image = firmware(300_000)
     device.flash.write([(0, image)])
@@ -116,6 +141,7 @@ def test_what_is_there_already_is_not_written(device: Device) -> None:
     assert flash_of(device, 0, len(image)) == changed
 
 
+@one_of_each_sort
 def test_skipping_can_be_forbidden(device: Device) -> None:
     image = firmware(20_000)
     device.flash.write([(0, image)])
@@ -123,6 +149,7 @@ def test_skipping_can_be_forbidden(device: Device) -> None:
     assert again.written == again.size
 
 
+@one_of_each_sort
 def test_sources_may_be_bytes_paths_and_files(device: Device, tmp_path: Path) -> None:
     path = tmp_path / "image.bin"
     path.write_bytes(b"from a path")
@@ -143,6 +170,7 @@ def test_sources_may_be_bytes_paths_and_files(device: Device, tmp_path: Path) ->
     assert flash_of(device, 0x3000, 6) == b"a file"
 
 
+@one_of_each_sort
 def test_inputs_that_share_a_sector_are_written_together(device: Device) -> None:
     device.flash.write([(0x1000, b"first"), (0x1800, b"second")])
     assert flash_of(device, 0x1000, 5) == b"first"
@@ -156,6 +184,7 @@ def test_reading(device: Device, offset: int, size: int) -> None:
     assert device.flash.read(offset, size) == flash_of(device, offset, size)
 
 
+@one_of_each_sort
 def test_reading_across_pieces(device: Device) -> None:
     image = firmware(0x6000, seed=3)
     device.flash.write([(0x8000, image)])
@@ -177,6 +206,7 @@ def test_verifying_says_where_it_differs(device: Device) -> None:
 
 
 @pytest.mark.parametrize("is_right", [True, False])
+@one_of_each_sort
 def test_progress_of_verifying_ends_at_the_total(device: Device, *, is_right: bool) -> None:
     image = firmware(0x10_8000)
     other = bytearray(image)
@@ -193,6 +223,7 @@ def test_progress_of_verifying_ends_at_the_total(device: Device, *, is_right: bo
     assert (done[0], done[-1]) == (0, len(image))
 
 
+@one_of_each_sort
 def test_erasing_is_reported_at_its_beginning_and_end(device: Device) -> None:
     events: list[ProgressEvent] = []
     device.flash.erase_region(0x1000, 0x3000, on_progress=events.append)
@@ -230,11 +261,13 @@ def test_erasing_everything(device: Device) -> None:
 @pytest.mark.parametrize(
     ("offset", "size"), [(0x800, 0x1000), (0x1000, 0x800), (0x3FF000, 0x2000), (0, 0)]
 )
+@one_of_each_sort
 def test_erasing_what_is_no_region(device: Device, offset: int, size: int) -> None:
     with pytest.raises(PlanError):
         device.flash.erase_region(offset, size)
 
 
+@one_of_each_sort
 def test_writing_beyond_the_flash_is_refused_before_anything_is_erased(device: Device) -> None:
     device.flash.write([(0, b"keep me")])
     with pytest.raises(PlanError):
@@ -242,6 +275,7 @@ def test_writing_beyond_the_flash_is_refused_before_anything_is_erased(device: D
     assert flash_of(device, 0, 7) == b"keep me"
 
 
+@one_of_each_sort
 def test_progress_never_goes_back_and_ends_at_the_total(device: Device) -> None:
     image = firmware(100_000)
     events: list[ProgressEvent] = []
@@ -255,6 +289,7 @@ def test_progress_never_goes_back_and_ends_at_the_total(device: Device) -> None:
     assert writes[-1].phase is Phase.VERIFY
 
 
+@one_of_each_sort
 def test_a_callback_that_raises_ends_the_write_and_leaves_the_device_usable(
     device: Device,
 ) -> None:
@@ -272,6 +307,7 @@ def test_a_callback_that_raises_ends_the_write_and_leaves_the_device_usable(
     assert flash_of(device, 0, len(image)) == image
 
 
+@one_of_each_sort
 def test_a_plan_does_nothing(device: Device) -> None:
     device.flash.write([(0, b"keep me")])
     plan = device.flash.plan([(0, b"something else")])
@@ -283,6 +319,7 @@ def warnings_of_loss(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if "is lost" in record.message]
 
 
+@one_of_each_sort
 def test_what_shares_a_sector_and_is_lost_is_named(
     device: Device, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -293,6 +330,7 @@ def test_what_shares_a_sector_and_is_lost_is_named(
     assert places == ["what is at 0x10000 to 0x10800", "what is at 0x10810 to 0x11000"]
 
 
+@one_of_each_sort
 def test_nothing_is_said_of_a_rest_that_is_blank_or_not_erased(
     device: Device, caplog: pytest.LogCaptureFixture
 ) -> None:

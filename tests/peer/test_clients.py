@@ -4,7 +4,7 @@ Each pair does the whole job: identify, write 64 KiB with verification, read the
 leave the chip running its application, from where the next step has to reset it again.
 
 A run of esptool over RFC 2217 takes 20 seconds and more, nearly all of them spent asleep in
-pyserial's client. So all that were asked for are started at the first test here, whatever it tests.
+pyserial's client. So the usual run has two of them; the whole job is under ``--full``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import itertools
 import os
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import attrs
@@ -34,7 +33,7 @@ from remote_job import DATA, OFFSET, do_job
 from served import PATIENCE, server_process, tcp_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from esploader.transport.clock import Clock
@@ -44,14 +43,13 @@ pytestmark = pytest.mark.peer
 
 CHIPS = ("esp32", "esp32c3")
 
-# Those asleep cost nothing; more than this and the others do not get their turn in time.
-SLEEPERS = 8
-
 GREETING = b"\xff\xfb\x00\xff\xfd\x00"
 """What our server says at first: WILL BINARY, DO BINARY."""
 
 ESPTOOL_PATIENCE = 900.0
-"""Without a stub it reads 64 bytes at a time, and renegotiates the port twice for each."""
+
+READ_SIZE = {True: len(DATA), False: 4096}
+"""With and without a stub, where it reads 64 bytes at a time and renegotiates the port for each."""
 
 
 @contextlib.contextmanager
@@ -197,63 +195,41 @@ RUNS = tuple(
     for chip, query, stub in itertools.product(CHIPS, ("", "?ign_set_control"), (True, False))
 )
 
-QUICK = RUNS[4:5]
-"""What is run even if slow tests are not."""
 
-
-def esptool_job(wanted: Run, folder: Path) -> dict[str, Completed]:
-    """Do the job with one run of esptool for each step."""
+def esptool_job(wanted: Run, folder: Path, names: Iterable[str]) -> dict[str, Completed]:
+    """Do steps of the job with one run of esptool for each."""
     data, read = folder / "data", folder / "read"
     data.write_bytes(DATA)
     steps = {
         "identify": ("flash-id",),
         "write": ("write-flash", hex(OFFSET), str(data)),
         "verify": ("verify-flash", hex(OFFSET), str(data)),
-        "read": ("read-flash", hex(OFFSET), hex(len(DATA)), str(read)),
+        "read": ("read-flash", hex(OFFSET), hex(READ_SIZE[wanted.stub]), str(read)),
     }
     options = () if wanted.stub else ("--no-stub",)
     with our_server(chip=wanted.chip) as url:
         program = (sys.executable, "-m", "esptool", *options, "--port", url + wanted.query)
-        return {
-            name: run(*program, *step, timeout=ESPTOOL_PATIENCE) for name, step in steps.items()
-        }
+        return {name: run(*program, *steps[name], timeout=ESPTOOL_PATIENCE) for name in names}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def esptool_jobs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Run, tuple[Path, Future[dict[str, Completed]]]]]:
-    """Start every job that a test of this session will ask for."""
-    asked_for: list[Run] = []
-    for item in request.session.items:
-        if isinstance(item, pytest.Function) and item.path == request.path:
-            skipped = item.get_closest_marker("skip") is not None
-            wanted = item.callspec.params.get("wanted") if hasattr(item, "callspec") else None
-            if isinstance(wanted, Run) and not skipped:
-                asked_for.append(wanted)
-    with ThreadPoolExecutor(SLEEPERS) as sleepers:
-        jobs = {}
-        # The slowest first.
-        for each in sorted(asked_for, key=lambda wanted: wanted.stub):
-            folder = tmp_path_factory.mktemp("esptool")
-            jobs[each] = (folder, sleepers.submit(esptool_job, each, folder))
-        yield jobs
+def test_esptool_writes_and_reads(tmp_path: Path) -> None:
+    wanted = Run(chip="esp32c3", query="", stub=True)
+    steps = esptool_job(wanted, tmp_path, ("write", "read"))
+    for name, step in steps.items():
+        assert step.exit_code == 0, name + step.stdout + step.stderr
+        assert "Hard resetting via RTS pin..." in step.stdout
+    assert "Hash of data verified." in steps["write"].stdout
+    assert (tmp_path / "read").read_bytes() == DATA
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in RUNS],
-    ids=str,
-)
-def test_esptool(
-    wanted: Run, esptool_jobs: dict[Run, tuple[Path, Future[dict[str, Completed]]]]
-) -> None:
-    folder, job = esptool_jobs[wanted]
-    steps = job.result()
+@pytest.mark.slow
+@pytest.mark.parametrize("wanted", RUNS, ids=str)
+def test_esptool(wanted: Run, tmp_path: Path) -> None:
+    steps = esptool_job(wanted, tmp_path, ("identify", "write", "verify", "read"))
     for name, step in steps.items():
         assert step.exit_code == 0, name + step.stdout + step.stderr
         assert "Hard resetting via RTS pin..." in step.stdout
     assert "Detected flash size: 4MB" in steps["identify"].stdout
     assert "Hash of data verified." in steps["write"].stdout
     assert "Verification successful (digest matched)." in steps["verify"].stdout
-    assert (folder / "read").read_bytes() == DATA
+    assert (tmp_path / "read").read_bytes() == DATA[: READ_SIZE[wanted.stub]]

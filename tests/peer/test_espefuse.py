@@ -11,10 +11,13 @@ import pytest
 from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.model.efuse_layout import EfuseSpan
-from programs import run, served_chip
+from programs import run
+from served import lent_chip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from _pytest.mark.structures import ParameterSet
 
     from esploader.chips.reading.efuses import Efuses, EfuseValue
 
@@ -23,12 +26,22 @@ pytestmark = pytest.mark.peer
 USUAL = ("esp32", "esp32s3", "esp32c2", "esp32c6")
 """The others under ``--full``."""
 
-# It knows no eFuses of the ESP8266.
-CHIPS = tuple(
-    pytest.param(chip.key, marks=() if chip.key in USUAL else pytest.mark.slow)
-    for chip in DESCRIBED
-    if chip.efuse_write_protection is not None
-)
+USUAL_BY_LOCKS = ("esp32", "esp32c6")
+"""Each takes six runs."""
+
+
+def marked(usual: tuple[str, ...]) -> list[ParameterSet]:
+    """Return the chips; those that are not usual are slow."""
+    return [
+        pytest.param(chip.key, marks=() if chip.key in usual else pytest.mark.slow)
+        for chip in DESCRIBED
+        # It knows no eFuses of the ESP8266.
+        if chip.efuse_write_protection is not None
+    ]
+
+
+CHIPS = marked(USUAL)
+CHIPS_BY_LOCKS = marked(USUAL_BY_LOCKS)
 
 NAMES = {
     "mac": ("MAC",),
@@ -117,9 +130,9 @@ def read_both(chip: str, burnt: Mapping[str, int]) -> tuple[Efuses, dict[str, Th
     url = f"sim://{chip}?mac=24:0a:c4:12:34:56&efuses={asked}"
     with connect(url) as device:
         ours = device.efuses.read()
-    with served_chip(url, "--tcp", "0") as urls:
+    with lent_chip(url) as port:
         done = run(
-            *(sys.executable, "-m", "espefuse", "--port", urls["tcp"], "--chip", chip),
+            *(sys.executable, "-m", "espefuse", "--port", port, "--chip", chip),
             *("summary", "--format", "json"),
         )
     assert done.exit_code == 0, done.stdout + done.stderr
@@ -165,7 +178,7 @@ def test_espefuse_reads_what_we_read(chip: str) -> None:
     assert any(field.write_protected for field in ours.values())
 
 
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("chip", CHIPS_BY_LOCKS)
 def test_espefuse_finds_locked_what_we_find_locked(chip: str) -> None:
     for locks in LOCKS:
         ours, theirs = read_both(chip, {"write_protection": locks})

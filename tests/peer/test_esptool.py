@@ -1,13 +1,11 @@
 """Real esptool takes a served simulator for a chip, and reads of it what we read.
 
-Each run of esptool is a process of its own. All are started at the first test and judged
-one by one, because a run over RFC 2217 takes 20 seconds, nearly all of them spent asleep
-in pyserial's client.
+Over RFC 2217 a run of it takes 20 seconds, nearly all of them spent asleep in pyserial's client.
+Those of ``test_clients.py`` have to do in the usual run; the ones here are under ``--full``.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,11 +16,11 @@ from described_chips import DESCRIBED
 from esploader import cli
 from esploader.protocol.opcodes import Opcode
 from esptool_output import COMMANDS, PROOF, tokens
-from programs import Completed, esptool, run, served_chip
+from programs import esptool, run
+from served import lent_chip
 from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from esploader.chips.model.chip import Chip
@@ -40,12 +38,6 @@ OFFSET = 0x1_F000
 """Where to: the last sector before a block."""
 
 WITH_SECURITY_INFO = ("esp32s2", "esp32s3", "esp32c3")
-
-OPTIONS = {"tcp": ("--tcp", "0"), "pty": ("--pty",), "rfc2217": ("--rfc2217", "0")}
-
-# Those over RFC 2217 sleep, the others work.
-SLEEPERS = 8
-WORKERS = 2
 
 
 @attrs.frozen
@@ -75,41 +67,20 @@ RUNS = (
     *(Run(chip, "tcp", "get-security-info") for chip in WITH_SECURITY_INFO),
     *(Run("esp32c3", "pty", command) for command in COMMANDS),
     *(Run(chip, "pty", "flash-id") for chip in CHIPS[:-1]),
-    *(Run("esp32c3", "rfc2217", command) for command in COMMANDS),
-    *(Run(chip, "rfc2217", "flash-id") for chip in CHIPS[:-1]),
+    *(
+        pytest.param(each, marks=pytest.mark.slow)
+        for each in (
+            *(Run("esp32c3", "rfc2217", command) for command in COMMANDS),
+            *(Run(chip, "rfc2217", "flash-id") for chip in CHIPS[:-1]),
+        )
+    ),
 )
 
 
-def esptool_on_served_chip(wanted: Run) -> Completed:
-    """Run esptool on a chip that nobody else uses."""
-    with served_chip(wanted.chip, *OPTIONS[wanted.front_end]) as urls:
-        return run(*esptool("--port", urls[wanted.front_end], wanted.command))
-
-
-@pytest.fixture(scope="module")
-def results(request: pytest.FixtureRequest) -> Iterator[dict[Run, Future[Completed]]]:
-    """Start every run that a test of this session will ask for, the slow ones first."""
-    asked_for: list[Run] = []
-    for item in request.session.items:
-        if isinstance(item, pytest.Function) and item.path == request.path:
-            spec = getattr(item, "callspec", None)
-            wanted = None if spec is None else spec.params.get("wanted")
-            if isinstance(wanted, Run) and item.get_closest_marker("skip") is None:
-                asked_for.append(wanted)
-    with ThreadPoolExecutor(SLEEPERS) as sleepers, ThreadPoolExecutor(WORKERS) as workers:
-        yield {
-            each: (sleepers if each.front_end == "rfc2217" else workers).submit(
-                esptool_on_served_chip, each
-            )
-            for each in asked_for
-        }
-
-
 @pytest.mark.parametrize("wanted", [*RUNS, *MORE_RUNS], ids=str)
-def test_esptool_reads_what_we_read(
-    wanted: Run, results: dict[Run, Future[Completed]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    theirs = results[wanted].result()
+def test_esptool_reads_what_we_read(wanted: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with lent_chip(wanted.chip, wanted.front_end) as port:
+        theirs = run(*esptool("--port", port, wanted.command))
     ours = cli.main(["--port", f"sim://{wanted.chip}", "--chip", "auto", wanted.command])
 
     assert theirs.exit_code == 0, theirs.stdout + theirs.stderr
@@ -130,8 +101,8 @@ def test_esptool_reads_what_we_read(
 def test_esptool_recognises_what_it_knows_next_to_nothing_of(
     front_end: str, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with served_chip("esp32e22", *OPTIONS[front_end]) as urls:
-        theirs = run(*esptool("--port", urls[front_end], command))
+    with lent_chip("esp32e22", front_end) as port:
+        theirs = run(*esptool("--port", port, command))
     ours = cli.main(["--port", "sim://esp32e22", command])
 
     assert theirs.exit_code == 0, theirs.stdout + theirs.stderr
@@ -160,9 +131,9 @@ def test_esptool_writes_verifies_and_reads_without_its_stub(chip: Chip, tmp_path
         ("verify-flash", hex(OFFSET), str(image)),
         ("read-flash", hex(OFFSET), hex(len(content)), str(read)),
     )
-    with served_chip(chip.key, "--tcp", "0", "--flash", str(flash)) as urls:
+    with lent_chip(chip.key, flash=flash) as port:
         written, verified, was_read = (
-            run(*esptool("--port", urls["tcp"], *command)) for command in commands
+            run(*esptool("--port", port, *command)) for command in commands
         )
 
     assert written.exit_code == 0, written.stdout + written.stderr

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from programs import run, served_chip
+from programs import run
+from served import lent_chip
 
 pytestmark = pytest.mark.peer
 
@@ -61,8 +62,8 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_esptool_gets_through(name: str) -> None:
     chip, arguments, said = CASES[name]
-    with served_chip(chip, "--tcp", "0") as urls:
-        options = ("--port", urls["tcp"], *arguments)
+    with lent_chip(chip) as port:
+        options = ("--port", port, *arguments)
         result = run(sys.executable, "-m", "esptool", *options, timeout=PATIENCE)
     assert result.exit_code == 0, result.stdout + result.stderr
     for text in said:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,11 +17,11 @@ import pytest
 from described_chips import DESCRIBED
 from esploader import cli
 from esptool_output import COMMANDS, PROOF, tokens
-from programs import Completed, run, served_chip
+from programs import Completed, run
+from served import lent_chip
 from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from esploader.chips.model.chip import Chip
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.peer
 
 CHIPS = ("esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3")
+USUAL = ("esp8266", "esp32", "esp32c3")
+"""The others under ``--full``; two of them are those of ``test_exchange.py``."""
+
 MORE_CHIPS = tuple(chip.key for chip in DESCRIBED if chip.key not in CHIPS)
-WORKERS = 2
 
 KIB = 1024
 SECTOR = 4096
@@ -108,12 +109,12 @@ def work_on(chip: str, size: int, folder: Path) -> Job:
         "erase-flash": ("erase-flash",),
         "read blank": ("read-flash", at, "256", str(read_blank)),
     }
-    with served_chip(chip, "--tcp", "0", "--flash", str(flash)) as urls:
+    with lent_chip(chip, flash=flash) as port:
         results: dict[str, Completed] = {}
         for name, command in commands.items():
             if name == "erase-flash":
                 worked_on = flash.read_bytes()
-            results[name] = esptool_with_stub(urls["tcp"], *command)
+            results[name] = esptool_with_stub(port, *command)
     return Job(
         results,
         first,
@@ -124,30 +125,6 @@ def work_on(chip: str, size: int, folder: Path) -> Job:
         worked_on=worked_on,
         left=flash.read_bytes(),
     )
-
-
-def start(chips: tuple[str, ...], size: int, folder: Path) -> Iterator[dict[str, Future[Job]]]:
-    with ThreadPoolExecutor(WORKERS) as workers:
-        jobs = {}
-        for chip in chips:
-            (folder / chip).mkdir()
-            jobs[chip] = workers.submit(work_on, chip, size, folder / chip)
-        yield jobs
-
-
-@pytest.fixture(scope="module")
-def small_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Job]]]:
-    yield from start(CHIPS, 64 * KIB, tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(scope="module")
-def more_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Job]]]:
-    yield from start(MORE_CHIPS, 64 * KIB, tmp_path_factory.mktemp("more"))
-
-
-@pytest.fixture(scope="module")
-def large_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Job]]]:
-    yield from start(CHIPS, 1024 * KIB, tmp_path_factory.mktemp("large"))
 
 
 def check(job: Job) -> None:
@@ -167,23 +144,23 @@ def check(job: Job) -> None:
     assert job.left.count(0xFF) == len(job.left)
 
 
-@pytest.mark.parametrize("chip", CHIPS)
-def test_esptool_works_through_its_stub(chip: str, small_jobs: dict[str, Future[Job]]) -> None:
-    check(small_jobs[chip].result())
+@pytest.mark.parametrize(
+    "chip", [pytest.param(chip, marks=() if chip in USUAL else pytest.mark.slow) for chip in CHIPS]
+)
+def test_esptool_works_through_its_stub(chip: str, tmp_path: Path) -> None:
+    check(work_on(chip, 64 * KIB, tmp_path))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chip", MORE_CHIPS)
-def test_esptool_works_through_the_stub_of_the_other_chips(
-    chip: str, more_jobs: dict[str, Future[Job]]
-) -> None:
-    check(more_jobs[chip].result())
+def test_esptool_works_through_the_stub_of_the_other_chips(chip: str, tmp_path: Path) -> None:
+    check(work_on(chip, 64 * KIB, tmp_path))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chip", CHIPS)
-def test_esptool_moves_megabytes(chip: str, large_jobs: dict[str, Future[Job]]) -> None:
-    check(large_jobs[chip].result())
+def test_esptool_moves_megabytes(chip: str, tmp_path: Path) -> None:
+    check(work_on(chip, 1024 * KIB, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -198,9 +175,9 @@ def test_esptool_says_through_its_stub_what_we_say(
     chip: Chip, capsys: pytest.CaptureFixture[str]
 ) -> None:
     has_security_info = chip.security_info_size is not None
-    with served_chip(chip.key, "--tcp", "0") as urls:
+    with lent_chip(chip.key) as port:
         for command in COMMANDS if has_security_info else COMMANDS[:-1]:
-            theirs = esptool_with_stub(urls["tcp"], command)
+            theirs = esptool_with_stub(port, command)
             ours = cli.main(["--port", f"sim://{chip.key}", command])
 
             assert theirs.exit_code == 0, theirs.stdout + theirs.stderr

@@ -7,25 +7,27 @@ upload or find the same stub: the one of the installed esptool.
 from __future__ import annotations
 
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
 from firmware import firmware
-from programs import Completed, esploader, run, served_chip
+from programs import Completed, esploader, run
+from served import lent_chip
 from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.peer
 
-CHIPS = ("esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3")
-# More than there are cores: each waits a good deal for the other end.
-WORKERS = 6
+USUAL = ("esp8266", "esp32s2", "esp32s3")
+CHIPS = (
+    *USUAL,
+    *(pytest.param(chip, marks=pytest.mark.slow) for chip in ("esp32", "esp32c3")),
+)
+"""The others are those of ``test_esptool_stub.py``."""
 
 KIB = 1024
 SECTOR = 4096
@@ -87,26 +89,14 @@ def exchange(chip: str, folder: Path, *options: str) -> Exchange:
             "we erase all": (OURS, ("erase-flash",)),
             "they read nothing": (THEIRS, reading(THEIRS_AT, "left in the end")),
         }
-    with served_chip(chip, "--tcp", "0", "--flash", str(flash)) as urls:
+    with lent_chip(chip, flash=flash) as port:
         steps: dict[str, Completed] = {}
         for name, (program, command) in commands.items():
-            steps[name] = run(*program, "--port", urls["tcp"], *options, *command)
+            steps[name] = run(*program, "--port", port, *options, *command)
             if "all" not in name and "nothing" not in name:
                 worked_on = flash.read_bytes()
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path != flash}
     return Exchange(steps, files, worked_on, flash.read_bytes())
-
-
-@pytest.fixture(scope="module")
-def exchanges(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[tuple[str, ...], Future[Exchange]]]:
-    """Start the work on every device; the slowest, without a stub, first."""
-    with ThreadPoolExecutor(WORKERS) as workers:
-        yield {
-            job: workers.submit(exchange, job[0], tmp_path_factory.mktemp(job[0]), *job[1:])
-            for job in (("esp32c3", NO_STUB), *((chip,) for chip in CHIPS))
-        }
 
 
 def check(result: Exchange) -> None:
@@ -127,11 +117,8 @@ def check(result: Exchange) -> None:
 
 
 @pytest.mark.parametrize("chip", CHIPS)
-def test_each_reads_what_the_other_wrote(
-    chip: str, exchanges: dict[tuple[str, ...], Future[Exchange]]
-) -> None:
-    result = exchanges[chip,].result()
-
+def test_each_reads_what_the_other_wrote(chip: str, tmp_path: Path) -> None:
+    result = exchange(chip, tmp_path)
     check(result)
     # Nobody told us of a stub, and we found it; they went on with it.
     assert "stub" not in result.steps["we write"].stderr
@@ -140,11 +127,8 @@ def test_each_reads_what_the_other_wrote(
     assert result.left.count(0xFF) == len(result.left)
 
 
-def test_each_reads_what_the_other_wrote_through_the_rom_loader(
-    exchanges: dict[tuple[str, ...], Future[Exchange]],
-) -> None:
-    result = exchanges["esp32c3", NO_STUB].result()
-
+def test_each_reads_what_the_other_wrote_through_the_rom_loader(tmp_path: Path) -> None:
+    result = exchange("esp32c3", tmp_path, NO_STUB)
     check(result)
     assert result.left[THEIRS_AT : THEIRS_AT + SIZE] == result.files["from them"]
 
@@ -156,8 +140,8 @@ def test_esptool_reads_what_we_wrote_through_the_rom_loader_of_the_esp8266(tmp_p
     beyond = hex(OURS_AT + 5 * SECTOR)
     flash = tmp_path / "flash"
     flash.write_bytes(OLD)
-    with served_chip("esp8266", "--tcp", "0", "--flash", str(flash)) as urls:
-        port = ("--port", urls["tcp"])
+    with lent_chip("esp8266", flash=flash) as url:
+        port = ("--port", url)
         steps = [
             # Their stub would be found running, and would stay: so they come last.
             run(*OURS, *port, NO_STUB, "write-flash", beyond, str(written)),

@@ -9,7 +9,8 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader import cli
-from programs import esptool, run, served_chip
+from programs import esptool, run
+from served import lent_chip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,8 +53,8 @@ def test_esptool_says_the_same_of_the_security_state(
     chip: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     device = f"sim://{chip}?efuses={EFUSES.get(chip, USUAL_EFUSES)}"
-    with served_chip(device, "--tcp", "0") as urls:
-        theirs = run(*esptool("--port", urls["tcp"], "get-security-info"))
+    with lent_chip(device) as port:
+        theirs = run(*esptool("--port", port, "get-security-info"))
     assert theirs.exit_code == 0, theirs.stdout + theirs.stderr
     assert cli.main(["--port", device, "get-security-info"]) == cli.DONE
     ours = lines_of(capsys.readouterr().out)
@@ -67,15 +68,15 @@ def test_esptool_writes_and_erases_in_secure_download_mode(chip: str, tmp_path: 
     image.write_bytes(bytes(range(256)) * 64)
     flash.write_bytes(bytes(8 * MIB))
     device = f"sim://{chip}?flash=8MB&efuses=secure_download:1"
-    with served_chip(device, "--tcp", "0", "--flash", str(flash)) as urls:
+    with lent_chip(device, flash=flash) as port:
         # Later the ROM loader knows more: over TCP nobody resets it.
-        beyond = run(*esptool("--port", urls["tcp"], "write-flash", "0x300000", str(image)))
+        beyond = run(*esptool("--port", port, "write-flash", "0x300000", str(image)))
         for words in (
             ["write-flash", "0x10000", str(image)],
             ["write-flash", "-fs", "8MB", "0x300000", str(image)],
             ["erase-region", "0x302000", "0x1000"],
         ):
-            done = run(*esptool("--port", urls["tcp"], *words))
+            done = run(*esptool("--port", port, *words))
             assert done.exit_code == 0, done.stdout + done.stderr
     content = flash.read_bytes()
     assert beyond.exit_code != 0

@@ -51,12 +51,12 @@ EFUSES = {
 def test_encrypted_writes_get_through_bad_lines(
     chip: str, loader: str, fault: Fault, tmp_path: Path
 ) -> None:
+    stub = stub_directory(tmp_path) if loader == "stub" else False
     restarts = 0
     for seed in range(3):
         device = SimulatedDevice(chip, efuses=EFUSES[chip])
         device.nor.program(OFFSET, bytes(len(IMAGE)))
         line = FaultyTransport(SimulatedTransport(device), (fault,), seed=seed)
-        stub = stub_directory(tmp_path) if loader == "stub" else False
         with connect(line, baudrate=460800, stub=stub) as target:
             target.link.reopen = line.reopen
             (result,) = target.flash.write(encrypted_inputs=[(OFFSET, IMAGE)])

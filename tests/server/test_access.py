@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from certificates import Authority
 from esploader.errors import ConfigError
@@ -122,10 +123,12 @@ def test_an_encrypted_key_is_refused_and_no_password_asked_for(
     authority: Authority, tmp_path: Path
 ) -> None:
     key = tmp_path / "secret.pem"
-    subprocess.run(
-        ["openssl", "genpkey", "-algorithm", "ED25519", "-aes128", "-pass", "pass:x", "-out", key],
-        check=True,
-        capture_output=True,
+    key.write_bytes(
+        ed25519.Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"x"),
+        )
     )
     with pytest.raises(ConfigError, match=r"secret\.pem: the key is encrypted"):
         TlsFiles(cert=authority.issue("server"), key=key).make_context()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import json
 import os
 import socket
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
+from loaded import LoadedProgram
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,6 +26,9 @@ PATIENCE = 60.0
 _RETRY_INTERVAL = 0.02
 
 LOOPBACK = "127.0.0.1"
+
+LOADED = ("esptool", "espefuse") if sys.platform == "linux" else ()
+"""Modules that are loaded once for all their runs."""
 
 
 @attrs.frozen
@@ -35,6 +42,9 @@ class Completed:
 
 def run(*command: str, timeout: float = PATIENCE) -> Completed:
     """Run a program to its end, without the settings that the user keeps for esptool."""
+    for module in LOADED:
+        if command[:3] == (sys.executable, "-m", module):
+            return Completed(*_loaded(module).run(command[3:], environment(), timeout))
     done = subprocess.run(
         command,
         check=False,
@@ -45,6 +55,11 @@ def run(*command: str, timeout: float = PATIENCE) -> Completed:
         timeout=timeout,
     )
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+@functools.cache
+def _loaded(module: str) -> LoadedProgram:
+    return LoadedProgram.start(module, environment())
 
 
 def esploader(*arguments: str) -> tuple[str, ...]:
@@ -115,8 +130,15 @@ def served_chip(chip: str, *options: str) -> Iterator[dict[str, str]]:
         yield cast("dict[str, str]", device["urls"])
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 100
+_FIRST_PORT = 10_000 + 200 * _WORKER
+_PORTS = itertools.cycle(_FIRST_PORT + (os.getpid() + n) % 200 for n in range(200))
+"""Those of this test process: below those that a system gives to whom any will do."""
+
+
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        number: int = listener.getsockname()[1]
-    return number
+    """Return a TCP port that nobody listens on, and that no other test is given meanwhile."""
+    for number in itertools.islice(_PORTS, 200):
+        with contextlib.suppress(OSError), socket.create_server((LOOPBACK, number)):
+            return number
+    raise OSError("no TCP port is free")

@@ -8,8 +8,13 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+import attrs
+
 from esploader.errors import TransportClosedError, TransportError
 from esploader.server.port_server import Place, PortServer
+from esploader.server.serve import Server
+from esploader.simulator.config import InitialState
+from esploader.simulator.url import SCHEME, open_served, parse
 from esploader.transport.tcp import SocketTransport
 from eventually import eventually
 from programs import esploader, read_line, running
@@ -17,6 +22,7 @@ from programs import esploader, read_line, running
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
+    from pathlib import Path
 
     from esploader.server.config import ServerConfig
     from esploader.transport.ports import PortInfo
@@ -77,6 +83,32 @@ def server_process(
             assert line, f"serve ended with exit code {process.wait()}"
             text += line
         yield process, list(json.loads(text)["urls"].values())
+
+
+@contextlib.contextmanager
+def lent_chip(source: str, front_end: str = "tcp", *, flash: Path | None = None) -> Iterator[str]:
+    """Serve a simulated chip in a thread, as ``sim serve`` does; yield its URL.
+
+    ``source`` is its name or a ``sim://`` URL, ``front_end`` is ``tcp``, ``pty`` or ``rfc2217``,
+    ``flash`` is the file that holds its flash.
+    """
+    url = source if "://" in source else f"{SCHEME}://{source}"
+    # Without lines nobody could get it out of its application.
+    has_lines = front_end == "rfc2217"
+    state = InitialState.APPLICATION if has_lines else InitialState.DOWNLOAD
+    config = attrs.evolve(parse(url, state=state), flash_file=flash)
+    with (
+        open_served(config, url, follows_device=front_end == "tcp") as transport,
+        Server(transport) as server,
+    ):
+        open_front_end = {
+            "tcp": server.listen_tcp,
+            "pty": server.open_pty,
+            "rfc2217": server.listen_rfc2217,
+        }[front_end]
+        port = open_front_end()
+        server.start()
+        yield port
 
 
 def tcp_port(url: str) -> int:
