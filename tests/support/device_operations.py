@@ -172,7 +172,7 @@ class Operation:
     """From where to where the flash may change."""
     look: Look = lambda _: None
     """What else is compared afterwards."""
-    frames: int = 20
+    frames: int = 12
     """How many requests, or answers, with one opcode are hit in any case. Of more a sample is:
     where data are moved by registers, or 64 bytes at a time, one is as good as another."""
 
@@ -390,7 +390,7 @@ OPERATIONS = (
         act=_written(FEW),
         loaders=_BLIND,
         changes=_FEW,
-        frames=6,
+        frames=2,
     ),
     Operation(
         method="flash.write",
@@ -486,3 +486,19 @@ NOTHING_IS_PROMISED = {
     "close": "puts registers back, if it can; nobody waits for that",
 }
 """Of which no value comes, and why."""
+
+UNSEEN = {
+    "memory.read": "of the registers of peripherals, which reading may change: these are read once",
+    "memory.write_register": "of a peripheral, which may hold something else than was written, such "
+    "as a bit that clears itself; and where a request went whose address was hit",
+    "memory.load": "where MEM_END jumps to: nothing answers afterwards but the program",
+    "flash.prepare": "what SPI_SET_PARAMS says, and in Secure Download Mode SPI_ATTACH: no "
+    "command reads it back",
+    "flash.write_status": "what else a request to write registers wrote whose address was hit",
+    "flash.write": "in Secure Download Mode, what came of a request to erase that was hit",
+    "flash.erase_region": "in Secure Download Mode, the same",
+}
+"""Parts of what is played of which the right value cannot be seen, and why."""
+
+STUBS_IN_PART = (ESP8266_STUB, ESP32_STUB)
+"""They speak the dialect of the other one, and are left to the part that always runs."""
