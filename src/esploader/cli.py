@@ -5,7 +5,6 @@ The library is imported when a command needs it, so that ``--help`` is quick.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import signal
 import sys
@@ -18,7 +17,7 @@ from esploader.ending import FIRST_SIGNAL_EXIT_CODE, die_of, signal_of, signals_
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
     from esploader.commands.command import Command
@@ -101,10 +100,11 @@ def _carry_out(command: Command, arguments: argparse.Namespace, output: Output) 
         # It takes longer to load what the others need.
         command.run(arguments, output)
         return DONE
+    from esploader.commands.log_display import log_shown
     from esploader.errors import EsploaderError
 
     try:
-        with _logging(output, arguments):
+        with log_shown(output, arguments):
             try:
                 code = command.run(arguments, output)
             finally:
@@ -130,28 +130,3 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
         document["differences"] = [{"start": start, "end": end} for start, end in error.ranges]
     output.finish(document)
     return code
-
-
-@contextlib.contextmanager
-def _logging(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
-    """Show the log of the library on stderr while the command runs: the wire, if asked."""
-    import logging
-
-    logger = logging.getLogger("esploader")
-    handler = logging.StreamHandler(output)
-    if arguments.trace:
-        text, level = "TRACE %(relativeCreated)8.1f ms  %(message)s", logging.DEBUG
-    elif arguments.command == "serve":
-        text = "%(asctime)s %(levelname)s: %(message)s"
-        level = logging.DEBUG if arguments.verbose else logging.INFO
-    else:
-        text, level = "%(levelname)s: %(message)s", logging.WARNING
-    handler.setFormatter(logging.Formatter(text))
-    old_level = logger.level
-    logger.setLevel(level)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(old_level)

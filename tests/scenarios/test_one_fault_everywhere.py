@@ -4,7 +4,8 @@ Every public operation of a device is played from a snapshot after connecting, a
 itself, on one loader of each dialect, once for each byte and each thing that can happen to it:
 each bit flipped, the byte lost, the byte doubled, in either direction. Of long transfers every
 byte of the requests is hit and, of the data, a seeded sample. Here runs a seeded part of it;
-all of it, on one loader of each dialect, with ``ESPLOADER_FULL=1``. How often what came of it is printed at the end.
+all of it, on one loader of each dialect, with ``ESPLOADER_FULL=1``. How often what came of it
+is printed at the end.
 """
 
 from __future__ import annotations

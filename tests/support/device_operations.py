@@ -489,8 +489,8 @@ NOTHING_IS_PROMISED = {
 
 UNSEEN = {
     "memory.read": "of the registers of peripherals, which reading may change: these are read once",
-    "memory.write_register": "of a peripheral, which may hold something else than was written, such "
-    "as a bit that clears itself; and where a request went whose address was hit",
+    "memory.write_register": "of a peripheral, which may hold something else than was written, as "
+    "of a bit that clears itself; and where a request went whose address was hit",
     "memory.load": "where MEM_END jumps to: nothing answers afterwards but the program",
     "flash.prepare": "what SPI_SET_PARAMS says, and in Secure Download Mode SPI_ATTACH: no "
     "command reads it back",
