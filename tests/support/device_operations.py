@@ -408,8 +408,16 @@ OPERATIONS = (
     Operation(
         method="flash.erase_region",
         act=lambda device: Told.by(device.flash.erase_region(OFFSET, SIZE)),
-        loaders=(*OPEN, SECURE),
+        loaders=(*HASHING, SECURE),
         changes=_ONE,
+    ),
+    Operation(
+        method="flash.erase_region",
+        variant="blind",
+        act=lambda device: Told.by(device.flash.erase_region(OFFSET, SECTOR_SIZE)),
+        loaders=_BLIND,
+        changes=_FEW,
+        frames=2,
     ),
     Operation(
         method="flash.plan",
