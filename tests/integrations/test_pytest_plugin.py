@@ -484,7 +484,7 @@ def test_of_a_long_history_a_failure_shows_the_end(pytester: pytest.Pytester) ->
     pytester.makepyfile("""
         def test_fails(esploader_device):
             for _ in range(100):
-                read_words(esploader_device.session, [0x6000_8840])
+                esploader_device.memory.read_register(0x6000_8840)
             assert esploader_device.chip is None
     """)
     result = run_here(pytester)
