@@ -23,7 +23,7 @@ from esploader.simulator.flash.dead import (
 from esploader.simulator.flash.nor import NorFlash, PowerLostError
 from esploader.simulator.flash.timings import Timings
 from esploader.simulator.history import Boot, History, SeenLines
-from esploader.simulator.personality import Personality, ResetCause, personality_of
+from esploader.simulator.personality import Personality, ResetCause, Rom, personality_of
 from esploader.simulator.rom.boot import load_image, rom_log
 from esploader.simulator.rom.loader import RomLoader
 from esploader.simulator.soc.application import Application, ApplicationProgram, Runtime, hello
@@ -32,7 +32,7 @@ from esploader.simulator.soc.efuses import build_efuses, readable_words
 from esploader.simulator.soc.flash_supply import FlashSupply
 from esploader.simulator.soc.host_port import Effect, HostPort, host_port
 from esploader.simulator.soc.memory import Memory
-from esploader.simulator.soc.program import NEVER, Deaf, Program
+from esploader.simulator.soc.program import NEVER, USUAL_PINS, Deaf, Program
 from esploader.simulator.soc.spi import SpiPeripheral
 from esploader.simulator.soc.straps import Straps
 from esploader.simulator.soc.uart import Receiver, Transmitter, rates_match, resample
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 ROM_WORD_ADDRESS: Final = 0x4000_1000
 """A word of the ROM that differs from chip to chip."""
+
+_PIN_WIDTH: Final = 6
 
 
 class InterruptionError(Exception):
@@ -83,6 +85,8 @@ class Hardware:
     nor: NorFlash = attrs.field(init=False)
     flash_chip: FlashChip = attrs.field(init=False)
     personality: Personality = attrs.field(init=False)
+    rom: Rom = attrs.field(init=False)
+    """That of its revision."""
     crystal: SimulatedCrystal = attrs.field(init=False)
     port: HostPort = attrs.field(init=False)
     """What the host is connected to."""
@@ -93,7 +97,7 @@ class Hardware:
     moment: float = attrs.field(default=0.0, init=False)
     """The time at which the program does what it is doing."""
     flash_pins: int | None = attrs.field(default=None, init=False)
-    """Where it was last told that the flash is, as SPI_ATTACH has it."""
+    """Where a loader last looked for the flash, as SPI_ATTACH has it; ``None``: nowhere yet."""
     unheard_until: float = attrs.field(default=float("-inf"), init=False)
     """Until then nothing that it sends reaches anybody."""
     history: History = attrs.field(factory=History, init=False)
@@ -115,10 +119,11 @@ class Hardware:
     def __attrs_post_init__(self) -> None:
         chip = self.config.chip
         self.personality = personality_of(chip)
+        self.rom = self.personality.rom_of(self.config.revision)
         self.port = host_port(self.config.port, chip)
         self._connect_flash()
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
-        self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
+        self.memory.fix({ROM_WORD_ADDRESS: self.rom.word})
         self.efuses = build_efuses(self.config, self.personality)
         self.memory.fix(readable_words(chip, self.efuses))
         self.crystal = SimulatedCrystal.put_into(self.config, self.personality, self.memory)
@@ -130,8 +135,10 @@ class Hardware:
         self._watchdogs = Watchdogs(chip, self.memory, self._now)
         self._supply = FlashSupply(chip, self.memory)
         self.flash_chip.has_power = self._has_flash_power
+        self.flash_chip.is_connected = self._is_flash_connected
         if self.config.state is InitialState.STUB:
             self._supply.turn_on()
+            self.flash_pins = USUAL_PINS
         self._transmitter = Transmitter(self.timings.uart_paced)
         self._receiver = Receiver(self.timings.uart_paced)
         downloads = self.config.state is not InitialState.APPLICATION
@@ -313,8 +320,9 @@ class Hardware:
 
     def execute(self, entry: int, at: float) -> None:
         """Stop the program, and run what is in RAM from ``at`` on: the stub, or nothing."""
-        self.flash_pins = None
         has_code = self.memory.was_written(entry)
+        # A stub attaches the flash itself.
+        self.flash_pins = USUAL_PINS if has_code else None
         self._program = StubLoader(self, starts_at=at) if has_code else Deaf()
 
     # What the hardware does.
@@ -364,6 +372,19 @@ class Hardware:
 
     def _has_flash_power(self) -> bool:
         return self._supply.is_on
+
+    def _is_flash_connected(self) -> bool:
+        if self.flash_pins is not None:
+            return self.flash_pins in {self.config.flash_pins, self._burnt_pins()}
+        return self.config.flash_attached or self.personality.attaches_flash
+
+    def _burnt_pins(self) -> int:
+        """Return the pins in the eFuses, which are those of a flash that is not elsewhere."""
+        pins = self.config.flash_pins
+        if pins == USUAL_PINS:
+            for pad in self.chip.flash_pads:
+                pins = pins << _PIN_WIDTH | self.memory.extract(pad)
+        return pins
 
     def _read_clock_divider(self) -> int:
         """Return the divider that the ROM has set for the rate in use."""

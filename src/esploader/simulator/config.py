@@ -144,6 +144,12 @@ class DeviceConfig:
     flash_condition: FlashCondition = FlashCondition.READY
     """How whatever ran before has left the flash chip."""
 
+    flash_pins: int = attrs.field(default=0, validator=_require_number)
+    """Where the flash is, in the words of SPI_ATTACH; 0: at the usual pins of the chip."""
+
+    flash_attached: bool = False
+    """The ROM finds the flash without SPI_ATTACH, as in emulators; real ones of few chips do."""
+
     flash_content: bytes = attrs.field(default=b"", repr=False)
     """What the flash holds from its start on, unless there is a file; the rest is blank."""
 

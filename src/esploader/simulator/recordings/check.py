@@ -89,7 +89,11 @@ class _Bench:
     @classmethod
     def make(cls, recording: Recording, timings: Timings) -> _Bench:
         """Return a device as it was when the recording began."""
-        config = DeviceConfig(chip=recording.chip, state=LOADERS[recording.loader])
+        config = DeviceConfig(
+            chip=recording.chip,
+            state=LOADERS[recording.loader],
+            flash_attached=recording.flash_attached,
+        )
         device = SimulatedDevice.from_config(config, timings)
         efuses = build_efuses(config, personality_of(recording.chip))
         read = _read_words(recording)
@@ -111,6 +115,7 @@ class _Bench:
         device = self._transport.device
         device.memory.fix(needs.memory)
         if needs.flash is not None:
+            device.flash_pins = device.config.flash_pins
             offset, size = needs.flash.offset, needs.flash.size
             if offset + size > device.nor.size:
                 raise UnsupportedError("this recording", "its flash is larger than the simulated")

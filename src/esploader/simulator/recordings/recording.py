@@ -123,6 +123,8 @@ class Recording:
     """Where it comes from, in words."""
     baudrate: int | None = None
     """The host's rate at first, in baud; ``None`` where it always suited the device."""
+    flash_attached: bool = False
+    """The ROM found the flash without SPI_ATTACH, as in emulators."""
     rows: tuple[Row, ...] = ()
 
 
@@ -133,6 +135,8 @@ def encode_recording(recording: Recording) -> bytes:
     head["source"] = recording.source
     if recording.baudrate is not None:
         head["baudrate"] = recording.baudrate
+    if recording.flash_attached:
+        head["flash_attached"] = True
     start = json.dumps(head, indent=1).removesuffix("\n}")
     return f'{start},\n "rows": [\n{rows}\n ]\n}}\n'.encode()
 
@@ -204,6 +208,12 @@ class _Object:
             raise _FormatError(f"{self.place}: {key} is no number of 32 bits")
         return value
 
+    def flag(self, key: str) -> bool:
+        value = self.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise _FormatError(f"{self.place}: {key} is neither true nor false")
+        return bool(value)
+
     def baudrate(self) -> int | None:
         rate = None if self.get("baudrate") is None else self.number("baudrate")
         if rate is not None and not 0 < rate <= MAX_BAUDRATE:
@@ -247,6 +257,7 @@ def _parse(document: _Object) -> Recording:
         loader=loader,
         source=document.text("source", ""),
         baudrate=document.baudrate(),
+        flash_attached=document.flag("flash_attached"),
         rows=tuple(_parse_row(_Object(row, f"row {index}")) for index, row in rows),
     )
 
