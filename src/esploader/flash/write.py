@@ -235,11 +235,19 @@ class RegionWriter:
         compress = self._compress
         if compress is None:
             compress = is_worth_compressing(piece.data)
-        if not can_compress(self._link):
+        if not can_compress(self._link) or (piece.encrypted and not self._inflates_encrypted):
             compress = False
         # Not when the first step is taken: preparing may take commands of its own.
         begin, blocks = self._prepare(piece, compress=compress)
         return self._steps_of(piece, begin, blocks, FlashDeflData if compress else FlashData)
+
+    @property
+    def _inflates_encrypted(self) -> bool:
+        """The loader encrypts what it has inflated: those do that write after they answer.
+
+        A ROM loader refuses to (``tests/vectors/README.md``).
+        """
+        return self._link.session.dialect.answers_before_writing
 
     def _steps_of(
         self,
