@@ -135,6 +135,35 @@ def test_security_info_has_the_size_of_the_chip(chip: Chip, size: int) -> None:
     assert packet[20:24] == (words(5) if size == 20 else bytes(4))
 
 
+@pytest.mark.parametrize(
+    ("chip", "revision", "word", "api_version", "purpose"),
+    [
+        ("esp32c2", (1, 0), 0x7C41_A06F, 1, 0x00),
+        ("esp32c3", (0, 0), 0x6921_506F, 0, 0x0C),
+        ("esp32c3", (0, 2), 0x6921_506F, 0, 0x0C),
+        ("esp32c3", (0, 3), 0x1B31_506F, 3, 0x0C),
+        ("esp32c3", (0, 4), 0x1B31_506F, 3, 0x0C),
+        ("esp32c3", (1, 1), 0x4361_606F, 7, 0x0C),
+        ("esp32c5", (1, 0), 0x5FD1_406F, 2, 0x13),
+        ("esp32c6", (0, 0), 0x2CE0_806F, 0, 0x0C),
+        ("esp32c61", (1, 0), 0x7211_606F, 3, 0x10),
+        ("esp32h2", (0, 0), 0xD7B7_3E80, 0, 0x0C),
+        ("esp32p4", (0, 0), 0x0000_001E, 0, 0x0C),
+        ("esp32p4", (3, 0), 0x0000_1000, 5, 0x13),
+    ],
+)
+def test_the_rom_is_that_of_the_revision(
+    chip: str, revision: tuple[int, int], word: int, api_version: int, purpose: int
+) -> None:
+    device = SimulatedDevice(chip, revision=revision, state="download")
+    bench = Bench(device.open_transport())
+    info = bench.command(Opcode.GET_SECURITY_INFO)[8:-4]
+
+    assert info[11] == purpose
+    assert info[12:] == words(device.chip.image_chip_id or 0, api_version)
+    assert bench.command(Opcode.READ_REG, words(0x4000_1000))[4:8] == words(word)
+
+
 def test_security_info_tells_what_the_efuses_say() -> None:
     efuses = {"secure_boot_v2": 1, "flash_crypt_count": 7, "key_purpose_1": 9}
     packet = make_bench(efuses=efuses).command(Opcode.GET_SECURITY_INFO)

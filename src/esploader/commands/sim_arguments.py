@@ -46,6 +46,11 @@ def add_sim_commands(sim: argparse.ArgumentParser) -> None:
         description="Compare simulated chips with recordings of real ones.",
     )
     check.set_defaults(command="sim check")
+    check.add_argument(
+        "--flash-attached",
+        action="store_true",
+        help="the flash needed no SPI_ATTACH, as in an emulator",
+    )
     check.add_argument("files", nargs="+", metavar="FILE", help="what --record has written")
     _add_output_options(check)
 
@@ -71,6 +76,9 @@ def _add_device_options(parser: argparse.ArgumentParser) -> None:
         "--state",
         choices=STATES,
         help="what the chip does at first (default: app with --rfc2217, download otherwise)",
+    )
+    parser.add_argument(
+        "--boot-loop", action="store_true", help="repeat a boot that failed, as a real chip does"
     )
     parser.add_argument("--realtime", action="store_true", help="take the time a real line takes")
     parser.add_argument(

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 ROM_WORD_ADDRESS: Final = 0x4000_1000
 """A word of the ROM that differs from chip to chip."""
 
+BOOT_LOOP_TIME: Final = 1.0
+"""From the moment at which a boot has failed until the watchdog repeats it, in seconds; about."""
+
 _PIN_WIDTH: Final = 6
 
 
@@ -485,8 +488,9 @@ class Hardware:
         loaded_at = self.send(loading.log, at)
         if loading.succeeded:
             self._program = self._application_program(cause, loaded_at)
-        elif self.timings.watchdog is not None:
-            self._schedule_boot(ResetCause.WATCHDOG, loaded_at + self.timings.watchdog)
+        elif self.timings.watchdog is not None or self.config.boot_loop:
+            wait = self.timings.watchdog or BOOT_LOOP_TIME
+            self._schedule_boot(ResetCause.WATCHDOG, loaded_at + wait)
 
     def _application_program(self, cause: ResetCause, at: float) -> Program:
         if self.application is None:

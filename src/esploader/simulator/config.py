@@ -158,6 +158,9 @@ class DeviceConfig:
 
     state: InitialState = attrs.field(default=InitialState.APPLICATION, converter=state_of)
 
+    boot_loop: bool = False
+    """A boot that failed is repeated, as in a real chip, by the watchdog; else it is left alone."""
+
     port: PortKind = PortKind.UART
     """What the host is connected to."""
 

@@ -10,6 +10,7 @@
 * ``attached``: ``yes``, the ROM loader finds it before SPI_ATTACH, as in an emulator; or ``no``
 * ``state``: ``app``, it runs its application; ``download``, its ROM loader waits; or
   ``stub``, a stub loader waits in it (app)
+* ``boot-loop``: ``yes``, a boot that failed is repeated, as in a real chip; or ``no``
 * ``port``: what the host is connected to: ``uart``, or the chip's own ``usb-serial-jtag`` or
   ``usb-otg`` (uart)
 * ``mac``: ``24:0a:c4:00:00:01``
@@ -167,6 +168,10 @@ def _set_attached(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, flash_attached=_yes_or_no(value))
 
 
+def _set_boot_loop(config: DeviceConfig, value: str) -> DeviceConfig:
+    return attrs.evolve(config, boot_loop=_yes_or_no(value))
+
+
 def _yes_or_no(value: str) -> bool:
     if value not in _ANSWERS:
         raise ValueError(f"choices are {', '.join(_ANSWERS)}")
@@ -232,6 +237,7 @@ _OPTIONS: Final[dict[str, Callable[[DeviceConfig, str], DeviceConfig]]] = {
     "pins": _set_pins,
     "attached": _set_attached,
     "state": _set_state,
+    "boot-loop": _set_boot_loop,
     "port": _set_port,
     "mac": _set_mac,
     "revision": _set_revision,

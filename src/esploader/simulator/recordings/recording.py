@@ -29,6 +29,8 @@ MAX_FILE_SIZE: Final = 64 * 1024 * 1024
 LOADERS: Final = MappingProxyType({"rom": InitialState.DOWNLOAD, "stub": InitialState.STUB})
 """By its name in a file: the state of a device in which that loader waits."""
 
+_ABBREVIATIONS: Final = ("...", "\u2026")
+
 REPEATED_BYTES: Final = "bytes 0..255 repeated"
 """The one content of the flash that has a name."""
 
@@ -110,6 +112,8 @@ class Row:
     recovery: str | None = None
     """What it took to get an answer again, in words; such a row has nothing else."""
     needs: Needs = attrs.field(factory=Needs)
+    problem: str | None = None
+    """Why it cannot be read; such a row has nothing else."""
 
 
 @attrs.frozen(kw_only=True)
@@ -141,8 +145,10 @@ def encode_recording(recording: Recording) -> bytes:
     return f'{start},\n "rows": [\n{rows}\n ]\n}}\n'.encode()
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path, *, skips_unreadable: bool = False) -> Recording:
     """Return what a file holds.
+
+    ``skips_unreadable`` has rows that cannot be read in it, too, with the reason.
 
     Raises:
         RecordingError: it cannot be read, or is no recording.
@@ -159,7 +165,7 @@ def read_recording(path: Path) -> Recording:
     except (ValueError, RecursionError) as exc:
         raise RecordingError(str(path), f"it is no JSON: {exc}") from exc
     try:
-        return _parse(_Object(document, "the file"))
+        return _parse(_Object(document, "the file"), skips_unreadable=skips_unreadable)
     except _FormatError as exc:
         raise RecordingError(str(path), str(exc)) from exc
 
@@ -240,10 +246,12 @@ def _bytes(value: object, place: str) -> bytes:
             return bytes.fromhex(value)
     except ValueError:
         pass
+    if isinstance(value, str) and any(mark in value for mark in _ABBREVIATIONS):
+        raise _FormatError(f"{place} is abbreviated")
     raise _FormatError(f"{place} is not hexadecimal")
 
 
-def _parse(document: _Object) -> Recording:
+def _parse(document: _Object, *, skips_unreadable: bool) -> Recording:
     try:
         chip = chip_by_name(document.text("chip"))
     except UnsupportedError as exc:
@@ -258,8 +266,21 @@ def _parse(document: _Object) -> Recording:
         source=document.text("source", ""),
         baudrate=document.baudrate(),
         flash_attached=document.flag("flash_attached"),
-        rows=tuple(_parse_row(_Object(row, f"row {index}")) for index, row in rows),
+        rows=tuple(
+            _parse_or_skip(_Object(row, f"row {index}"), skips_unreadable=skips_unreadable)
+            for index, row in rows
+        ),
     )
+
+
+def _parse_or_skip(row: _Object, *, skips_unreadable: bool) -> Row:
+    try:
+        return _parse_row(row)
+    except _FormatError as error:
+        if not skips_unreadable:
+            raise
+        name = row.value.get("name") if isinstance(row.value, dict) else None
+        return Row(name=name if isinstance(name, str) else "without a name", problem=str(error))
 
 
 def _parse_row(row: _Object) -> Row:

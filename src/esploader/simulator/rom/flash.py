@@ -167,7 +167,9 @@ def flash_defl_data(state: RomState, request: Request) -> Outcome:
         state.machine.halt()
         raise EndedError from error
     if is_last:
-        _program_inflated(state, download, download.inflater.take_rest())
+        # What makes the last word whole is left over in the window.
+        size = -(-download.inflater.filled // _WORD_SIZE) * _WORD_SIZE
+        _program_inflated(state, download, download.inflater.take(size))
     return Outcome(keeps_error=True)
 
 

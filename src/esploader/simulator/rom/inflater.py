@@ -26,7 +26,6 @@ _MAX_WINDOW_CODE: Final = 7
 _PRESET_DICTIONARY: Final = 0x20
 _ADLER_SIZE: Final = 4
 
-_WORD_SIZE: Final = 4
 _ZEROS: Final = bytes(4096)
 
 # No Huffman code of a stream stands for itself in both: codes are read backwards.
@@ -66,8 +65,8 @@ class Inflater:
     ended: bool = attrs.field(default=False, init=False)
     """The stream is complete."""
 
-    _filled: int = attrs.field(default=0, init=False)
-    """Bytes of the window that have not been taken."""
+    filled: int = attrs.field(default=0, init=False)
+    """Bytes in the window that have come out since the last whole one."""
     _header: bytearray = attrs.field(factory=bytearray, init=False)
     _trailer: bytearray = attrs.field(factory=bytearray, init=False)
     _raw: zlib._Decompress = attrs.field(factory=lambda: zlib.decompressobj(-15), init=False)
@@ -98,13 +97,9 @@ class Inflater:
             self._failure = type(error)
             raise
 
-    def take_rest(self) -> bytes:
-        """Return what has been decompressed since the last whole window, in whole words.
-
-        What makes the last word whole is left over in the window.
-        """
-        size = -(-self._filled // _WORD_SIZE) * _WORD_SIZE
-        self._filled = 0
+    def take(self, size: int) -> bytes:
+        """Return ``size`` bytes of the window, whatever they are, and fill it anew."""
+        self.filled = 0
         return bytes(self.window[:size])
 
     def _feed_zeros(self) -> Iterator[bytes]:
@@ -144,16 +139,16 @@ class Inflater:
         # A full window may leave output behind for which no more input is needed.
         while full and not self._raw.eof:
             try:
-                output = self._raw.decompress(data, WINDOW_SIZE - self._filled)
+                output = self._raw.decompress(data, WINDOW_SIZE - self.filled)
             except zlib.error as exc:
                 raise InflateError from exc
             data = self._raw.unconsumed_tail
-            self.window[self._filled : self._filled + len(output)] = output
-            self._filled += len(output)
+            self.window[self.filled : self.filled + len(output)] = output
+            self.filled += len(output)
             self._adler = zlib.adler32(output, self._adler)
-            full = self._filled == WINDOW_SIZE
+            full = self.filled == WINDOW_SIZE
             if full:
-                yield self.take_rest()
+                yield self.take(WINDOW_SIZE)
 
     def _end(self, data: bytes, *, ignores_rest: bool) -> None:
         if self.ended:
