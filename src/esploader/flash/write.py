@@ -41,7 +41,7 @@ from esploader.flash.compress import (
     WireBlock,
     compressed_blocks,
     is_worth_compressing,
-    max_compressed_size,
+    max_block_count,
     plain_blocks,
 )
 from esploader.flash.erase import erase_sectors, size_to_announce
@@ -298,7 +298,7 @@ class RegionWriter:
             ), plain_blocks(piece.data, block_size)
         blocks: Iterable[WireBlock] = compressed_blocks(piece.data, block_size)
         if dialect.answers_before_writing:
-            block_count = -(-max_compressed_size(size) // block_size)
+            block_count = max_block_count(size, block_size)
         else:
             blocks = list(blocks)
             block_count = len(blocks)
