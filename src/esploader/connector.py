@@ -66,6 +66,7 @@ def connect(  # noqa: PLR0913 - options, all by keyword
     from esploader.device.identification import identify_device  # noqa: PLC0415
     from esploader.errors import UnsupportedError  # noqa: PLC0415
     from esploader.loader.download_mode import SYNC_VALUE_OF_STUB, Before, reach_loader  # noqa: PLC0415
+    from esploader.numerals import shown  # noqa: PLC0415
     from esploader.protocol import dialect  # noqa: PLC0415
     from esploader.session.session import Session  # noqa: PLC0415
     from esploader.transport.base import Transport  # noqa: PLC0415
@@ -75,7 +76,9 @@ def connect(  # noqa: PLR0913 - options, all by keyword
         if isinstance(port, Transport):
             on_failure.callback(port.close)
         if not 0 < baudrate <= MAX_BAUDRATE:
-            raise UnsupportedError(f"{baudrate} baud", f"a rate is a number up to {MAX_BAUDRATE}")
+            raise UnsupportedError(
+                f"{shown(baudrate)} baud", f"a rate is a number up to {MAX_BAUDRATE}"
+            )
         if attempts < 0:
             raise UnsupportedError(f"{attempts} attempts", "0 stands for without end")
         if before not in get_args(Before):

@@ -104,12 +104,14 @@ def _only_port() -> str:
 
 
 def _baudrate(text: str) -> int:
+    from esploader.connector import MAX_BAUDRATE
     from esploader.errors import UnsupportedError
+    from esploader.numerals import whole
 
     try:
-        return int(text, 0)
-    except ValueError:
-        raise UnsupportedError(f"--baud {text}", "a baud rate is a number") from None
+        return whole(text, 1, MAX_BAUDRATE)
+    except ValueError as exc:
+        raise UnsupportedError("--baud", f"a baud rate is a number; {exc}") from None
 
 
 def _print_device(device: Device, output: Output) -> dict[str, Json]:
