@@ -67,6 +67,10 @@ def listen(host: str, port: int) -> socket.socket:
     """
     if not 0 <= port <= MAX_TCP_PORT:
         raise ListenError(host, f"there is no TCP port {port}", is_taken=False)
+    if not host.strip():
+        # To the system this is every address that there is.
+        reason = "an address to listen on is empty; 0.0.0.0 and :: are all of them"
+        raise ListenError("''", reason, is_taken=False)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -81,7 +81,7 @@ class Table:
         if not isinstance(items, list) or not items:
             raise ConfigError(self.where(key), "it is not a list of texts")
         for item in items:
-            if not isinstance(item, str) or not item:
+            if not isinstance(item, str) or not item.strip():
                 raise ConfigError(self.where(key), f"{shown(item)} is not a text")
         return tuple(items)
 
