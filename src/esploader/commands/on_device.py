@@ -23,6 +23,9 @@ class OnDevice(NamedTuple):
 
     work: Work
 
+    prepare: Callable[[argparse.Namespace], None] | None = None
+    """Does what can be done, and may have to be waited for, before there is a port."""
+
     starts_program: bool = False
     """No loader is there to be left afterwards, and a reset would end what was started."""
 
@@ -32,6 +35,8 @@ class OnDevice(NamedTuple):
         from esploader.loader.resetting import After
 
         output.banner()
+        if self.prepare is not None:
+            self.prepare(arguments)
         with contextlib.ExitStack() as stack:
             device = stack.enter_context(_connect(arguments, output, stack))
             device.check_reset(After(arguments.after))
