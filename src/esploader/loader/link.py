@@ -13,13 +13,15 @@ from esploader.chips.reading.security import SecurityInfo
 from esploader.errors import (
     CommandError,
     CommandFailedError,
+    ConnectError,
     NoResponseError,
     ProtocolError,
+    SilentDeviceError,
     StubError,
     TransportError,
     WrongChipError,
 )
-from esploader.loader.download_mode import SYNC_VALUE_OF_STUB, reach_loader
+from esploader.loader.download_mode import SYNC_VALUE_OF_STUB, can_reset, reach_loader
 from esploader.loader.register_recipes import (
     flash_power_on,
     forced_download_off,
@@ -53,6 +55,9 @@ _log: Final = logging.getLogger(__name__)
 
 BAUDRATES: Final = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000)
 """The rates to step down through, in baud."""
+
+SILENT_ROUNDS: Final = 2
+"""After how many rounds of resets without a single byte a device is lost."""
 
 REVIVE_TIMEOUT: Final = 4.0
 """How long a loader may be busy with what it was given before, in seconds: an erase of
@@ -105,6 +110,12 @@ class Link:
 
     flash_power: tuple[Setting, ...] = ()
     """What turns on the supply of the flash, after every reset."""
+
+    is_lost: bool = attrs.field(default=False, init=False)
+    """No loader answered when one was last looked for, and looking again would be in vain: nothing
+    can be reset there, or several rounds of resets did not bring a single byte."""
+
+    _silent_rounds: int = attrs.field(default=0, init=False)
 
     after_revival: list[Callable[[], None]] = attrs.field(factory=list, init=False)
     """What there is to do for whoever knows something of a loader that may have been reset."""
@@ -222,9 +233,17 @@ class Link:
         if transport.capabilities.set_baudrate:
             transport.set_baudrate(min(self.baudrate, DEFAULT_BAUDRATE))
         self.session.dialect = self.rom_dialect
-        value = reach_loader(
-            self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
-        )
+        try:
+            value = reach_loader(
+                self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
+            )
+        except ConnectError as exc:
+            self._silent_rounds += isinstance(exc, SilentDeviceError)
+            is_silent = self._silent_rounds >= SILENT_ROUNDS
+            self.is_lost = is_silent or not can_reset(self.session.transport, self.before)
+            raise
+        self._silent_rounds = 0
+        self.is_lost = False
         self._recognise(value)
         self.set_up_registers()
         if self.fingerprint and self.session.read_words(self.fingerprint) != self.fingerprint:

@@ -122,6 +122,10 @@ class Session:
         """The last :data:`~esploader.session.wire.MAX_NOISE_SIZE` bytes that were no response."""
         return bytes(self._wire.noise)
 
+    def forget_noise(self) -> None:
+        """Have :attr:`noise` begin anew."""
+        self._wire.noise.clear()
+
     def forget_input(self) -> None:
         """Throw away what has been said so far; costs no round trip where there are gates."""
         gated = self._wire.gated
