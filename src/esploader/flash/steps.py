@@ -11,7 +11,7 @@ from esploader.flash.compress import (
     WireBlock,
     compressed_blocks,
     is_worth_compressing,
-    max_compressed_size,
+    max_block_count,
     plain_blocks,
     reason_against_compression,
 )
@@ -142,7 +142,7 @@ def _prepare(
         ), plain_blocks(piece.data, block_size)
     blocks: Iterable[WireBlock] = compressed_blocks(piece.data, block_size)
     if dialect.answers_before_writing:
-        block_count = -(-max_compressed_size(size) // block_size)
+        block_count = max_block_count(size, block_size)
     else:
         blocks = list(blocks)
         block_count = len(blocks)
