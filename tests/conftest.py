@@ -68,6 +68,9 @@ OUR_PROGRAMS = {Path(sys.executable).name, "esploader", "esploader-rfc2217-serve
 SHELLS = {"bash", "sh"}
 """They run what our documentation says."""
 
+OF_THE_SYSTEM = {"mount", "umount"}
+"""They make a disk that is soon full."""
+
 FOREIGN_MODULES = {"esptool", "espefuse", "espsecure", "esp_rfc2217_server"}
 
 
@@ -90,7 +93,7 @@ def is_foreign(command: Sequence[str]) -> bool:
     """Return whether a command runs somebody else's program."""
     if Path(command[0]).name in OUR_PROGRAMS:
         return not FOREIGN_MODULES.isdisjoint(command)
-    return Path(command[0]).name not in SHELLS
+    return Path(command[0]).name not in SHELLS | OF_THE_SYSTEM
 
 
 STARTS = Starts()
