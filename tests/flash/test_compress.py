@@ -12,13 +12,20 @@ from hypothesis import strategies as st
 from esploader.flash.compress import (
     compressed_blocks,
     is_worth_compressing,
+    max_block_count,
     max_compressed_size,
     plain_blocks,
 )
 
 NOISE = random.Random(0).randbytes(300_000)  # noqa: S311 - data, not a secret
 
-contents = st.binary(max_size=5000) | st.integers(0, 300_000).map(lambda size: NOISE[:size])
+sizes = st.integers(0, 300_000)
+contents = (
+    st.binary(max_size=5000)
+    | sizes.map(lambda size: NOISE[:size])
+    | sizes.map(bytes)
+    | st.tuples(sizes, sizes).map(lambda each: bytes(each[0]) + NOISE[: each[1]] + bytes(each[0]))
+)
 
 
 @given(contents, st.sampled_from([0x40, 0x400, 0x4000]))
@@ -26,18 +33,30 @@ def test_compressed_blocks_are_one_stream(data: bytes, block_size: int) -> None:
     blocks = list(compressed_blocks(data, block_size))
     stream = b"".join(block.data for block in blocks)
     assert zlib.decompress(stream) == data
-    assert all(len(block.data) == block_size for block in blocks[:-1])
+    assert all(0 < len(block.data) <= block_size for block in blocks)
     assert len(stream) <= max_compressed_size(len(data))
+    assert len(blocks) <= max_block_count(len(data), block_size)
     assert blocks[-1].covered == len(data)
 
 
 @given(contents, st.sampled_from([0x40, 0x400, 0x4000]))
-def test_no_block_stands_for_more_than_it_says(data: bytes, block_size: int) -> None:
+def test_a_block_stands_for_what_it_says_and_for_no_more_than_64_kib(
+    data: bytes, block_size: int
+) -> None:
     inflater = zlib.decompressobj()
     inflated = 0
     for block in compressed_blocks(data, block_size):
-        inflated += len(inflater.decompress(block.data))
-        assert inflated <= block.covered
+        size = len(inflater.decompress(block.data))
+        inflated += size
+        assert size <= 64 * 1024
+        assert inflated == block.covered
+
+
+def test_a_block_is_cut_short_only_where_it_would_stand_for_too_much() -> None:
+    blocks = list(compressed_blocks(NOISE, 0x4000))
+    assert all(len(block.data) == 0x4000 for block in blocks[:-1])
+    # A megabyte that becomes a kilobyte.
+    assert 16 <= len(list(compressed_blocks(bytes(1_000_000), 0x4000))) <= 24
 
 
 @given(contents, st.sampled_from([0x40, 0x400, 0x4000]))

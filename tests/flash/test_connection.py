@@ -14,9 +14,11 @@ from esploader.chips.esp32s2 import ESP32_S2
 from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
-from esploader.errors import UnsupportedError
+from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.pins import attach_word
+from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice, SimulatedTransport
+from esploader.simulator.history import Loader
 from stub_files import stub_directory
 from untouched import connect
 
@@ -103,7 +105,7 @@ def test_every_loader_is_told_where_the_flash_is(
     has_stub: bool,
     tmp_path: Path,
 ) -> None:
-    transport = SimulatedTransport(SimulatedDevice(chip))
+    transport = SimulatedTransport(SimulatedDevice(chip, flash_pins=WORD))
     simulated = transport.device
     with connect(transport, stub=stub_directory(tmp_path) if has_stub else False) as device:
         device.flash.use_pins(PINS)
@@ -128,10 +130,23 @@ def test_a_rom_loader_that_was_reset_is_told_of_the_flash_again(chip: Chip) -> N
 
 
 def test_a_stub_finds_the_flash_at_its_usual_pins_by_itself(tmp_path: Path) -> None:
-    transport = SimulatedTransport(SimulatedDevice(ESP32_C3))
-    with connect(transport, stub=stub_directory(tmp_path)) as device:
+    simulated = SimulatedDevice(ESP32_C3)
+    with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
         device.flash.write([(0, b"data")])
-        assert transport.device.flash_pins is None
+    asked = {each.opcode for each in simulated.history.commands if each.loader is Loader.STUB}
+    assert Opcode.FLASH_DEFL_DATA in asked
+    assert Opcode.SPI_ATTACH not in asked
+    assert simulated.flash[:4] == b"data"
+
+
+def test_at_wrong_pins_there_is_no_flash() -> None:
+    simulated = SimulatedDevice(ESP32)
+    with connect(simulated.open_transport(), stub=False) as device:
+        device.flash.use_pins(PINS)
+        assert not device.flash.id().is_plausible
+        with pytest.raises(PlanError, match="no flash answers"):
+            device.flash.erase_region(0, 0x1000)
+    assert not simulated.erase_counts
 
 
 def test_a_refused_connection_changes_nothing() -> None:
@@ -157,7 +172,7 @@ def test_a_refused_connection_changes_nothing() -> None:
 def test_commands_take_pins_of_the_flash(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    port = ("--port", "sim://esp32", "--no-stub")
+    port = ("--port", "sim://esp32?pins=1", "--no-stub")
     command = [str(tmp_path / "out.bin") if word == "FILE" else word for word in command]
     assert main([*port, *command, "--spi-connection", "HSPI"]) == 0
     assert main([*port, *command, "-sc", "1,2,3,4,34"]) == 2

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import io
 import itertools
-import sys
+import random
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intelhex import IntelHex
+from typing_extensions import override
 
 from esploader.errors import PlanError
 from esploader.image import hexfile
-from esploader.image.hexfile import MAX_SEGMENTS, MAX_TEXT_SIZE, HexSegment, read_segments
+from esploader.image.hexfile import (
+    MAX_SEGMENTS,
+    MAX_TEXT_PER_BYTE,
+    MIN_TEXT_SIZE,
+    READ_SIZE,
+    HexSegment,
+    read_file,
+    read_segments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,7 +106,7 @@ def test_a_file_without_data_has_no_segment() -> None:
         (b"\xff\xfe\n" + END, "line 1: it does not begin"),
         (b"\xef\xbb\xbf" + record(0, b"x") + END, "line 1: it does not begin"),
         (b":\xb2\n" + END, "line 1: behind the colon are"),
-        (b"\n" * MAX_TEXT_SIZE + END, "more than 16777216 bytes"),
+        (record(0, b"x") + b" \n" + END, "line 2: it is blank"),
         (b"".join(record(2 * n, b"x") for n in range(MAX_SEGMENTS + 1)) + END, "4096 pieces"),
     ],
     ids=itertools.count(),
@@ -195,10 +205,80 @@ def test_any_text_is_segments_or_a_plan_error(lines: list[bytes], is_hex: bool) 
     assert all(segment.data for segment in segments)
 
 
-def test_without_intelhex_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "intelhex", None)
-    with pytest.raises(PlanError, match=r"pip install 'esploader\[hex\]'"):
-        read_segments(record(0, b"data") + END)
+ROOM = 1000
+MOST_TEXT = MIN_TEXT_SIZE + MAX_TEXT_PER_BYTE * ROOM
+
+
+def test_more_data_than_there_is_room_for_are_refused() -> None:
+    fitting = b"".join(record(10 * n, b"0123456789") for n in range(ROOM // 10))
+    assert read_segments(fitting + END, max_size=ROOM) == (HexSegment(0, b"0123456789" * 100),)
+    with pytest.raises(PlanError, match="more than 1000 bytes is too much"):
+        read_segments(fitting + record(0x8000, b"x") + END, max_size=ROOM)
+
+
+@pytest.mark.parametrize(
+    "filler", [b"\n", b" ", b":", b"\r"], ids=["lines", "blanks", "colons", "cr"]
+)
+def test_text_without_end_is_not_read_to_its_end(filler: bytes) -> None:
+    file = io.BytesIO(filler * 4 * MOST_TEXT)
+    with pytest.raises(PlanError, match=r"not read here|do not end|it is longer"):
+        read_file(file, max_size=ROOM)
+    assert file.tell() <= MOST_TEXT + 2 * READ_SIZE
+
+
+@given(contents, st.integers(1, 50), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_however_a_file_is_cut_it_is_the_same(
+    content: dict[int, int], size: int, line_end: str
+) -> None:
+    text = written(content, None, "native").replace(b"\n", line_end.encode())
+
+    class Slow(io.BytesIO):
+        @override
+        def read(self, _: int | None = -1) -> bytes:
+            return super().read(size)
+
+    assert read_file(Slow(text)) == read_segments(text)
+
+
+@pytest.mark.parametrize("order", ["forwards", "backwards", "odd ones last", "shuffled"])
+def test_records_come_in_any_order(order: str) -> None:
+    data = random.Random(0).randbytes(80_000)  # noqa: S311 - data, not a secret
+    base = [record(0, n.to_bytes(2, "big"), kind=4) for n in range(2)]
+    starts = list(range(len(data)))
+    match order:
+        case "backwards":
+            starts.reverse()
+        case "odd ones last":
+            starts.sort(key=lambda start: start % 2)
+        case "shuffled":
+            random.Random(0).shuffle(starts)  # noqa: S311 - no secret
+        case _:
+            pass
+    records = (base[at >> 16] + record(at & 0xFFFF, data[at : at + 1]) for at in starts)
+    text = b"".join(records) + END
+    assert read_segments(text) == (HexSegment(0, data),)
+    with pytest.raises(PlanError, match="given twice"):
+        read_segments(text[: -len(END)] + base[0] + record(7, b"x") + END)
+
+
+@pytest.mark.parametrize("size", [0x1_0000, 0x10_0000], ids=["64 KiB", "1 MiB"])
+def test_reading_takes_little_more_memory_than_the_data(size: int) -> None:
+    data = random.Random(0).randbytes(size)  # noqa: S311 - data, not a secret
+    lines = []
+    for base in range(0, size, 0x1_0000):
+        lines.append(record(0, (base >> 16).to_bytes(2, "big"), kind=4))
+        span = data[base : base + 0x1_0000]
+        lines += (record(at, span[at : at + 16]) for at in range(0, len(span), 16))
+    file = io.BytesIO(b"".join((*lines, END)))
+    del lines
+    tracemalloc.start()
+    try:
+        assert read_file(file) == (HexSegment(0, data),)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A piece of the text at a time, and its lines.
+    assert peak < 3 * size + 6 * READ_SIZE
 
 
 def test_suffixes_are_in_lower_case() -> None:

@@ -48,10 +48,16 @@ def test_both_leave_the_same_in_flash(tmp_path: Path, loader: str, options: list
     file = tmp_path / "image.bin"
     file.write_bytes(IMAGE)
     options = [str(file) if word == "FILE" else word for word in options]
-    words = ["write-flash", "--compress", *options, hex(OFFSET), str(file)]
+    # A ROM loader encrypts nothing that is compressed, which esptool does not know.
+    compress = "--no-compress" if loader == "--no-stub" else "--compress"
+    words = ["write-flash", compress, *options, hex(OFFSET), str(file)]
     done, theirs = esptool_on(url, loader, *words)
     assert done.exit_code == 0, done.stdout + done.stderr
-    assert theirs == ours_on(url, stub=loader != "--no-stub")
+    ours = ours_on(url, stub=loader != "--no-stub")
+    # esptool fills up its last block, which is encrypted as a whole.
+    end = len(IMAGE) if loader == "--no-stub" else SIZE
+    assert theirs[:end] == ours[:end]
+    assert ours[len(IMAGE) :] == b"\xff" * (SIZE - len(IMAGE))
     assert theirs[: len(IMAGE)] != IMAGE
 
 

@@ -42,7 +42,8 @@ SCRIPT = """
         port.dtr = False
         return receive().decode("latin-1")
 
-    with serial.serial_for_url(sys.argv[1], baudrate=115200, timeout=1) as port:
+    rtscts = "--rtscts" in sys.argv
+    with serial.serial_for_url(sys.argv[1], baudrate=115200, timeout=1, rtscts=rtscts) as port:
         result = {}
         if "--reset" in sys.argv:
             result["silent"] = ask(READ_MAGIC) == b""
@@ -85,6 +86,12 @@ def test_the_resets_of_a_script_work_over_rfc_2217() -> None:
         "rate": RATE_CHANGED,
         "magic at 230400": MAGIC,
     }
+
+
+def test_a_script_that_wants_flow_control_can_open_the_port() -> None:
+    with served_chip("esp32c3", "--state", "download") as urls:
+        result = run_script(urls["rfc2217"], "--rtscts")
+    assert result == {"syncs": 8, "magic": MAGIC}
 
 
 def test_a_pseudo_terminal_follows_the_rate_of_a_script() -> None:

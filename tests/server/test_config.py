@@ -126,6 +126,8 @@ def test_without_a_key_file_the_key_stands_with_the_certificate(tmp_path: Path) 
         ("bind = 7", "bind: it is not a list of texts"),
         ("bind = []", "bind: it is not a list of texts"),
         ('bind = ["::1", 7]', "bind: 7 is not a text"),
+        ('bind = ""', "bind: '' is not a text"),
+        ('bind = ["::1", " "]', "bind: ' ' is not a text"),
         ("binds = 1", "binds: there is no such key"),
         ('allow = "10.0.0.1/8"', "allow: '10.0.0.1/8' is no address or network"),
         ("tcp-port = true", "tcp-port: True is not a whole number"),

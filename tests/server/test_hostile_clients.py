@@ -19,8 +19,8 @@ from esploader.connector import connect
 from esploader.errors import TlsError, TransportError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import PortConfig, Protocol, ServerConfig
-from esploader.server.handshake import MAX_UNREAD_SIZE
 from esploader.server.request_queue import MAX_QUEUE_SIZE
+from esploader.server.tls_layer import MAX_UNREAD_SIZE
 from esploader.transport.com_port import Code, Setting
 from esploader.transport.com_port import encode as encode_setting
 from esploader.transport.gates import Arm, Delay, encode

@@ -75,3 +75,27 @@ def test_what_nobody_wants_is_not_counted_either(
         journal.note("refused", level=logging.DEBUG)
     journal.note("refused")
     assert caplog.messages == ["refused"]
+
+
+def raised(number: int) -> Exception:
+    with pytest.raises(LookupError) as caught:
+        raise LookupError(f"fault {number}")
+    return caught.value
+
+
+def test_what_leaves_a_callback_is_written_within_the_same_bounds(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2 * MAX_EVENTS):
+        journal.fault(None, {"message": "in a callback", "exception": raised(number)})
+    assert len(caplog.messages) == MAX_EVENTS
+    assert caplog.messages[0].startswith(
+        "fault reason=\"LookupError('fault 0')\" trace=test_journal"
+    )
+
+
+def test_a_fault_without_an_exception_is_said_as_well(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.fault(None, {"message": "something else"})
+    assert caplog.messages == ['fault reason="something else"']

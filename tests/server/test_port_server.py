@@ -273,6 +273,14 @@ def test_an_address_that_is_optional_may_be_missing_but_not_all_of_them() -> Non
         listen_on_all((NOWHERE,), 0, frozenset({NOWHERE}))
 
 
+@pytest.mark.parametrize("host", ["", " "])
+def test_an_empty_address_is_none_and_not_every_one(host: str) -> None:
+    with pytest.raises(ListenError, match="an address to listen on is empty"):
+        listen(host, 0)
+    with pytest.raises(ListenError, match="an address to listen on is empty"):
+        listen_on_all(("127.0.0.1", host), 0, frozenset())
+
+
 def test_a_tcp_port_that_somebody_has_is_busy() -> None:
     with listen("127.0.0.1", 0) as other:
         number = other.getsockname()[1]

@@ -35,7 +35,8 @@ def fake() -> Iterator[FakeTransport]:
         (Setting(Code.SET_PARITY, 3), 1),
         (Setting(Code.SET_STOPSIZE, 2), 1),
         (Setting(Code.SET_CONTROL, Control.ASK_FLOW_CONTROL), Control.NO_FLOW_CONTROL),
-        (Setting(Code.SET_CONTROL, Control.RTS_CTS), Control.NO_FLOW_CONTROL),
+        (Setting(Code.SET_CONTROL, Control.RTS_CTS), Control.RTS_CTS),
+        (Setting(Code.SET_CONTROL, Control.XON_XOFF), Control.XON_XOFF),
         (Setting(Code.SET_CONTROL, 19), Control.NO_FLOW_CONTROL),
         (Setting(Code.SET_CONTROL, Control.BREAK_ON), Control.BREAK_OFF),
         (Setting(Code.SET_CONTROL, Control.ASK_DTR), Control.DTR_OFF),
@@ -85,6 +86,19 @@ def test_a_port_without_lines_answers_as_asked_so_that_clients_go_on() -> None:
 
         assert answer == Setting(Code.SET_CONTROL, Control.DTR_ON)
         assert fake.happenings.empty()
+
+
+def test_flow_control_that_the_port_does_not_do_is_acknowledged_and_told_once_in_the_log(
+    fake: FakeTransport, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pyserial that asks for it when it opens a port would give up otherwise."""
+    settings = PortSettings(ServedPort(fake))
+    for _ in range(3):
+        settings.apply(Setting(Code.SET_CONTROL, Control.RTS_CTS))
+    assert settings.apply(Setting(Code.SET_CONTROL, Control.ASK_FLOW_CONTROL)).value == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{fake.name}: a client asked for flow control by RTS/CTS, which the port does not do"
+    ]
 
 
 def test_only_a_rate_that_a_client_set_is_taken_back(fake: FakeTransport) -> None:

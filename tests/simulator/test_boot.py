@@ -13,8 +13,10 @@ from described_chips import DESCRIBED as CHIPS
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
+from esploader.errors import UrlError
 from esploader.image.suitability import Suitability, check_image
 from esploader.simulator import SimulatedDevice, Timings, minimal_image
+from esploader.simulator.url import open_simulated, parse
 from images import build_image, header_for, small_image
 from simulated import Bench
 
@@ -190,6 +192,16 @@ def test_the_watchdog_boots_again_and_again_if_asked_to() -> None:
     assert [boot.cause.name for boot in device.history.boots] == ["EXTERNAL", *["WATCHDOG"] * 4]
     assert log.count(b"rst:0x7 (TG0WDT_SYS_RST)") == 4
     assert log.count(b"Saved PC:") == 4
+
+
+def test_a_boot_that_failed_can_be_repeated_on_request() -> None:
+    with open_simulated("sim://esp32c3?boot-loop=yes") as port:
+        port.set_lines(rts=True)
+        port.set_lines(rts=False)
+        port.clock.sleep(4.5)
+        assert port.discard_input().count(b"rst:0x7 (TG0WDT_SYS_RST)") == 4
+    with pytest.raises(UrlError, match="choices are yes, no"):
+        parse("sim://esp32c3?boot-loop=1")
 
 
 def test_the_watchdog_leaves_an_application_alone() -> None:

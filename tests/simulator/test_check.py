@@ -6,7 +6,6 @@ import attrs
 import pytest
 
 from esploader.chips.esp32c3 import ESP32_C3
-from esploader.errors import UnsupportedError
 from esploader.simulator import SimulatedDevice
 from esploader.simulator.recordings.check import CheckedRow, check_recording
 from esploader.simulator.recordings.recording import FlashNeed, LineChange, Needs, Recording, Row
@@ -127,7 +126,9 @@ def test_what_a_row_needs_is_there() -> None:
     assert check(row(attach, attached)) == [False]
 
 
-def test_a_flash_that_is_too_large_is_refused() -> None:
-    needs = Needs(flash=FlashNeed(offset=0x40_0000, size=1))
-    with pytest.raises(UnsupportedError):
-        check(row(READ_MAGIC, ANSWER, needs=needs))
+def test_a_row_that_needs_a_larger_flash_is_left_out_and_says_so() -> None:
+    too_large = Needs(flash=FlashNeed(offset=4 << 20, size=1))
+    left_out, other = checked(row(READ_MAGIC, ANSWER, needs=too_large), row(READ_MAGIC, ANSWER))
+    assert left_out.problem == "its flash is larger than the simulated one"
+    assert not left_out.agrees
+    assert other.agrees

@@ -19,7 +19,7 @@ BEGIN = words(0x1000, 1, 0x400, 0, 0)
 
 
 def bench(presence: str, state: InitialState = InitialState.DOWNLOAD) -> Bench:
-    device = SimulatedDevice("esp32c3", flash_presence=presence, state=state)
+    device = SimulatedDevice("esp32c3", flash_presence=presence, state=state, flash_attached=True)
     return Bench(SimulatedTransport(device))
 
 

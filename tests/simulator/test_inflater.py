@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.simulator.rom.inflater import WINDOW_SIZE, AdlerError, InflateError, Inflater
+from esploader.simulator.rom.inflater import (
+    WINDOW_SIZE,
+    AdlerError,
+    EndlessError,
+    InflateError,
+    Inflater,
+)
 
 contents = st.binary(max_size=2000) | st.builds(
     lambda data, count: data * count, st.binary(min_size=1, max_size=50), st.integers(0, 3000)
@@ -22,7 +28,8 @@ def inflate(stream: bytes, piece_size: int) -> tuple[bytes, Inflater]:
         for window in inflater.feed(stream[start : start + piece_size]):
             assert len(window) == WINDOW_SIZE
             output += window
-    return bytes(output) + inflater.take(inflater.filled), inflater
+    output += inflater.take(inflater.filled)
+    return bytes(output), inflater
 
 
 @given(contents, st.integers(0, 9), st.sampled_from([1, 2, 3, 1000, 100_000]))
@@ -37,7 +44,7 @@ def test_it_inverts_zlib_however_the_stream_is_cut(data: bytes, level: int, size
 def test_garbage_ends_in_one_error(stream: bytes, size: int) -> None:
     try:
         _, inflater = inflate(stream, size)
-    except InflateError:
+    except (InflateError, EndlessError):
         return
     # Too short to tell, or a stream after all.
     assert not inflater.ended or zlib.decompressobj().decompress(stream) is not None
@@ -59,12 +66,30 @@ def test_a_wrong_checksum_is_an_error_of_its_own(piece_size: int) -> None:
         inflate(stream[:-1] + bytes((stream[-1] ^ 0x80,)), piece_size)
 
 
-def test_what_comes_after_the_end_is_ignored() -> None:
+def test_nothing_takes_what_comes_after_the_end() -> None:
     inflater = Inflater()
-    assert list(inflater.feed(zlib.compress(b"data") + b"more")) == []
-    assert list(inflater.feed(b"and more")) == []
-
+    with pytest.raises(EndlessError):
+        list(inflater.feed(zlib.compress(b"data") + b"more"))
+    with pytest.raises(EndlessError):
+        list(inflater.feed(b"and more"))
+    assert list(inflater.feed(b"")) == []
     assert inflater.take(inflater.filled) == b"data"
+
+
+def test_a_stream_that_failed_fails_again() -> None:
+    inflater = Inflater()
+    for piece in (b"garbage", zlib.compress(b"data")):
+        with pytest.raises(InflateError):
+            list(inflater.feed(piece))
+
+
+def test_a_last_piece_may_fill_one_window_more() -> None:
+    """Where zeros stand for a byte, they come without end."""
+    literal = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY)
+    stream = literal.compress(bytes(1000)) + literal.flush()
+    inflater = Inflater()
+
+    assert list(inflater.feed(stream[:20], is_last=True)) == [bytes(WINDOW_SIZE)]
 
 
 def test_a_stream_is_not_complete_without_its_checksum() -> None:

@@ -135,6 +135,35 @@ def test_security_info_has_the_size_of_the_chip(chip: Chip, size: int) -> None:
     assert packet[20:24] == (words(5) if size == 20 else bytes(4))
 
 
+@pytest.mark.parametrize(
+    ("chip", "revision", "word", "api_version", "purpose"),
+    [
+        ("esp32c2", (1, 0), 0x7C41_A06F, 1, 0x00),
+        ("esp32c3", (0, 0), 0x6921_506F, 0, 0x0C),
+        ("esp32c3", (0, 2), 0x6921_506F, 0, 0x0C),
+        ("esp32c3", (0, 3), 0x1B31_506F, 3, 0x0C),
+        ("esp32c3", (0, 4), 0x1B31_506F, 3, 0x0C),
+        ("esp32c3", (1, 1), 0x4361_606F, 7, 0x0C),
+        ("esp32c5", (1, 0), 0x5FD1_406F, 2, 0x13),
+        ("esp32c6", (0, 0), 0x2CE0_806F, 0, 0x0C),
+        ("esp32c61", (1, 0), 0x7211_606F, 3, 0x10),
+        ("esp32h2", (0, 0), 0xD7B7_3E80, 0, 0x0C),
+        ("esp32p4", (0, 0), 0x0000_001E, 0, 0x0C),
+        ("esp32p4", (3, 0), 0x0000_1000, 5, 0x13),
+    ],
+)
+def test_the_rom_is_that_of_the_revision(
+    chip: str, revision: tuple[int, int], word: int, api_version: int, purpose: int
+) -> None:
+    device = SimulatedDevice(chip, revision=revision, state="download")
+    bench = Bench(device.open_transport())
+    info = bench.command(Opcode.GET_SECURITY_INFO)[8:-4]
+
+    assert info[11] == purpose
+    assert info[12:] == words(device.chip.image_chip_id or 0, api_version)
+    assert bench.command(Opcode.READ_REG, words(0x4000_1000))[4:8] == words(word)
+
+
 def test_security_info_tells_what_the_efuses_say() -> None:
     efuses = {"secure_boot_v2": 1, "flash_crypt_count": 7, "key_purpose_1": 9}
     packet = make_bench(efuses=efuses).command(Opcode.GET_SECURITY_INFO)
@@ -240,6 +269,7 @@ def test_data_of_the_other_kind_is_refused() -> None:
     bench = flash_bench()
     bench.status(Opcode.FLASH_BEGIN, begin(0x800, 2, 0x400, 0))
     assert bench.send_block(Opcode.FLASH_DEFL_DATA, zlib.compress(bytes(8)), 0) == INVALID
+    bench = flash_bench()
     bench.status(Opcode.FLASH_DEFL_BEGIN, begin(0x800, 2, 0x400, 0))
     assert bench.send_block(Opcode.FLASH_DATA, bytes(8), 0) == INVALID
 
@@ -296,16 +326,46 @@ def test_a_wrong_adler32_ends_the_download() -> None:
     spoilt = block[:-1] + bytes((block[-1] ^ 1,))
 
     assert bench.send_block(Opcode.FLASH_DEFL_DATA, spoilt, 0) == b"\x01\x0c"
-    assert bench.send_block(Opcode.FLASH_DEFL_DATA, block, 1) == INVALID
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, block, 1) == b"\x01\x0c"
 
 
-def test_input_after_the_end_of_the_stream_changes_nothing() -> None:
+def test_input_after_the_end_of_the_stream_hangs_the_loader() -> None:
     bench = flash_bench()
     (block,) = compressed_download(bench, bytes(100))
 
     assert bench.send_block(Opcode.FLASH_DEFL_DATA, block, 0) == OK
-    assert bench.send_block(Opcode.FLASH_DEFL_DATA, b"garbage!", 1) == OK
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, b"", 1) == OK
+    body = data_body(b"garbage!", 2)
+    assert (
+        bench.exchange(request(Opcode.FLASH_DEFL_DATA, body, checksum=checksum_of(b"garbage!")))
+        == b""
+    )
+    assert bench.exchange(READ_MAGIC) == b""
     assert flash_content(bench, 0, 104) == bytes(100) + b"\xff" * 4
+
+
+def test_what_makes_a_last_word_whole_is_left_over_in_the_window() -> None:
+    bench = flash_bench()
+    for offset, data in ((0, b"x" * 100), (0x1000, b"y" * 97)):
+        body = begin(len(data), 1, 0x400, offset)
+        assert bench.status(Opcode.FLASH_DEFL_BEGIN, body) == OK
+        assert bench.send_block(Opcode.FLASH_DEFL_DATA, zlib.compress(data), 0) == OK
+
+    assert flash_content(bench, 0x1000, 104) == b"y" * 97 + b"x" * 3 + b"\xff" * 4
+
+
+@pytest.mark.parametrize(
+    ("level", "status"), [(9, b"\x01\x0c"), (0, b"\x01\x0b")], ids=["compressed", "stored"]
+)
+def test_zeros_follow_a_last_block_that_is_not_the_last(level: int, status: bytes) -> None:
+    """Within what is stored as it is nothing can be missing."""
+    bench = flash_bench()
+    stream = zlib.compress(bytes(range(256)) * 32, level)
+    bench.status(Opcode.FLASH_DEFL_BEGIN, begin(0x2000, 1, 0x400, 0))
+
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, stream[:100], 0) == status
+    assert bench.send_block(Opcode.FLASH_DEFL_DATA, stream[100:200], 1) == status
+    assert flash_content(bench, 0, 0x2000) == b"\xff" * 0x2000
 
 
 @pytest.mark.parametrize(
@@ -316,7 +376,7 @@ def test_slow_read_checks_what_it_is_asked(offset: int, size: int, status: bytes
     packet = flash_bench().command(Opcode.READ_FLASH_SLOW, words(offset, size))
 
     assert packet[-4:-2] == status
-    assert len(packet) == 8 + 4 + (64 if status == OK else 0)
+    assert len(packet) == 8 + 64 + 4
 
 
 def test_slow_read_returns_the_flash() -> None:
@@ -329,36 +389,71 @@ def test_slow_read_returns_the_flash() -> None:
 def test_the_rom_believes_in_2_mib_until_told_otherwise() -> None:
     bench = make_bench()
 
-    assert bench.status(Opcode.SPI_FLASH_MD5, words(0x1F_FFFF, 2, 0, 0)) == b"\x01\x09"
+    assert bench.command(Opcode.SPI_FLASH_MD5, words(0x1F_FFFF, 2, 0, 0))[40:42] == b"\x01\x09"
     bench.status(0x0B, words(0, 4 << 20, 1 << 16, 1 << 12, 1 << 8, 0xFFFF))
     assert bench.command(Opcode.SPI_FLASH_MD5, words(0x1F_FFFF, 2, 0, 0))[40:42] == OK
 
 
-@pytest.mark.parametrize("opcode", [Opcode.FLASH_END, Opcode.FLASH_DEFL_END])
-@pytest.mark.parametrize("value", [0, 1])
-def test_end_without_begin_does_nothing(opcode: int, value: int) -> None:
-    bench = make_bench()
-
-    assert bench.status(opcode, words(value)) == OK
-    assert bench.exchange(READ_MAGIC)
-
-
 @pytest.mark.parametrize(
+    ("opcode", "value", "stays"),
+    [
+        (Opcode.FLASH_END, 0, False),
+        (Opcode.FLASH_END, 1, False),
+        (Opcode.FLASH_DEFL_END, 0, False),
+        (Opcode.FLASH_DEFL_END, 0x100, False),
+        (Opcode.FLASH_DEFL_END, 1, True),
+    ],
+)
+def test_a_download_that_never_began_is_complete(opcode: int, value: int, *, stays: bool) -> None:
+    bench = make_bench()
+    answer = bench.exchange(request(opcode, words(value)))
+
+    assert answer.startswith(b"\xc0\x01" + bytes((opcode, 4)) + bytes(9) + b"\xc0")
+    assert bool(bench.exchange(READ_MAGIC)) is stays
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_end_of_a_download_is_always_a_reset_in_secure_download_mode(value: int) -> None:
+    bench = make_bench(efuses={"secure_download": 1})
+    bench.status(Opcode.FLASH_BEGIN, begin(0, 0, 0x400, 0))
+    answer = bench.exchange(request(Opcode.FLASH_END, words(value)))
+
+    assert b"(RTC_SW_SYS_RST)" in answer
+
+
+every_later_chip = pytest.mark.parametrize(
     "chip", [chip for chip in DESCRIBED if chip not in (ESP8266, ESP32)], ids=lambda chip: chip.key
 )
-@pytest.mark.parametrize("action", [0, 1])
-def test_told_to_leave_it_says_a_last_word_and_is_silent_until_a_hardware_reset(
-    chip: Chip, action: int
+
+
+@every_later_chip
+@pytest.mark.parametrize(("announced", "status"), [(0, b"\x00\x00"), (0x400, b"\x01\x06")])
+def test_told_to_go_on_it_says_a_last_word_and_is_silent_until_a_hardware_reset(
+    chip: Chip, announced: int, status: bytes
 ) -> None:
+    """Also where it refuses, because blocks are missing."""
     bench = make_bench(chip)
-    bench.status(Opcode.FLASH_BEGIN, begin(0, 0, 0x400, 0))
-    answer = bench.exchange(request(Opcode.FLASH_END, words(action)))
+    bench.status(Opcode.SPI_ATTACH, words(0, 0))
+    bench.status(Opcode.FLASH_BEGIN, begin(announced, announced // 0x400, 0x400, 0))
+    answer = bench.exchange(request(Opcode.FLASH_END, words(1)))
 
     assert answer.startswith(bytes.fromhex("c0010404"))
+    assert answer[9:11] == status
     assert answer.endswith(b"user code done\r\n")
-    assert b"boot:" not in answer
+    assert bench.device.boot_count == 0
     assert bench.exchange(READ_MAGIC) == b""
     assert b"download" in bench.reset(strap_low=True).lower()
+
+
+@every_later_chip
+def test_told_to_reboot_it_resets(chip: Chip) -> None:
+    bench = make_bench(chip)
+    bench.status(Opcode.FLASH_BEGIN, begin(0, 0, 0x400, 0))
+    answer = bench.exchange(request(Opcode.FLASH_END, words(0)))
+
+    assert answer.startswith(bytes.fromhex("c0010404"))
+    assert bench.device.boot_count == 1
+    assert b"user code done" not in answer
 
 
 def test_the_rom_of_the_esp32_reboots_into_the_application() -> None:
@@ -390,7 +485,8 @@ def test_ram_blocks_follow_the_rules_of_flash_blocks() -> None:
 
     assert bench.send_block(Opcode.MEM_DATA, b"A" * 16, 1) == INVALID
     assert bench.status(Opcode.MEM_DATA, data_body(b"B" * 16, 0), checksum=0) == b"\x01\x07"
-    assert bench.send_block(Opcode.MEM_DATA, b"C" * 16, 1) == OK
+    assert bench.send_block(Opcode.MEM_DATA, b"C" * 20, 1) == INVALID
+    assert bench.send_block(Opcode.MEM_DATA, b"C" * 16, 1)[:1] == OK[:1]
     assert bench.device.memory.read(0x3FC9_0000, 20) == b"C" * 16 + bytes(4)
 
 
@@ -482,9 +578,40 @@ def test_a_new_rate_holds_from_after_the_response() -> None:
 @pytest.mark.parametrize("rate", [0, 1, 2**32 - 1])
 def test_a_rate_that_cannot_be_is_answered_and_changes_nothing(rate: int) -> None:
     bench = make_bench()
+    answer = bench.exchange(request(Opcode.CHANGE_BAUDRATE, words(rate, 0)))
 
-    assert bench.status(Opcode.CHANGE_BAUDRATE, words(rate, 0)) == OK
-    assert bench.exchange(READ_MAGIC)
+    assert answer.startswith(bytes.fromhex("c0010f04000000000000000000c0"))
+    assert bench.exchange(READ_MAGIC) == READ_ANSWER
+
+
+def test_the_divider_itself_can_be_asked_for() -> None:
+    """In sixteenths of the clock of 40 MHz."""
+    bench = make_bench()
+    bench.exchange(request(Opcode.CHANGE_BAUDRATE, words(40_000_000 * 16 // 230400, 1)))
+    bench.transport.set_baudrate(230400)
+
+    assert bench.exchange(READ_MAGIC) == READ_ANSWER
+
+
+def test_two_kinds_of_download_share_their_state() -> None:
+    bench = flash_bench()
+    bench.status(Opcode.MEM_BEGIN, words(32, 2, 16, 0x2000))
+    assert bench.send_block(Opcode.FLASH_DATA, b"A" * 16, 0) == OK
+    assert bench.status(Opcode.MEM_END, words(1, 0)) == OK
+    assert bench.send_block(Opcode.FLASH_DATA, b"B" * 16, 1) == OK
+
+    assert flash_content(bench, 0x1FF0, 64) == b"\xff" * 16 + b"A" * 16 + b"B" * 16 + b"\xff" * 16
+
+
+def test_sectors_are_as_large_as_was_said() -> None:
+    """What makes them larger than those of the flash stays as it is."""
+    bench = flash_bench()
+    bench.device.nor.program(0, bytes(0x5000))
+    bench.status(Opcode.SPI_SET_PARAMS, words(0, 4 << 20, 1 << 16, 0x2000, 1 << 8, 0xFFFF))
+
+    assert bench.status(Opcode.FLASH_BEGIN, begin(0x1000, 0, 0x400, 0x1000)) == b"\x01\x06"
+    assert bench.status(Opcode.FLASH_BEGIN, begin(0x4000, 0, 0x400, 0))[:1] == OK[:1]
+    assert sorted(bench.device.nor.erase_counts) == [0, 2]
 
 
 def test_with_different_rates_nobody_understands_the_other() -> None:

@@ -37,10 +37,17 @@ def lines_of(*sent: bytes, state: str = "download") -> list[str]:
 
 
 def test_requests_and_responses_with_their_times() -> None:
-    lines = lines_of(READ_MAGIC, request(0x02, words(0x1000, 4, 0x400, 0x1_0000, 0)), request(0x77))
+    lines = lines_of(
+        READ_MAGIC,
+        request(0x0D, words(0, 0)),
+        request(0x02, words(0x1000, 4, 0x400, 0x1_0000, 0)),
+        request(0x77),
+    )
     assert [line.partition(" a device ")[2] for line in lines] == [
         "> READ_REG address=0x40001000",
         "< READ_REG done",
+        "> SPI_ATTACH pins=0x0",
+        "< SPI_ATTACH done",
         "> FLASH_BEGIN size=0x1000 blocks=4 block_size=0x400 offset=0x10000",
         "< FLASH_BEGIN done",
         "> 0x77",
@@ -48,7 +55,7 @@ def test_requests_and_responses_with_their_times() -> None:
     ]
     times = [float(line.split()[0]) for line in lines]
     assert times == sorted(times)
-    assert [int(time) for time in times[::2]] == [0, 1, 2]
+    assert [int(time) for time in times[::2]] == [0, 1, 2, 3]
     assert lines[0].index(" a device") == 11
 
 

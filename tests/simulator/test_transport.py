@@ -27,7 +27,9 @@ LIMIT = 10.0
 
 
 def make_device(timings: Timings = UNPACED) -> SimulatedDevice:
-    return SimulatedDevice(ESP32_C3, state=InitialState.DOWNLOAD, timings=timings)
+    return SimulatedDevice(
+        ESP32_C3, state=InitialState.DOWNLOAD, flash_attached=True, timings=timings
+    )
 
 
 # Virtual time.

@@ -1,6 +1,7 @@
 """The simulated loaders answer as the recorded ones did, byte for byte.
 
-No row is left out: none was found that shows the emulator rather than the chip.
+No row is left out: none was found that shows the emulator rather than the chip. Whole sequences
+are those of ``test_sequences.py``.
 """
 
 from __future__ import annotations

@@ -92,6 +92,8 @@ class Loader:
     state: InitialState = InitialState.APPLICATION
     efuses: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     flash: bytes = attrs.field(default=OLD, repr=False)
+    flash_pins: int = 0
+    """Where the flash is, as SPI_ATTACH has it."""
 
     @property
     def is_secure(self) -> bool:
@@ -104,6 +106,7 @@ class Loader:
             self.chip,
             flash_size=FLASH_SIZE,
             flash=self.flash,
+            flash_pins=self.flash_pins,
             efuses=self.efuses,
             state=self.state,
         )
@@ -147,6 +150,10 @@ STARTING = tuple(
     for loader in (ESP8266_STUB, ESP32_STUB, ESP32_C3_STUB)
 )
 ESP32_C3_WAITING = Loader("esp32c3-stub", ESP32_C3, state=InitialState.STUB)
+AT_HSPI = (
+    Loader("esp32-rom", ESP32, flash_pins=1),
+    Loader("esp32-start", ESP32, may_start_stub=True, flash_pins=1),
+)
 SECURE = Loader("esp32c3-secure", ESP32_C3, efuses={**XTS_128, "secure_download": 1})
 
 STUBS = (ESP8266_STUB, ESP32_STUB, ESP32_C3_STUB)
@@ -431,7 +438,7 @@ OPERATIONS = (
         loaders=STARTING,
         look=_stub_in_place,
     ),
-    Operation(method="flash.use_pins", act=_elsewhere, loaders=(ESP32_ROM, ESP32_STUB)),
+    Operation(method="flash.use_pins", act=_elsewhere, loaders=AT_HSPI),
     Operation(
         method="memory.load",
         act=lambda device: device.memory.load(_program(device)),

@@ -126,11 +126,17 @@ def make_bench(
     timings: Timings | None = None,
     baudrate: int | None = 115200,
     flash_size: int = 4 * 1024 * 1024,
+    flash_attached: bool = True,
     efuses: Mapping[str, int] = MappingProxyType({}),
 ) -> Bench:
-    """Return a device, by default an ESP32-C3 whose loader waits."""
+    """Return a device, by default an ESP32-C3 whose loader waits and has found the flash."""
     device = SimulatedDevice(
-        chip, state=state, flash_size=flash_size, efuses=efuses, timings=timings
+        chip,
+        state=state,
+        flash_size=flash_size,
+        flash_attached=flash_attached,
+        efuses=efuses,
+        timings=timings,
     )
     return Bench(SimulatedTransport(device, baudrate=baudrate))
 

@@ -337,3 +337,23 @@ def make_server(
     clock = LinkClock()
     device = SimulatedDevice(chip, state=state, flash_size=flash_size, timings=timings, clock=clock)
     return VirtualServer.around(SimulatedTransport(device), clock, policy)
+
+
+@attrs.define(eq=False)
+class TalkativePipe(VirtualPipe):
+    """A connection that from some moment on brings nothing but one thing, again and again."""
+
+    talk: bytes = b""
+    from_moment: float = NEVER
+    period: float = 1.0
+
+    @override
+    def receive(self, deadline: float) -> bytes:
+        if self.clock.now() < self.from_moment:
+            return super().receive(min(deadline, self.from_moment))
+        self._check()
+        moment = max(min(self.clock.now() + self.period, deadline), self.clock.now())
+        said = moment >= self.clock.now() + self.period
+        self.clock.advance_to(moment)
+        self.down.take(moment, WINDOW)
+        return self.talk if said else b""

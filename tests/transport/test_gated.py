@@ -231,10 +231,21 @@ def test_signs_of_life_are_waited_for_and_silence_is_not() -> None:
     for number in range(1, 10):
         pipe.say(b"\xff\xf1", after=9.0 * number)
     pipe.say(b"late", after=85.0)
-    assert transport.receive_ahead() == b"late"
+    assert transport.receive_ahead(start + 90.0) == b"late"
     with pytest.raises(TransportTimeoutError, match="said nothing for 10 s"):
-        transport.receive_ahead()
+        transport.receive_ahead(start + 200.0)
     assert pipe.clock.now() == start + 85.0 + SILENCE_TIMEOUT
+
+
+def test_signs_of_life_count_up_to_the_deadline() -> None:
+    transport, pipe = connected()
+    transport.send_ahead([b"x", GATE])
+    start = pipe.clock.now()
+    for number in range(1, 100):
+        pipe.say(b"\xff\xf1", after=1.0 * number)
+    with pytest.raises(TransportTimeoutError, match="keeps a gate shut for longer"):
+        transport.receive_ahead(start + 30.5)
+    assert pipe.clock.now() == start + 30.5
 
 
 def test_a_reset_is_one_flight_and_over_when_it_is_acknowledged() -> None:

@@ -212,6 +212,7 @@ ESP32_C3: Final = Chip(
         config1=0x6000_8094,
         write_protect=0x6000_80A8,
         key=0x50D8_3AA1,
+        delay=_block0(2, 16, 2),
     ),
     super_watchdog=SuperWatchdog(
         feeds_itself=Bits(0x6000_80AC, 31, 1),

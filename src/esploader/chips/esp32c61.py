@@ -257,6 +257,7 @@ ESP32_C61: Final = Chip(
         config1=0x600B_1C04,
         write_protect=0x600B_1C18,
         key=0x50D8_3AA1,
+        delay=_block0(1, 21, 2),
     ),
     super_watchdog=SuperWatchdog(
         feeds_itself=Bits(0x600B_1C1C, 18, 1),

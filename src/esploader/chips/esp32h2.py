@@ -278,6 +278,7 @@ ESP32_H2: Final = Chip(
         config1=0x600B_1C04,
         write_protect=0x600B_1C1C,
         key=0x50D8_3AA1,
+        delay=_block0(2, 16, 2),
     ),
     super_watchdog=SuperWatchdog(
         feeds_itself=Bits(0x600B_1C20, 18, 1),

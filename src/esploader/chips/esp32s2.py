@@ -248,6 +248,7 @@ ESP32_S2: Final = Chip(
         config1=0x3F40_8098,
         write_protect=0x3F40_80AC,
         key=0x50D8_3AA1,
+        delay=_block0(2, 16, 2),
     ),
     super_watchdog=None,
     watchdog_resets=True,

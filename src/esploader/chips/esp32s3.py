@@ -246,6 +246,7 @@ ESP32_S3: Final = Chip(
         config1=0x6000_809C,
         write_protect=0x6000_80B0,
         key=0x50D8_3AA1,
+        delay=_block0(2, 16, 2),
     ),
     super_watchdog=SuperWatchdog(
         feeds_itself=Bits(0x6000_80B4, 31, 1),

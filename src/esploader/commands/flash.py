@@ -92,6 +92,14 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
     }
 
 
+def _settle_inputs(arguments: argparse.Namespace) -> None:
+    from esploader.flash.inputs import settle_inputs
+
+    arguments.inputs = settle_inputs(arguments.inputs)
+    if getattr(arguments, "encrypt_files", None):
+        arguments.encrypt_files = settle_inputs(arguments.encrypt_files)
+
+
 def _reason(device: Device) -> str:
     """Return why nobody can see what was done."""
     if device.is_in_secure_download_mode:
@@ -290,14 +298,14 @@ COMMANDS: Final = (
         name="write-flash",
         help="write files to the flash",
         add_arguments=_add_write,
-        run=OnDevice(_write_flash),
+        run=OnDevice(_write_flash, _settle_inputs),
         example="--port /dev/ttyUSB0 --baud 921600 write-flash 0 bootloader.bin 0x10000 app.bin",
     ),
     Command(
         name="verify-flash",
         help="compare the flash with files",
         add_arguments=_add_verify,
-        run=OnDevice(_verify_flash),
+        run=OnDevice(_verify_flash, _settle_inputs),
         example="--port /dev/ttyUSB0 verify-flash 0x10000 app.bin",
     ),
     Command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from esploader.commands.command import Command
 from esploader.commands.flash_options import add_spi_connection, size_name
 from esploader.commands.on_device import OnDevice
-from esploader.commands.values import number
+from esploader.commands.values import count, number
 
 if TYPE_CHECKING:
     import argparse
@@ -82,7 +82,7 @@ def _add_register_count(parser: argparse.ArgumentParser) -> None:
     add_spi_connection(parser)
     parser.add_argument(
         "--bytes",
-        type=int,
+        type=count,
         choices=(1, 2, 3),
         default=2,
         help="how many registers (default: 2)",

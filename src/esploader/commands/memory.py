@@ -38,8 +38,14 @@ def _dump_mem(device: Device, arguments: argparse.Namespace, output: Output) -> 
     return {"read": {"address": address, "size": size, "file": str(path)}}
 
 
+def _read_program(arguments: argparse.Namespace) -> None:
+    from esploader.flash.source import read_source
+
+    arguments.program = read_source(arguments.file)
+
+
 def _load_ram(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    device.memory.load(arguments.file)
+    device.memory.load(arguments.program)
     output.line("The program runs now.")
     return {"loaded": arguments.file}
 
@@ -98,7 +104,7 @@ COMMANDS: Final = (
         name="load-ram",
         help="run a program from RAM",
         add_arguments=_add_load,
-        run=OnDevice(_load_ram, starts_program=True),
+        run=OnDevice(_load_ram, _read_program, starts_program=True),
         example="--port /dev/ttyUSB0 load-ram program.bin",
     ),
 )

@@ -23,6 +23,9 @@ class OnDevice(NamedTuple):
 
     work: Work
 
+    prepare: Callable[[argparse.Namespace], None] | None = None
+    """Does what can be done, and may have to be waited for, before there is a port."""
+
     starts_program: bool = False
     """No loader is there to be left afterwards, and a reset would end what was started."""
 
@@ -33,6 +36,8 @@ class OnDevice(NamedTuple):
 
         output.banner()
         document: dict[str, Json] = {}
+        if self.prepare is not None:
+            self.prepare(arguments)
         with contextlib.ExitStack() as stack:
             device = stack.enter_context(_connect(arguments, output, stack))
             after = After(arguments.after)
@@ -103,12 +108,14 @@ def _only_port() -> str:
 
 
 def _baudrate(text: str) -> int:
+    from esploader.device.connecting import MAX_BAUDRATE
     from esploader.errors import UnsupportedError
+    from esploader.numerals import whole
 
     try:
-        return int(text, 0)
-    except ValueError:
-        raise UnsupportedError(f"--baud {text}", "a baud rate is a number") from None
+        return whole(text, 1, MAX_BAUDRATE)
+    except ValueError as exc:
+        raise UnsupportedError("--baud", f"a baud rate is a number; {exc}") from None
 
 
 def _print_device(device: Device, output: Output) -> dict[str, Json]:

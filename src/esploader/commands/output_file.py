@@ -8,6 +8,7 @@ to and never replaced.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -59,7 +60,7 @@ class OutputFile:
                 replacement, stream = _make_beside(target)
                 return cls(path, stream, target, replacement)
             if not stat.S_ISREG(old.st_mode):
-                return cls(path, path.open("wb"), path, None)
+                return cls(path, _open_in_place(path), path, None)
             # To append changes nothing yet, and needs no more than the right to write.
             stream = path.open("ab")
             if old.st_nlink > 1:
@@ -106,6 +107,19 @@ class OutputFile:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _open_in_place(path: Path) -> IO[bytes]:
+    """Open what is no regular file; a pipe that nobody reads is refused and not waited for."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as exc:
+        if exc.errno == errno.ENXIO and path.is_fifo():
+            raise OSError(exc.errno, "nobody reads from it") from exc
+        raise
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")
 
 
 def _make_beside(target: Path) -> tuple[Path, IO[bytes]]:

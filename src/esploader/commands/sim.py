@@ -55,6 +55,11 @@ def _add_actions(sim: argparse.ArgumentParser) -> None:
         description="Compare simulated chips with recordings of real ones.",
         epilog="example:\n  esploader sim check recording.json",
     )
+    check.add_argument(
+        "--flash-attached",
+        action="store_true",
+        help="the flash needed no SPI_ATTACH, as in an emulator",
+    )
     check.add_argument("files", nargs="+", metavar="FILE", help="what --record has written")
     _add_output_options(check)
 
@@ -89,6 +94,9 @@ def _add_device_options(parser: argparse.ArgumentParser) -> None:
         "--state",
         choices=STATES,
         help="what the chip does at first (default: app with --rfc2217, download otherwise)",
+    )
+    parser.add_argument(
+        "--boot-loop", action="store_true", help="repeat a boot that failed, as a real chip does"
     )
     parser.add_argument("--realtime", action="store_true", help="take the time a real line takes")
     parser.add_argument(

@@ -11,7 +11,7 @@ import attrs
 from esploader.chips.registry import chip_by_name
 from esploader.commands.child_process import run_child
 from esploader.commands.port_file import port_file
-from esploader.errors import ConfigError, RecordingError, UnsupportedError
+from esploader.errors import ConfigError, RecordingError
 from esploader.server.serve import Server
 from esploader.simulator.config import InitialState
 from esploader.simulator.line.transport import RealTimeTransport
@@ -104,27 +104,45 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 def check(arguments: argparse.Namespace, output: Output) -> int:
     """Compare simulated devices with recordings; return 1 where a row differs, or 0.
 
+    So does one that cannot be read. All files are looked at, whatever is wrong with one.
+
     Raises:
-        RecordingError: a file is no recording, or needs what is not simulated.
+        RecordingError: a file is no recording.
     """
     output.banner()
     documents: list[Json] = []
     has_differences = False
+    failures: list[RecordingError] = []
     for name in arguments.files:
         try:
-            rows = check_recording(read_recording(Path(name)))
-        except UnsupportedError as exc:
-            raise RecordingError(name, str(exc)) from exc
+            recording = read_recording(Path(name), skips_unreadable=True)
+        except RecordingError as exc:
+            failures.append(exc)
+            continue
+        if arguments.flash_attached:
+            recording = attrs.evolve(recording, flash_attached=True)
+        rows = check_recording(recording)
         different = [row for row in rows if not row.agrees]
         has_differences = has_differences or bool(different)
         output.line(f"{name}: {len(rows) - len(different)} of {len(rows)} rows agree")
         for row in different:
-            output.line(f"  row {row.index}, {row.name}")
-            output.line(f"    recorded:  {_shown(row.expected)}")
-            output.line(f"    simulated: {_shown(row.actual)}")
+            _show(row, output)
         documents.append(_check_document(name, len(rows), different))
+    if failures:
+        for failure in failures[1:]:
+            output.write(f"esploader: {failure}\n")
+        raise failures[0]
     output.finish(documents)
     return DIFFERENT if has_differences else 0
+
+
+def _show(row: CheckedRow, output: Output) -> None:
+    output.line(f"  row {row.index}, {row.name}")
+    if row.problem is not None:
+        output.line(f"    not checked: {row.problem}")
+        return
+    output.line(f"    recorded:  {_shown(row.expected)}")
+    output.line(f"    simulated: {_shown(row.actual)}")
 
 
 # Devices -------------------------------------------------------------------------------
@@ -164,6 +182,8 @@ def _sources(arguments: argparse.Namespace) -> list[str]:
             raise ConfigError("--state", "the recording says what the device does at first")
         if arguments.realtime:
             raise ConfigError("--realtime", "a recording answers at once")
+        if arguments.boot_loop:
+            raise ConfigError("--boot-loop", "a recording does not boot")
         return [arguments.replay]
     if arguments.flash == "":
         raise ConfigError("--flash", "the name of the file is missing")
@@ -192,6 +212,8 @@ def _open(
         if config.flash_file is not None:
             raise ConfigError("--flash", f"{url} names a file")
         config = attrs.evolve(config, flash_file=Path(arguments.flash))
+    if arguments.boot_loop:
+        config = attrs.evolve(config, boot_loop=True)
     transport = stack.enter_context(
         open_served(config, url, paced=arguments.realtime, follows_device=arguments.tcp is not None)
     )
@@ -240,6 +262,7 @@ def _check_document(name: str, count: int, different: list[CheckedRow]) -> dict[
                 "name": row.name,
                 "recorded": row.expected,
                 "simulated": row.actual,
+                "problem": row.problem,
             }
             for row in different
         ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from esploader.numerals import whole
+
 _MAX_WORD: Final = 0xFFFF_FFFF
 _MAX_COUNT: Final = 1_000_000
 _MAX_TCP_PORT: Final = 0xFFFF
@@ -40,9 +42,6 @@ def hyphened(text: str) -> str:
 
 def _bounded(text: str, low: int, high: int) -> int:
     try:
-        value = int(text, 0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
-    return value
+        return whole(text, low, high)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None

@@ -17,6 +17,7 @@ from esploader.device.identification import Identified, identify
 from esploader.errors import EsploaderError, UnsupportedError
 from esploader.loader.download_mode import Before, reach_loader
 from esploader.loader.link import Link
+from esploader.numerals import shown
 from esploader.protocol import dialect
 from esploader.protocol.commands import SYNC_VALUE_OF_STUB
 from esploader.session.session import Session
@@ -75,7 +76,7 @@ class ConnectOptions:
         """
         if not 0 < self.baudrate <= MAX_BAUDRATE:
             raise UnsupportedError(
-                f"{self.baudrate} baud", f"a rate is a number up to {MAX_BAUDRATE}"
+                f"{shown(self.baudrate)} baud", f"a rate is a number up to {MAX_BAUDRATE}"
             )
         if self.attempts < 0:
             raise UnsupportedError(f"{self.attempts} attempts", "0 stands for without end")

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 LEVEL: Final = 9
 
+MAX_COVERED: Final = 64 * 1024
+"""What one block may stand for, in bytes of flash: a megabyte of the same byte fits into one, and
+while a loader works on it there is no progress, and no place to stop."""
+
+# An inflater has read some bytes ahead when it is stopped, for up to 258 bytes a bit.
+_CUT_SIZE: Final = MAX_COVERED - 16 * 1024
+
 _SAMPLE_SIZE: Final = 0x8000
 _FEED_SIZE: Final = 0x8000
 
@@ -36,7 +43,7 @@ class WireBlock:
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
 
     covered: int
-    """Bytes of flash that all blocks up to and with this one stand for, at most."""
+    """Bytes of flash that all blocks up to and with this one stand for."""
 
 
 def reason_against_compression(loader: Dialect, chip: Chip) -> str | None:
@@ -74,15 +81,43 @@ def plain_blocks(data: bytes, block_size: int) -> Iterator[WireBlock]:
         yield WireBlock(block, start + len(block))
 
 
+def max_block_count(size: int, block_size: int) -> int:
+    """Return the most blocks that ``size`` bytes can become."""
+    return -(-max_compressed_size(size) // block_size) + -(-size // _CUT_SIZE)
+
+
 def compressed_blocks(data: bytes, block_size: int) -> Iterator[WireBlock]:
-    """Compress ``data`` into blocks, no further ahead than the next one; the last may be short."""
+    """Compress ``data`` into blocks, no further ahead than the next one.
+
+    Blocks are shorter where they would cover more than :data:`MAX_COVERED`, as is the last.
+    """
     compressor = zlib.compressobj(LEVEL)
-    pending = bytearray()
+    cutter = _Cutter(block_size)
     for start in range(0, len(data), _FEED_SIZE):
-        pending += compressor.compress(data[start : start + _FEED_SIZE])
-        while len(pending) > block_size:
-            yield WireBlock(bytes(pending[:block_size]), min(start + _FEED_SIZE, len(data)))
-            del pending[:block_size]
-    pending += compressor.flush()
-    for start in range(0, len(pending), block_size):
-        yield WireBlock(bytes(pending[start : start + block_size]), len(data))
+        cutter.pending += compressor.compress(data[start : start + _FEED_SIZE])
+        while len(cutter.pending) > block_size:
+            yield cutter.cut()
+    cutter.pending += compressor.flush()
+    while cutter.pending:
+        yield cutter.cut()
+
+
+@attrs.define
+class _Cutter:
+    """Cuts a stream into blocks, by what a loader will get out of each."""
+
+    _block_size: int
+    pending: bytearray = attrs.field(factory=bytearray, init=False)
+    """Of the stream, what has not been cut."""
+    _covered: int = attrs.field(default=0, init=False)
+    _inflater: zlib._Decompress = attrs.field(factory=zlib.decompressobj, init=False)
+
+    def cut(self) -> WireBlock:
+        """Return the next block."""
+        most = bytes(self.pending[: self._block_size])
+        self._covered += len(self._inflater.decompress(most, _CUT_SIZE))
+        block = most[: len(most) - len(self._inflater.unconsumed_tail)]
+        # What the inflater has read and not put out yet, a loader puts out, too.
+        self._covered += len(self._inflater.decompress(b""))
+        del self.pending[: len(block)]
+        return WireBlock(block, self._covered)

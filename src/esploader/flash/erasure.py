@@ -210,8 +210,10 @@ class _Eraser:
         slower = self._failures_in_place % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
         try:
             self._link.revive(slower=slower)
-        except TransportError as exc:
-            raise self._given_up(str(exc)) from exc
+        except (TransportError, ConnectError) as exc:
+            if isinstance(exc, TransportError) or self._link.is_lost:
+                raise self._given_up(str(exc)) from exc
+            raise
         if is_hidden(self._link):
             found = [FlashRange(start=self._offset, end=self._end)]
         else:

@@ -12,7 +12,14 @@ import attrs
 
 from esploader.errors import PlanError
 from esploader.flash.plan import HeaderChange, Piece
-from esploader.flash.source import Source, read_source
+from esploader.flash.source import (
+    MAX_SOURCE_SIZE,
+    Source,
+    check_total,
+    is_lasting,
+    open_source,
+    read_source,
+)
 from esploader.image import hexfile, patch
 from esploader.image.suitability import Suitability, check_image
 
@@ -51,23 +58,60 @@ KEEP_PARAMETERS: Final = FlashParameters()
 """Leaves the header of the bootloader alone."""
 
 
-def read_pieces(inputs: Iterable[tuple[int, Source]], *, encrypted: bool = False) -> list[Piece]:
+def read_pieces(
+    inputs: Iterable[tuple[int, Source]], encrypted_inputs: Iterable[tuple[int, Source]] = ()
+) -> list[Piece]:
     """Return what is to be written; an input without bytes is left out, with a warning.
 
+    Nothing is read of inputs that no flash has room for.
+
     Raises:
-        PlanError: an offset is no whole number, or a source cannot be read.
+        PlanError: an offset is no whole number, a source cannot be read, or all together are
+            too large.
     """
+    pairs, encrypted_pairs = _pairs(inputs), _pairs(encrypted_inputs)
+    _check_total((*pairs, *encrypted_pairs))
+    room = MAX_SOURCE_SIZE
     pieces: list[Piece] = []
-    for offset, source in _pairs(inputs):
-        found = [
-            Piece(offset + start, data, encrypted=encrypted)
-            for start, data in _contents(source)
-            if data
-        ]
-        pieces += found
-        if not found:
-            _log.warning("there is nothing to write at %#x: the input is empty", offset)
+    for offset, source in pairs:
+        pieces += _pieces(offset, source, room, encrypted=False)
+        room = MAX_SOURCE_SIZE - sum(len(piece.data) for piece in pieces)
+    for offset, source in encrypted_pairs:
+        pieces += _pieces(offset, source, room, encrypted=True)
+        room = MAX_SOURCE_SIZE - sum(len(piece.data) for piece in pieces)
     return pieces
+
+
+def settle_inputs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
+    """Return inputs that can be read at any time: others are read now, and waited for.
+
+    For whoever is to open a port afterwards, and not to keep it from others meanwhile.
+
+    Raises:
+        PlanError: as :func:`read_pieces`.
+    """
+    pairs = _pairs(inputs)
+    _check_total(pairs)
+    settled: list[tuple[int, Source]] = []
+    for offset, source in pairs:
+        if is_lasting(source):
+            with open_source(source):
+                settled.append((offset, source))
+        else:
+            found = list(_contents(source, MAX_SOURCE_SIZE)) or [(0, b"")]
+            settled += [(offset + start, data) for start, data in found]
+    return settled
+
+
+def _pieces(offset: int, source: Source, room: int, *, encrypted: bool) -> list[Piece]:
+    found = [
+        Piece(offset + start, data, encrypted=encrypted)
+        for start, data in _contents(source, room)
+        if data
+    ]
+    if not found:
+        _log.warning("there is nothing to write at %#x: the input is empty", offset)
+    return found
 
 
 def _pairs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
@@ -80,14 +124,24 @@ def _pairs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
         ) from exc
 
 
-def _contents(source: Source) -> Iterator[tuple[int, bytes]]:
+def _check_total(pairs: Iterable[tuple[int, Source]]) -> None:
+    # Of an Intel HEX file the size tells little; it is read up to what there is room for.
+    check_total(source for _, source in pairs if not _is_hex(source))
+
+
+def _is_hex(source: Source) -> bool:
+    return isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in hexfile.SUFFIXES
+
+
+def _contents(source: Source, room: int) -> Iterator[tuple[int, bytes]]:
     """Yield the bytes of ``source``, and how far behind its offset they belong."""
-    data = read_source(source)
-    if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in hexfile.SUFFIXES:
-        for segment in hexfile.read_segments(data):
+    if _is_hex(source):
+        with open_source(source) as file:
+            segments = hexfile.read_file(file, max_size=room)
+        for segment in segments:
             yield segment.address, segment.data
     else:
-        yield 0, data
+        yield 0, read_source(source, limit=room)
 
 
 def put_parameters(

@@ -150,9 +150,9 @@ class RegionReader:
             received = Piece(region.next_offset, bytes(region.received))
             if received.data and holds(self._link, received):
                 prefix = received.data
-        except TransportError as exc:
-            raise region.given_up(exc) from exc
-        except (CommandError, ProtocolError, ConnectError) as exc:
+        except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
+            if isinstance(exc, TransportError) or self._link.is_lost:
+                raise region.given_up(exc) from exc
             # The next attempt to read fails, and is counted.
             _log.warning("%s", exc)
         self._on_progress(Restarted(offset=region.next_offset + len(prefix), reason=str(error)))

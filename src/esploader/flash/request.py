@@ -65,7 +65,7 @@ class WriteRequest:
             PlanError: an input cannot be read.
         """
         return cls(
-            pieces=(*read_pieces(inputs), *read_pieces(encrypted_inputs, encrypted=True)),
+            pieces=tuple(read_pieces(inputs, encrypted_inputs)),
             parameters=parameters,
             erase_all=erase_all,
             compress=compress,

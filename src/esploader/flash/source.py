@@ -1,12 +1,27 @@
-"""Where bytes come from that the caller hands over."""
+"""Where bytes come from that the caller hands over, and how many there may be.
+
+Somebody else may be at the other end of a path: a pipe, a terminal. It is waited for, not for
+ever, and nothing is held meanwhile that does not have to be.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import select
+import stat
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+
+import attrs
 
 from esploader.errors import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from esploader.image.hexfile import Readable
 
 Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
 """Bytes, the path of a file, or an open binary file, which is read to its end.
@@ -19,40 +34,128 @@ HEX file: its bytes belong to the addresses in it, counted from the offset that 
 MAX_SOURCE_SIZE: Final = 256 * 1024 * 1024
 """No flash is larger, in bytes: a device file must not be read for ever."""
 
+PATIENCE: Final = 30.0
+"""For how long whoever writes into a pipe may write nothing, in seconds."""
 
-def read_source(source: Source) -> bytes:
-    """Return the bytes of ``source``.
+_READ_SIZE: Final = 1024 * 1024
+
+
+def read_source(source: Source, *, limit: int = MAX_SOURCE_SIZE) -> bytes:
+    """Return the bytes of ``source``, up to ``limit``.
 
     Raises:
         PlanError: it cannot be read, is too large, or is nothing that has bytes.
     """
-    try:
-        if isinstance(source, str | os.PathLike):
-            with Path(source).open("rb") as file:
-                data = file.read(MAX_SOURCE_SIZE + 1)
-        elif isinstance(source, bytes | bytearray | memoryview):
-            data = bytes(source)
-        elif hasattr(source, "read"):
-            data = _read_to_the_end(source)
-        else:
-            raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
-    # A file that is closed, or a path with a zero byte in it, is a ValueError.
-    except (OSError, ValueError) as exc:
-        raise PlanError(f"an input cannot be read: {exc}") from exc
-    if len(data) > MAX_SOURCE_SIZE:
-        raise PlanError(f"an input has more than {MAX_SOURCE_SIZE} bytes")
+    if isinstance(source, bytes | bytearray | memoryview):
+        check_total([source], limit)
+        return bytes(source)
+    with open_source(source) as file:
+        data = _read_to_the_end(file, limit)
+    if len(data) > limit:
+        raise PlanError(f"an input has more than {limit} bytes")
     return data
 
 
-def _read_to_the_end(file: BinaryIO) -> bytes:
+@contextlib.contextmanager
+def open_source(source: Source, *, patience: float = PATIENCE) -> Iterator[Readable]:
+    """Yield ``source`` as a file to read, in which nobody may be silent for ``patience`` seconds.
+
+    What goes wrong while it is open is an error of ``source``, too.
+
+    Raises:
+        PlanError: it cannot be read, or is nothing that has bytes.
+    """
+    # A file that is closed, or a path with a zero byte in it, is a ValueError.
+    try:
+        if isinstance(source, str | os.PathLike):
+            with contextlib.ExitStack() as stack:
+                yield stack.enter_context(_open(Path(source), patience))
+        elif isinstance(source, bytes | bytearray | memoryview):
+            yield io.BytesIO(source)
+        elif hasattr(source, "read"):
+            yield source
+        else:
+            raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
+    except (OSError, ValueError) as exc:
+        raise PlanError(f"an input cannot be read: {exc}") from exc
+
+
+def is_lasting(source: Source) -> bool:
+    """Tell whether ``source`` can be read at any time, as often as wanted, without waiting."""
+    if not isinstance(source, str | os.PathLike):
+        return isinstance(source, bytes | bytearray | memoryview)
+    try:
+        return stat.S_ISREG(Path(source).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def check_total(sources: Iterable[Source], limit: int = MAX_SOURCE_SIZE) -> None:
+    """Refuse sources that have more than ``limit`` bytes together, as far as is known unread.
+
+    Raises:
+        PlanError: they have.
+    """
+    total = sum(map(_known_size, sources))
+    if total > limit:
+        raise PlanError(f"the inputs have {total} bytes, and more than {limit} are in no flash")
+
+
+def _known_size(source: Source) -> int:
+    if isinstance(source, bytes | bytearray):
+        return len(source)
+    if isinstance(source, memoryview):
+        return source.nbytes
+    if not isinstance(source, str | os.PathLike) or not is_lasting(source):
+        return 0
+    return Path(source).stat().st_size
+
+
+@contextlib.contextmanager
+def _open(path: Path, patience: float) -> Iterator[Readable]:
+    mode = path.stat().st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        # To open a pipe waits for whoever writes into it, unless one asks not to.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            yield _Pipe(path, descriptor, patience)
+        finally:
+            os.close(descriptor)
+    else:
+        with path.open("rb") as file:
+            yield file
+
+
+@attrs.frozen
+class _Pipe:
+    """The reading end of something that somebody else writes into."""
+
+    _path: Path
+    _descriptor: int
+    _patience: float
+
+    def read(self, size: int, /) -> bytes:
+        """Wait for bytes, and return them; none when the other end is closed."""
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            if not poll.poll(self._patience * 1000):
+                reason = f"nobody has written into it for {self._patience:g} seconds"
+                raise PlanError(f"an input cannot be read: {self._path}: {reason}")
+        return os.read(self._descriptor, min(size, _READ_SIZE))
+
+
+def _read_to_the_end(file: Readable, limit: int) -> bytes:
     """Return all that a file has, which without a buffer gives only what is there at once."""
-    data = bytearray()
-    while len(data) <= MAX_SOURCE_SIZE:
+    parts: list[bytes] = []
+    size = 0
+    while size <= limit:
         # A file that does not wait gives None when it has nothing yet; others give texts.
-        part: object = file.read(MAX_SOURCE_SIZE + 1 - len(data))
+        part: object = file.read(limit + 1 - size)
         if not isinstance(part, bytes):
             raise PlanError(f"an input cannot be read: {file!r} is no binary file that waits")
         if not part:
             break
-        data += part
-    return bytes(data)
+        parts.append(part)
+        size += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

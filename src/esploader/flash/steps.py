@@ -11,7 +11,7 @@ from esploader.flash.compress import (
     WireBlock,
     compressed_blocks,
     is_worth_compressing,
-    max_compressed_size,
+    max_block_count,
     plain_blocks,
     reason_against_compression,
 )
@@ -79,7 +79,7 @@ def steps_of(link: Link, piece: Piece, *, compress: bool | None) -> Iterator[Ste
     """
     if compress is None:
         compress = is_worth_compressing(piece.data)
-    if not can_compress(link):
+    if not can_compress(link) or (piece.encrypted and not _inflates_encrypted(link)):
         compress = False
     # Not when the first step is taken: preparing may take commands of its own.
     begin, blocks = _prepare(link, piece, compress=compress)
@@ -142,7 +142,7 @@ def _prepare(
         ), plain_blocks(piece.data, block_size)
     blocks: Iterable[WireBlock] = compressed_blocks(piece.data, block_size)
     if dialect.answers_before_writing:
-        block_count = -(-max_compressed_size(size) // block_size)
+        block_count = max_block_count(size, block_size)
     else:
         blocks = list(blocks)
         block_count = len(blocks)
@@ -158,6 +158,14 @@ def _prepare(
 def can_compress(link: Link) -> bool:
     """Tell whether the loader may get compressed data."""
     return reason_against_compression(link.session.dialect, link.chip) is None
+
+
+def _inflates_encrypted(link: Link) -> bool:
+    """Tell whether the loader encrypts what it has inflated: those do that write after answering.
+
+    A ROM loader refuses to (``tests/vectors/README.md``).
+    """
+    return link.session.dialect.answers_before_writing
 
 
 def _work_time(size: int) -> float:

@@ -129,9 +129,9 @@ class _SteadyComparison:
         slower = failures % (FAILURES_BEFORE_SLOWING + 1) == FAILURES_BEFORE_SLOWING
         try:
             self.link.revive(slower=slower)
-        except TransportError as exc:
-            raise self._given_up(part, str(exc)) from exc
-        except (CommandError, ProtocolError, ConnectError) as exc:
+        except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
+            if isinstance(exc, TransportError) or self.link.is_lost:
+                raise self._given_up(part, str(exc)) from exc
             # The next comparison fails, and is counted.
             _log.warning("%s", exc)
 

@@ -289,8 +289,10 @@ class RegionWriter:
         )
         try:
             self._link.revive(slower=slower)
-        except TransportError as exc:
-            raise self._given_up(attempt, str(exc)) from exc
+        except (TransportError, ConnectError) as exc:
+            if isinstance(exc, TransportError) or self._link.is_lost:
+                raise self._given_up(attempt, str(exc)) from exc
+            raise
         if not attempt.piece.encrypted:
             found = count_right_sectors(self._link, attempt.rest) * SECTOR_SIZE
             self._judge(attempt, found)

@@ -1,9 +1,8 @@
 """Intel HEX files: bytes and where they belong, as text.
 
-Read with intelhex (extra ``[hex]``), which is loaded when there is such a file. It stops at the
-first record that looks like an end, and counts on where the specification begins anew, or says
-nothing; so what is around and between the records is looked at before, and nothing is used of a
-file in which anything is odd.
+Read record by record, in pieces of the file: a flash of 16 MiB is 45 MB of text and a million
+records. Nothing is used of a file in which anything is odd, and nothing in which programs differ
+about where a byte belongs.
 
 Source of the format: Intel, "Hexadecimal Object File Format Specification", revision A, 1988.
 """
@@ -12,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 import io
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
@@ -19,16 +19,25 @@ import attrs
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
 
 SUFFIXES: Final = frozenset({".hex", ".ihex"})
 """How the name of such a file ends, in lower case."""
 
-MAX_TEXT_SIZE: Final = 16 * 1024 * 1024
-"""In bytes, for about 6 MiB of data: reading takes some hundred bytes for each of data."""
+MAX_SIZE: Final = 256 * 1024 * 1024
+"""No flash is larger, in bytes."""
+
+MAX_TEXT_PER_BYTE: Final = 4
+"""How much text there may be for each byte that is allowed: records of 16 bytes take three."""
+
+MIN_TEXT_SIZE: Final = 1024 * 1024
+"""So much text is read in any case, in bytes."""
 
 MAX_SEGMENTS: Final = 4096
 """Linkers write a few; each becomes a region to be erased, written and compared."""
+
+READ_SIZE: Final = 1024 * 1024
+"""How much of a file is held at once, in bytes."""
 
 _END_OF_FILE: Final = b":00000001FF"
 
@@ -36,11 +45,27 @@ _DATA: Final = 0
 _END: Final = 1
 _SEGMENT_BASE: Final = 2
 _BASES: Final = frozenset({_SEGMENT_BASE, 4})
+_BASE_SIZE: Final = 2
+_STARTS: Final = frozenset({3, 5})
+_START_SIZE: Final = 4
 _RECORD_SIZE: Final = 5
 """Of a record without its data, in bytes."""
 
+_MAX_LINE_SIZE: Final = 1 + 2 * (_RECORD_SIZE + 0xFF)
+
 _SPAN: Final = 64 * 1024
 """What the address of a record reaches, in bytes."""
+
+_MIN_RUNS: Final = 65536
+"""So many runs wait until they are joined."""
+
+
+class Readable(Protocol):
+    """What is used of a binary file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes; none at the end."""
+        ...
 
 
 @attrs.frozen
@@ -51,69 +76,71 @@ class HexSegment:
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
 
 
-class _Memory(Protocol):
-    """What is used of ``intelhex.IntelHex``, which has no types."""
-
-    def segments(self) -> Sequence[tuple[int, int]]:
-        """Return where data begin and end, in order of their addresses."""
-
-    def tobinstr(self, start: int, *, size: int) -> bytes:
-        """Return so many bytes from ``start`` on."""
-
-
-def read_segments(text: bytes) -> tuple[HexSegment, ...]:
+def read_segments(text: bytes, *, max_size: int = MAX_SIZE) -> tuple[HexSegment, ...]:
     """Return what an Intel HEX file holds, in order of the addresses in it.
 
     Raises:
-        PlanError: it is damaged, cut off or too large, gives a byte twice, or intelhex is
-            not installed.
+        PlanError: it is damaged, cut off or too large, or gives a byte twice.
     """
-    if len(text) > MAX_TEXT_SIZE:
-        raise PlanError(f"an Intel HEX file of more than {MAX_TEXT_SIZE} bytes is not read")
-    lines = text.splitlines()
-    _check(lines)
-    memory = _load(lines)
-    bounds = memory.segments()
-    if len(bounds) > MAX_SEGMENTS:
-        raise PlanError(f"an Intel HEX file in more than {MAX_SEGMENTS} pieces is not read")
-    return tuple(
-        HexSegment(start, memory.tobinstr(start, size=end - start)) for start, end in bounds
-    )
+    return read_file(io.BytesIO(text), max_size=max_size)
 
 
-def _check(lines: Sequence[bytes]) -> None:
-    """Refuse what is more or less than records and one end, or reads in two ways.
-
-    The checksums, what a record of a type has in it, and whether a byte is given twice is left
-    to intelhex.
-    """
+def read_file(file: Readable, *, max_size: int = MAX_SIZE) -> tuple[HexSegment, ...]:
+    """Return what ``file`` holds, up to ``max_size`` bytes. Raises as :func:`read_segments`."""
+    runs = _Runs(max_size)
     bases = _Bases()
     is_ended = False
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    blank = 0
+    for number, line in enumerate(_lines(file, MIN_TEXT_SIZE + MAX_TEXT_PER_BYTE * max_size), 1):
+        if not line or line.isspace():
+            # Behind the end nobody looks.
+            blank = blank or (number if line and not is_ended else 0)
             continue
         if is_ended:
             raise _damaged(number, "there is more behind the end record")
         kind, address, data = _record(number, line)
         if kind == _DATA:
-            bases.check(number, address, len(data))
+            runs.add(number, bases.address_of(number, address, len(data)), data)
         elif kind == _END:
             # Others have an address here, or mean something else by it.
             if line.upper() != _END_OF_FILE:
                 raise _damaged(number, f"an end record is {_END_OF_FILE.decode()} and nothing else")
+            if blank:
+                raise _damaged(blank, "it is blank, and not empty")
             is_ended = True
-        elif kind in _BASES:
-            bases.move(kind, int.from_bytes(data, "big"))
+        else:
+            bases.take_in(number, kind, address, data)
     if not is_ended:
         raise PlanError(
             f"the Intel HEX file is cut off, or none: it has no end record, {_END_OF_FILE.decode()}"
         )
+    return runs.segments()
+
+
+def _lines(file: Readable, max_size: int) -> Iterator[bytes]:
+    """Yield the lines of ``file``, without their ends."""
+    size = 0
+    rest = b""
+    while piece := file.read(READ_SIZE):
+        size += len(piece)
+        if size > max_size:
+            raise PlanError(f"an Intel HEX file of more than {max_size} bytes is not read here")
+        text = rest + piece
+        # A carriage return at the very end may be half a line end.
+        end = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1
+        rest = text[end:]
+        if len(rest) > READ_SIZE:
+            raise PlanError("the Intel HEX file is damaged, or none: its lines do not end")
+        yield from text[:end].splitlines()
+    yield from rest.splitlines()
 
 
 def _record(number: int, line: bytes) -> tuple[int, int, bytes]:
     """Return the type, the address and the data of a record."""
     if not line.startswith(b":"):
         raise _damaged(number, "it does not begin with a colon")
+    if len(line) > _MAX_LINE_SIZE:
+        raise _damaged(number, "it is longer than it says")
     # : size u8 | address u16 | type u8 | data | checksum u8
     try:
         content = binascii.unhexlify(line[1:])
@@ -121,7 +148,14 @@ def _record(number: int, line: bytes) -> tuple[int, int, bytes]:
         raise _damaged(number, "behind the colon are pairs of hexadecimal digits alone") from None
     if len(content) < _RECORD_SIZE or len(content) != _RECORD_SIZE + content[0]:
         raise _damaged(number, "it is shorter or longer than it says")
-    return content[3], int.from_bytes(content[1:3], "big"), content[4:-1]
+    if sum(content) & 0xFF:
+        raise _damaged(number, "its checksum is wrong")
+    return content[3], content[1] << 8 | content[2], content[4:-1]
+
+
+def _require_shape(number: int, address: int, data: bytes, size: int) -> None:
+    if address or len(data) != size:
+        raise _damaged(number, f"a record of this type has {size} bytes, and no address")
 
 
 @attrs.define
@@ -131,16 +165,27 @@ class _Bases:
     _segment: int = 0
     _linear: int = 0
     _last: int = 0
+    _is_started: bool = False
 
-    def move(self, kind: int, value: int) -> None:
-        """Take over a base."""
-        if kind == _SEGMENT_BASE:
-            self._segment = self._last = value * 16
+    def take_in(self, number: int, kind: int, address: int, data: bytes) -> None:
+        """Take over a base; refuse what is none, and no start of a program, which is not used."""
+        if kind in _STARTS:
+            _require_shape(number, address, data, _START_SIZE)
+            if self._is_started:
+                raise _damaged(number, "it says for the second time where a program starts")
+            self._is_started = True
+        elif kind in _BASES:
+            _require_shape(number, address, data, _BASE_SIZE)
+            value = int.from_bytes(data, "big")
+            if kind == _SEGMENT_BASE:
+                self._segment = self._last = value * 16
+            else:
+                self._linear = self._last = value * _SPAN
         else:
-            self._linear = self._last = value * _SPAN
+            raise _damaged(number, f"there are no records of type {kind}")
 
-    def check(self, number: int, address: int, size: int) -> None:
-        """Refuse data of which programs differ in where they belong."""
+    def address_of(self, number: int, address: int, size: int) -> int:
+        """Return where data belong; refuse those of which programs differ in that."""
         if not size:
             raise _damaged(number, "it has no data, which once meant the end")
         # Behind a segment base the rest belongs to the beginning of the segment, behind a linear
@@ -150,21 +195,80 @@ class _Bases:
         # Some programs add both bases, others forget one when there is another.
         if self._last != self._segment + self._linear:
             raise _damaged(number, "its address is counted from two bases")
+        return self._last + address
+
+
+@attrs.define
+class _Run:
+    """Data that follow each other, as they stand in the file."""
+
+    number: int
+    """The line of the first."""
+    address: int
+    data: bytearray
+
+    @property
+    def end(self) -> int:
+        """The address behind the last byte."""
+        return self.address + len(self.data)
+
+
+@attrs.define
+class _Runs:
+    """What has been read, in whatever order it came."""
+
+    _room: int
+    """How many bytes more are allowed."""
+    _size: int = attrs.field(default=0, init=False)
+    _runs: list[_Run] = attrs.field(factory=list, init=False)
+    _end: int = attrs.field(default=-1, init=False)
+    """Behind the last byte of the last run."""
+    _limit: int = attrs.field(default=_MIN_RUNS, init=False)
+
+    def add(self, number: int, address: int, data: bytes) -> None:
+        """Take in a record's data, or refuse them if they are too much."""
+        self._size += len(data)
+        if self._size > self._room:
+            raise PlanError(f"an Intel HEX file of more than {self._room} bytes is too much here")
+        if address == self._end:
+            self._runs[-1].data += data
+        else:
+            if len(self._runs) >= self._limit:
+                self._join()
+            self._runs.append(_Run(number, address, bytearray(data)))
+        self._end = address + len(data)
+
+    def segments(self) -> tuple[HexSegment, ...]:
+        """Return all that has been read, in order."""
+        self._join()
+        if len(self._runs) > MAX_SEGMENTS:
+            raise PlanError(f"an Intel HEX file in more than {MAX_SEGMENTS} pieces is not read")
+        return tuple(_made(self._runs))
+
+    def _join(self) -> None:
+        """Put the runs in order, and make one of those that follow each other."""
+        self._runs.sort(key=attrgetter("address"))
+        joined: list[_Run] = []
+        for run in self._runs:
+            if joined and run.address < joined[-1].end:
+                number = max(run.number, joined[-1].number)
+                raise _damaged(number, f"what is at {run.address:#x} is given twice, from here on")
+            if joined and run.address == joined[-1].end:
+                joined[-1].data += run.data
+                joined[-1].number = max(joined[-1].number, run.number)
+            else:
+                joined.append(run)
+        self._runs = joined
+        self._end = -1
+        self._limit = max(_MIN_RUNS, 2 * len(joined))
+
+
+def _made(runs: list[_Run]) -> Iterable[HexSegment]:
+    """Yield what the runs have become, and let go of each."""
+    for run in runs:
+        data, run.data = bytes(run.data), bytearray()
+        yield HexSegment(run.address, data)
 
 
 def _damaged(number: int, reason: str) -> PlanError:
     return PlanError(f"the Intel HEX file is damaged: line {number}: {reason}")
-
-
-def _load(lines: Sequence[bytes]) -> _Memory:
-    try:
-        import intelhex
-    except ImportError:
-        raise PlanError(
-            "Intel HEX files need the package intelhex: pip install 'esploader[hex]'"
-        ) from None
-    try:
-        memory: _Memory = intelhex.IntelHex(io.StringIO(b"\n".join(lines).decode("ascii")))
-    except (intelhex.IntelHexError, ValueError) as exc:
-        raise PlanError(f"the Intel HEX file is damaged: {exc}") from exc
-    return memory

@@ -66,6 +66,8 @@ def reach_loader(
     if transport.capabilities.remote:
         timeout += REMOTE_ALLOWANCE
     sequences = _sequences(transport, before, custom)
+    # What was received before says nothing about why none answers now.
+    session.forget_noise()
     for attempt in itertools.count(1):
         if on_attempt is not None:
             on_attempt(attempt)
@@ -80,12 +82,17 @@ def reach_loader(
     raise AssertionError  # count() does not end.
 
 
+def can_reset(transport: Transport, before: Before) -> bool:
+    """Tell whether attempts begin with a reset, which may change what the device does."""
+    return before != "no-reset" and transport.capabilities.set_lines
+
+
 def _sequences(
     transport: Transport, before: Before, custom: ResetSequence | None
 ) -> Iterator[ResetSequence]:
     """Return the ways into download mode, in the order to try them, without end."""
     capabilities = transport.capabilities
-    if before == "no-reset" or not capabilities.set_lines:
+    if not can_reset(transport, before):
         return itertools.repeat(())
     if custom is not None:
         return itertools.repeat(custom)

@@ -13,14 +13,16 @@ from esploader.chips.reading.security import SecurityInfo
 from esploader.errors import (
     CommandError,
     CommandFailedError,
+    ConnectError,
     NoResponseError,
     ProtocolError,
     StubError,
     TransportError,
     WrongChipError,
 )
-from esploader.loader.download_mode import reach_loader
+from esploader.loader.download_mode import can_reset, reach_loader
 from esploader.loader.set_up import rom_dialect_of, set_up_registers
+from esploader.loader.silence import Search
 from esploader.loader.stub import find_stub, start_stub
 from esploader.protocol import dialect
 from esploader.protocol.commands import SYNC_VALUE_OF_STUB, ChangeBaudrate, GetSecurityInfo
@@ -108,6 +110,8 @@ class Link:
 
     flash_power: tuple[Setting, ...] = ()
     """What turns on the supply of the flash, after every reset."""
+
+    _search: Search = attrs.field(factory=Search, init=False)
 
     after_revival: list[Callable[[], None]] = attrs.field(factory=list, init=False)
     """What there is to do for whoever knows something of a loader that may have been reset."""
@@ -235,9 +239,14 @@ class Link:
             self._rates_in_doubt = (min(self.baudrate, DEFAULT_BAUDRATE), transport.baudrate)
             transport.set_baudrate(self._rates_in_doubt[0])
         self.session.dialect = self.rom_dialect
-        value = reach_loader(
-            self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
-        )
+        try:
+            value = reach_loader(
+                self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
+            )
+        except ConnectError as exc:
+            self._search.fail(exc, may_reset=can_reset(self.session.transport, self.before))
+            raise
+        self._search.succeed()
         self._rates_in_doubt = ()
         if value == SYNC_VALUE_OF_STUB:
             # A reset leaves no stub: was it none, or is this an answer from before it?
@@ -280,6 +289,11 @@ class Link:
     def _recognise(self, sync_value: int) -> None:
         is_stub = sync_value == SYNC_VALUE_OF_STUB
         self.session.dialect = dialect.STUB if is_stub else self.rom_dialect
+
+    @property
+    def is_lost(self) -> bool:
+        """No loader answered when one was last looked for, and looking again would be in vain."""
+        return self._search.is_in_vain
 
     @property
     def rom_dialect(self) -> Dialect:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from esploader.errors import ConfigError
-from esploader.server.handshake import AlertingObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +98,7 @@ class TlsFiles:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.sslobject_class = AlertingObject
+        context.options |= ssl.OP_NO_RENEGOTIATION
         key = self.key or self.cert
         for path in (self.cert, key, self.client_ca):
             if path is not None:

@@ -101,7 +101,7 @@ def read_config(path: Path) -> ServerConfig:
         raise ConfigError(str(path), f"it has more than {MAX_CONFIG_SIZE} bytes")
     try:
         document = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise ConfigError(str(path), f"it is no TOML: {exc}") from exc
     return _read_document(Table(document, str(path)), path.parent)
 

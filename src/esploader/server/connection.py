@@ -7,7 +7,8 @@ none loses the port again when that time is up.
 
 A client that is gone is let go of at once, with all that it had sent, also while it is not
 read because its queue is full. Only the end of a bare one that stands behind more than the
-system's buffers hold is not seen before there is room.
+system's buffers hold is not seen before there is room. What the system still holds of what it
+sent counts up to :data:`MAX_LAST_SIZE`, and no longer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import socket
 from typing import TYPE_CHECKING, Final, cast
 
 from typing_extensions import override
@@ -42,6 +44,11 @@ thousands of messages."""
 
 MAX_UNREAD_SIZE: Final = 64 * 1024
 """How much of what a refused client says is taken before hanging up, in bytes."""
+
+MAX_LAST_SIZE: Final = 64 * 1024
+"""How much is taken of a client that is gone already, in bytes, and how much before it is looked
+whether it is: its last words may release a line, but megabytes of them are the work of seconds,
+for which the next client would wait."""
 
 LOOK_PERIOD: Final = 1.0
 """How often it is looked whether a client is still there that is not read, in seconds."""
@@ -92,7 +99,9 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         self._is_reading = True
         self._written = 0
         self._unread = 0
-        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._last_size = 0
+        self._unanswered = 0
+        self._buffer: memoryview | None = None
         self._is_settled = False
         self.when_settled: Callable[[], None] = _nothing
         """Is called once, when the connection has a port or is gone."""
@@ -134,14 +143,16 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
 
     @override
     def get_buffer(self, sizehint: int) -> memoryview:
-        # Not the bytearray: with TLS asyncio writes into slices of it, which are copies.
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(READ_SIZE))
         return self._buffer
 
     @override
     def buffer_updated(self, nbytes: int) -> None:
-        self._receive(bytes(self._buffer[:nbytes]))
+        self.data_received(bytes(self.get_buffer(nbytes)[:nbytes]))
 
-    def _receive(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
+        """Take in what the client sent."""
         if self._state is _State.ARRIVING:
             if not data.startswith(IAC):
                 self._send_away(NO_TELNET)
@@ -152,6 +163,9 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
                 return
             self._get_port()
         if self._state is _State.SERVED:
+            if not self._counts(len(data)):
+                self._leave(_CLOSED)
+                return
             # Now, for the timer is another one when the station has hung up.
             timer = self._timer
             self._station.take_in(data)
@@ -195,16 +209,14 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             self._station.let_go(self, str(exc) if exc else _CLOSED)
         elif state is _State.ARRIVING:
             self._note_refusal("it left before it said anything")
-        self._settle()
-        self.when_gone()
+        self._end()
 
     def never_came(self) -> None:
         """Take note that there will be no connection, if there is none by now."""
         if self._transport is not None:
             return
         self._state = _State.LEAVING
-        self._settle()
-        self.when_gone()
+        self._end()
 
     # What the station says -------------------------------------------------------------
 
@@ -215,6 +227,7 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         data = self.peer.take_output()
         if data:
             self._written += len(data)
+            self._unanswered = 0
             self._transport.write(data)
 
     @override
@@ -255,12 +268,36 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         if transport is None:
             return
         transport.write(reason.encode("ascii", "backslashreplace") + b"\r\n")
-        if transport.can_write_eof():
-            transport.write_eof()
+        if self._ends_output(transport):
             self._set_timer(LINGER_TIME, self.abort)
         else:
-            transport.close()
-            self._set_timer(LINGER_TIME, self.abort)
+            self.hang_up()
+
+    def _ends_output(self, transport: asyncio.Transport) -> bool:
+        """Say that this was all, and go on listening; tell whether that can be done.
+
+        Not by ``write_eof``: it raises when the client is gone, now or in the loop later on.
+        """
+        if not transport.can_write_eof() or transport.get_write_buffer_size():
+            return False
+        try:
+            transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        return True
+
+    def _counts(self, size: int) -> bool:
+        """Tell whether what a client sent still does; of one that is gone the rest does not."""
+        if self._transport is None or has_hung_up(self._transport.get_extra_info("socket")):
+            self._last_size += size
+            return self._last_size <= MAX_LAST_SIZE
+        # Its end may stand behind megabytes. What is sent to it has its system say so.
+        self._unanswered += size
+        if self._unanswered > MAX_LAST_SIZE:
+            self._unanswered = 0
+            self.peer.nudge()
+            self.flush()
+        return True
 
     def _has_waited(self) -> None:
         seconds = f"{self._limits.handshake_time:g} seconds"
@@ -284,7 +321,14 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
     def _settle(self) -> None:
         if not self._is_settled:
             self._is_settled = True
-            self.when_settled()
+            when_settled, self.when_settled = self.when_settled, _nothing
+            when_settled()
+
+    def _end(self) -> None:
+        self._settle()
+        # Whoever is told holds us: without letting go of it we would stay in memory.
+        when_gone, self.when_gone = self.when_gone, _nothing
+        when_gone()
 
     def _set_timer(self, seconds: float, callback: Callable[[], None]) -> None:
         if self._timer is not None:

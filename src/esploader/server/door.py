@@ -19,7 +19,8 @@ import attrs
 
 from esploader.errors import ListenError
 from esploader.server.config import MAX_TCP_PORT
-from esploader.server.handshake import Handshake
+from esploader.server.heap import give_back
+from esploader.server.tls_layer import READ_SIZE, TlsLayer
 
 if TYPE_CHECKING:
     import ssl
@@ -42,6 +43,10 @@ SEND_BUFFER_SIZE: Final = 128 * 1024
 """What the system keeps for a client, in bytes: a fifth of a second of the fastest line, and
 not the megabytes that it would give to one that does not read."""
 
+CROWD: Final = 32
+"""From how many clients of TLS at once on it is worth giving back what they leave behind. A
+handshake takes 40 KiB."""
+
 REST: Final = 0.5
 """For how long nobody is let in when the system has no more descriptors, in seconds."""
 
@@ -62,6 +67,10 @@ def listen(host: str, port: int) -> socket.socket:
     """
     if not 0 <= port <= MAX_TCP_PORT:
         raise ListenError(host, f"there is no TCP port {port}", is_taken=False)
+    if not host.strip():
+        # To the system this is every address that there is.
+        reason = "an address to listen on is empty; 0.0.0.0 and :: are all of them"
+        raise ListenError("''", reason, is_taken=False)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -139,6 +148,15 @@ class Door:
 
     _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
     _connections: set[Connection] = attrs.field(factory=set, init=False)
+    _layers: set[TlsLayer] = attrs.field(factory=set, init=False)
+    _most_layers: int = attrs.field(default=0, init=False)
+    """How many there were at once since memory was last given back."""
+
+    _buffer: memoryview = attrs.field(
+        factory=lambda: memoryview(bytearray(READ_SIZE)), init=False, repr=False
+    )
+    """Of all layers: the loop fills and empties it before it turns to the next."""
+
     _all_gone: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def open(self, listener: socket.socket, make_connection: Callable[[str], Connection]) -> None:
@@ -165,6 +183,8 @@ class Door:
             self._all_gone.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_gone.wait(), CLOSING_TIME)
+            for layer in list(self._layers):
+                layer.abort()
             for connection in list(self._connections):
                 connection.abort()
             await self._all_gone.wait()
@@ -212,7 +232,7 @@ class Door:
             self._let_in(client, host, make_connection(shown))
             return
         client.close()
-        self._journal.note("refused", level=logging.WARNING, client=shown, reason=reason)
+        self._refuse(shown, reason)
 
     def _let_in(self, client: socket.socket, host: str, connection: Connection) -> None:
         client.settimeout(0)
@@ -227,7 +247,10 @@ class Door:
 
         def done(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            if task.cancelled():
+            failure = None if task.cancelled() else task.exception()
+            if failure is not None:
+                self._refuse(connection.address, str(failure))
+            if failure is not None or task.cancelled():
                 # Maybe before it began.
                 client.close()
                 connection.never_came()
@@ -239,18 +262,28 @@ class Door:
         if self._context is None:
             await loop.connect_accepted_socket(lambda: connection, client)
             return
-        handshake = Handshake(self._context)
-        try:
-            await handshake.connect(loop, lambda: connection, client, self._limits.handshake_time)
-        except OSError as exc:  # everything of TLS is one, too
-            client.close()
-            self._journal.note(
-                "refused",
-                level=logging.WARNING,
-                client=connection.address,
-                reason=handshake.why_not(exc),
-            )
-            connection.never_came()
+        layer = TlsLayer(
+            connection,
+            self._context,
+            buffer=self._buffer,
+            seconds=self._limits.handshake_time,
+            on_failure=lambda reason: self._refuse(connection.address, reason),
+            on_end=lambda: self._layer_gone(layer, connection),
+        )
+        self._layers.add(layer)
+        self._most_layers = max(self._most_layers, len(self._layers))
+        await loop.connect_accepted_socket(lambda: layer, client)
+
+    def _layer_gone(self, layer: TlsLayer, connection: Connection) -> None:
+        self._layers.discard(layer)
+        connection.never_came()
+        if not self._layers and self._most_layers >= CROWD:
+            self._most_layers = 0
+            # When the last references to this one are gone, too.
+            asyncio.get_running_loop().call_soon(give_back)
+
+    def _refuse(self, client: str, reason: str) -> None:
+        self._journal.note("refused", level=logging.WARNING, client=client, reason=reason)
 
     def _settled(self, host: str) -> None:
         self._waiting[host] -= 1

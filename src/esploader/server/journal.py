@@ -7,11 +7,15 @@ find the same in the record: ``record.event`` and ``record.fields``.
 from __future__ import annotations
 
 import logging
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from esploader.transport.clock import Clock
 
 Field: TypeAlias = str | int | float
@@ -22,6 +26,9 @@ MAX_EVENTS: Final = 50
 
 PERIOD: Final = 10.0
 """In seconds."""
+
+MAX_FRAMES: Final = 8
+"""How much of a traceback is written."""
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +62,19 @@ class Journal:
             return
         count.written += 1
         _write(event, level, fields)
+
+    def fault(self, _loop: object, context: Mapping[str, object]) -> None:
+        """Write what left a callback of the loop, as the exception handler of the loop.
+
+        Nothing should. What does is kept within the same bounds as everything else.
+        """
+        exc = context.get("exception")
+        if not isinstance(exc, BaseException):
+            self.note("fault", level=logging.WARNING, reason=str(context.get("message")))
+            return
+        frames = traceback.extract_tb(exc.__traceback__)[-MAX_FRAMES:]
+        trace = " ".join(f"{Path(each.filename).name}:{each.lineno}" for each in frames)
+        self.note("fault", level=logging.WARNING, reason=repr(exc), trace=trace)
 
 
 def _write(event: str, level: int, fields: dict[str, Field]) -> None:

@@ -128,6 +128,7 @@ class PortServer(Runner):
     @override
     async def _serve(self, stopping: asyncio.Event) -> None:
         journal = Journal(RealClock())
+        asyncio.get_running_loop().set_exception_handler(journal.fault)
         config = self._config
         door = Door(journal, config.allow, config.limits, self._context)
         async with AsyncExitStack() as stack:

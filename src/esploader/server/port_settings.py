@@ -17,6 +17,8 @@ from esploader.transport.com_port import Code, Control, Purge, Setting
 from esploader.transport.line_format import EIGHT_N_ONE, FlowControl, LineFormat, Parity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from esploader.server.served_port import ServedPort
     from esploader.transport.line_format import InputLines
 
@@ -50,6 +52,8 @@ _FLOW_CONTROLS: Final = {
     Control.RTS_CTS: FlowControl.RTS_CTS,
     Control.DSR: FlowControl.DTR_DSR,
 }
+# What pyserial asks for when it opens a port, and its own server always acknowledges.
+_ACKNOWLEDGED: Final[Mapping[int, str]] = {Control.XON_XOFF: "XON/XOFF", Control.RTS_CTS: "RTS/CTS"}
 # Of the other direction there is what pyserial and the systems switch on with it.
 _INBOUND: Final = {
     Control.NO_INBOUND_FLOW_CONTROL: FlowControl.NONE,
@@ -63,9 +67,10 @@ _INBOUND: Final = {
 class PortSettings:
     """Apply requests to a port and say what came of them.
 
-    Every request has an answer. A port that can do nothing but 8N1, without flow control
-    and BREAK, says so in its answers. Lines of a port that has none are answered as asked:
-    clients set them when they open a port and give up on any other answer.
+    Every request has an answer. A port that can do nothing but 8N1, without BREAK, says so in
+    its answers. Lines of a port that has none are answered as asked, and flow control of one
+    that cannot do it: clients set them when they open a port and give up on any other answer.
+    The log says then what the port does not do.
     """
 
     _port: ServedPort
@@ -76,6 +81,9 @@ class PortSettings:
 
     _first_format: LineFormat | None = attrs.field(default=None, init=False)
     """The same for the format."""
+
+    _told_of: set[int] = attrs.field(factory=set, init=False)
+    """The flow control that the log says is not done."""
 
     _sends_break: bool = attrs.field(default=False, init=False)
     _modem_mask: int = attrs.field(default=_ALL, init=False)
@@ -206,6 +214,15 @@ class PortSettings:
         if wanted is not None:
             self._change_format(attrs.evolve(self._line_format(), flow_control=wanted))
         flow_control = self._line_format().flow_control
+        if wanted is not flow_control and value in _ACKNOWLEDGED:
+            if value not in self._told_of:
+                self._told_of.add(value)
+                _logger.warning(
+                    "%s: a client asked for flow control by %s, which the port does not do",
+                    self._port.transport.name,
+                    _ACKNOWLEDGED[value],
+                )
+            return value
         return next(number for number, each in table.items() if each is flow_control)
 
     def _format(self, code: Code, value: int) -> int:

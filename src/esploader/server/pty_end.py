@@ -151,6 +151,11 @@ class PtyEnd(ClientEnd):
     def _readable(self) -> None:
         try:
             data = os.read(self._terminal.descriptor, READ_SIZE)
+            self._station.take_in(data)
         except (BlockingIOError, InterruptedError):
             return
-        self._station.take_in(data)
+        except (OSError, termios.error) as exc:
+            # There is no PTY any more. Trying again would be all that the loop ever does.
+            self._station.fallback = None
+            self._station.let_go(self, str(exc))
+            self.hang_up()

@@ -7,6 +7,7 @@ to this machine only; for both see :mod:`esploader.server.port_server`.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sys
 from contextlib import AsyncExitStack
@@ -26,7 +27,6 @@ from esploader.server.station import Station
 from esploader.transport.clock import RealClock
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
     from collections.abc import Callable
 
@@ -106,6 +106,7 @@ class Server(Runner):
     @override
     async def _serve(self, stopping: asyncio.Event) -> None:
         journal = Journal(RealClock())
+        asyncio.get_running_loop().set_exception_handler(journal.fault)
         limits = Limits()
         station = Station(self._transport.name, journal=journal, policy=ResetPolicy())
         door = Door(journal, AllowList(), limits)

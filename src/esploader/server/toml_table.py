@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from esploader.errors import ConfigError
+from esploader.numerals import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Table:
         # A bool is an int to Python, but not to whoever writes tcp-port = true.
         if not isinstance(value, kind) or isinstance(value, bool):
             wanted = "a whole number" if kind is int else "a text"
-            raise ConfigError(self.where(key), f"{value!r} is not {wanted}")
+            raise ConfigError(self.where(key), f"{shown(value)} is not {wanted}")
         return value
 
     def text(self, key: str) -> str | None:
@@ -52,7 +53,7 @@ class Table:
         """Return a number between the two."""
         value = self.get(key, int, default)
         if value is not None and not low <= value <= high:
-            raise ConfigError(self.where(key), f"{value} is not between {low} and {high}")
+            raise ConfigError(self.where(key), f"{shown(value)} is not between {low} and {high}")
         return value
 
     def count(self, key: str, default: int) -> int:
@@ -66,9 +67,9 @@ class Table:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ConfigError(self.where(key), f"{value!r} is not a number of seconds")
+            raise ConfigError(self.where(key), f"{shown(value)} is not a number of seconds")
         if not 0 < value <= _MAX_TIME:
-            raise ConfigError(self.where(key), f"{value} is not between 0 and {_MAX_TIME:g}")
+            raise ConfigError(self.where(key), f"{shown(value)} is not between 0 and {_MAX_TIME:g}")
         return float(value)
 
     def texts(self, key: str) -> tuple[str, ...] | None:
@@ -80,8 +81,8 @@ class Table:
         if not isinstance(items, list) or not items:
             raise ConfigError(self.where(key), "it is not a list of texts")
         for item in items:
-            if not isinstance(item, str) or not item:
-                raise ConfigError(self.where(key), f"{item!r} is not a text")
+            if not isinstance(item, str) or not item.strip():
+                raise ConfigError(self.where(key), f"{shown(item)} is not a text")
         return tuple(items)
 
     def table(self, key: str) -> Table | None:
@@ -90,7 +91,7 @@ class Table:
         if value is None:
             return None
         if not isinstance(value, dict):
-            raise ConfigError(self.where(key), f"{value!r} is not a table")
+            raise ConfigError(self.where(key), f"{shown(value)} is not a table")
         return Table(value, f"{self.place}: {key}")
 
     def tables(self, key: str) -> list[Table]:
@@ -104,7 +105,7 @@ class Table:
         for number, item in enumerate(value, 1):
             place = f"{self.place}: {key} {number}"
             if not isinstance(item, dict):
-                raise ConfigError(place, f"{item!r} is not a table")
+                raise ConfigError(place, f"{shown(item)} is not a table")
             tables.append(Table(item, place))
         return tables
 

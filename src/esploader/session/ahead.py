@@ -7,6 +7,7 @@ When a gate stays shut, nothing behind it has reached the chip.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -18,9 +19,15 @@ from esploader.protocol import slip
 from esploader.protocol.connection import Completed, Refused, State, StreamFrame
 from esploader.session.exchange import require
 from esploader.transport.base import BITS_PER_BYTE
-from esploader.transport.gated import GatedTransport, GateFailedError, Item
+from esploader.transport.gated import (
+    SILENCE_TIMEOUT,
+    GatedTransport,
+    GateFailedError,
+    Item,
+)
 from esploader.transport.gates import (
     MAX_GATE_TIMEOUT,
+    Delay,
     Gate,
     Reason,
     ResponseRule,
@@ -39,6 +46,10 @@ longer to take back."""
 
 GATE_ALLOWANCE: Final = 1.0
 """Added to the timeout of every gate, in seconds: the far end may have a slow adapter."""
+
+OVERDUE: Final = SILENCE_TIMEOUT
+"""By how much a gate may be late that should have opened or failed, in seconds: so long the
+network, or the server's port, may do nothing at all."""
 
 _MAX_BURST_SIZE: Final = 40_000  # 16 KiB, escaped twice over, and the gates.
 
@@ -67,6 +78,8 @@ class _Sent:
     burst: Burst
     size: int
     """Bytes on the way to the server."""
+    seconds: float
+    """How long its gate may stay shut, once everything in front of its burst is done."""
     is_last: bool
     """Everything behind it stands behind its gate."""
 
@@ -82,6 +95,8 @@ class CommandsAhead:
     _are_gates_open: bool = attrs.field(default=True, init=False)
     """As far as can be known, every gate that an answered command had."""
     _is_exhausted: bool = attrs.field(default=False, init=False)
+    _deadline: float = attrs.field(default=math.inf, init=False)
+    """When the next answer has to be there, or word that it will not come."""
 
     def outcomes(self) -> Iterator[object]:
         """Yield what came of each command, in order.
@@ -131,13 +146,26 @@ class CommandsAhead:
             )
         size = self._gated.send_ahead([*burst.items_before, b"".join(frames), *gates])
         count = len(burst.commands)
+        is_first = not self._unanswered
+        before = _time_of(burst.items_before) + _time_on_wire(size, self._gated)
         for number, command in enumerate(burst.commands, 1):
-            self._unanswered.append(_Sent(command, burst, size // count, is_last=number == count))
+            seconds = before + _patience(command.timeout)
+            self._unanswered.append(
+                _Sent(command, burst, size // count, seconds, is_last=number == count)
+            )
+        if is_first:
+            self._await_next()
+
+    def _await_next(self) -> None:
+        """Begin to wait for the next answer: the gate in front of it has just opened."""
+        if self._unanswered:
+            now = self._gated.clock.now()
+            self._deadline = now + self._unanswered[0].seconds + OVERDUE
 
     def _receive(self) -> Iterator[object]:
         """Yield what came of the commands that are answered next."""
         try:
-            events = self._wire.receive_ahead(self._gated)
+            events = self._wire.receive_ahead(self._gated, self._deadline)
         except GateFailedError as exc:
             self._are_gates_open = False
             command = self._unanswered[0].command
@@ -146,11 +174,13 @@ class CommandsAhead:
             match event:
                 case Completed(_, result):
                     self._unanswered.popleft()
+                    self._await_next()
                     yield result
                 case Refused(_, error):
                     # Whether this opened the gate depends on the opcode it came under.
                     self._are_gates_open = False
                     sent = self._unanswered.popleft()
+                    self._await_next()
                     if not sent.burst.may_be_refused:
                         if sent.is_last:
                             self._withdraw()
@@ -160,9 +190,13 @@ class CommandsAhead:
                     # The response in front of it was lost.
                     self._are_gates_open = False
                     self._unanswered.popleft()
+                    self._await_next()
                     yield None
                 case _:
                     pass
+        # Whatever has come: nothing of it was what is waited for.
+        if self._unanswered and self._gated.clock.now() >= self._deadline:
+            raise self._gated.overdue()
 
     def _withdraw(self) -> None:
         """Note that none of the commands that are outstanding has reached the loader."""
@@ -200,8 +234,10 @@ def read_packets(
     try:
         gated.send_ahead(items)
         for packet in packets:
+            patience = packet_timeout(command, packet, gated.baudrate) + GATE_ALLOWANCE
+            deadline = gated.clock.now() + patience + command.timeout + OVERDUE
             while not wire.frames:
-                _await_frame(wire, gated, command)
+                _await_frame(wire, gated, command, deadline)
             frame = wire.frames.popleft()
             check_size(frame, packet)
             yield frame
@@ -216,14 +252,18 @@ def read_packets(
                     wire.fail()
 
 
-def _await_frame(wire: Wire, gated: GatedTransport, command: Command[None]) -> None:
+def _await_frame(
+    wire: Wire, gated: GatedTransport, command: Command[None], deadline: float
+) -> None:
     try:
-        events = wire.receive_ahead(gated)
+        events = wire.receive_ahead(gated, deadline)
     except GateFailedError as exc:
         raise explain(exc, wire, command.opcode.name, command.timeout) from exc
     for event in events:
         if isinstance(event, Refused):
             raise event.error
+    if not wire.frames and gated.clock.now() >= deadline:
+        raise gated.overdue()
 
 
 def packet_timeout(command: Command[None], packet: Packet, baudrate: int) -> float:
@@ -250,6 +290,16 @@ def explain(
             return ProtocolError(error.reason)
         case _:
             return wire.no_response(what, timeout)
+
+
+def _time_of(items: Sequence[Item]) -> float:
+    """Return how long items hold up what is behind them, in seconds."""
+    return sum(item.seconds for item in items if isinstance(item, Delay))
+
+
+def _time_on_wire(size: int, gated: GatedTransport) -> float:
+    """Return how long bytes may take at the far end, in seconds: twice what they should."""
+    return 2 * size * BITS_PER_BYTE / gated.baudrate
 
 
 def _patience(timeout: float) -> float:

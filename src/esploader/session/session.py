@@ -136,6 +136,10 @@ class Session:
         """How often the loader said that it had erased everything, which nobody had asked for."""
         return self.wire.unasked_erasures
 
+    def forget_noise(self) -> None:
+        """Have :attr:`noise` begin anew."""
+        self.wire.noise.clear()
+
     def forget_input(self) -> None:
         """Throw away what has been said so far; costs no round trip where there are gates."""
         gated = self.wire.gated

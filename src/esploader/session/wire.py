@@ -90,9 +90,9 @@ class Wire:
         """Return what has arrived, at once; wait for it until ``deadline``."""
         return self._judge(self.transport.read(deadline))
 
-    def receive_ahead(self, gated: GatedTransport) -> list[ConnectionEvent]:
-        """Return what arrives next, while the far end shows that it is there."""
-        return self._judge(gated.receive_ahead())
+    def receive_ahead(self, gated: GatedTransport, deadline: float) -> list[ConnectionEvent]:
+        """Return what arrives next, while the far end shows that it is there, to ``deadline``."""
+        return self._judge(gated.receive_ahead(deadline))
 
     def _judge(self, data: bytes) -> list[ConnectionEvent]:
         if not data:

@@ -7,7 +7,7 @@ come out with the time at which they have been received.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -16,17 +16,18 @@ from esploader.simulator.flash.dead import EverBusyError
 from esploader.simulator.flash.nor import NorFlash, PowerLostError
 from esploader.simulator.flash.timings import Timings
 from esploader.simulator.history import Boot, History, SeenLines
-from esploader.simulator.personality import Personality, ResetCause, personality_of
-from esploader.simulator.rom.boot import load_image, rom_log
+from esploader.simulator.personality import Personality, ResetCause, Rom, personality_of
+from esploader.simulator.rom.boot import BOOT_LOOP_TIME, load_image, rom_log
 from esploader.simulator.rom.loader import RomLoader
 from esploader.simulator.soc.application import Application, ApplicationProgram, Runtime, hello
 from esploader.simulator.soc.crystal import SimulatedCrystal
 from esploader.simulator.soc.efuses import build_efuses, readable_words
 from esploader.simulator.soc.flash_socket import put_flash_in
 from esploader.simulator.soc.flash_supply import FlashSupply
+from esploader.simulator.soc.flash_wiring import finds_flash
 from esploader.simulator.soc.host_port import Effect, HostPort, host_port
 from esploader.simulator.soc.memory import Memory
-from esploader.simulator.soc.program import NEVER, Deaf, InterruptionError, Program
+from esploader.simulator.soc.program import NEVER, USUAL_PINS, Deaf, InterruptionError, Program
 from esploader.simulator.soc.spi import SpiPeripheral
 from esploader.simulator.soc.straps import Straps
 from esploader.simulator.soc.uart import Receiver, Transmitter, rates_match, resample
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.simulator.config import DeviceConfig
     from esploader.simulator.flash.chip import FlashChip
-
-ROM_WORD_ADDRESS: Final = 0x4000_1000
-"""A word of the ROM that differs from chip to chip."""
 
 
 def _require_application(_: object, __: object, value: object) -> None:
@@ -76,6 +74,8 @@ class Hardware:
     """What is around them: status registers, id, SFDP."""
     personality: Personality = attrs.field(init=False)
     """What its ROM says."""
+    rom: Rom = attrs.field(init=False)
+    """That of its revision."""
     crystal: SimulatedCrystal = attrs.field(init=False)
     """The crystal that it has, and what its ROM takes it for."""
     port: HostPort = attrs.field(init=False)
@@ -87,7 +87,7 @@ class Hardware:
     moment: float = attrs.field(default=0.0, init=False)
     """The time at which the program does what it is doing."""
     flash_pins: int | None = attrs.field(default=None, init=False)
-    """Where it was last told that the flash is, as SPI_ATTACH has it."""
+    """Where a loader last looked for the flash, as SPI_ATTACH has it; ``None``: nowhere yet."""
     unheard_until: float = attrs.field(default=float("-inf"), init=False)
     """Until then nothing that it sends reaches anybody."""
     history: History = attrs.field(factory=History, init=False)
@@ -109,10 +109,11 @@ class Hardware:
     def __attrs_post_init__(self) -> None:
         chip = self.config.chip
         self.personality = personality_of(chip)
+        self.rom = self.personality.rom_of(self.config.revision)
         self.port = host_port(self.config.port, chip)
         self.nor, self.flash_chip = put_flash_in(self.config, self.timings)
         self.memory = Memory((*chip.memory, *self.personality.more_ram))
-        self.memory.fix({ROM_WORD_ADDRESS: self.personality.rom_word})
+        self.memory.fix(self.rom.words)
         self.efuses = build_efuses(self.config, self.personality)
         self.memory.fix(readable_words(chip, self.efuses))
         self.crystal = SimulatedCrystal.put_into(self.config, self.personality, self.memory)
@@ -123,8 +124,10 @@ class Hardware:
         self._watchdogs = Watchdogs(chip, self.memory, self._now)
         self._supply = FlashSupply(chip, self.memory)
         self.flash_chip.has_power = self._has_flash_power
+        self.flash_chip.is_connected = self._is_flash_connected
         if self.config.state is InitialState.STUB:
             self._supply.turn_on()
+            self.flash_pins = USUAL_PINS
         self._transmitter = Transmitter(self.timings.uart_paced)
         self._receiver = Receiver(self.timings.uart_paced)
         downloads = self.config.state is not InitialState.APPLICATION
@@ -295,8 +298,9 @@ class Hardware:
 
     def execute(self, entry: int, at: float) -> None:
         """Stop the program, and run what is in RAM from ``at`` on: the stub, or nothing."""
-        self.flash_pins = None
         has_code = self.memory.was_written(entry)
+        # A stub attaches the flash itself.
+        self.flash_pins = USUAL_PINS if has_code else None
         self._program = StubLoader(self, starts_at=at) if has_code else Deaf()
 
     # What the hardware does.
@@ -347,11 +351,12 @@ class Hardware:
     def _has_flash_power(self) -> bool:
         return self._supply.is_on
 
+    def _is_flash_connected(self) -> bool:
+        return finds_flash(self.flash_pins, self.config, self.personality, self.memory)
+
     def _read_clock_divider(self) -> int:
         """Return the divider that the ROM has set for the rate in use."""
-        chip = self.chip
-        clock = self.crystal.frequency * chip.crystal.uart_clock_ratio
-        return round(clock / self.baudrate) << chip.uart_clock_divider.lsb
+        return self.crystal.uart_divider_for(self.baudrate, self.chip)
 
     def _deliver(self, limit: float) -> bool:
         """Give the program what has arrived by ``limit``; tell whether there was anything."""
@@ -426,12 +431,7 @@ class Hardware:
         if download:
             self._program = RomLoader(self, listening_from=at)
             if self._boot_cause is ResetCause.USB and self.config.port is PortKind.USB_SERIAL_JTAG:
-                self._start_watchdogs(at)
-
-    def _start_watchdogs(self, at: float) -> None:
-        # Nobody could stop them in Secure Download Mode, where registers are out of reach.
-        if not self.memory.extract(self.chip.secure_download):
-            self._watchdogs.start(at)
+                self._watchdogs.start(at)
 
     def _load(self, at: float, cause: ResetCause) -> None:
         """Load what the flash holds, and let it run."""
@@ -440,8 +440,9 @@ class Hardware:
         loaded_at = self.send(loading.log, at)
         if loading.succeeded:
             self._program = self._application_program(cause, loaded_at)
-        elif self.timings.watchdog is not None:
-            self._schedule_boot(ResetCause.WATCHDOG, loaded_at + self.timings.watchdog)
+        elif self.timings.watchdog is not None or self.config.boot_loop:
+            wait = self.timings.watchdog or BOOT_LOOP_TIME
+            self._schedule_boot(ResetCause.WATCHDOG, loaded_at + wait)
 
     def _application_program(self, cause: ResetCause, at: float) -> Program:
         if self.application is None:

@@ -147,6 +147,12 @@ class DeviceConfig:
     flash_condition: FlashCondition = FlashCondition.READY
     """How whatever ran before has left the flash chip."""
 
+    flash_pins: int = attrs.field(default=0, validator=_require_number)
+    """Where the flash is, in the words of SPI_ATTACH; 0: at the usual pins of the chip."""
+
+    flash_attached: bool = False
+    """The ROM finds the flash without SPI_ATTACH, as in emulators; real ones of few chips do."""
+
     flash_content: bytes = attrs.field(default=b"", repr=False)
     """What the flash holds from its start on, unless there is a file; the rest is blank."""
 
@@ -155,6 +161,9 @@ class DeviceConfig:
 
     state: InitialState = attrs.field(default=InitialState.APPLICATION, converter=state_of)
     """What it does at first."""
+
+    boot_loop: bool = False
+    """A boot that failed is repeated, as in a real chip, by the watchdog; else it is left alone."""
 
     port: PortKind = PortKind.UART
     """What the host is connected to."""

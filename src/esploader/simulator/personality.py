@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.chip import MIB, Architecture, Region
+from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from esploader.chips.model.chip import Chip
+
+
+ROM_WORD_ADDRESS: Final = 0x4000_1000
+"""A word of the ROM that differs from chip to chip."""
 
 
 @enum.unique
@@ -132,11 +137,38 @@ _ESP8266_LOAD_LOG: Final = LoadLog(
 
 
 @attrs.frozen(kw_only=True)
+class Rom:
+    """In what the ROMs of the revisions of one chip differ.
+
+    Sources: recorded answers (``tests/vectors/sequences``; ``tests/vectors/README.md`` for
+    what GET_SECURITY_INFO says); for words that are not recorded the magic values by which
+    esptool 4.8 recognises chips.
+    """
+
+    since: tuple[int, int] = (0, 0)
+    """The first revision, major and minor, that has it."""
+
+    word: int = attrs.field(default=0, repr=hex)
+    """What stands at :data:`ROM_WORD_ADDRESS`."""
+
+    api_version: int = 0
+    """The last word of GET_SECURITY_INFO."""
+
+    seventh_purpose: int = 0x0C
+    """What GET_SECURITY_INFO says of a key block that is not there, as of one without a key."""
+
+    @property
+    def words(self) -> dict[int, int]:
+        """What the client can read of it, by address."""
+        return {ROM_WORD_ADDRESS: self.word}
+
+
+@attrs.frozen(kw_only=True)
 class Personality:
     """How one chip model behaves where the chip facts are silent."""
 
-    rom_word: int = attrs.field(default=0, repr=hex)
-    """What stands at 0x4000_1000 in the ROM."""
+    roms: tuple[Rom, ...] = (Rom(),)
+    """By revision, ascending."""
 
     crystal_mhz: int = 40
     revision: tuple[int, int] = (0, 0)
@@ -150,6 +182,12 @@ class Personality:
 
     assumed_flash_size: int | None = 2 * MIB
     """Size of flash that the ROM believes in until told otherwise; ``None``: any."""
+
+    attaches_flash: bool = False
+    """The ROM finds the flash at its usual pins before anybody says where it is.
+
+    Espressif's own tests of esptool (``test/test_esptool.py``): all but two chips do not.
+    """
 
     erases_head_twice: bool = False
     """FLASH_BEGIN counts the sectors in front of the first 64 KiB block twice."""
@@ -174,6 +212,9 @@ class Personality:
     esp-flasher-stub, ``src/command_handler.c``: all but the ESP8266, for want of RAM.
     """
 
+    more_opcodes: frozenset[Opcode] = frozenset()
+    """What the ROM knows besides what a client may rely on."""
+
     more_ram: tuple[Region, ...] = ()
     """RAM that is none once an application runs."""
 
@@ -194,16 +235,23 @@ class Personality:
     prompt: str = "waiting for download\r\n"
     """What the ROM prints when it starts to listen."""
 
+    def rom_of(self, revision: tuple[int, int] | None) -> Rom:
+        """Return the ROM of devices of that revision; ``None`` stands for the usual one."""
+        wanted = self.revision if revision is None else revision
+        return next((rom for rom in reversed(self.roms) if rom.since <= wanted), self.roms[0])
+
 
 _PERSONALITIES: Final[Mapping[str, Personality]] = {
     "esp8266": Personality(
-        rom_word=0xFFF0_C101,
+        roms=(Rom(word=0xFFF0_C101),),
         crystal_mhz=26,
         mac=0x18FE_3400_0000,
         assumed_flash_size=None,
         boots_on=True,
         erases_head_twice=True,
         stub_spares_blank_sectors=False,
+        # Likely: a client says so (esp-serial-flasher), and nobody has seen it refused.
+        more_opcodes=frozenset({Opcode.SPI_SET_PARAMS}),
         # Of the instruction cache; Espressif's stub is put there.
         more_ram=(Region("cache", 0x4010_8000, 0x4011_0000),),
         # The ROM sets its divider for a crystal of 40 MHz.
@@ -225,7 +273,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         load_log=_ESP8266_LOAD_LOG,
     ),
     "esp32": Personality(
-        rom_word=0x00F0_1D83,
+        roms=(Rom(word=0x00F0_1D83),),
         revision=(3, 1),
         boots_on=True,
         banner="ets Jul 29 2019 12:21:46\r\n\r\n",
@@ -243,7 +291,8 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         load_log=_ESP32_LOAD_LOG,
     ),
     "esp32s2": Personality(
-        rom_word=0x0000_07C6,
+        roms=(Rom(word=0x0000_07C6),),
+        attaches_flash=True,
         revision=(1, 0),
         programs_whole_window=False,
         banner="ESP-ROM:esp32s2-rc4-20191025\r\nBuild:Oct 25 2019\r\n",
@@ -258,13 +307,19 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         flash_mode=Code(0x8, "SPI_FAST_FLASH_BOOT"),
     ),
     "esp32c3": Personality(
-        rom_word=0x1B31_506F,
+        roms=(
+            Rom(word=0x6921_506F),
+            Rom(since=(0, 3), word=0x1B31_506F, api_version=3),
+            Rom(since=(1, 0), word=0x4881_606F, api_version=7),
+            Rom(since=(1, 1), word=0x4361_606F, api_version=7),
+        ),
         revision=(0, 4),
         programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c3-api1-20210207\r\nBuild:Feb  7 2021\r\n",
     ),
     "esp32c2": Personality(
+        roms=(Rom(word=0x7C41_A06F, api_version=1, seventh_purpose=0x00),),
         crystal_mhz=26,
         revision=(1, 0),
         programs_whole_window=False,
@@ -272,6 +327,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         banner="ESP-ROM:esp8684-api2-20220127\r\nBuild:Jan 27 2022\r\n",
     ),
     "esp32c5": Personality(
+        roms=(Rom(word=0x5FD1_406F, api_version=2, seventh_purpose=0x13),),
         crystal_mhz=48,
         revision=(1, 0),
         programs_whole_window=False,
@@ -284,6 +340,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     ),
     "esp32c6": Personality(
         programs_whole_window=False,
+        roms=(Rom(word=0x2CE0_806F),),
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c6-20220919\r\nBuild:Sep 19 2022\r\n",
         download_mode=Code(0x4, "DOWNLOAD(USB/UART0/SDIO_FEI_FEO)"),
@@ -291,6 +348,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
     ),
     "esp32c61": Personality(
         programs_whole_window=False,
+        roms=(Rom(word=0x7211_606F, api_version=3, seventh_purpose=0x10),),
         crash_report=_RISCV_CRASH_REPORT,
         banner="ESP-ROM:esp32c61-eco3-20250228\r\nBuild:Feb 28 2025\r\n",
         download_mode=Code(0x4, "DOWNLOAD(USB/UART0)"),
@@ -307,6 +365,7 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         load_log=_NEW_LOAD_LOG,
     ),
     "esp32h2": Personality(
+        roms=(Rom(word=0xD7B7_3E80),),
         crystal_mhz=32,
         programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
@@ -315,6 +374,11 @@ _PERSONALITIES: Final[Mapping[str, Personality]] = {
         flash_mode=Code(0xC, "SPI_FAST_FLASH_BOOT"),
     ),
     "esp32p4": Personality(
+        roms=(
+            Rom(word=0x0000_001E),
+            Rom(since=(3, 0), word=0x0000_1000, api_version=5, seventh_purpose=0x13),
+        ),
+        attaches_flash=True,
         revision=(3, 0),
         programs_whole_window=False,
         crash_report=_RISCV_CRASH_REPORT,
@@ -334,7 +398,7 @@ def personality_of(chip: Chip) -> Personality:
     if known is not None:
         return known
     return Personality(
-        rom_word=chip.magic or 0,
+        roms=(Rom(word=chip.magic or 0),),
         crystal_mhz=chip.crystal.choices_mhz[0],
         crash_report=_RISCV_CRASH_REPORT if chip.architecture is Architecture.RISCV else b"",
         banner=f"ESP-ROM:{chip.key}-simulated\r\n",

@@ -6,8 +6,11 @@
   not answer
 * ``condition``: how whatever ran before has left the flash: ``ready``, ``4-byte`` or
   ``asleep`` (ready)
+* ``pins``: where it is, as SPI_ATTACH takes it: 0 for the usual pins, 1 for HSPI (0)
+* ``attached``: ``yes``, the ROM loader finds it before SPI_ATTACH, as in an emulator; or ``no``
 * ``state``: ``app``, it runs its application; ``download``, its ROM loader waits; or
   ``stub``, a stub loader waits in it (app)
+* ``boot-loop``: ``yes``, a boot that failed is repeated, as in a real chip; or ``no``
 * ``port``: what the host is connected to: ``uart``, or the chip's own ``usb-serial-jtag`` or
   ``usb-otg`` (uart)
 * ``mac``: ``24:0a:c4:00:00:01``
@@ -56,6 +59,8 @@ _SIZE: Final = re.compile(r"([0-9]{1,4})(KB|MB)")
 _REVISION: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})")
 _SEED: Final = re.compile(r"[0-9]{1,9}")
 _EFUSE: Final = re.compile(r"([a-z0-9_]+):(0|[1-9][0-9]{0,9}|0x[0-9A-Fa-f]{1,64})")
+_WORD: Final = re.compile(r"0|[1-9][0-9]{0,8}|0x[0-9A-Fa-f]{1,8}")
+_ANSWERS: Final = {"yes": True, "no": False}
 _UNITS: Final = {"KB": KIB, "MB": MIB}
 _WITHOUT_FLASH: Final = {FlashPresence.NONE.value, FlashPresence.SILENT.value}
 
@@ -155,6 +160,26 @@ def _set_condition(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, flash_condition=choice_of(FlashCondition, value))
 
 
+def _set_pins(config: DeviceConfig, value: str) -> DeviceConfig:
+    if _WORD.fullmatch(value) is None:
+        raise ValueError("pins are a number of 32 bits")
+    return attrs.evolve(config, flash_pins=int(value, 0))
+
+
+def _set_attached(config: DeviceConfig, value: str) -> DeviceConfig:
+    return attrs.evolve(config, flash_attached=_yes_or_no(value))
+
+
+def _set_boot_loop(config: DeviceConfig, value: str) -> DeviceConfig:
+    return attrs.evolve(config, boot_loop=_yes_or_no(value))
+
+
+def _yes_or_no(value: str) -> bool:
+    if value not in _ANSWERS:
+        raise ValueError(f"choices are {', '.join(_ANSWERS)}")
+    return _ANSWERS[value]
+
+
 def _set_state(config: DeviceConfig, value: str) -> DeviceConfig:
     return attrs.evolve(config, state=state_of(value))
 
@@ -211,7 +236,10 @@ def _set_seed(config: DeviceConfig, value: str) -> DeviceConfig:
 _OPTIONS: Final[dict[str, Callable[[DeviceConfig, str], DeviceConfig]]] = {
     "flash": _set_flash,
     "condition": _set_condition,
+    "pins": _set_pins,
+    "attached": _set_attached,
     "state": _set_state,
+    "boot-loop": _set_boot_loop,
     "port": _set_port,
     "mac": _set_mac,
     "revision": _set_revision,

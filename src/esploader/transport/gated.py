@@ -112,21 +112,34 @@ class GatedTransport(Transport):
         ``seconds`` is how long the delays in front of them are.
         """
 
-    def receive_ahead(self) -> bytes:
+    def receive_ahead(self, deadline: float) -> bytes:
         """Return what arrives next, for as long as the far end shows that it is there.
+
+        ``deadline`` is when what is waited for has to be there, whatever signs of life come:
+        a server that keeps its promises has said by then that a gate stayed shut.
 
         Raises:
             GateFailedError: a gate stayed shut.
-            TransportTimeoutError: not even a sign of life for :data:`SILENCE_TIMEOUT`.
+            TransportTimeoutError: not even a sign of life for :data:`SILENCE_TIMEOUT`, or
+                nothing else until ``deadline``.
         """
         while True:
-            data = self.read(self.last_activity + SILENCE_TIMEOUT)
+            data = self.read(min(self.last_activity + SILENCE_TIMEOUT, deadline))
             if data:
                 return data
-            if self.clock.now() >= self.last_activity + SILENCE_TIMEOUT:
+            now = self.clock.now()
+            if now >= self.last_activity + SILENCE_TIMEOUT:
                 raise TransportTimeoutError(
                     self.name, f"the server said nothing for {SILENCE_TIMEOUT:g} s"
                 )
+            if now >= deadline:
+                raise self.overdue()
+
+    def overdue(self) -> TransportTimeoutError:
+        """Return the error for a server that neither opens a gate nor says that it failed."""
+        return TransportTimeoutError(
+            self.name, "the server keeps a gate shut for longer than it was told to"
+        )
 
 
 def as_gated(transport: Transport) -> GatedTransport | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-import math
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
 from esploader.errors import UnknownSchemeError, UrlError
+from esploader.numerals import real, shown
+
+MAX_SECONDS: Final = 86_400.0
+"""The longest time that an option may state."""
 
 LOG_LEVELS: Final[dict[str, int]] = {
     "debug": logging.DEBUG,
@@ -69,11 +72,12 @@ class NetworkUrl:
         if text is None:
             return default
         try:
-            value = float(text)
+            value = real(text, 0.0, MAX_SECONDS)
         except ValueError:
-            value = math.nan
-        if not 0 < value < math.inf:
-            raise UrlError(self.url, f"{name} is a positive number of seconds, not {text!r}")
+            value = 0.0
+        if not value:
+            reason = f"a positive number of seconds, up to {MAX_SECONDS:g}, not {shown(text)}"
+            raise UrlError(self.url, f"{name} is {reason}")
         return value
 
 

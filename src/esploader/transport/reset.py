@@ -8,11 +8,11 @@ Source: Espressif, "Boot Mode Selection", "Automatic Bootloader" (esptool docume
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from esploader.errors import CapabilityError, TransportError, UnsupportedError
+from esploader.numerals import real, shown
 from esploader.transport.gated import as_gated
 from esploader.transport.gates import Delay
 from esploader.transport.steps import ResetSequence, ResetStep, SetLines, Wait
@@ -126,14 +126,12 @@ def _parse_step(step: str) -> ResetStep:
                 dtr, rts = (part.strip() for part in argument.split(","))
                 return SetLines(dtr=_LEVELS[dtr], rts=_LEVELS[rts])
             case "W":
-                seconds = float(argument)
-                if math.isfinite(seconds) and 0 <= seconds <= MAX_CUSTOM_WAIT:
-                    return Wait(seconds)
+                return Wait(real(argument, 0.0, MAX_CUSTOM_WAIT))
             case _:
                 pass
     except (KeyError, ValueError):
         pass
-    raise UnsupportedError(f"reset step {step!r}", "steps are D0 D1 R0 R1 U0,1 W0.1")
+    raise UnsupportedError(f"reset step {shown(step)}", "steps are D0 D1 R0 R1 U0,1 W0.1")
 
 
 def play(sequence: ResetSequence, transport: Transport) -> None:

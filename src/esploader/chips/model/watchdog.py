@@ -20,10 +20,13 @@ class RtcWatchdog:
 
     config0: int = attrs.field(repr=hex)
     config1: int = attrs.field(repr=hex)
-    """For how many ticks of its clock the first stage lasts."""
+    """For how many ticks of its clock the first stage lasts, before ``delay`` lengthens it."""
     write_protect: int = attrs.field(repr=hex)
     """Holds ``key`` while the others can be written."""
     key: int = attrs.field(repr=hex)
+    delay: Bits | None = None
+    """The eFuse WDT_DELAY_SEL, with which the first stage lasts ``config1 << (1 + delay)`` ticks
+    (ESP-IDF, ``esp_efuse_table.csv``). ``None``: nobody has looked where it is."""
 
 
 @attrs.frozen(kw_only=True)

@@ -71,6 +71,8 @@ class FlashChip:
     write_enabled: bool = attrs.field(default=False, init=False)
     condition: FlashCondition = attrs.field(default=FlashCondition.READY, init=False)
     has_power: Callable[[], bool] = attrs.field(default=lambda: True, init=False)
+    is_connected: Callable[[], bool] = attrs.field(default=lambda: True, init=False)
+    """The chip in front of it drives the pins at which it is."""
     _steps: tuple[int, ...] = attrs.field(default=(), init=False)
     """Of a sequence of commands that means something as a whole: those that have come."""
     _last_step_at: float = attrs.field(default=0.0, init=False)
@@ -86,7 +88,8 @@ class FlashChip:
     @property
     def answers(self) -> bool:
         """The loaders can read, program and erase it."""
-        return self.condition is FlashCondition.READY and self.has_power()
+        is_ready = self.condition is FlashCondition.READY
+        return is_ready and self.has_power() and self.is_connected()
 
     def transact(self, transaction: SpiTransaction) -> bytes:
         """Return what the chip sends.
@@ -95,7 +98,7 @@ class FlashChip:
         ignores. The line then floats high.
         """
         silence = b"\xff" * transaction.receive_size
-        if not self.has_power():
+        if not self.has_power() or not self.is_connected():
             return silence
         self._follow(transaction)
         heeded = _HEEDED.get(self.condition)

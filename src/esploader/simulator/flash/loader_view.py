@@ -1,7 +1,8 @@
 """The flash as a loader reaches it: with addresses of three bytes or four, if it answers.
 
 What a loader makes of a flash that does not answer is worked out, not recorded: it reads what
-the line floats at, and what it programs and erases stays as it is.
+the line floats at, and what it programs and erases stays as it is. Where it drives other pins than
+those at which the flash is, it waits for ever for the flash to be idle.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 import attrs
+
+from esploader.simulator.flash.dead import EverBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +56,11 @@ class LoaderFlash:
     def program(self, offset: int, data: bytes) -> float:
         """Clear the bits that are clear in ``data``; return the seconds that takes.
 
-        Raises :exc:`~esploader.simulator.flash.nor.PowerLostError`.
+        Raises :exc:`~esploader.simulator.flash.nor.PowerLostError`, and
+        :exc:`~esploader.simulator.flash.dead.EverBusyError` where the flash is elsewhere.
         """
+        if data:
+            self._find()
         if not self.chip.answers:
             return 0.0
         seconds, done = 0.0, 0
@@ -66,11 +72,17 @@ class LoaderFlash:
     def erase(self, offset: int, size: int) -> float:
         """Set all bits of the sectors in the region; return the seconds that takes.
 
-        Raises :exc:`~esploader.simulator.flash.nor.PowerLostError`.
+        Raises as :meth:`program`.
         """
+        if size:
+            self._find()
         if not self.chip.answers:
             return 0.0
         return sum(self.chip.nor.erase(start, count) for start, count in self._parts(offset, size))
+
+    def _find(self) -> None:
+        if not self.chip.is_connected():
+            raise EverBusyError
 
     def _parts(self, offset: int, size: int) -> Iterator[tuple[int, int]]:
         """Yield offsets and sizes, as the addresses on the bus have them."""

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.errors import UnsupportedError
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Frame, SlipDecoder, encode
-from esploader.simulator.board import ROM_WORD_ADDRESS
 from esploader.simulator.config import DeviceConfig
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.flash.timings import Timings
 from esploader.simulator.line.transport import SimulatedTransport
-from esploader.simulator.personality import personality_of
+from esploader.simulator.personality import ROM_WORD_ADDRESS, personality_of
 from esploader.simulator.recordings.recording import LOADERS
 from esploader.simulator.soc.efuses import build_efuses
 
@@ -54,21 +52,21 @@ class CheckedRow:
     """The answer in the recording: bytes in hexadecimal, or what it took to get one."""
     actual: str
     """That of the simulated device."""
+    problem: str | None = None
+    """Why nothing was compared."""
 
     @property
     def agrees(self) -> bool:
         """They are the same."""
-        return self.expected == self.actual
+        return self.problem is None and self.expected == self.actual
 
 
 def check_recording(recording: Recording, timings: Timings | None = None) -> tuple[CheckedRow, ...]:
     """Send what a recording holds to a simulated device, and compare the answers.
 
     The eFuses of the device are those that the recording reads. ``timings`` says how long
-    what takes; by default what it takes on a real device.
-
-    Raises:
-        UnsupportedError: the recording needs what the simulated device does not have.
+    what takes; by default what it takes on a real device. A row that cannot be read, or needs
+    what the simulated device does not have, is left out, and says so.
     """
     bench = _Bench.make(recording, timings or Timings())
     rows = recording.rows
@@ -90,7 +88,11 @@ class _Bench:
     @classmethod
     def make(cls, recording: Recording, timings: Timings) -> _Bench:
         """Return a device as it was when the recording began."""
-        config = DeviceConfig(chip=recording.chip, state=LOADERS[recording.loader])
+        config = DeviceConfig(
+            chip=recording.chip,
+            state=LOADERS[recording.loader],
+            flash_attached=recording.flash_attached,
+        )
         device = SimulatedDevice.from_config(config, timings)
         efuses = build_efuses(config, personality_of(recording.chip))
         read = _read_words(recording)
@@ -99,6 +101,9 @@ class _Bench:
 
     def check(self, index: int, row: Row, following: Row | None) -> CheckedRow:
         """Do what a row does, and compare."""
+        problem = row.problem or self._problem_of(row.needs)
+        if problem is not None:
+            return CheckedRow(index=index, name=row.name, expected="", actual="", problem=problem)
         for sent in row.needs.sent:
             self._exchange(sent)
         self._prepare(row.needs)
@@ -108,13 +113,18 @@ class _Bench:
             expected, actual = row.received.hex(), self._answer(row, following).hex()
         return CheckedRow(index=index, name=row.name.strip(), expected=expected, actual=actual)
 
+    def _problem_of(self, needs: Needs) -> str | None:
+        flash = needs.flash
+        if flash is None or flash.offset + flash.size <= self._transport.device.nor.size:
+            return None
+        return "its flash is larger than the simulated one"
+
     def _prepare(self, needs: Needs) -> None:
         device = self._transport.device
         device.memory.fix(needs.memory)
         if needs.flash is not None:
+            device.flash_pins = device.config.flash_pins
             offset, size = needs.flash.offset, needs.flash.size
-            if offset + size > device.nor.size:
-                raise UnsupportedError("this recording", "its flash is larger than the simulated")
             device.nor.erase(offset, size)
             repeated = _REPEATED * -(-size // len(_REPEATED))
             device.nor.program(offset, repeated[:size])

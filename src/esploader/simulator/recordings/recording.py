@@ -29,6 +29,8 @@ MAX_FILE_SIZE: Final = 64 * 1024 * 1024
 LOADERS: Final = MappingProxyType({"rom": InitialState.DOWNLOAD, "stub": InitialState.STUB})
 """By its name in a file: the state of a device in which that loader waits."""
 
+_ABBREVIATIONS: Final = ("...", "\u2026")
+
 REPEATED_BYTES: Final = "bytes 0..255 repeated"
 """The one content of the flash that has a name."""
 
@@ -37,7 +39,7 @@ MAX_BAUDRATE: Final = 20_000_000
 
 _MAX_WORD: Final = 0xFFFF_FFFF
 
-_FILE_KEYS: Final = frozenset({"chip", "loader", "source", "baudrate", "rows"})
+_FILE_KEYS: Final = frozenset({"chip", "loader", "source", "baudrate", "flash_attached", "rows"})
 _ROW_KEYS: Final = frozenset(
     {"name", "baudrate", "lines", "send", "recv", "recovery", "needs", "note"}
 )
@@ -117,6 +119,8 @@ class Row:
     recovery: str | None = None
     """What it took to get an answer again, in words; such a row has nothing else."""
     needs: Needs = attrs.field(factory=Needs)
+    problem: str | None = None
+    """Why it cannot be read; such a row has nothing else."""
 
 
 @attrs.frozen(kw_only=True)
@@ -131,6 +135,8 @@ class Recording:
     """Where it comes from, in words."""
     baudrate: int | None = None
     """The host's rate at first, in baud; ``None`` where it always suited the device."""
+    flash_attached: bool = False
+    """The ROM found the flash without SPI_ATTACH, as in emulators."""
     rows: tuple[Row, ...] = ()
     """The exchanges, in order."""
 
@@ -142,12 +148,16 @@ def encode_recording(recording: Recording) -> bytes:
     head["source"] = recording.source
     if recording.baudrate is not None:
         head["baudrate"] = recording.baudrate
+    if recording.flash_attached:
+        head["flash_attached"] = True
     start = json.dumps(head, indent=1).removesuffix("\n}")
     return f'{start},\n "rows": [\n{rows}\n ]\n}}\n'.encode()
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path, *, skips_unreadable: bool = False) -> Recording:
     """Return what a file holds.
+
+    ``skips_unreadable`` has rows that cannot be read in it, too, with the reason.
 
     Raises:
         RecordingError: it cannot be read, or is no recording.
@@ -164,7 +174,7 @@ def read_recording(path: Path) -> Recording:
     except (ValueError, RecursionError) as exc:
         raise RecordingError(str(path), f"it is no JSON: {exc}") from exc
     try:
-        return _parse(_Object(document, "the file"))
+        return _parse(_Object(document, "the file"), skips_unreadable=skips_unreadable)
     except _FormatError as exc:
         raise RecordingError(str(path), str(exc)) from exc
 
@@ -219,6 +229,12 @@ class _Object:
             raise _FormatError(f"{self.place}: {key} is no number of 32 bits")
         return value
 
+    def flag(self, key: str) -> bool:
+        value = self.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise _FormatError(f"{self.place}: {key} is neither true nor false")
+        return bool(value)
+
     def baudrate(self) -> int | None:
         rate = None if self.get("baudrate") is None else self.number("baudrate")
         if rate is not None and not 0 < rate <= MAX_BAUDRATE:
@@ -247,10 +263,12 @@ def _bytes(value: object, place: str) -> bytes:
             return bytes.fromhex(value)
     except ValueError:
         pass
+    if isinstance(value, str) and any(mark in value for mark in _ABBREVIATIONS):
+        raise _FormatError(f"{place} is abbreviated")
     raise _FormatError(f"{place} is not hexadecimal")
 
 
-def _parse(document: _Object) -> Recording:
+def _parse(document: _Object, *, skips_unreadable: bool) -> Recording:
     document.require_keys(_FILE_KEYS)
     try:
         chip = chip_by_name(document.text("chip"))
@@ -265,8 +283,22 @@ def _parse(document: _Object) -> Recording:
         loader=loader,
         source=document.text("source", ""),
         baudrate=document.baudrate(),
-        rows=tuple(_parse_row(_Object(row, f"row {index}")) for index, row in rows),
+        flash_attached=document.flag("flash_attached"),
+        rows=tuple(
+            _parse_or_skip(_Object(row, f"row {index}"), skips_unreadable=skips_unreadable)
+            for index, row in rows
+        ),
     )
+
+
+def _parse_or_skip(row: _Object, *, skips_unreadable: bool) -> Row:
+    try:
+        return _parse_row(row)
+    except _FormatError as error:
+        if not skips_unreadable:
+            raise
+        name = row.value.get("name") if isinstance(row.value, dict) else None
+        return Row(name=name if isinstance(name, str) else "without a name", problem=str(error))
 
 
 def _parse_row(row: _Object) -> Row:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MAX_IMAGE_SIZE: Final = 1024 * KIB
 """What does not fit into so many bytes no ROM loads: all RAM of a chip is smaller."""
 
+BOOT_LOOP_TIME: Final = 1.0
+"""From the moment at which a boot has failed until the watchdog repeats it, in seconds; about."""
+
 _FLASH_MODES: Final = {0: "QIO", 1: "QOUT", 2: "DIO", 3: "DOUT"}
 
 _CLOCK_DIVIDERS: Final = {0x0: 2, 0x1: 3, 0x2: 4, 0xF: 1}

@@ -174,58 +174,54 @@ class RomLoader(Program):
     def _execute(self, frame: bytes, at: float) -> None:
         self._is_detecting = False
         self._buffer[: len(frame)] = frame
-        direction, code, _, checksum = _HEADER.unpack_from(self._buffer)
+        direction, code, size, checksum = _HEADER.unpack_from(self._buffer)
         request = Request(
-            buffer=memoryview(self._buffer)[_HEADER.size :],
-            size=max(len(frame) - _HEADER.size, 0),
-            checksum=checksum,
+            buffer=memoryview(self._buffer)[_HEADER.size :], size=size, checksum=checksum
         )
+        come = max(len(frame) - _HEADER.size, 0)
         self.machine.moment = at
         self.machine.history.note(
             SeenCommand(
                 moment=at,
                 loader=Loader.ROM,
                 opcode=code,
-                body=bytes(request.buffer[: min(request.size, BODY_KEPT)]),
-                size=request.size,
+                body=bytes(request.buffer[: min(come, BODY_KEPT)]),
+                size=come,
             )
         )
         self.machine.moment += self.machine.timings.command
         handler = self._find_handler(direction, code)
-        if handler is None:
-            self._refuse(INVALID_MESSAGE)
-            return
         state = self._state
-        state.opcode = code
         try:
+            if handler is None:
+                raise RefusedError(INVALID_MESSAGE)  # noqa: TRY301 - as a handler does
+            state.opcode = code
             outcome = handler(state, request)
         except RefusedError as refusal:
-            self._refuse(refusal.code)
-            return
+            leftovers = bytes(state.response_body[: refusal.kept])
+            outcome = Outcome(data=leftovers, error=refusal.code)
         except EndedError:
             self._ended = True
             return
-        if not outcome.keeps_error:
-            state.error = 0
-        self._respond(outcome, _SUCCESS)
+        if outcome.error or not outcome.keeps_error:
+            state.error = outcome.error
+        self._respond(outcome)
         if outcome.then is not None:
             self._ended = outcome.ends_loader
             outcome.then(self._busy_until)
 
     def _find_handler(self, direction: int, code: int) -> Handler | None:
         chip = self.machine.chip
-        if direction != _REQUEST or code not in chip.rom.opcodes:
+        known = chip.rom.opcodes | self.machine.personality.more_opcodes
+        if direction != _REQUEST or code not in known:
             return None
         if code not in _SECURE_DOWNLOAD and self.machine.memory.extract(chip.secure_download):
             return None
         return HANDLERS[Opcode(code)]
 
-    def _refuse(self, code: int) -> None:
-        self._state.error = code
-        self._respond(Outcome(), _FAILURE)
-
-    def _respond(self, outcome: Outcome, status: int) -> None:
+    def _respond(self, outcome: Outcome) -> None:
         state = self._state
+        status = _FAILURE if outcome.error else _SUCCESS
         size = len(outcome.data) + self.machine.chip.rom.status_size
         body = state.response_body
         body[: len(outcome.data)] = outcome.data
@@ -238,7 +234,7 @@ class RomLoader(Program):
                 moment=self.machine.moment,
                 loader=Loader.ROM,
                 opcode=state.opcode,
-                error=state.error if status else 0,
+                error=outcome.error,
             )
         )
         out = self.machine.send(frame * count, self.machine.moment)

@@ -9,13 +9,11 @@ from esploader.chips.model.quirks import Quirk
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.rom.command import (
     INVALID_MESSAGE,
-    WRONG_CHECKSUM,
+    MAX_BLOCK_SIZE,
     Download,
     Outcome,
     RefusedError,
-    xor_checksum,
 )
-from esploader.simulator.rom.framing import FRAME_BUFFER_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,38 +21,41 @@ if TYPE_CHECKING:
     from esploader.simulator.rom.command import Handler, Request, RomState
     from esploader.simulator.soc.program import Machine
 
-_STAY: Final = 1
+
+_BEGIN_SIZE: Final = 16
+_MAX_END_SIZE: Final = 8
+_FLAG_MASK: Final = 0xFF
 
 
 def mem_begin(state: RomState, request: Request) -> Outcome:
     """Expect blocks for RAM, at any address: the ROM does not look at it."""
-    *_, address = request.words(4)
-    # Nor does it hold the blocks against the size that was announced.
-    state.ram_download = Download(position=address, block_size=FRAME_BUFFER_SIZE)
-    return Outcome()
+    request.require_size(_BEGIN_SIZE)
+    size, count, block_size, address = request.words(4)
+    if block_size > MAX_BLOCK_SIZE:
+        raise RefusedError(INVALID_MESSAGE)
+    state.download = Download(position=address, size=size, block_count=count, block_size=block_size)
+    return Outcome(keeps_error=True)
 
 
 def mem_data(state: RomState, request: Request) -> Outcome:
     """Copy a block to RAM."""
-    download = state.ram_download
-    if download is None:
-        raise RefusedError(INVALID_MESSAGE)
-    data = download.take_block(request)
-    state.work(len(data) * state.machine.timings.copied_byte)
-    if xor_checksum(data) != request.checksum:
-        raise RefusedError(WRONG_CHECKSUM)
+    download = state.download
+    data = download.take_block(request, state.machine)
     state.machine.memory.write(download.position, data)
-    download.position += len(data)
-    return Outcome()
+    download.advance(len(data))
+    return Outcome(keeps_error=True)
 
 
 def mem_end(state: RomState, request: Request) -> Outcome:
-    """Jump to what was downloaded, or stay: told so, or unable to do otherwise."""
+    """Jump to what was downloaded, or stay: told so, or unable to do otherwise.
+
+    The download goes on, if the loader does.
+    """
+    request.limit_size(_MAX_END_SIZE)
     flag, entry = request.words(2)
-    state.ram_download = None
-    if flag == _STAY or not runs_uploads(state.machine):
-        return Outcome()
-    return Outcome(then=partial(state.machine.execute, entry), ends_loader=True)
+    if flag & _FLAG_MASK or not runs_uploads(state.machine):
+        return Outcome(keeps_error=True)
+    return Outcome(keeps_error=True, then=partial(state.machine.execute, entry), ends_loader=True)
 
 
 def runs_uploads(machine: Machine) -> bool:

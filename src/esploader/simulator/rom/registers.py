@@ -7,8 +7,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from esploader.chips.model.chip import Architecture
 from esploader.protocol.opcodes import Opcode
-from esploader.simulator.rom.command import Outcome
+from esploader.simulator.rom.command import EMPTY_FRAME, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 _WRITE_ENTRY_SIZE: Final = 16
 _WORD_MASK: Final = 0xFFFF_FFFF
+_FLAG_MASK: Final = 0xFF
+_DIVIDER_UNIT: Final = 16
 _MICROSECOND: Final = 1e-6
 
 # What the divider of a UART can make of its clock.
 MIN_BAUDRATE: Final = 300
 MAX_BAUDRATE: Final = 5_000_000
-
-_EMPTY_FRAME: Final = b"\xc0\xc0"
 
 # flags u32 | SPI_BOOT_CRYPT_CNT u8 | key purposes u8 x 7 [| chip id u32 | API version u32]
 _SECURITY_INFO: Final = struct.Struct("<IB7sII")
@@ -44,10 +45,6 @@ _OTHER_FLAGS: Final = MappingProxyType(
     }
 )
 _PURPOSE_COUNT: Final = 6
-# The seventh purpose is that of no key; devices were seen to give 12.
-_NO_KEY_PURPOSE: Final = 12
-# What the ROMs of other revisions say is not known.
-_API_VERSION: Final = 0
 
 
 def sync(state: RomState, request: Request) -> Outcome:
@@ -64,9 +61,9 @@ def read_reg(state: RomState, request: Request) -> Outcome:
 
 
 def write_reg(state: RomState, request: Request) -> Outcome:
-    """Write all entries of address, value, mask, delay. At least one, if need be left over."""
+    """Write as many entries of address, value, mask, delay as are announced, come or left over."""
     memory = state.machine.memory
-    count = max(request.size // _WRITE_ENTRY_SIZE, 1)
+    count = min(request.size, len(request.buffer)) // _WRITE_ENTRY_SIZE
     words = request.words(4 * count)
     for start in range(0, 4 * count, 4):
         address, value, mask, delay = words[start : start + 4]
@@ -80,24 +77,32 @@ def write_reg(state: RomState, request: Request) -> Outcome:
 def change_baudrate(state: RomState, request: Request) -> Outcome:
     """Change the rate once the response is out, and send an empty frame at the new one.
 
-    It is as wrong as what the ROM takes the crystal to be. A rate that no divider gives is
-    answered all the same, and nothing changes.
+    It is as wrong as what the ROM takes the crystal to be. Where a second word says so, the
+    first is the divider of the UART's clock, in sixteenths. A rate that no divider gives is
+    answered all the same, and nothing changes; where it is too high there is no empty frame.
     """
-    (requested,) = request.words(1)
-    baudrate = state.machine.crystal.rate_for(requested)
-    if not MIN_BAUDRATE <= baudrate <= MAX_BAUDRATE:
+    requested, is_divider = request.words(2)
+    crystal = state.machine.crystal
+    if is_divider & _FLAG_MASK:
+        clock = crystal.frequency * state.machine.chip.crystal.uart_clock_ratio
+        baudrate = round(clock * _DIVIDER_UNIT / requested) if requested else 0
+    else:
+        baudrate = crystal.rate_for(requested)
+    if baudrate > MAX_BAUDRATE:
         return Outcome()
     return Outcome(then=partial(_switch_baudrate, state.machine, baudrate))
 
 
 def _switch_baudrate(machine: Machine, baudrate: int, at: float) -> None:
-    machine.set_baudrate(baudrate)
-    machine.send(_EMPTY_FRAME, at)
+    if baudrate >= MIN_BAUDRATE:
+        machine.set_baudrate(baudrate)
+    machine.send(EMPTY_FRAME, at)
 
 
 def get_security_info(state: RomState, _: Request) -> Outcome:
     """Describe the security features."""
-    return Outcome(data=security_info(state.machine))
+    keeps_error = state.machine.chip.architecture is Architecture.RISCV
+    return Outcome(data=security_info(state.machine), keeps_error=keeps_error)
 
 
 def security_info(machine: Machine) -> bytes:
@@ -116,9 +121,9 @@ def security_info(machine: Machine) -> bytes:
     info = _SECURITY_INFO.pack(
         flags,
         memory.extract(chip.flash_crypt_count),
-        purposes.ljust(_PURPOSE_COUNT, b"\0") + bytes((_NO_KEY_PURPOSE,)),
+        purposes.ljust(_PURPOSE_COUNT, b"\0") + bytes((machine.rom.seventh_purpose,)),
         chip.image_chip_id or 0,
-        _API_VERSION,
+        machine.rom.api_version,
     )
     return info[: chip.security_info_size]
 

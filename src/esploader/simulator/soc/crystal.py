@@ -66,6 +66,11 @@ class SimulatedCrystal:
         """Return the baud rate that comes of a request."""
         return round(requested * self.frequency / self.assumed)
 
+    def uart_divider_for(self, baudrate: int, chip: Chip) -> int:
+        """Return what the divider's register holds at a baud rate."""
+        clock = self.frequency * chip.crystal.uart_clock_ratio
+        return round(clock / baudrate) << chip.uart_clock_divider.lsb
+
 
 def _words_for(chip: Chip, frequency: int, asked: int | None, memory: Memory) -> dict[int, int]:
     assumed = chip.assumed_crystal

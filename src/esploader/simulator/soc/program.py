@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from esploader.simulator.flash.nor import NorFlash
     from esploader.simulator.flash.timings import Timings
     from esploader.simulator.history import History
-    from esploader.simulator.personality import Personality, ResetCause
+    from esploader.simulator.personality import Personality, ResetCause, Rom
     from esploader.simulator.soc.crystal import SimulatedCrystal
     from esploader.simulator.soc.host_port import HostPort
     from esploader.simulator.soc.memory import Memory
 
 NEVER = float("inf")
+
+USUAL_PINS: Final = 0
+"""Where the flash of a device is that has it at no others, in the words of SPI_ATTACH."""
 
 _END: Final = 0xC0
 
@@ -32,7 +35,7 @@ class Machine(Protocol):
     """The time at which the program does what it is doing."""
 
     flash_pins: int | None
-    """Where it was last told that the flash is, as SPI_ATTACH has it."""
+    """Where a loader last looked for the flash, as SPI_ATTACH has it; ``None``: nowhere yet."""
 
     port: HostPort
     """What the host is connected to."""
@@ -48,6 +51,10 @@ class Machine(Protocol):
     @property
     def personality(self) -> Personality:
         """What the chip facts do not say about it."""
+
+    @property
+    def rom(self) -> Rom:
+        """That of its revision."""
 
     @property
     def crystal(self) -> SimulatedCrystal:

@@ -63,7 +63,12 @@ class Watchdogs:
         return min(self._rtc_due, self._super_due)
 
     def start(self, at: float) -> None:
-        """Let those run that nobody feeds while a loader is there."""
+        """Let those run that nobody feeds while a loader is there.
+
+        Nobody could stop them in Secure Download Mode, where registers are out of reach.
+        """
+        if self.memory.extract(self.chip.secure_download):
+            return
         if self.chip.rtc_watchdog is not None:
             self._rtc_due = at + RTC_PERIOD
         if self.chip.super_watchdog is not None:
@@ -98,8 +103,15 @@ class Watchdogs:
         """Take a new first register, which starts the time anew."""
         stage = value >> _FIRST_STAGE_LSB & _FIRST_STAGE_MASK
         resets = value & _ENABLED and stage >= _FIRST_RESETTING_STAGE
-        period = self.memory.read_word(watchdog.config1) * _TICK
+        ticks = self.memory.read_word(watchdog.config1)
+        period = (ticks << 1 + self._delay(watchdog)) * _TICK
         self._rtc_due = self.now() + period if resets else NEVER
+
+    def _delay(self, watchdog: RtcWatchdog) -> int:
+        bits = watchdog.delay
+        return (
+            0 if bits is None else bits.extract({bits.address: self.memory.read_word(bits.address)})
+        )
 
     def _feed(self, feeds_itself: Bits, value: int) -> None:
         if value >> feeds_itself.lsb & 1:

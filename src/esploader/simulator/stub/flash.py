@@ -38,7 +38,7 @@ _BEGIN_SIZES: Final = (16, 20)
 
 
 def spi_attach(state: StubState, request: Request) -> Outcome:
-    """Accept any connection: the flash is always there."""
+    """Look for the flash at these pins from now on."""
     (state.machine.flash_pins,) = request.words(_ATTACH_WORDS)
     return Outcome()
 
