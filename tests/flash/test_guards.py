@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -317,6 +318,72 @@ def test_another_image_than_the_bootloader_may_be_damaged_or_for_another_chip(
     with caplog.at_level(logging.WARNING):
         device.flash.write([(APP_OFFSET, small_image(ESP32_S3))])
     assert "the image for 0x10000 cannot run here: it is for ESP32-S3" in caplog.text
+
+
+FOREIGN = {
+    "an ELF file": b"\x7fELF\x01\x01\x01" + bytes(100),
+    "compressed by gzip": gzip.compress(b"image"),
+    "a UF2 file": b"UF2\n\x57\x51\x5d\x9e" + bytes(504),
+    "a ZIP archive": b"PK\x03\x04\x14" + bytes(100),
+    "an Intel HEX file": b":020000040000FA\n:00000001FF\n",
+    "text": b"404: Not Found\n",
+    "blank": b"\xff" * 0x1000,
+}
+
+
+@pytest.mark.parametrize(("kind", "data"), FOREIGN.items())
+@pytest.mark.parametrize("chip", [ESP32, ESP32_C3], ids=lambda chip: chip.key)
+def test_what_goes_to_the_offset_of_the_bootloader_and_is_no_image_is_named(
+    connect_to: Connect, caplog: pytest.LogCaptureFixture, chip: Chip, kind: str, data: bytes
+) -> None:
+    device = connect_to(chip)
+    offset = chip.bootloader_offset
+    with caplog.at_level(logging.WARNING):
+        device.flash.write([(offset, data)])
+    expected = f"what goes to {offset:#x}, from where {chip.name} boots, is no image: it is {kind}"
+    assert [record.message for record in caplog.records if expected in record.message]
+    assert flash_of(device, offset, len(data)) == data
+    caplog.clear()
+    device.flash.write([(APP_OFFSET, data)])
+    device.flash.write([(offset, data)], force=True)
+    assert "is no image" not in caplog.text
+
+
+def test_data_that_nobody_can_name_are_written_without_a_word(
+    connect_to: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = connect_to(ESP32)
+    data = bytes(range(256))
+    device.flash.write([(ESP32.bootloader_offset, data)])
+    assert flash_of(device, ESP32.bootloader_offset, len(data)) == data
+    assert not caplog.records
+
+
+ENCRYPTING = {"flash_crypt_count": 1}
+"""Flash encryption is on, and the loader may encrypt."""
+
+
+@pytest.mark.parametrize("beginning", [b"\xe9", b"\x7fELF", b"text"])
+def test_what_is_encrypted_already_is_not_judged_by_how_it_begins(
+    connect_to: Connect, caplog: pytest.LogCaptureFixture, beginning: bytes
+) -> None:
+    device = connect_to(ESP32, ENCRYPTING)
+    data = beginning + bytes(range(256))
+    device.flash.write([(ESP32.bootloader_offset, data)])
+    assert flash_of(device, ESP32.bootloader_offset, len(data)) == data
+    assert [record.message for record in caplog.records] == [
+        "flash encryption is on: inputs are written as they are, unencrypted"
+    ]
+
+
+def test_a_whole_image_where_only_an_encrypted_one_boots_is_remarked_on(
+    connect_to: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = connect_to(ESP32, ENCRYPTING)
+    image = small_image(ESP32)
+    device.flash.write([(ESP32.bootloader_offset, image)])
+    assert flash_of(device, ESP32.bootloader_offset, len(image)) == image
+    assert "the image for 0x1000 is not encrypted, and flash encryption is on" in caplog.text
 
 
 def test_in_secure_download_mode_the_loader_tells_the_state(connect_to: Connect) -> None:

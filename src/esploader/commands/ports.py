@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
 
     from esploader.commands.output import Json, Output
+    from esploader.transport.ports import PortInfo
 
 
 def _ports(_: argparse.Namespace, output: Output) -> None:
@@ -18,8 +19,7 @@ def _ports(_: argparse.Namespace, output: Output) -> None:
     found = list_ports()
     document: list[Json] = []
     for port in found:
-        ids = "" if port.vid is None else f"  {port.vid:04X}:{port.pid or 0:04X}"
-        output.line(f"{port.device}{ids}  {port.description}".rstrip())
+        output.line("  ".join(word for word in _words(port) if word))
         document.append(
             {
                 "device": port.device,
@@ -33,6 +33,17 @@ def _ports(_: argparse.Namespace, output: Output) -> None:
     if not found:
         output.note("no serial port was found")
     output.finish(document)
+
+
+def _words(port: PortInfo) -> tuple[str, ...]:
+    """Return what is shown of a port: nothing where nothing is known."""
+    return (
+        port.device,
+        "" if port.vid is None else f"{port.vid:04X}:{port.pid or 0:04X}",
+        "" if port.serial_number is None else f"serial={port.serial_number}",
+        "" if port.location is None else f"location={port.location}",
+        port.description,
+    )
 
 
 COMMANDS: Final = (

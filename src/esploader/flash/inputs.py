@@ -21,6 +21,7 @@ from esploader.flash.source import (
     read_source,
 )
 from esploader.image import hexfile, patch
+from esploader.image.foreign import foreign_kind
 from esploader.image.suitability import Suitability, check_image
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.chips.model.revision import Revision
+    from esploader.chips.reading.security_state import SecurityState
 
 _log: Final = logging.getLogger(__name__)
 
@@ -201,7 +203,9 @@ def _named(value: str) -> str | None:
     return None if value == KEEP else value
 
 
-def check_suitability(pieces: Iterable[Piece], chip: Chip, revision: Revision | None) -> None:
+def check_suitability(
+    pieces: Iterable[Piece], chip: Chip, revision: Revision | None, security: SecurityState
+) -> None:
     """Refuse a bootloader that cannot run on this device; remark on other images.
 
     The bootloader is what is at its offset, alone or within a larger piece.
@@ -212,12 +216,37 @@ def check_suitability(pieces: Iterable[Piece], chip: Chip, revision: Revision | 
     for piece in pieces:
         inside = chip.bootloader_offset - piece.offset
         if 0 <= inside < len(piece.data):
-            verdict = check_image(piece.data[inside:], chip, revision)
-            if verdict.suitability in _UNSUITABLE_BOOTLOADERS:
-                raise PlanError(
-                    f"the image for {chip.bootloader_offset:#x} cannot run here: {verdict.reason}"
-                )
+            is_encrypted_already = security.flash_encryption and not piece.encrypted
+            _check_bootloader(piece.data[inside:], chip, revision, opaque=is_encrypted_already)
         else:
             verdict = check_image(piece.data, chip, revision)
             if verdict.suitability in _MADE_FOR_OTHERS:
                 _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
+
+
+def _check_bootloader(data: bytes, chip: Chip, revision: Revision | None, *, opaque: bool) -> None:
+    """Judge what goes to the offset of the bootloader.
+
+    ``opaque`` data go there as they are, and the device decrypts them: what they begin with
+    means nothing, unless all of it is right.
+    """
+    offset = chip.bootloader_offset
+    verdict = check_image(data, chip, revision)
+    if opaque:
+        if verdict.suitability is Suitability.SUITABLE:
+            _log.warning(
+                "the image for %#x is not encrypted, and flash encryption is on: the device "
+                "would decrypt it, and not boot",
+                offset,
+            )
+    elif verdict.suitability in _UNSUITABLE_BOOTLOADERS:
+        raise PlanError(f"the image for {offset:#x} cannot run here: {verdict.reason}")
+    elif verdict.suitability is Suitability.NO_IMAGE:
+        kind = foreign_kind(data)
+        if kind is not None:
+            _log.warning(
+                "what goes to %#x, from where %s boots, is no image: it is %s",
+                offset,
+                chip.name,
+                kind,
+            )

@@ -90,7 +90,7 @@ class WriteRequest:
         """
         if self.force:
             return
-        check_suitability(self.pieces, chip, revision)
+        check_suitability(self.pieces, chip, revision, security)
         check_write(self.pieces, security)
         if self.erase_all:
             check_erase(security)
