@@ -7,13 +7,13 @@ system says (Linux only).
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from processes import run_python
 from side_by_side import Goal, run
 
 if TYPE_CHECKING:
@@ -51,11 +51,9 @@ def records(data: bytes) -> Iterator[bytes]:
 def read(path: Path) -> tuple[int, int, float]:
     """Have a process read a file; return bytes of data, bytes of memory, and seconds."""
     start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", READ, str(path)], check=True, capture_output=True, text=True
-    )
+    printed = run_python("-c", READ, str(path))
     seconds = time.perf_counter() - start
-    size, memory = map(int, done.stdout.split())
+    size, memory = map(int, printed.split())
     return size, memory * 1024, seconds
 
 

@@ -8,8 +8,6 @@ only). Needs ``PYTHONPATH=tests/support``.
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,10 +18,13 @@ import attrs
 
 from certificates import Authority
 from half_handshakes import come_and_go, memory_of
+from processes import served_ports
 from side_by_side import Goal, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from processes import Served
 
 MIB: Final = 1024 * 1024
 LIMITS: Final = "connections = 400\nconnections-per-address = 400\nhandshake-time = 10\n"
@@ -44,34 +45,19 @@ SMOKE: Final = Load(30, 10, 1.0)
 
 
 @contextlib.contextmanager
-def tls_server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Serve a simulated chip with TLS; yield the process and the TCP port."""
+def tls_server(folder: Path) -> Iterator[Served]:
+    """Serve a simulated chip with TLS."""
     certificate = Authority(folder).issue("server")
     config = folder / "ports.toml"
     config.write_text(f'[tls]\ncert = "{certificate}"\n[limits]\n{LIMITS}', encoding="utf-8")
-    options = ["serve", "--json", "-p", "0", "--config", str(config), "sim://esp32c3"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "esploader", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            text = ""
-            while not text.endswith("\n}\n"):
-                text += process.stdout.readline() if process.stdout is not None else ""
-            (url,) = json.loads(text)["urls"].values()
-            yield process, int(url.rpartition(":")[2])
-        finally:
-            process.terminate()
+    with served_ports("--config", str(config), "sim://esp32c3") as served:
+        yield served
 
 
 def benchmark(load: Load) -> list[Goal]:
     """Have the clients come and go, print what memory that takes, and return how much more."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        tls_server(Path(folder)) as (process, tcp_port),
-    ):
+    with tempfile.TemporaryDirectory() as folder, tls_server(Path(folder)) as served:
+        process, (tcp_port,) = served.process, served.tcp_ports
         # The first one has the server load what it needs for any.
         come_and_go(tcp_port, 1, at_once=1)
         time.sleep(1)
