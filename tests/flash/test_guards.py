@@ -322,7 +322,7 @@ def test_another_image_than_the_bootloader_may_be_damaged_or_for_another_chip(
 
 FOREIGN = {
     "an ELF file": b"\x7fELF\x01\x01\x01" + bytes(100),
-    "compressed by gzip": gzip.compress(b"image"),
+    "compressed by gzip": gzip.compress(b"image", mtime=0),
     "a UF2 file": b"UF2\n\x57\x51\x5d\x9e" + bytes(504),
     "a ZIP archive": b"PK\x03\x04\x14" + bytes(100),
     "an Intel HEX file": b":020000040000FA\n:00000001FF\n",
@@ -331,7 +331,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize(("kind", "data"), FOREIGN.items())
+@pytest.mark.parametrize(("kind", "data"), FOREIGN.items(), ids=FOREIGN)
 @pytest.mark.parametrize("chip", [ESP32, ESP32_C3], ids=lambda chip: chip.key)
 def test_what_goes_to_the_offset_of_the_bootloader_and_is_no_image_is_named(
     connect_to: Connect, caplog: pytest.LogCaptureFixture, chip: Chip, kind: str, data: bytes
