@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import attrs
@@ -130,6 +131,13 @@ def _line(process: subprocess.Popen[str]) -> str:
     if not line:
         raise GivenUpError(f"no line came: {process.args!r}")
     return line
+
+
+def memory_of(pid: int, which: str) -> int:
+    """Return what Linux calls ``which`` (``VmRSS``, ``VmHWM``) of a process, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(each for each in status.splitlines() if each.startswith(which))
+    return int(line.split()[1]) * 1024
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from processes import (
     PATIENCE,
     GivenUpError,
     Served,
+    memory_of,
     read_line,
     running,
     served_ports,
@@ -94,9 +95,7 @@ def cost_of(process: subprocess.Popen[str]) -> Cost:
         Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     )
     ticks = int(fields[11]) + int(fields[12])
-    status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return Cost(ticks / os.sysconf("SC_CLK_TCK"), int(peak.split()[1]) * 1024)
+    return Cost(ticks / os.sysconf("SC_CLK_TCK"), memory_of(process.pid, "VmHWM"))
 
 
 class Exchange:

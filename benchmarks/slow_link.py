@@ -3,49 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 import attrs
 from typing_extensions import override
 
-from esploader.transport.base import Capabilities, Transport
-
-if TYPE_CHECKING:
-    from esploader.transport.clock import Clock
+from esploader.simulator.line.wrapping_transport import WrappingTransport
 
 FLASH_DATA = 0x03
 FLASH_DEFL_DATA = 0x11
 
 
-@attrs.define
-class SlowLink(Transport):
+@attrs.define(eq=False)
+class SlowLink(WrappingTransport):
     """Everything takes half the round trip, each way. Notes when data blocks were sent."""
 
-    inner: Transport
     link_round_trip: float
     data_sent_at: list[float] = attrs.field(factory=list, init=False)
     _outgoing: deque[tuple[float, bytes]] = attrs.field(factory=deque, init=False)
     _incoming: deque[tuple[float, bytes]] = attrs.field(factory=deque, init=False)
-
-    @property
-    @override
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    @override
-    def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
-
-    @property
-    @override
-    def clock(self) -> Clock:
-        return self.inner.clock
-
-    @property
-    @override
-    def baudrate(self) -> int:
-        return self.inner.baudrate
 
     @property
     @override
@@ -74,19 +49,7 @@ class SlowLink(Transport):
         self._outgoing.append((self.clock.now() + self.link_round_trip / 2, data))
 
     @override
-    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
-        self.inner.set_lines(dtr=dtr, rts=rts)
-
-    @override
-    def set_baudrate(self, baudrate: int) -> None:
-        self.inner.set_baudrate(baudrate)
-
-    @override
     def discard_input(self) -> bytes:
         dropped = b"".join(data for _, data in self._incoming)
         self._incoming.clear()
         return dropped + self.inner.discard_input()
-
-    @override
-    def close(self) -> None:
-        self.inner.close()

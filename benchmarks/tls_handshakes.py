@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from certificates import Authority
-from half_handshakes import come_and_go, memory_of
-from processes import served_ports
+from half_handshakes import come_and_go
+from processes import memory_of, served_ports
 from side_by_side import Goal, run
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 
 from certificates import Authority
 from eventually import eventually
-from half_handshakes import come_and_go, memory_of
+from half_handshakes import come_and_go
+from processes import memory_of
 from served import server_process, tcp_port
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import contextlib
 import socket
 import ssl
 from collections import deque
-from pathlib import Path
 
 PATIENCE = 20.0
 """When a connection or an answer is given up, in seconds."""
@@ -43,11 +42,3 @@ def come_and_go(tcp_port: int, count: int, *, at_once: int) -> None:
     finally:
         for client in present:
             client.close()
-
-
-def memory_of(pid: int, which: str) -> int:
-    """Return what the system calls ``which`` of a process, in bytes."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(next(each for each in status.splitlines() if each.startswith(which)).split()[1]) * (
-        1024
-    )
