@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +28,27 @@ IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
 settings.register_profile("usual", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("full", derandomize=True, deadline=None, max_examples=250)
 settings.load_profile("full" if IS_FULL else "usual")
+
+# Programs that we start are told to end as from a terminal. A shell that runs tests in the
+# background has them ignore that, and they hand it on to what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile what is tested once, not in each of the processes that are started.
+
+    Where byte code must not be left beside the sources, it is kept for as long as the tests run.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        folder = tempfile.mkdtemp(prefix="esploader-pycache-")
+        os.environ["PYTHONPYCACHEPREFIX"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two for each core: tests of other people's programs mostly wait."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_report_header() -> str:

@@ -179,7 +179,7 @@ class Operation:
     """From where to where the flash may change."""
     look: Look = lambda _: None
     """What else is compared afterwards."""
-    frames: int = 12
+    frames: int = 8
     """How many requests, or answers, with one opcode are hit in any case. Of more a sample is:
     where data are moved by registers, or 64 bytes at a time, one is as good as another."""
 
@@ -272,7 +272,6 @@ OPERATIONS = (
         method="flash.write_status",
         act=lambda device: device.flash.write_status(0x0200, 2),
         loaders=ONE_OF_EACH,
-        frames=8,
         look=lambda simulated: bytes(simulated.flash_chip.status),
     ),
     Operation(

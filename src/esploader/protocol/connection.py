@@ -223,7 +223,8 @@ class Connection:
         trailer = response.body[data_size : data_size + status.STATUS_SIZE]
         if len(trailer) == status.STATUS_SIZE:
             if trailer[0] == 0:
-                return self._complete(attrs.evolve(response, body=response.body[:data_size]))
+                body = response.body[:data_size]
+                return self._complete(Response(response.opcode, response.value, body))
             return self._refuse(trailer)
         if len(refusal) == status.STATUS_SIZE and refusal[0] != 0:
             # A refusal carries no data, only the status.

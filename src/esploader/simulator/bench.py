@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from esploader.chips.model.bits import WORD_SIZE
 from esploader.simulator.board import Hardware
+from esploader.simulator.soc.application import require_application
 from esploader.transport.clock import Clock, VirtualClock
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class HardwareOnBench(Hardware):
 
     @override
     def __attrs_post_init__(self) -> None:
+        require_application(self.application)
         super().__attrs_post_init__()
         if isinstance(self.clock, VirtualClock):
             self.clock.watchers.append(self.advance)
@@ -128,6 +130,7 @@ class HardwareOnBench(Hardware):
 
     def run(self, application: Application | None) -> None:
         """Have another application run from the next boot on."""
+        require_application(application)
         with self._acting():
             self.application = application
 

@@ -43,11 +43,6 @@ if TYPE_CHECKING:
     from esploader.simulator.flash.chip import FlashChip
 
 
-def _require_application(_: object, __: object, value: object) -> None:
-    if value is not None and not callable(value):
-        raise TypeError(f"application={value!r}: a function or None is needed")
-
-
 @attrs.define(eq=False)
 class Hardware:
     """One device. Moments must not go back from one call to the next.
@@ -61,7 +56,7 @@ class Hardware:
     """What it was made from."""
     timings: Timings = attrs.field(factory=Timings)
     """How long things take."""
-    application: Application | None = attrs.field(default=hello, validator=_require_application)
+    application: Application | None = hello
     """What runs when an intact image has been booted; ``None``: it is silent."""
 
     memory: Memory = attrs.field(init=False)

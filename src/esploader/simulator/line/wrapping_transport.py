@@ -34,7 +34,8 @@ class WrappingTransport(Transport, Generic[InnerT]):
     @property
     @override
     def capabilities(self) -> Capabilities:
-        return attrs.evolve(self.inner.capabilities, gated=False)
+        found = self.inner.capabilities
+        return attrs.evolve(found, gated=False) if found.gated else found
 
     @property
     @override

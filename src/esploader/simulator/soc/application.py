@@ -89,6 +89,15 @@ Task: TypeAlias = Generator[float | None, bytes, None]
 Application: TypeAlias = Callable[[Runtime], Task | None]
 
 
+def require_application(value: object) -> None:
+    """Raise :exc:`TypeError` unless that can be run as an application.
+
+    No validator does that: those are looked for whenever anything of a device is set.
+    """
+    if value is not None and not callable(value):
+        raise TypeError(f"application={value!r}: a function or None is needed")
+
+
 def hello(runtime: Runtime) -> None:
     """Print one line, and fall silent."""
     runtime.send(b"Hello from the simulated application\r\n")

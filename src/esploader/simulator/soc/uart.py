@@ -86,14 +86,16 @@ class Stretch:
 
     def complete_count(self, now: float) -> int:
         """Return how many of the bytes are complete at ``now``."""
-        if self.byte_time == 0:
-            return len(self.data) if self.start <= now else 0
-        size = len(self.data)
-        count = min(max(int((now - self.start) / self.byte_time), 0), size)
+        size, start, byte_time = len(self.data), self.start, self.byte_time
+        if start > now:
+            return 0
+        if byte_time == 0 or start + size * byte_time <= now:
+            return size
+        count = int((now - start) / byte_time)
         # Division and multiplication round differently: time_of() has the last word.
-        while count < size and self.time_of(count) <= now:
+        while count < size and start + (count + 1) * byte_time <= now:
             count += 1
-        while count > 0 and self.time_of(count - 1) > now:
+        while count > 0 and start + count * byte_time > now:
             count -= 1
         return count
 
