@@ -15,9 +15,11 @@ from esploader.flash.plan import HeaderChange, Piece
 from esploader.flash.source import (
     MAX_SOURCE_SIZE,
     Source,
+    begin,
     check_total,
     is_lasting,
     open_source,
+    read_all,
     read_source,
 )
 from esploader.image import hexfile, patch
@@ -128,22 +130,44 @@ def _pairs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
 
 def _check_total(pairs: Iterable[tuple[int, Source]]) -> None:
     # Of an Intel HEX file the size tells little; it is read up to what there is room for.
-    check_total(source for _, source in pairs if not _is_hex(source))
+    check_total(source for _, source in pairs if not _is_known_as_hex(source))
 
 
-def _is_hex(source: Source) -> bool:
-    return isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in hexfile.SUFFIXES
+def _is_known_as_hex(source: Source) -> bool:
+    """Tell whether ``source`` is an Intel HEX file, without waiting for anybody."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    if _is_named_hex(source) or not is_lasting(source):
+        return _is_named_hex(source)
+    with open_source(source) as file:
+        return hexfile.is_hex(begin(file, hexfile.SAMPLE_SIZE)[0])
+
+
+def _is_named_hex(path: str | os.PathLike[str]) -> bool:
+    return Path(path).suffix.lower() in hexfile.SUFFIXES
 
 
 def _contents(source: Source, room: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the bytes of ``source``, and how far behind its offset they belong."""
-    if _is_hex(source):
-        with open_source(source) as file:
-            segments = hexfile.read_file(file, max_size=room)
-        for segment in segments:
-            yield segment.address, segment.data
-    else:
+    """Yield the bytes of ``source``, and how far behind its offset they belong.
+
+    What is not at a path is taken as it is.
+    """
+    if not isinstance(source, str | os.PathLike):
         yield 0, read_source(source, limit=room)
+        return
+    with open_source(source) as file:
+        beginning, whole = begin(file, hexfile.SAMPLE_SIZE)
+        is_hex = hexfile.is_hex(beginning)
+        if is_hex and not _is_named_hex(source):
+            _log.warning("%s is read as an Intel HEX file: that is what it holds", source)
+        if is_hex or _is_named_hex(source):
+            found = [
+                (segment.address, segment.data)
+                for segment in hexfile.read_file(whole, max_size=room)
+            ]
+        else:
+            found = [(0, read_all(whole, room))]
+    yield from found
 
 
 def put_parameters(
