@@ -213,7 +213,16 @@ def test_the_plan_says_what_the_header_of_the_bootloader_gets(connect_to: Connec
     parameters = FlashParameters(mode="dio", size="detect")
     inputs = [(0x1000, small_image(ESP32)), (APP_OFFSET, small_image(ESP32))]
     plan = device.flash.plan(inputs, parameters=parameters)
-    assert plan.header == HeaderChange(offset=0x1000, mode="dio", frequency=None, size="8MB")
+    assert plan.header == HeaderChange(
+        offset=0x1000,
+        mode="dio",
+        frequency=None,
+        size="8MB",
+        word=0x0230 | small_image(ESP32)[3] & 0xF,
+        is_new=True,
+        digest_renewed=True,
+    )
+    assert plan.flash_size == 8 * MIB
     assert "0x00001000: the header gets flash mode dio, size 8MB" in str(plan).splitlines()
     assert device.flash.plan(inputs).header is None
     assert device.flash.plan(inputs[1:], parameters=parameters).header is None
@@ -242,7 +251,14 @@ def test_the_command_shows_all_of_the_plan(
     assert main(["--json", *command]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["plan"] == [{"offset": 0, "size": 0x1000, "encrypted": False}]
-    assert document["header"] == {"offset": 0, "mode": "dio", "frequency": None, "size": "4MB"}
+    assert document["header"] == {
+        "offset": 0,
+        "mode": "dio",
+        "frequency": None,
+        "size": "4MB",
+        "changed": True,
+        "digest_renewed": True,
+    }
     assert (document["starts_stub"], document["erase_all"], document["compress"]) == (
         True,
         True,

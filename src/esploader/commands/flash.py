@@ -125,6 +125,8 @@ def _plan_document(plan: WritePlan) -> dict[str, Json]:
             "mode": header.mode,
             "frequency": header.frequency,
             "size": header.size,
+            "changed": header.is_new,
+            "digest_renewed": header.digest_renewed,
         },
     }
 

@@ -54,7 +54,7 @@ class OnDevice(NamedTuple):
                 return not self.starts_program
 
             work_and_leave(device, after, output, work)
-        output.finish(document)
+        output.finish({**document, "warnings": output.warnings})
 
 
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:

@@ -34,6 +34,8 @@ class Output:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._as_json: bool = arguments.json
         self._arguments = arguments
+        self.warnings: list[Json] = []
+        """What the library has warned of so far; it is on stderr, too."""
         self.stdout = StandardStream(sys.stdout, self._lose_stdout)
         self._stderr = StandardStream(sys.stderr, lambda _: None)
         self._displays: tuple[Display, ...] | None = None

@@ -66,6 +66,13 @@ class HeaderChange:
     mode: str | None
     frequency: str | None
     size: str | None
+    word: int = attrs.field(repr=hex)
+    """The bytes 2 and 3 of the header as they are written, the first one highest: the mode, and
+    the codes of size and frequency."""
+    is_new: bool
+    """They were other ones in the input."""
+    digest_renewed: bool
+    """The SHA-256 digest of the image was made anew for them."""
 
     @override
     def __str__(self) -> str:
@@ -89,6 +96,9 @@ class WritePlan:
 
     header: HeaderChange | None = attrs.field(default=None, kw_only=True)
     """What the bootloader is told of the flash; ``None`` where it stays as it is."""
+
+    flash_size: int | None = attrs.field(default=None, kw_only=True)
+    """Bytes of the flash that is there; ``None`` where it does not tell."""
 
     compress: bool | None = attrs.field(default=None, kw_only=True)
     """The data are compressed for the wire; ``None`` where samples of them decide that."""
