@@ -107,6 +107,10 @@ class WritePlan:
     """A stub is to be had, and is started before anything else. Whether it does start is
     not known before."""
 
+    @override
+    def __repr__(self) -> str:
+        return f"<WritePlan: {self.size} bytes in {len(self.regions)} regions>"
+
     @property
     def size(self) -> int:
         """Bytes that will be written, unless they are found to be right already."""
