@@ -13,7 +13,7 @@ from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.errors import EsploaderError, StubError
 from esploader.flash.inputs import FlashParameters
-from esploader.flash.plan import HeaderChange
+from esploader.flash.plan import HeaderChange, WritePlan
 from esploader.protocol.dialect import STUB
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
@@ -264,3 +264,23 @@ def test_the_command_shows_all_of_the_plan(
         True,
         False,
     )
+
+
+def test_the_plan_of_a_write_can_be_looked_at_and_refused(connect_to: Connect) -> None:
+    class RefusedError(Exception):
+        """Somebody has looked at the plan."""
+
+    def refuse(plan: WritePlan) -> None:
+        seen.append(plan)
+        raise RefusedError
+
+    seen: list[WritePlan] = []
+    device = connect_to(ESP32_C3)
+    inputs = [(APP_OFFSET, b"data")]
+    with pytest.raises(RefusedError):
+        device.flash.write(inputs, on_plan=refuse)
+    assert seen == [device.flash.plan(inputs)]
+    assert device.flash.read(APP_OFFSET, 4) != b"data"
+    (result,) = device.flash.write(inputs, on_plan=seen.append)
+    assert seen[1] == seen[0]
+    assert [str(part) for part in result.inputs] == ["4 bytes at 0x00010000"]

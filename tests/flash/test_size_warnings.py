@@ -45,7 +45,7 @@ def about_size(caplog: pytest.LogCaptureFixture) -> list[str]:
 def warning(by: str) -> str:
     return (
         f"the flash has 4MB, and {by} 16MB: what it does not have cannot be used "
-        "(--flash-size detect is what it has)"
+        "(--flash-size detect puts in what it has)"
     )
 
 

@@ -11,6 +11,7 @@ from esploader.errors import UnsupportedError
 from esploader.flash.guards import (
     check_encryption,
     check_encryption_from_info,
+    check_loader_encrypts,
     encryption_addresses,
 )
 from esploader.flash.inputs import (
@@ -85,6 +86,21 @@ class WritePlanner:
         )
         warn_of_size(plan.regions, context.chip, security, named=parameters.size, size=size)
         return attrs.evolve(plan, flash_size=size)
+
+    def check_loader(self, plan: WritePlan) -> bool | None:
+        """See that the loader that is there can do ``plan``; return what may be compressed.
+
+        Raises:
+            PlanError: it does not reach all of it.
+            UnsupportedError: it cannot encrypt.
+        """
+        loader = self._context.session.dialect
+        # The file of the stub may have gone since it was planned.
+        if any(region.encrypted for region in plan.regions):
+            check_loader_encrypts(loader)
+        for region in plan.regions:
+            self._preparation.check_reach_of_loader(region.end)
+        return usable_compression(loader, self._context.chip, compress=plan.compress)
 
     def with_parameters(self, pieces: list[Piece], parameters: FlashParameters) -> list[Piece]:
         """Return ``pieces`` as they are written with ``parameters``."""

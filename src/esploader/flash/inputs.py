@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import PlanError
-from esploader.flash.plan import HeaderChange, Piece
+from esploader.flash.plan import HeaderChange, InputPart, Piece
 from esploader.flash.source import (
     MAX_SOURCE_SIZE,
     Source,
@@ -109,8 +109,14 @@ def settle_inputs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Sourc
 
 
 def _pieces(offset: int, source: Source, room: int, *, encrypted: bool) -> list[Piece]:
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     found = [
-        Piece(offset + start, data, encrypted=encrypted)
+        Piece(
+            offset + start,
+            data,
+            encrypted=encrypted,
+            inputs=(InputPart(name=name, offset=offset + start, size=len(data)),),
+        )
         for start, data in _contents(source, room)
         if data
     ]

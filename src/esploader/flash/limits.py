@@ -103,7 +103,7 @@ def warn_of_size(
     if said is not None and said > size:
         _log.warning(
             "the flash has %s, and %s %s: what it does not have cannot be used "
-            "(--flash-size detect is what it has)",
+            "(--flash-size detect puts in what it has)",
             name_of_size(size),
             by,
             name_of_size(said),
