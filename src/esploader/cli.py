@@ -124,7 +124,8 @@ def _report(error: EsploaderError, arguments: argparse.Namespace, output: Output
     if explanation.hint:
         output.write(f"HINT: {explanation.hint}\n")
     document: dict[str, Json] = {
-        "error": {"class": type(error).__name__, "message": str(error), "code": code}
+        "error": {"class": type(error).__name__, "message": str(error), "code": code},
+        "warnings": output.warnings,
     }
     if isinstance(error, VerifyError):
         document["differences"] = [{"start": start, "end": end} for start, end in error.ranges]

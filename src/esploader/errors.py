@@ -73,7 +73,7 @@ class UnknownSchemeError(UrlError):
 class NoPortError(EsploaderError):
     """No port was named, and there is not exactly one sensible choice."""
 
-    candidates: tuple[str, ...]
+    candidates: tuple[str, ...] = attrs.field(repr=lambda found: f"<{len(found)} ports>")
     """Names of the ports that were found, the most sensible first."""
 
     @override
@@ -223,7 +223,7 @@ class NoResponseError(CommandError):
     """Name of the command, as in the serial protocol document."""
     waited: float
     """For how long, in seconds."""
-    noise: bytes
+    noise: bytes = attrs.field(repr=lambda noise: f"<{len(noise)} bytes>")
     """Bytes that arrived meanwhile and were no response, at most the last 1 KiB of them."""
 
     @override
@@ -240,7 +240,7 @@ class ConnectError(EsploaderError):
     """Name or URL of the port."""
     attempts: int
     """How many attempts were made."""
-    received: bytes
+    received: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
     """What came instead of a response, at most the last 4 KiB of it."""
 
     @override
@@ -387,7 +387,7 @@ class FlashLostError(EsploaderError):
 class VerifyError(EsploaderError):
     """The flash holds something else than it was compared with."""
 
-    ranges: tuple[tuple[int, int], ...]
+    ranges: tuple[tuple[int, int], ...] = attrs.field(repr=lambda found: f"<{len(found)} ranges>")
     """Where: the first byte of each range that differs, and the one behind its last."""
 
     @property

@@ -20,7 +20,8 @@ from typing_extensions import override
 from esploader.cli import DONE, main
 from esploader.commands.progress_display import FRAME_TIME, Bar, JsonLines, Lines, bar_on
 from esploader.progress import Phase, Progress, ProgressEvent, Restarted
-from programs import PATIENCE, esploader, served_chip
+from programs import PATIENCE, environment, esploader, served_chip
+from screen import lines_on_screen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +120,58 @@ def test_a_bar_is_complete_as_soon_as_the_last_byte_is_done() -> None:
 
     assert "100%" in terminal.frames()[-1]
     bar.end()
+
+
+def test_what_nothing_is_known_of_is_not_in_a_bar() -> None:
+    # A short region is one event: no rate, and no time is left.
+    bar, terminal = bar_and_terminal(Clock())
+    bar.show(step(TOTAL))
+    bar.end()
+
+    assert {frame[-5:] for frame in terminal.frames()} == {" 100%"}
+
+
+def test_a_complete_bar_has_the_rate_and_no_time_left() -> None:
+    clock = Clock()
+    bar, terminal = bar_and_terminal(clock)
+    for second in range(11):
+        clock.seconds = second
+        bar.show(step(10_240 * second))
+    bar.end()
+
+    assert terminal.frames()[0].endswith("  0%")
+    assert terminal.frames()[-1].endswith(" 100% 10.2 kB/s")
+
+
+class Interrupting(Terminal):
+    """A stream into which Ctrl-C comes as it has taken something."""
+
+    interrupts = True
+
+    @override
+    def write(self, text: str, /) -> int:
+        size = super().write(text)
+        if self.interrupts:
+            self.interrupts = False
+            raise KeyboardInterrupt
+        return size
+
+
+def test_an_interrupted_frame_gives_way_to_the_next() -> None:
+    terminal = Interrupting()
+    bar = bar_on(terminal, Clock().now)
+    assert bar is not None
+    with pytest.raises(KeyboardInterrupt):
+        bar.show(step(TOTAL // 2))
+    # As terminals do, of which a bar leaves some columns free.
+    terminal.write("^C")
+    bar.end()
+    terminal.write("Next")
+
+    first, last = lines_on_screen(terminal.getvalue().replace("\n", "\r\n"), columns=80)
+    assert first.startswith("Writing at 0x0001c800 ")
+    assert first.endswith("  50%")
+    assert last == "Next"
 
 
 @pytest.mark.parametrize("between", [RESTARTED, step(0, offset=0x8_0000)])
@@ -279,7 +332,7 @@ def stderr_on_a_terminal(*command: str) -> tuple[str, str]:
 def test_a_terminal_gets_a_bar_in_place_of_the_lines(image: str) -> None:
     stdout, drawn = stderr_on_a_terminal(*write_command(image))
 
-    assert re.search(r"Writing at 0x00012000 .* 100% .*0:00:00", drawn)
+    assert re.search(r"Writing at 0x00012000 [^\r\n]* 100%( [\d.]+ [kM]?B/s)?\r\n", drawn)
     assert drawn.endswith("\r\n")
     assert "Writing" not in stdout
     assert "Hash of data verified." in stdout
@@ -310,7 +363,35 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
         os.close(its)
 
     assert process.returncode == -signal.SIGINT
-    hidden, shown = b"\x1b[?25l", b"\x1b[?25h"
-    assert drawn.count(hidden) == drawn.count(shown) == 1
+    # The cursor was never hidden, so nobody has to bring it back.
+    assert b"\x1b[?25l" not in drawn
     # The remark has a line of its own, below the bar.
-    assert drawn.replace(shown, b"").endswith(b"\r\n\r\nInterrupted.\r\n")
+    assert drawn.endswith(b"\r\n\r\nInterrupted.\r\n")
+
+
+def test_ctrl_c_in_a_terminal_leaves_one_bar(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
+    image = tmp_path / "image"
+    image.write_bytes(bytes(TOTAL))
+    ours, its = pty.openpty()
+    with (
+        os.fdopen(ours, "rb", buffering=0) as screen,
+        served_chip("esp32c3", "--tcp", "0", "--realtime") as urls,
+    ):
+        command = esploader("--port", urls["tcp"], "--no-stub", "write-flash", "-u", "0")
+        # The leader of a session gets the terminal that it opens first: Ctrl-C goes to it.
+        shell = ("sh", "-c", 'exec "$@" <> "$0" >&0 2>&0', os.ttyname(its), *command, str(image))
+        with subprocess.Popen(shell, env=environment(), start_new_session=True) as process:
+            shown = b""
+            while b"Writing" not in shown:
+                assert select.select([screen], [], [], PATIENCE)[0]
+                shown += screen.read(TOTAL)
+            os.write(ours, b"\x03")
+        os.set_blocking(ours, False)
+        shown += screen.read() or b""
+    os.close(its)
+
+    assert process.returncode == -signal.SIGINT
+    lines = lines_on_screen(shown.decode(), columns=80)
+    assert [line[:10] for line in lines if "Writing" in line] == ["Writing at"]
+    assert lines[-2] == "Interrupted."

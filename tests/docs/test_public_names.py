@@ -1,9 +1,8 @@
-"""What callers name has a plain name, a docstring for every part of it, and a short repr."""
+"""What callers name has a plain name, and a docstring for every part of it."""
 
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import re
 import textwrap
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import esploader
+from front_doors import PACKAGES, public_classes, public_names
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -19,16 +19,6 @@ PAGES = [
     *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "docs" / "examples").rglob("*.py"),
 ]
-PACKAGES = (
-    "esploader",
-    "esploader.chips",
-    "esploader.errors",
-    "esploader.server",
-    "esploader.simulator",
-    "esploader.transport",
-)
-"""The front doors: what is below them is nobody's business but ours."""
-
 IMPORT = re.compile(r"^(?:>>> |\.\.\. )?\s*from (esploader[\w.]*) import ([\w, ]+)", re.MULTILINE)
 
 
@@ -40,22 +30,6 @@ def imports() -> list[tuple[str, str, str]]:
         for package, names in IMPORT.findall(page.read_text(encoding="utf-8"))
         for name in names.split(",")
     ]
-
-
-def public_names(package: str) -> set[str]:
-    module = importlib.import_module(package)
-    return set(getattr(module, "__all__", dir(module)))
-
-
-def public_classes() -> list[type]:
-    found = {
-        value
-        for package in PACKAGES
-        for name in public_names(package)
-        if inspect.isclass(value := getattr(importlib.import_module(package), name))
-        and value.__module__.startswith("esploader.")
-    }
-    return sorted(found, key=lambda cls: (cls.__module__, cls.__name__))
 
 
 def test_examples_import_from_the_front_doors_only() -> None:

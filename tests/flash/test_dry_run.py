@@ -13,7 +13,7 @@ from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.errors import EsploaderError, StubError
 from esploader.flash.inputs import FlashParameters
-from esploader.flash.plan import HeaderChange
+from esploader.flash.plan import HeaderChange, WritePlan
 from esploader.protocol.dialect import STUB
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
@@ -213,7 +213,16 @@ def test_the_plan_says_what_the_header_of_the_bootloader_gets(connect_to: Connec
     parameters = FlashParameters(mode="dio", size="detect")
     inputs = [(0x1000, small_image(ESP32)), (APP_OFFSET, small_image(ESP32))]
     plan = device.flash.plan(inputs, parameters=parameters)
-    assert plan.header == HeaderChange(offset=0x1000, mode="dio", frequency=None, size="8MB")
+    assert plan.header == HeaderChange(
+        offset=0x1000,
+        mode="dio",
+        frequency=None,
+        size="8MB",
+        word=0x0230 | small_image(ESP32)[3] & 0xF,
+        is_new=True,
+        digest_renewed=True,
+    )
+    assert plan.flash_size == 8 * MIB
     assert "0x00001000: the header gets flash mode dio, size 8MB" in str(plan).splitlines()
     assert device.flash.plan(inputs).header is None
     assert device.flash.plan(inputs[1:], parameters=parameters).header is None
@@ -242,9 +251,36 @@ def test_the_command_shows_all_of_the_plan(
     assert main(["--json", *command]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["plan"] == [{"offset": 0, "size": 0x1000, "encrypted": False}]
-    assert document["header"] == {"offset": 0, "mode": "dio", "frequency": None, "size": "4MB"}
+    assert document["header"] == {
+        "offset": 0,
+        "mode": "dio",
+        "frequency": None,
+        "size": "4MB",
+        "changed": True,
+        "digest_renewed": True,
+    }
     assert (document["starts_stub"], document["erase_all"], document["compress"]) == (
         True,
         True,
         False,
     )
+
+
+def test_the_plan_of_a_write_can_be_looked_at_and_refused(connect_to: Connect) -> None:
+    class RefusedError(Exception):
+        """Somebody has looked at the plan."""
+
+    def refuse(plan: WritePlan) -> None:
+        seen.append(plan)
+        raise RefusedError
+
+    seen: list[WritePlan] = []
+    device = connect_to(ESP32_C3)
+    inputs = [(APP_OFFSET, b"data")]
+    with pytest.raises(RefusedError):
+        device.flash.write(inputs, on_plan=refuse)
+    assert seen == [device.flash.plan(inputs)]
+    assert device.flash.read(APP_OFFSET, 4) != b"data"
+    (result,) = device.flash.write(inputs, on_plan=seen.append)
+    assert seen[1] == seen[0]
+    assert [str(part) for part in result.inputs] == ["4 bytes at 0x00010000"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+import untouched
 from esploader import connect
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
@@ -416,3 +417,12 @@ def test_the_command_says_that_nobody_can_see_it(capsys: pytest.CaptureFixture[s
     output = capsys.readouterr()
     assert "Flash memory region erased successfully in " in output.out
     assert "Not verified: in Secure Download Mode nobody can see" in output.out
+
+
+def test_a_large_region_is_erased_and_reported_in_steps() -> None:
+    events: list[ProgressEvent] = []
+    with untouched.connect("sim://esp32c3", stub=False) as device:
+        device.flash.erase_region(0x1_0000, 0x12_0000, on_progress=events.append)
+    assert [
+        event.done for event in events if isinstance(event, Progress) and event.phase is Phase.ERASE
+    ] == [0, 0x7_0000, 0xF_0000, 0x12_0000]

@@ -349,6 +349,35 @@ def test_what_goes_to_the_offset_of_the_bootloader_and_is_no_image_is_named(
     assert "is no image" not in caplog.text
 
 
+@pytest.mark.parametrize(("kind", "data"), FOREIGN.items(), ids=FOREIGN)
+@pytest.mark.parametrize("efuses", [None, {"secure_boot_v2": 1}], ids=["open", "secure_boot"])
+def test_what_is_no_image_and_gets_no_flash_parameters_is_one_warning(
+    connect_to: Connect,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    data: bytes,
+    efuses: dict[str, int] | None,
+) -> None:
+    device = connect_to(ESP32_C3, efuses, has_stub=False)
+    device.flash.plan([(0, data)], parameters=FlashParameters(mode="dio"))
+    (message,) = caplog.messages
+    expected = (
+        "what goes to 0x0, from where ESP32-C3 boots, is no image and gets no flash parameters"
+    )
+    assert message.startswith(f"{expected}: it is {kind}")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_that_flash_parameters_were_not_put_anywhere_is_told_whatever_else_is_not(
+    connect_to: Connect, caplog: pytest.LogCaptureFixture, *, force: bool
+) -> None:
+    device = connect_to(ESP32_C3)
+    data = FOREIGN["an ELF file"] if force else bytes(range(256))
+    device.flash.plan([(0, data)], parameters=FlashParameters(mode="dio"), force=force)
+    (message,) = caplog.messages
+    assert message.startswith("the flash parameters at 0x0: they were not changed: it begins with")
+
+
 def test_data_that_nobody_can_name_are_written_without_a_word(
     connect_to: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import os
 import sys
 import tempfile
 from typing import TYPE_CHECKING
@@ -11,13 +13,14 @@ from intelhex import IntelHex
 
 from esploader.cli import main
 from esploader.errors import PlanError
+from esploader.flash.inputs import settle_inputs
 from untouched import connect, connect_as_it_is
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(name="path", params=["firmware.hex", "FIRMWARE.IHEX"])
+@pytest.fixture(name="path", params=["firmware.hex", "FIRMWARE.IHEX", "firmware.bin", "firmware"])
 def _path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     content = IntelHex()
     content.puts(0x0, b"the first piece")
@@ -41,6 +44,46 @@ def test_bytes_and_open_files_are_taken_as_they_are(path: Path) -> None:
     with connect("sim://esp32c3", stub=False) as device, path.open("rb") as file:
         device.flash.write([(0, path.read_bytes()), (0x1_0000, file)])
         assert device.flash.read(0, 8) == device.flash.read(0x1_0000, 8) == path.read_bytes()[:8]
+
+
+def test_a_file_that_is_known_by_its_content_alone_is_told(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect("sim://esp32c3", stub=False) as device:
+        device.flash.write([(0x1_0000, path), (0x9000, path.read_bytes())])
+        device.flash.verify([(0x1_0000, path)])
+    told = [message for message in caplog.messages if "Intel HEX" in message]
+    is_named = path.suffix.lower() in (".hex", ".ihex")
+    remark = f"{path} is read as an Intel HEX file: that is what it holds"
+    assert told == ([] if is_named else [remark] * 2)
+
+
+def test_a_binary_file_that_begins_like_one_is_written_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "data.bin"
+    path.write_bytes(b":00000001FF\n\x00\x01")
+    with connect("sim://esp32c3", stub=False) as device:
+        device.flash.write([(0x9000, path)])
+        assert device.flash.read(0x9000, 14) == path.read_bytes()
+
+
+def test_a_pipe_is_known_by_its_content_too(path: Path) -> None:
+    pipe = path.parent / "pipe"
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("there are no named pipes here")
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        writing = pool.submit(pipe.write_bytes, path.read_bytes())
+        found = settle_inputs([(0x1000, pipe)])
+        writing.result()
+    assert found == [(0x1000, b"the first piece"), (0x2_1000, b"the second one")]
+
+
+def test_a_program_for_ram_is_refused_by_name(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--port", "sim://esp32c3", "--no-stub", "load-ram", str(path)]) == 2
+    said = "the program cannot run here: it is no image but an Intel HEX file"
+    assert said in capsys.readouterr().err
 
 
 def test_a_piece_beyond_the_flash_is_refused(path: Path) -> None:

@@ -82,6 +82,16 @@ def test_the_text_of_a_hex_file_does_not_count_as_data(tmp_path: Path) -> None:
         read_pieces([(0, path)])
 
 
+def test_nor_does_that_of_one_under_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(b":0100000001FE\n" * 400)
+    huge_size = 2 * MAX_SOURCE_SIZE
+    with path.open("r+b") as file:
+        file.truncate(huge_size)
+    with pytest.raises(PlanError, match=r"the Intel HEX file is damaged|its lines do not end"):
+        read_pieces([(0, path)])
+
+
 # Pipes ---------------------------------------------------------------------------------
 
 

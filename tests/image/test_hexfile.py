@@ -21,7 +21,9 @@ from esploader.image.hexfile import (
     MAX_TEXT_PER_BYTE,
     MIN_TEXT_SIZE,
     READ_SIZE,
+    SAMPLE_SIZE,
     HexSegment,
+    is_hex,
     read_file,
     read_segments,
 )
@@ -43,6 +45,68 @@ def test_a_vector_of_the_specification() -> None:
     assert record(0x0100, bytes.fromhex("214601360121470136007EFE09D21901")) == (
         b":10010000214601360121470136007EFE09D2190140\n"
     )
+
+
+FIRST = record(0x0100, bytes.fromhex("214601360121470136007EFE09D21901"))
+A_WHOLE_SAMPLE = FIRST * (SAMPLE_SIZE // len(FIRST) + 1)
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        FIRST,
+        FIRST.lower(),
+        FIRST.rstrip(),
+        b"\r\n" + FIRST.replace(b"\n", b"\r\n") + END,
+        END,
+        # Damaged, and to be refused as that.
+        FIRST.replace(b"40\n", b"41\n"),
+        FIRST + b"and so on",
+        # Behind the sample nobody looks yet.
+        A_WHOLE_SAMPLE + b"\x00",
+    ],
+    ids=["record", "lower", "no_line_end", "dos", "end", "wrong_sum", "more_text", "long"],
+)
+def test_an_intel_hex_file_is_told_by_its_content(beginning: bytes) -> None:
+    assert is_hex(beginning)
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b":",
+        b":)\n",
+        b":" + bytes(range(256)),
+        FIRST + b"\x00\x01",
+        A_WHOLE_SAMPLE[: SAMPLE_SIZE - 1] + b"\xff",
+        FIRST.replace(b":10", b":11"),
+        FIRST.replace(b"\n", b" a comment\n"),
+        b" " + FIRST,
+        b":0000\n",
+        FIRST[:20],
+    ],
+    ids=[
+        "empty",
+        "colon",
+        "smile",
+        "binary",
+        "binary_later",
+        "binary_at_the_end",
+        "another_size",
+        "comment",
+        "indented",
+        "short",
+        "cut_off",
+    ],
+)
+def test_what_merely_begins_with_a_colon_is_none(beginning: bytes) -> None:
+    assert not is_hex(beginning)
+
+
+@given(st.binary(max_size=600))
+def test_no_binary_data_are_taken_for_one(data: bytes) -> None:
+    assert not is_hex(b":" + data + b"\x00")
 
 
 def test_what_is_apart_is_a_segment_of_its_own() -> None:

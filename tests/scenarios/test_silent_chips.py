@@ -70,6 +70,7 @@ OPERATIONS: dict[str, tuple[Callable[[Device], object], int]] = {
     "verify": (lambda device: device.flash.verify([(0x1_0000, IMAGE)]), 2),
     "skip": (lambda device: device.flash.write([(0x1_0000, IMAGE)]), 2),
     "erase": (lambda device: device.flash.erase_region(0x1_0000, 0x2_0000), 4),
+    "erase much": (lambda device: device.flash.erase_region(0x1_0000, 0x3F_0000), 4),
     "at once": (lambda device: device.flash.read(0, 0x2_0000), 0),
 }
 

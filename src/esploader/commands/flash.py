@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from esploader.device.device import Device
     from esploader.flash.erasure import EraseResult
     from esploader.flash.inputs import FlashParameters
-    from esploader.flash.plan import WritePlan
+    from esploader.flash.plan import HeaderChange, WritePlan
+    from esploader.flash.write_plan import RegionResult
 
 
 MAX_LISTED: Final = 20
@@ -48,6 +49,12 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
         output.line("Would write:")
         output.line(str(plan))
         return _plan_document(plan)
+    plans: list[WritePlan] = []
+
+    def on_plan(plan: WritePlan) -> None:
+        plans.append(plan)
+        _say_plan(plan, parameters, output)
+
     results = device.flash.write(
         inputs,
         encrypted_inputs=encrypted_inputs,
@@ -57,24 +64,11 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
         compress=arguments.compress,
         force=arguments.force,
         ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
+        on_plan=on_plan,
         on_progress=output.progress,
     )
     for result in results:
-        where = f"at {result.offset:#010x}"
-        if not result.written:
-            output.line(f"{result.size} bytes {where} are already in flash, skipping write.")
-        else:
-            rate = result.written * 8 / result.seconds / 1000 if result.seconds else 0
-            output.line(
-                f"Wrote {result.written} bytes ({result.sent} sent) {where} in "
-                f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
-            )
-            if result.written < result.size:
-                right = result.size - result.written
-                output.line(f"The other {right} of {result.size} bytes were in flash already.")
-        output.line(
-            "Hash of data verified." if result.verified else f"Not verified: {_reason(device)}."
-        )
+        _say_result(result, device, output)
     return {
         "written": [
             {
@@ -86,10 +80,66 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
                 "verified": result.verified,
                 "seconds": round(result.seconds, 3),
                 "warnings": list(result.warnings),
+                "inputs": [
+                    {"name": part.name, "offset": part.offset, "size": part.size}
+                    for part in result.inputs
+                ],
             }
             for result in results
-        ]
+        ],
+        "header": _header_document(plans[0].header),
     }
+
+
+def _say_plan(plan: WritePlan, parameters: FlashParameters, output: Output) -> None:
+    """Say what becomes of the header of the bootloader, in the words that tools know."""
+    if parameters.size == "detect" and plan.flash_size is not None:
+        output.line(f"Auto-detected flash size: {size_name(plan.flash_size)}")
+    header = plan.header
+    if header is None:
+        return
+    if not header.is_new:
+        output.line(f"Flash parameters are {header.word:#06x} already ({header.names}).")
+        return
+    output.line(f"Flash parameters set to {header.word:#06x} ({header.names}).")
+    if header.digest_renewed:
+        output.line("SHA digest in image updated.")
+
+
+def _say_result(result: RegionResult, device: Device, output: Output) -> None:
+    """Say what became of a region, in the words that tools know."""
+    _say_inputs(result, output)
+    where = f"at {result.offset:#010x}"
+    if not result.written:
+        output.line(f"{result.size} bytes {where} are already in flash, skipping write.")
+    else:
+        rate = result.written * 8 / result.seconds / 1000 if result.seconds else 0
+        output.line(
+            f"Wrote {result.written} bytes ({result.sent} sent) {where} in "
+            f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
+        )
+        if result.written < result.size:
+            right = result.size - result.written
+            output.line(f"The other {right} of {result.size} bytes were in flash already.")
+    output.line(
+        "Hash of data verified." if result.verified else f"Not verified: {_reason(device)}."
+    )
+
+
+def _say_inputs(result: RegionResult, output: Output) -> None:
+    """Say what a region was made of: its size is that of whole sectors."""
+    inputs = result.inputs
+    size = sum(part.size for part in inputs)
+    is_one = len(inputs) == 1
+    filled = ""
+    if size != result.size:
+        filled = f"filled up to {result.size} bytes"
+        if inputs and inputs[0].offset != result.offset:
+            filled += f" from {result.offset:#010x} on"
+    for part in inputs:
+        output.line(f"{part}{f', {filled}' if is_one and filled else ''}.")
+    if filled and not is_one:
+        output.line(f"Together {size} bytes, {filled}.")
 
 
 def _settle_inputs(arguments: argparse.Namespace) -> None:
@@ -108,7 +158,6 @@ def _reason(device: Device) -> str:
 
 
 def _plan_document(plan: WritePlan) -> dict[str, Json]:
-    header = plan.header
     return {
         "plan": [
             {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
@@ -118,14 +167,20 @@ def _plan_document(plan: WritePlan) -> dict[str, Json]:
         "starts_stub": plan.starts_stub,
         "erase_all": plan.erase_all,
         "compress": plan.compress,
-        "header": None
-        if header is None
-        else {
-            "offset": header.offset,
-            "mode": header.mode,
-            "frequency": header.frequency,
-            "size": header.size,
-        },
+        "header": _header_document(plan.header),
+    }
+
+
+def _header_document(header: HeaderChange | None) -> Json:
+    if header is None:
+        return None
+    return {
+        "offset": header.offset,
+        "mode": header.mode,
+        "frequency": header.frequency,
+        "size": header.size,
+        "changed": header.is_new,
+        "digest_renewed": header.digest_renewed,
     }
 
 

@@ -10,14 +10,31 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from esploader.commands.output import Output
+    from esploader.commands.output import Json, Output
+
+
+class _Collector(logging.Handler):
+    """Keeps warnings for the JSON document."""
+
+    def __init__(self, warnings: list[Json]) -> None:
+        super().__init__(logging.WARNING)
+        self._warnings = warnings
+
+    # typing_extensions, for its `override`, takes as long to import as all else here.
+    def emit(self, record: logging.LogRecord) -> None:  # type: ignore[explicit-override]
+        """Keep one more."""
+        self._warnings.append(record.getMessage())
 
 
 @contextlib.contextmanager
 def log_shown(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
-    """Show the log of the library on stderr while the command runs: the wire, if asked."""
+    """Show the log of the library on stderr while the command runs: the wire, if asked.
+
+    What it warns of is kept in ``output``, too.
+    """
     logger = logging.getLogger("esploader")
     handler = logging.StreamHandler(output)
+    collector = _Collector(output.warnings)
     if arguments.trace:
         text, level = "TRACE %(relativeCreated)8.1f ms  %(message)s", logging.DEBUG
     elif arguments.command == "serve":
@@ -29,8 +46,10 @@ def log_shown(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
     old_level = logger.level
     logger.setLevel(level)
     logger.addHandler(handler)
+    logger.addHandler(collector)
     try:
         yield
     finally:
+        logger.removeHandler(collector)
         logger.removeHandler(handler)
         logger.setLevel(old_level)

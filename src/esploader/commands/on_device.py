@@ -32,6 +32,7 @@ class OnDevice(NamedTuple):
     def __call__(self, arguments: argparse.Namespace, output: Output) -> None:
         """Connect, do the work, and leave the device."""
         from esploader.commands.leaving import work_and_leave
+        from esploader.commands.loader_watch import LoaderWatch
         from esploader.loader.resetting import After
 
         output.banner()
@@ -42,9 +43,12 @@ class OnDevice(NamedTuple):
             device = stack.enter_context(_connect(arguments, output, stack))
             after = After(arguments.after)
             device.check_reset(after)
+            watch = LoaderWatch(device, output, _first_baudrate(arguments))
 
             def work() -> bool:
                 document.update(_print_device(device, output))
+                watch.look()
+                output.before_progress = watch.look
                 if getattr(arguments, "spi_connection", None) is not None:
                     device.flash.use_pins(arguments.spi_connection)
                 document.update(self.work(device, arguments, output))
@@ -54,7 +58,7 @@ class OnDevice(NamedTuple):
                 return not self.starts_program
 
             work_and_leave(device, after, output, work)
-        output.finish(document)
+        output.finish({**document, "warnings": output.warnings})
 
 
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
@@ -88,12 +92,17 @@ def _open_recorded(
     name: str, arguments: argparse.Namespace, stack: contextlib.ExitStack
 ) -> RecordedPort:
     from esploader.commands.recorded_port import recorded_port
+
+    rate = _first_baudrate(arguments)
+    return stack.enter_context(recorded_port(name, Path(arguments.record), baudrate=rate))
+
+
+def _first_baudrate(arguments: argparse.Namespace) -> int:
+    """Return the rate at which :func:`esploader.connect` opens a port."""
     from esploader.connector import DEFAULT_BAUDRATE
 
-    # As connect() opens a port.
     rate = _baudrate(arguments.baud)
-    rate = rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
-    return stack.enter_context(recorded_port(name, Path(arguments.record), baudrate=rate))
+    return rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
 
 
 def _only_port() -> str:

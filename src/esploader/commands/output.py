@@ -15,6 +15,7 @@ from esploader.version import __version__
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from esploader.commands.progress_display import Display
     from esploader.progress import ProgressEvent
@@ -34,8 +35,12 @@ class Output:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._as_json: bool = arguments.json
         self._arguments = arguments
+        self.warnings: list[Json] = []
+        """What the library has warned of so far; it is on stderr, too."""
         self.stdout = StandardStream(sys.stdout, self._lose_stdout)
         self._stderr = StandardStream(sys.stderr, lambda _: None)
+        self.before_progress: Callable[[], None] | None = None
+        """Is called before progress is shown: it may have something to say above it."""
         self._displays: tuple[Display, ...] | None = None
         self._line_is_open = False
 
@@ -73,6 +78,8 @@ class Output:
         """Show how far a long command is."""
         from esploader.progress import Restarted
 
+        if self.before_progress is not None:
+            self.before_progress()
         if self._displays is None:
             self._displays = self._choose_displays()
         for display in self._displays:

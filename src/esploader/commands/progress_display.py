@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 import attrs
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
 FRAME_TIME: Final = 0.1
 """How long a bar stays as it is at least, in seconds."""
+
+ROOM_FOR_ECHO: Final = 8
+"""Columns that a bar leaves free. The terminal echoes Ctrl-C there, as two characters: behind the
+last column they would go to the next line, and so would the next frame."""
+
+CLEAR_LINE: Final = "\r\x1b[2K"
 
 STEPS: Final = 10
 """How many lines a region is worth."""
@@ -100,7 +107,8 @@ class _Task:
 class Bar:
     """A bar with the rate and the time left, at the bottom of a terminal.
 
-    ``now`` tells the time in seconds.
+    Each frame is one write that begins by clearing the line: whatever interrupts the drawing, the
+    next frame takes the place of the one before. ``now`` tells the time in seconds.
     """
 
     def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
@@ -123,38 +131,46 @@ class Bar:
             return
         if task is None or is_new:
             self.end()
-            # Known before anything is drawn: Ctrl-C may come meanwhile.
             task = self._task = self._new_task(event)
-            task.bar.start()
         task.bar.update(task.id, completed=event.done, description=_position(event))
         now = self._now()
-        if now >= self._next_frame or event.done == event.total:
+        if is_new or now >= self._next_frame or event.done == event.total:
             self._next_frame = now + FRAME_TIME
-            task.bar.refresh()
+            self._draw(task)
 
     def end(self) -> None:
         """Leave the bar as it is now, and go to the next line."""
         if self._task is not None:
-            self._task.bar.stop()
-            self._task = None
+            try:
+                self._draw(self._task, end="\n")
+            finally:
+                self._task = None
+
+    def _draw(self, task: _Task, end: str = "") -> None:
+        from rich.constrain import Constrain
+
+        task.bar.update(task.id, pace=_pace(task.bar.tasks[0]))
+        width = self._console.width - ROOM_FOR_ECHO
+        with self._console.capture() as frame:
+            self._console.print(Constrain(task.bar.get_renderable(), width), end="")
+        self._console.file.write(f"{CLEAR_LINE}{frame.get().rstrip()}{end}")
+        self._console.file.flush()
 
     def _new_task(self, event: Progress) -> _Task:
         from rich import progress
 
+        # Never started: that would draw by itself, and at once.
         bar = progress.Progress(
             progress.TextColumn("{task.description}"),
             progress.BarColumn(bar_width=None),
             progress.TaskProgressColumn(),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[pace]}", style="progress.data.speed"),
             console=self._console,
-            # No thread of its own, and hands off what others write.
             auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
             get_time=self._now,
         )
-        task_id = bar.add_task(_position(event), total=event.total, completed=event.done)
+        description = _position(event)
+        task_id = bar.add_task(description, total=event.total, completed=event.done, pace="")
         return _Task(event.phase, event.offset, bar, task_id)
 
 
@@ -170,7 +186,20 @@ def bar_on(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Bar | N
     except ImportError:
         return None
     console = Console(file=stream)
-    return None if console.is_dumb_terminal else Bar(console, now)
+    # The consoles of old Windows take no control sequences.
+    is_able = not console.is_dumb_terminal and not console.legacy_windows
+    return Bar(console, now) if is_able else None
+
+
+def _pace(task: Task) -> str:
+    """Return the rate, and the time left if there is something left, as far as they are known."""
+    from rich.filesize import decimal
+
+    if not task.speed:
+        return ""
+    rate = f"{decimal(int(task.speed))}/s"
+    left = task.time_remaining
+    return rate if task.finished or left is None else f"{rate} {timedelta(seconds=left)}"
 
 
 def _is_nothing_to_draw(event: Progress, *, is_new: bool) -> bool:

@@ -12,11 +12,7 @@ from esploader.device.planner import WritePlanner
 from esploader.device.preparation import Preparation
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.erasure import EraseResult, erase_flash, erase_region
-from esploader.flash.guards import (
-    check_erase,
-    check_loader_encrypts,
-    check_loader_erases_everything,
-)
+from esploader.flash.guards import check_erase, check_loader_erases_everything
 from esploader.flash.hashing import md5_of_flash
 from esploader.flash.inputs import (
     KEEP,
@@ -27,10 +23,10 @@ from esploader.flash.inputs import (
 from esploader.flash.jedec import FlashId, check_presence
 from esploader.flash.limits import named_size, reach_of
 from esploader.flash.pins import attach_word
-from esploader.flash.plan import SECTOR_SIZE, WritePlan
+from esploader.flash.plan import SECTOR_SIZE, WritePlan, ignore_plan
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import warn_if_blind
-from esploader.flash.request import WriteRequest, usable_compression
+from esploader.flash.request import WriteRequest
 from esploader.flash.spi import MAX_READ_SIZE, READ_ID, READ_SFDP, SpiTransaction
 from esploader.flash.start_up import wake_flash
 from esploader.flash.status import read_status, write_status
@@ -41,7 +37,7 @@ from esploader.protocol.dialect import STUB
 from esploader.session.confirming import read_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from esploader.device.context import DeviceContext
     from esploader.device.security import DeviceSecurity
@@ -249,6 +245,7 @@ class DeviceFlash:
         compress: bool | None = None,
         force: bool = False,
         ignore_encryption_efuses: bool = False,
+        on_plan: Callable[[WritePlan], object] = ignore_plan,
         on_progress: ProgressCallback = ignore_progress,
     ) -> tuple[RegionResult, ...]:
         """Write ``inputs`` to the flash and see that they are there.
@@ -258,8 +255,8 @@ class DeviceFlash:
         the results call written the loader has taken without complaint.
 
         What the flash holds already is not written again, unless ``skip`` is false.
-        ``compress`` forces or forbids compression. The other arguments are those of
-        :meth:`plan`.
+        ``compress`` forces or forbids compression. ``on_plan`` is called with the plan before
+        anything is done; what it raises ends it. The other arguments are those of :meth:`plan`.
 
         Raises:
             PlanError: it cannot be done; nothing has been erased.
@@ -275,14 +272,10 @@ class DeviceFlash:
             force=force,
             ignore_encryption_efuses=ignore_encryption_efuses,
         )
+        on_plan(plan)
         link = self._context.link
         self.prepare(named_size(parameters.size))
-        compress = usable_compression(link.session.dialect, link.chip, compress=plan.compress)
-        # The file of the stub may have gone since.
-        if any(region.encrypted for region in plan.regions):
-            check_loader_encrypts(link.session.dialect)
-        for region in plan.regions:
-            self._preparation.check_reach_of_loader(region.end)
+        compress = self._planner.check_loader(plan)
         if erase_all:
             self._erase(on_progress)
         warn_if_blind(link, plan.size)

@@ -11,16 +11,26 @@ from esploader.errors import UnsupportedError
 from esploader.flash.guards import (
     check_encryption,
     check_encryption_from_info,
+    check_loader_encrypts,
     encryption_addresses,
 )
-from esploader.flash.inputs import DETECT, KEEP, FlashParameters, check_parameters, put_parameters
+from esploader.flash.inputs import (
+    DETECT,
+    KEEP,
+    KEEP_PARAMETERS,
+    FlashParameters,
+    check_parameters,
+    put_parameters,
+)
+from esploader.flash.limits import name_of_size, usable_size, warn_of_size
 from esploader.flash.request import WriteRequest, header_parameters, usable_compression
 from esploader.protocol.dialect import STUB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from esploader.chips.model.chip import Chip
+    from esploader.chips.reading.security_state import SecurityState
     from esploader.device.context import DeviceContext
     from esploader.device.preparation import Preparation
     from esploader.device.security import DeviceSecurity
@@ -54,7 +64,7 @@ class WritePlanner:
         preparation.check_reach(request.end)
         security = self._security.state()
         revision = None if context.identity is None else context.identity.revision
-        request.check_device(context.chip, revision, security)
+        is_image = request.check_device(context.chip, revision, security)
         loader = preparation.expected_dialect()
         request.check_loader(loader, context.chip)
         if request.encrypts:
@@ -63,33 +73,53 @@ class WritePlanner:
             _log.warning("flash encryption is on: inputs are written as they are, unencrypted")
         compress = usable_compression(loader, context.chip, compress=request.compress)
         parameters = self.usable_parameters(request.parameters)
-        size = preparation.usable_size(parameters.size, request.end)
-        parameters = header_parameters(
-            parameters,
-            request.pieces,
+        size = preparation.known_size(parameters.size, request.end)
+        header = KEEP_PARAMETERS
+        if is_image:
+            header = self._header_parameters(parameters, request.pieces, security)
+        plan = request.plan(
             context.chip,
-            security,
-            is_told_size=context.is_in_secure_download_mode,
-        )
-        return request.plan(
-            context.chip,
-            parameters,
-            size,
+            header,
+            usable_size(size, parameters.size),
             compress=compress,
             starts_stub=loader is STUB and context.session.dialect is not STUB,
         )
+        warn_of_size(plan.regions, context.chip, security, named=parameters.size, size=size)
+        return attrs.evolve(plan, flash_size=size)
+
+    def check_loader(self, plan: WritePlan) -> bool | None:
+        """See that the loader that is there can do ``plan``; return what may be compressed.
+
+        Raises:
+            PlanError: it does not reach all of it.
+            UnsupportedError: it cannot encrypt.
+        """
+        loader = self._context.session.dialect
+        # The file of the stub may have gone since it was planned.
+        if any(region.encrypted for region in plan.regions):
+            check_loader_encrypts(loader)
+        for region in plan.regions:
+            self._preparation.check_reach_of_loader(region.end)
+        return usable_compression(loader, self._context.chip, compress=plan.compress)
 
     def with_parameters(self, pieces: list[Piece], parameters: FlashParameters) -> list[Piece]:
         """Return ``pieces`` as they are written with ``parameters``."""
-        found = header_parameters(
-            self.usable_parameters(parameters),
-            pieces,
-            self._context.chip,
-            self._security.state(),
-            is_told_size=self._context.is_in_secure_download_mode,
-        )
+        usable = self.usable_parameters(parameters)
+        found = self._header_parameters(usable, pieces, self._security.state())
         changed, _ = put_parameters(pieces, self._context.chip, found)
         return changed
+
+    def _header_parameters(
+        self, parameters: FlashParameters, pieces: Iterable[Piece], security: SecurityState
+    ) -> FlashParameters:
+        """Return what of ``parameters`` goes into the header of the bootloader."""
+        return header_parameters(
+            parameters,
+            pieces,
+            self._context.chip,
+            security,
+            is_told_size=self._context.is_in_secure_download_mode,
+        )
 
     def usable_parameters(self, parameters: FlashParameters) -> FlashParameters:
         """Return the flash parameters by name, that of the size that is there included.
@@ -117,7 +147,7 @@ class WritePlanner:
 
 def _name_of_size(chip: Chip, size: int) -> str:
     """Return what ``size`` is called in the chip's table."""
-    name = f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
+    name = name_of_size(size)
     if name not in dict(chip.flash_sizes):
         raise UnsupportedError(f"a flash of {name}", f"{chip.name} has no code for it")
     return name

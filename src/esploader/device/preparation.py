@@ -133,21 +133,23 @@ class Preparation:
         if not are_numbers or offset < 0 or size <= 0:
             raise PlanError(f"{size!r} bytes at {offset!r} are no region of flash")
         self.check_reach(offset + size)
-        flash_size = self.usable_size(size_name, offset + size)
+        flash_size = usable_size(self.known_size(size_name, offset + size), size_name)
         if flash_size is not None and offset + size > flash_size:
             raise PlanError(
                 f"{size:#x} bytes at {offset:#x} end beyond the flash of {flash_size:#x} bytes"
             )
 
-    def usable_size(self, size_name: str, end: int) -> int | None:
-        """Return the bytes of flash that may be used, given what the caller says of its size.
+    def known_size(self, size_name: str, end: int) -> int | None:
+        """Return the bytes of the flash that is there; ``None`` where it does not tell.
+
+        ``size_name`` is what the caller says of its size.
 
         Raises:
             PlanError: nobody knows, and ``end`` is beyond what a ROM loader takes for granted.
         """
         if self._context.is_in_secure_download_mode and named_size(size_name) is None:
             check_assumed_size(end)
-        return usable_size(self._find_size(), size_name)
+        return self._find_size()
 
     @property
     def _reason_against_stub(self) -> str | None:

@@ -12,6 +12,7 @@ import attrs
 
 from esploader.errors import CommandFailedError, NoResponseError, PlanError, ProtocolError
 from esploader.image.firmware import parse_image
+from esploader.image.foreign import foreign_kind
 from esploader.image.suitability import Suitability, check_image
 from esploader.loader.stub import MemorySegment, reason_against_place, upload
 from esploader.protocol import dialect
@@ -52,7 +53,9 @@ def plan_program(
     """
     verdict = check_image(image, chip, revision)
     if verdict.suitability is not Suitability.SUITABLE:
-        raise PlanError(f"the program cannot run here: {verdict.reason}")
+        kind = foreign_kind(image)
+        reason = verdict.reason if kind is None else f"it is no image but {kind}"
+        raise PlanError(f"the program cannot run here: {reason}")
     layout = parse_image(image, chip)
     segments = tuple(
         MemorySegment(segment.address, image[segment.offset : segment.end])

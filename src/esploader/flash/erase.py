@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
+ERASE_STEP: Final = 0x8_0000
+"""Of one request that erases, in bytes. A loader says nothing while it erases, and has to be given
+the time of the slowest flash: 20 seconds for this. It takes a second or two, against which the
+round trip of another request is little."""
+
 
 @attrs.define
 class Doubts:
@@ -49,19 +54,21 @@ def erase_everything(link: Link, flash_size: int | None) -> None:
 
 
 def erase_sectors(link: Link, offset: int, size: int) -> None:
-    """Erase a region of whole sectors.
+    """Erase a region of whole sectors, in steps that end at multiples of :data:`ERASE_STEP`.
 
     Raises:
         CommandError: the loader failed.
     """
     session = link.session
-    if Opcode.ERASE_REGION in session.dialect.opcodes:
-        session.execute(EraseRegion(offset=offset, size=size))
-    elif _erases_head_twice(link):
-        for start in range(offset, offset + size, ERASE_BLOCK_SIZE):
-            _begin(link, start, min(ERASE_BLOCK_SIZE, offset + size - start))
-    else:
-        _begin(link, offset, size)
+    step = ERASE_BLOCK_SIZE if _erases_head_twice(link) else ERASE_STEP
+    start, end = offset, offset + size
+    while start < end:
+        step_end = min(start - start % step + step, end)
+        if Opcode.ERASE_REGION in session.dialect.opcodes:
+            session.execute(EraseRegion(offset=start, size=step_end - start))
+        else:
+            _begin(link, start, step_end - start)
+        start = step_end
 
 
 def _begin(link: Link, offset: int, size: int) -> None:

@@ -24,7 +24,7 @@ from esploader.errors import (
     ProtocolError,
     TransportError,
 )
-from esploader.flash.erase import Doubts, erase_everything, erase_sectors
+from esploader.flash.erase import ERASE_STEP, Doubts, erase_everything, erase_sectors
 from esploader.flash.hashing import is_erased
 from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE, FlashRange
 from esploader.flash.read_back import is_blind, is_hidden
@@ -179,12 +179,14 @@ class _Eraser:
         if self._whole_size is not None and ranges[0].end - ranges[0].start == self._size:
             erase_everything(self._link, self._whole_size)
             return
-        for part in ranges:
-            try:
-                erase_sectors(self._link, part.start, part.end - part.start)
-            except (NoResponseError, ProtocolError, TransportError):
-                self._doubt(f"the request to erase {_text(part)} got no answer")
-                raise
+        for whole in ranges:
+            for part in self._parts(whole.start, whole.end, ERASE_STEP):
+                try:
+                    erase_sectors(self._link, part.start, part.end - part.start)
+                except (NoResponseError, ProtocolError, TransportError):
+                    self._doubt(f"the request to erase {_text(part)} got no answer")
+                    raise
+                self._report(Phase.ERASE, part.end - self._offset)
 
     def _look(self) -> None:
         """See that everything is blank.

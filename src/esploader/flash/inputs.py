@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import PlanError
-from esploader.flash.plan import HeaderChange, Piece
+from esploader.flash.plan import HeaderChange, InputPart, Piece
 from esploader.flash.source import (
     MAX_SOURCE_SIZE,
     Source,
+    begin,
     check_total,
     is_lasting,
     open_source,
+    read_all,
     read_source,
 )
 from esploader.image import hexfile, patch
 from esploader.image.foreign import foreign_kind
+from esploader.image.header import FLASH_PARAMETERS
 from esploader.image.suitability import Suitability, check_image
 
 if TYPE_CHECKING:
@@ -106,8 +109,14 @@ def settle_inputs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Sourc
 
 
 def _pieces(offset: int, source: Source, room: int, *, encrypted: bool) -> list[Piece]:
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     found = [
-        Piece(offset + start, data, encrypted=encrypted)
+        Piece(
+            offset + start,
+            data,
+            encrypted=encrypted,
+            inputs=(InputPart(name=name, offset=offset + start, size=len(data)),),
+        )
         for start, data in _contents(source, room)
         if data
     ]
@@ -128,22 +137,44 @@ def _pairs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
 
 def _check_total(pairs: Iterable[tuple[int, Source]]) -> None:
     # Of an Intel HEX file the size tells little; it is read up to what there is room for.
-    check_total(source for _, source in pairs if not _is_hex(source))
+    check_total(source for _, source in pairs if not _is_known_as_hex(source))
 
 
-def _is_hex(source: Source) -> bool:
-    return isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in hexfile.SUFFIXES
+def _is_known_as_hex(source: Source) -> bool:
+    """Tell whether ``source`` is an Intel HEX file, without waiting for anybody."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    if _is_named_hex(source) or not is_lasting(source):
+        return _is_named_hex(source)
+    with open_source(source) as file:
+        return hexfile.is_hex(begin(file, hexfile.SAMPLE_SIZE)[0])
+
+
+def _is_named_hex(path: str | os.PathLike[str]) -> bool:
+    return Path(path).suffix.lower() in hexfile.SUFFIXES
 
 
 def _contents(source: Source, room: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the bytes of ``source``, and how far behind its offset they belong."""
-    if _is_hex(source):
-        with open_source(source) as file:
-            segments = hexfile.read_file(file, max_size=room)
-        for segment in segments:
-            yield segment.address, segment.data
-    else:
+    """Yield the bytes of ``source``, and how far behind its offset they belong.
+
+    What is not at a path is taken as it is.
+    """
+    if not isinstance(source, str | os.PathLike):
         yield 0, read_source(source, limit=room)
+        return
+    with open_source(source) as file:
+        beginning, whole = begin(file, hexfile.SAMPLE_SIZE)
+        is_hex = hexfile.is_hex(beginning)
+        if is_hex and not _is_named_hex(source):
+            _log.warning("%s is read as an Intel HEX file: that is what it holds", source)
+        if is_hex or _is_named_hex(source):
+            found = [
+                (segment.address, segment.data)
+                for segment in hexfile.read_file(whole, max_size=room)
+            ]
+        else:
+            found = [(0, read_all(whole, room))]
+    yield from found
 
 
 def put_parameters(
@@ -156,33 +187,37 @@ def put_parameters(
     Raises:
         UnsupportedError: the chip does not know one of the parameters.
     """
-    header = HeaderChange(
-        offset=chip.bootloader_offset,
-        mode=_named(parameters.mode),
-        frequency=_named(parameters.frequency),
-        size=_named(parameters.size),
-    )
+    offset = chip.bootloader_offset
     results: list[Piece] = []
-    is_told = False
+    header: HeaderChange | None = None
     for piece in pieces:
-        inside = chip.bootloader_offset - piece.offset
+        inside = offset - piece.offset
         if parameters == KEEP_PARAMETERS or not 0 <= inside < len(piece.data):
             results.append(piece)
             continue
         found = patch.patch_header(
             piece.data[inside:],
             chip,
-            mode=header.mode,
-            frequency=header.frequency,
-            size=header.size,
+            mode=_named(parameters.mode),
+            frequency=_named(parameters.frequency),
+            size=_named(parameters.size),
         )
         if found.reason is not None:
             what = "the digest was not renewed" if found.changed else "they were not changed"
-            _log.warning("the flash parameters at %#x: %s: %s", header.offset, what, found.reason)
-        is_told = found.changed or found.reason is None
+            _log.warning("the flash parameters at %#x: %s: %s", offset, what, found.reason)
+        if found.changed or found.reason is None:
+            header = HeaderChange(
+                offset=offset,
+                mode=_named(parameters.mode),
+                frequency=_named(parameters.frequency),
+                size=_named(parameters.size),
+                word=int.from_bytes(found.data[FLASH_PARAMETERS], "big"),
+                is_new=found.changed,
+                digest_renewed=found.digest_updated,
+            )
         data = piece.data[:inside] + found.data if found.changed else piece.data
         results.append(attrs.evolve(piece, data=data))
-    return results, header if is_told else None
+    return results, header
 
 
 def check_parameters(parameters: FlashParameters, chip: Chip) -> None:
@@ -205,27 +240,33 @@ def _named(value: str) -> str | None:
 
 def check_suitability(
     pieces: Iterable[Piece], chip: Chip, revision: Revision | None, security: SecurityState
-) -> None:
+) -> str | None:
     """Refuse a bootloader that cannot run on this device; remark on other images.
 
-    The bootloader is what is at its offset, alone or within a larger piece.
+    The bootloader is what is at its offset, alone or within a larger piece. Returns what is
+    there in place of one, where that can be told.
 
     Raises:
         PlanError: it is for another chip or revision, or it is damaged.
     """
+    kind: str | None = None
     for piece in pieces:
         inside = chip.bootloader_offset - piece.offset
         if 0 <= inside < len(piece.data):
             is_encrypted_already = security.flash_encryption and not piece.encrypted
-            _check_bootloader(piece.data[inside:], chip, revision, opaque=is_encrypted_already)
+            data = piece.data[inside:]
+            kind = _check_bootloader(data, chip, revision, opaque=is_encrypted_already)
         else:
             verdict = check_image(piece.data, chip, revision)
             if verdict.suitability in _MADE_FOR_OTHERS:
                 _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
+    return kind
 
 
-def _check_bootloader(data: bytes, chip: Chip, revision: Revision | None, *, opaque: bool) -> None:
-    """Judge what goes to the offset of the bootloader.
+def _check_bootloader(
+    data: bytes, chip: Chip, revision: Revision | None, *, opaque: bool
+) -> str | None:
+    """Judge what goes to the offset of the bootloader; return what it is in place of one.
 
     ``opaque`` data go there as they are, and the device decrypts them: what they begin with
     means nothing, unless all of it is right.
@@ -242,11 +283,5 @@ def _check_bootloader(data: bytes, chip: Chip, revision: Revision | None, *, opa
     elif verdict.suitability in _UNSUITABLE_BOOTLOADERS:
         raise PlanError(f"the image for {offset:#x} cannot run here: {verdict.reason}")
     elif verdict.suitability is Suitability.NO_IMAGE:
-        kind = foreign_kind(data)
-        if kind is not None:
-            _log.warning(
-                "what goes to %#x, from where %s boots, is no image: it is %s",
-                offset,
-                chip.name,
-                kind,
-            )
+        return foreign_kind(data)
+    return None

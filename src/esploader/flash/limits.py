@@ -8,13 +8,21 @@ refused what lay beyond 2 MiB, until it was told the size.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from esploader.errors import PlanError
+from esploader.errors import ImageError, PlanError
+from esploader.image.header import MAX_HEADER_SIZE, parse_header
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from esploader.chips.model.chip import Chip
+    from esploader.chips.reading.security_state import SecurityState
+    from esploader.flash.plan import Piece
+
+_log: Final = logging.getLogger(__name__)
 
 REACH_OF_3_BYTES: Final = 16 * 1024 * 1024
 """Beyond this an address of three bytes would be one at the beginning of the flash."""
@@ -62,6 +70,54 @@ def named_size(size_name: str) -> int | None:
     """Return how many bytes a name such as ``4MB`` stands for; ``None`` for any other word."""
     match = _SIZE_NAME.fullmatch(size_name)
     return None if match is None else int(match[1]) * _UNITS[match[2]]
+
+
+def name_of_size(size: int) -> str:
+    """Return what a flash of ``size`` bytes is called, such as ``4MB``."""
+    return f"{size >> 20}MB" if size >= _UNITS["MB"] else f"{size >> 10}KB"
+
+
+def warn_of_size(
+    regions: Iterable[Piece],
+    chip: Chip,
+    security: SecurityState,
+    *,
+    named: str,
+    size: int | None,
+) -> None:
+    """Say so where more flash is promised than the ``size`` bytes that there are.
+
+    By the header of the bootloader, as ``regions`` have it, or else by the name of a size that
+    the caller gave, whether or not it goes anywhere.
+    """
+    if size is None:
+        return
+    said, by = named_size(named), "what was given as its size is"
+    for region in regions:
+        inside = chip.bootloader_offset - region.offset
+        is_opaque = security.flash_encryption and not region.encrypted
+        if not is_opaque and 0 <= inside < len(region.data):
+            in_header = _size_in_header(region.data[inside : inside + MAX_HEADER_SIZE], chip)
+            if in_header is not None:
+                said, by = in_header, "the header of the bootloader says"
+    if said is not None and said > size:
+        _log.warning(
+            "the flash has %s, and %s %s: what it does not have cannot be used "
+            "(--flash-size detect puts in what it has)",
+            name_of_size(size),
+            by,
+            name_of_size(said),
+        )
+
+
+def _size_in_header(image: bytes, chip: Chip) -> int | None:
+    """Return how much flash an image expects, in bytes; ``None`` where it does not say."""
+    try:
+        code = parse_header(image, chip).flash_size
+    except ImageError:
+        return None
+    names = {code: name for name, code in chip.flash_sizes}
+    return named_size(names[code]) if code in names else None
 
 
 def check_assumed_size(end: int) -> None:

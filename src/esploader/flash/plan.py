@@ -35,6 +35,23 @@ PAGE_SIZE: Final = 0x100
 ERASED: Final = b"\xff"
 
 
+@attrs.frozen(kw_only=True)
+class InputPart:
+    """An input, or one of the parts of an Intel HEX file: bytes without a gap."""
+
+    name: str | None
+    """The path that it was read from; ``None`` for bytes and open files."""
+    offset: int = attrs.field(repr=hex)
+    """Where it goes."""
+    size: int
+    """Bytes of it."""
+
+    @override
+    def __str__(self) -> str:
+        name = "" if self.name is None else f"'{self.name}': "
+        return f"{name}{self.size} bytes at 0x{self.offset:08x}"
+
+
 @attrs.frozen
 class Piece:
     """Bytes and where they belong in flash."""
@@ -43,6 +60,8 @@ class Piece:
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
     encrypted: bool = attrs.field(default=False, kw_only=True)
     """The device encrypts the bytes as it writes them."""
+    inputs: tuple[InputPart, ...] = attrs.field(default=(), kw_only=True, eq=False, repr=False)
+    """What they were read from; in between and around they are filled up."""
 
     @property
     def end(self) -> int:
@@ -66,12 +85,23 @@ class HeaderChange:
     mode: str | None
     frequency: str | None
     size: str | None
+    word: int = attrs.field(repr=hex)
+    """The bytes 2 and 3 of the header as they are written, the first one highest: the mode, and
+    the codes of size and frequency."""
+    is_new: bool
+    """They were other ones in the input."""
+    digest_renewed: bool
+    """The SHA-256 digest of the image was made anew for them."""
+
+    @property
+    def names(self) -> str:
+        """What is put there, in words."""
+        names = {"mode": self.mode, "frequency": self.frequency, "size": self.size}
+        return ", ".join(f"{what} {name}" for what, name in names.items() if name is not None)
 
     @override
     def __str__(self) -> str:
-        names = {"mode": self.mode, "frequency": self.frequency, "size": self.size}
-        text = ", ".join(f"{what} {name}" for what, name in names.items() if name is not None)
-        return f"0x{self.offset:08x}: the header gets flash {text}"
+        return f"0x{self.offset:08x}: the header gets flash {self.names}"
 
 
 @attrs.frozen
@@ -90,12 +120,19 @@ class WritePlan:
     header: HeaderChange | None = attrs.field(default=None, kw_only=True)
     """What the bootloader is told of the flash; ``None`` where it stays as it is."""
 
+    flash_size: int | None = attrs.field(default=None, kw_only=True)
+    """Bytes of the flash that is there; ``None`` where it does not tell."""
+
     compress: bool | None = attrs.field(default=None, kw_only=True)
     """The data are compressed for the wire; ``None`` where samples of them decide that."""
 
     starts_stub: bool = attrs.field(default=False, kw_only=True)
     """A stub is to be had, and is started before anything else. Whether it does start is
     not known before."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"<WritePlan: {self.size} bytes in {len(self.regions)} regions>"
 
     @property
     def size(self) -> int:
@@ -124,6 +161,10 @@ class WritePlan:
         if self.compress is not None:
             lines.append("compressed" if self.compress else "not compressed")
         return "\n".join(lines)
+
+
+def ignore_plan(plan: WritePlan) -> None:
+    """Let it be carried out."""
 
 
 def plan_write(
@@ -204,7 +245,8 @@ def _join(group: Sequence[Piece], encryption_unit: int) -> Piece:
     data = bytearray(ERASED * (end - start))
     for piece in group:
         data[piece.offset - start : piece.end - start] = piece.data
-    return Piece(start, bytes(data), encrypted=is_encrypted)
+    inputs = tuple(part for piece in group for part in piece.inputs)
+    return Piece(start, bytes(data), encrypted=is_encrypted, inputs=inputs)
 
 
 def divided(piece: Piece, unit: int) -> Iterator[Piece]:

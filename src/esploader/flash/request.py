@@ -82,18 +82,30 @@ class WriteRequest:
         """The device is to encrypt some of it."""
         return any(piece.encrypted for piece in self.pieces)
 
-    def check_device(self, chip: Chip, revision: Revision | None, security: SecurityState) -> None:
+    def check_device(self, chip: Chip, revision: Revision | None, security: SecurityState) -> bool:
         """Refuse what would leave the device without a bootloader that it boots.
+
+        Returns whether what goes to its offset may be one: what is named as something else
+        has no header, and has been told.
 
         Raises:
             PlanError: it would, and it is not forced.
         """
         if self.force:
-            return
-        check_suitability(self.pieces, chip, revision, security)
+            return True
+        kind = check_suitability(self.pieces, chip, revision, security)
         check_write(self.pieces, security)
         if self.erase_all:
             check_erase(security)
+        if kind is not None:
+            _log.warning(
+                "what goes to %#x, from where %s boots, is no image%s: it is %s",
+                chip.bootloader_offset,
+                chip.name,
+                "" if self.parameters == KEEP_PARAMETERS else " and gets no flash parameters",
+                kind,
+            )
+        return kind is None
 
     def check_loader(self, loader: Dialect, chip: Chip) -> None:
         """Refuse what the loader cannot do.

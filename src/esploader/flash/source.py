@@ -27,7 +27,8 @@ Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | B
 """Bytes, the path of a file, or an open binary file, which is read to its end.
 
 Of what is to be written or compared, a path that ends in ``.hex`` or ``.ihex`` names an Intel
-HEX file: its bytes belong to the addresses in it, counted from the offset that is given.
+HEX file, and so does one whose content is that: its bytes belong to the addresses in it, counted
+from the offset that is given. Bytes and open files are taken as they are.
 """
 
 
@@ -50,7 +51,16 @@ def read_source(source: Source, *, limit: int = MAX_SOURCE_SIZE) -> bytes:
         check_total([source], limit)
         return bytes(source)
     with open_source(source) as file:
-        data = _read_to_the_end(file, limit)
+        return read_all(file, limit)
+
+
+def read_all(file: Readable, limit: int) -> bytes:
+    """Return what is left of ``file``, up to ``limit`` bytes.
+
+    Raises:
+        PlanError: it is more, or ``file`` is no binary file that waits.
+    """
+    data = _read_to_the_end(file, limit)
     if len(data) > limit:
         raise PlanError(f"an input has more than {limit} bytes")
     return data
@@ -78,6 +88,18 @@ def open_source(source: Source, *, patience: float = PATIENCE) -> Iterator[Reada
             raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
     except (OSError, ValueError) as exc:
         raise PlanError(f"an input cannot be read: {exc}") from exc
+
+
+def begin(file: Readable, size: int) -> tuple[bytes, Readable]:
+    """Return up to ``size`` bytes that ``file`` begins with, and all of it, still to be read.
+
+    Raises:
+        PlanError: it is no binary file that waits.
+    """
+    if isinstance(file, io.BufferedReader):
+        return file.peek(size)[:size], file
+    beginning = _read_to_the_end(file, size - 1)
+    return beginning, _Begun(beginning, file)
 
 
 def is_lasting(source: Source) -> bool:
@@ -143,6 +165,19 @@ class _Pipe:
                 reason = f"nobody has written into it for {self._patience:g} seconds"
                 raise PlanError(f"an input cannot be read: {self._path}: {reason}")
         return os.read(self._descriptor, min(size, _READ_SIZE))
+
+
+@attrs.define
+class _Begun:
+    """A file of which the beginning has been read already."""
+
+    _beginning: bytes
+    _file: Readable
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes, the beginning first; none at the end."""
+        part, self._beginning = self._beginning[:size], self._beginning[size:]
+        return part or self._file.read(size)
 
 
 def _read_to_the_end(file: Readable, limit: int) -> bytes:

@@ -28,7 +28,7 @@ from esploader.progress import Phase, Progress, ProgressCallback, ignore_progres
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
-    from esploader.flash.plan import FlashRange, WritePlan
+    from esploader.flash.plan import FlashRange, InputPart, WritePlan
     from esploader.loader.link import Link
 
 _log: Final = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class RegionResult:
     offset: int = attrs.field(repr=hex)
     """Where the region begins."""
     size: int
-    """Bytes of flash."""
+    """Bytes of flash: of the inputs, and what fills them up."""
     written: int
     """Bytes of flash that were erased and written; the others were right already."""
     sent: int
@@ -56,9 +56,11 @@ class RegionResult:
     Secure Download Mode nothing: the loader reported no failure, and that is all that is known."""
     seconds: float
     """How long it took."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = attrs.field(default=(), repr=lambda all_: f"<{len(all_)}>")
     """Why something else may have been erased: nothing protects offset and size of a request
     that erases."""
+    inputs: tuple[InputPart, ...] = attrs.field(default=(), repr=lambda parts: f"<{len(parts)}>")
+    """What the region was made of, in order."""
 
 
 def write_plan(
@@ -180,6 +182,7 @@ def _write_region(job: _Job, region: Piece) -> RegionResult:
         verified=is_verified,
         seconds=clock.now() - start,
         warnings=tuple(writer.doubts.warnings),
+        inputs=region.inputs,
     )
 
 

@@ -7,8 +7,9 @@ Format Specification".
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from esploader.image.hexfile import SAMPLE_SIZE, is_hex
 
 _BEGINNINGS: Final = (
     (b"\x7fELF", "an ELF file, from which an image is still to be made"),
@@ -16,7 +17,6 @@ _BEGINNINGS: Final = (
     (b"UF2\n", "a UF2 file, which is for a bootloader that takes UF2"),
     (b"PK\x03\x04", "a ZIP archive"),
 )
-_HEX_RECORD: Final = re.compile(rb":[0-9A-Fa-f]{10,}\s")
 _SAMPLE_SIZE: Final = 512
 _TEXT: Final = frozenset((*b"\t\n\f\r", *range(0x20, 0x7F)))
 _BLANK: Final = b"\xff"
@@ -29,8 +29,8 @@ def foreign_kind(data: bytes) -> str | None:
             return kind
     # What fills up the last word of an input is blank, too.
     sample = data[:_SAMPLE_SIZE].rstrip(_BLANK)
-    if _HEX_RECORD.match(data):
-        return "an Intel HEX file, which is read as one if its name ends in .hex or .ihex"
+    if is_hex(data[:SAMPLE_SIZE].rstrip(_BLANK)):
+        return "an Intel HEX file"
     if not sample:
         return "blank"
     return "text" if _TEXT.issuperset(sample) else None

@@ -114,6 +114,10 @@ class ImageHeader:
         return self.extended is not None and self.extended.has_digest
 
 
+MAX_HEADER_SIZE: Final = _COMMON.size + _EXTENDED.size
+"""Of any chip, in bytes."""
+
+
 def parse_header(data: bytes, chip: Chip) -> ImageHeader:
     """Return the header at the beginning of ``data``, in the form of the images of ``chip``.
 

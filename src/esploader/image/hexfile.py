@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 import io
+import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -39,6 +40,9 @@ MAX_SEGMENTS: Final = 4096
 READ_SIZE: Final = 1024 * 1024
 """How much of a file is held at once, in bytes."""
 
+SAMPLE_SIZE: Final = 4096
+"""How much of the beginning of a file tells what it is, in bytes."""
+
 _END_OF_FILE: Final = b":00000001FF"
 
 _DATA: Final = 0
@@ -50,6 +54,9 @@ _STARTS: Final = frozenset({3, 5})
 _START_SIZE: Final = 4
 _RECORD_SIZE: Final = 5
 """Of a record without its data, in bytes."""
+
+_FIRST_RECORD: Final = re.compile(rb"[\r\n]*:([0-9A-Fa-f]{2})((?:[0-9A-Fa-f]{2})+)(?:[\r\n]|\Z)")
+_TEXT: Final = frozenset((*b"\t\n\f\r", *range(0x20, 0x7F)))
 
 _MAX_LINE_SIZE: Final = 1 + 2 * (_RECORD_SIZE + 0xFF)
 
@@ -74,6 +81,22 @@ class HexSegment:
 
     address: int = attrs.field(repr=hex)
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+
+
+def is_hex(beginning: bytes) -> bool:
+    """Tell whether what begins like that is an Intel HEX file, whatever its name.
+
+    It is when its first line is a record of the size that it says, and the first
+    :data:`SAMPLE_SIZE` bytes are nothing but text. A colon alone says nothing; a checksum that is
+    wrong makes the file a damaged one, not another kind.
+    """
+    sample = beginning[:SAMPLE_SIZE]
+    record = _FIRST_RECORD.match(sample)
+    return (
+        record is not None
+        and len(record[2]) // 2 == _RECORD_SIZE - 1 + int(record[1], 16)
+        and _TEXT.issuperset(sample)
+    )
 
 
 def read_segments(text: bytes, *, max_size: int = MAX_SIZE) -> tuple[HexSegment, ...]:

@@ -72,7 +72,7 @@ _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
 
-@attrs.define
+@attrs.define(repr=False)
 class Link:
     """A session with the loader of one device, and how it was reached."""
 

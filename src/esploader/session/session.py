@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import attrs
+from typing_extensions import override
 
 from esploader.errors import (
     CommandFailedError,
@@ -87,6 +88,10 @@ class Session:
 
     _stray_syncs: bool = attrs.field(default=False, init=False)
     """There may be a SYNC on the way that nobody waits for any more."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"<Session with the {self.dialect.name} loader on {self.transport.name}>"
 
     @classmethod
     def start(cls, transport: Transport, dialect: Dialect) -> Session:

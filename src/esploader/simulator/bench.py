@@ -25,7 +25,7 @@ RESET_PRESS: Final = 0.1
 """How long somebody holds a button who only wants to have pressed it, in seconds."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class HardwareOnBench(Hardware):
     """One device that somebody can do something with, from any thread."""
 
@@ -41,6 +41,10 @@ class HardwareOnBench(Hardware):
         super().__attrs_post_init__()
         if isinstance(self.clock, VirtualClock):
             self.clock.watchers.append(self.advance)
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.chip.name} with {self.nor.size} bytes of flash>"
 
     # A look into it.
 

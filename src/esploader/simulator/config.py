@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
+from typing_extensions import override
 
 from esploader.chips.model.chip import MIB
 from esploader.simulator.flash.chip import FlashCondition
@@ -196,3 +197,8 @@ class DeviceConfig:
 
     seed: int = attrs.field(default=0, validator=_require_number)
     """Makes two devices of one model differ."""
+
+    @override
+    def __repr__(self) -> str:
+        what = f"{self.chip.name} with {self.flash_size} bytes of flash, {self.state.value}"
+        return f"<DeviceConfig {what}>"

@@ -37,7 +37,7 @@ Content: TypeAlias = "bytes | str | os.PathLike[str] | Mapping[int, bytes]"
 """What a flash holds: bytes from its start on, bytes by offset, or the path of a file."""
 
 
-@attrs.define(eq=False, init=False)
+@attrs.define(eq=False, init=False, repr=False)
 class SimulatedDevice(HardwareOnBench):
     """One device of one chip model.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BODY_KEPT: Final = 64
 """Of the body of a request so many bytes are kept."""
 
+_BODY_SHOWN: Final = 16
 _LIMIT: Final = 10_000
 
 
@@ -41,7 +42,7 @@ class SeenCommand:
     opcode: int = attrs.field(repr=hex)
     """Which command it is."""
 
-    body: bytes
+    body: bytes = attrs.field(repr=lambda body: f"<{body[:_BODY_SHOWN].hex(' ')}>")
     """Its first :data:`BODY_KEPT` bytes."""
 
     size: int

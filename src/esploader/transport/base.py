@@ -6,6 +6,7 @@ import abc
 from typing import TYPE_CHECKING
 
 import attrs
+from typing_extensions import override
 
 from esploader.errors import CapabilityError
 
@@ -138,6 +139,11 @@ class Transport(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Release the port. Never raises; closing twice is allowed."""
+
+    @override
+    def __repr__(self) -> str:
+        # What it is made of, down to a simulated chip, would bury whatever it is printed with.
+        return f"<{type(self).__name__} {self.name}>"
 
     def __enter__(self) -> Self:
         return self

@@ -82,7 +82,7 @@ _FIXED_SETTINGS: Final = (
 _logger = logging.getLogger(__name__)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Rfc2217Transport(GatedTransport):
     """A serial port behind an RFC 2217 server.
 

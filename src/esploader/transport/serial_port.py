@@ -61,7 +61,7 @@ _SPURIOUS_WAKE_UP: Final = 0.001
 _DEAF_MODULES: Final = frozenset({"serial.urlhandler.protocol_socket"})
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SerialPortTransport(Transport):
     """A port of this machine, or any object that behaves like one of pyserial's.
 

@@ -195,7 +195,7 @@ def _connect(
     return unconnected
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SocketTransport(Transport):
     """A byte pipe through a bare TCP connection: no lines, no baud rate.
 

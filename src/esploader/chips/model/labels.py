@@ -27,7 +27,9 @@ class Field:
     """What conditions and texts call it."""
     bits: BitField
     """Where its value is."""
-    names: tuple[tuple[int, str], ...] = ()
+    names: tuple[tuple[int, str], ...] = attrs.field(
+        default=(), repr=lambda names: f"<{len(names)} names>"
+    )
     """What values are called, where they have names."""
 
     def name_of(self, value: int) -> str:
@@ -58,7 +60,7 @@ class Label:
 
     text: str
     """What is said; names of fields in braces stand for their names."""
-    when: tuple[When, ...] = ()
+    when: tuple[When, ...] = attrs.field(default=(), repr=lambda when: f"<{len(when)} conditions>")
     """Under which conditions, all of which have to be met."""
 
     @property

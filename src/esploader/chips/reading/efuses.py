@@ -127,6 +127,10 @@ class Efuses(Mapping[str, EfuseValue]):
         return self._values[name]
 
     @override
+    def __repr__(self) -> str:
+        return f"<Efuses: {len(self._values)} fields in {len(self.blocks)} blocks>"
+
+    @override
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 

@@ -51,7 +51,7 @@ class Identity:
     revision: Revision | None
     """``None`` where the silicon does not tell (ESP8266)."""
 
-    features: tuple[str, ...]
+    features: tuple[str, ...] = attrs.field(repr=False)
     """Radios, cores, embedded flash and PSRAM, in the words tools look for."""
 
     crystal_mhz: int
@@ -66,7 +66,7 @@ class Identity:
     unique_id: int | None
     """The number that users of the ESP8266 know as its chip id; ``None`` on later chips."""
 
-    flash_pads: int
+    flash_pads: int = attrs.field(repr=False)
     """Argument of SPI_ATTACH for the pads that the eFuses give the flash; 0 for the usual
     ones, and where the ROM looks them up by itself."""
 

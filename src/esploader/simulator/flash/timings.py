@@ -9,9 +9,13 @@ the order of magnitude matters.
 
 from __future__ import annotations
 
+import textwrap
 from typing import Final
 
 import attrs
+from typing_extensions import override
+
+_SHOWN: Final = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -69,6 +73,12 @@ class Timings:
     """Programming a page of 256 bytes, in seconds."""
     status_write: float = 0.005
     """Writing a status register of the flash to its non-volatile cells."""
+
+    @override
+    def __repr__(self) -> str:
+        values = ((field, getattr(self, field.name)) for field in attrs.fields(Timings))
+        changed = (f"{field.name}={value!r}" for field, value in values if value != field.default)
+        return f"Timings({textwrap.shorten(', '.join(changed), _SHOWN, placeholder=' ...')})"
 
 
 UNPACED: Final = Timings(

@@ -77,7 +77,10 @@ class Fault(abc.ABC):
     """The share of the bytes to which it happens, or with which it begins; 1 is all of them."""
 
     positions: frozenset[int] = attrs.field(
-        default=frozenset(), converter=_as_set, validator=_require_positions
+        default=frozenset(),
+        converter=_as_set,
+        validator=_require_positions,
+        repr=lambda positions: f"<{len(positions)} bytes>",
     )
     """Bytes to which it happens in any case, counted from 0 on."""
 

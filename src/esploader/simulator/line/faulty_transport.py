@@ -191,7 +191,7 @@ def _as_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return found
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FaultyTransport(WrappingTransport[InnerT]):
     """A transport in front of any other, on whose line faults happen, in the order given.
 
@@ -324,7 +324,7 @@ class FaultyTransport(WrappingTransport[InnerT]):
             self._send_held()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FaultyRealTimeTransport(FaultyTransport[RealTimeTransport]):
     """One in front of a simulated device in real time, for those who serve it.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 InnerT = TypeVar("InnerT", bound=Transport, default=Transport)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WrappingTransport(Transport, Generic[InnerT]):
     """A transport that hands everything on to another; subclasses do something about it.
 

@@ -40,6 +40,13 @@ _NEVER_ANSWERS: Final = "no answer, not even after a hardware reset"
 _REPEATED: Final = bytes(range(256))
 
 
+_SHOWN: Final = 24
+
+
+def _beginning(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
 @attrs.frozen(kw_only=True)
 class CheckedRow:
     """A recorded row, and what the simulated device made of it."""
@@ -48,9 +55,9 @@ class CheckedRow:
     """From 0 on."""
     name: str
     """What the row is called in the recording."""
-    expected: str
+    expected: str = attrs.field(repr=_beginning)
     """The answer in the recording: bytes in hexadecimal, or what it took to get one."""
-    actual: str
+    actual: str = attrs.field(repr=_beginning)
     """That of the simulated device."""
     problem: str | None = None
     """Why nothing was compared."""

@@ -42,7 +42,7 @@ _FRAME: Final = re.compile(rb"\xc0[^\xc0]+\xc0")
 _ROW_SIZE: Final = 100
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class RecordingTransport(WrappingTransport):
     """A transport that remembers what passes, in front of the one that does the work.
 

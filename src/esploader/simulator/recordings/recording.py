@@ -137,7 +137,7 @@ class Recording:
     """The host's rate at first, in baud; ``None`` where it always suited the device."""
     flash_attached: bool = False
     """The ROM found the flash without SPI_ATTACH, as in emulators."""
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Row, ...] = attrs.field(default=(), repr=lambda rows: f"<{len(rows)} rows>")
     """The exchanges, in order."""
 
 

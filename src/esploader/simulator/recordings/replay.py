@@ -23,7 +23,7 @@ _CAPABILITIES: Final = Capabilities(set_lines=True, set_lines_at_once=True, set_
 _END: Final = 0xC0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ReplayTransport(Transport):
     """Answers with the rows of a recording, at once, whatever the baud rate.
 

@@ -50,7 +50,7 @@ class RestartedError(Exception):
 class Runtime:
     """What an application sees of its device."""
 
-    _machine: Machine
+    _machine: Machine = attrs.field(repr=False)
 
     reset_cause: ResetCause
     """Why the chip has booted."""

@@ -1,0 +1,171 @@
+"""What callers get from the front doors is short in a log, whatever is in it."""
+
+from __future__ import annotations
+
+import enum
+import functools
+from types import UnionType
+from typing import TYPE_CHECKING, Union, get_args, get_origin, get_type_hints
+
+import pytest
+
+from esploader import Chip, FlashParameters, Restarted, connect, open_transport
+from esploader.chips import CHIPS
+from esploader.chips.esp32c3 import ESP32_C3
+from esploader.errors import EsploaderError
+from esploader.server import Server
+from esploader.simulator import (
+    UNPACED,
+    BaudMismatch,
+    Corrupt,
+    Cut,
+    Delay,
+    DeviceConfig,
+    Drop,
+    Duplicate,
+    FaultyTransport,
+    Jitter,
+    Overflow,
+    RealTimeTransport,
+    RecordingTransport,
+    ReplayTransport,
+    Runtime,
+    SimulatedDevice,
+    Split,
+    Stall,
+    Timings,
+    check_recording,
+    minimal_image,
+)
+from esploader.transport import PortInfo, RealClock, SetLines, Wait
+from front_doors import public_classes
+from images import small_image
+from simulated import incompressible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_SIZE = 200
+"""Characters: two lines of a terminal, and some more."""
+
+SAMPLES: dict[object, object] = {
+    str: "something that happened",
+    int: 0x1234_5678,
+    float: 12.345,
+    bool: True,
+    bytes: bytes(10_000),
+    tuple: tuple((offset, offset + 1) for offset in range(1000)),
+}
+
+
+def error_of(cls: type[EsploaderError]) -> EsploaderError:
+    """Return such an error, with much in it."""
+    hints = get_type_hints(cls)
+    names = [name for name in hints if not name.startswith("_")]
+    values = [SAMPLES[first_of(hints[name])] for name in names]
+    return cls(*values)
+
+
+def first_of(hint: object) -> object:
+    """Return the type, the first one where there are several, that stands for a field."""
+    origin = get_origin(hint)
+    return first_of(get_args(hint)[0]) if origin in (UnionType, Union) else origin or hint
+
+
+def parts_of(root: object) -> Iterator[object]:
+    """Yield all that the public fields of one of our objects lead to."""
+    if isinstance(root, list | tuple | set | frozenset):
+        for value in root:
+            yield from parts_of(value)
+        return
+    yield root
+    for name in getattr(type(root), "__annotations__", {}):
+        is_known = not isinstance(root, Chip) or root.knows(name)
+        if type(root).__module__.startswith("esploader.") and is_known and name[0] != "_":
+            yield from parts_of(getattr(root, name))
+
+
+def of_a_device() -> Iterator[object]:
+    """Yield a device that was worked with, its parts, and what they returned."""
+    simulated = SimulatedDevice(ESP32_C3, flash=incompressible(100_000))
+    transport = RecordingTransport(simulated.open_transport())
+    events: list[object] = []
+    with connect(transport, stub=False) as device:
+        inputs: list[tuple[int, bytes]] = [(0, small_image(ESP32_C3))]
+        inputs += [(number * 0x1_0000, b"more") for number in range(2, 20)]
+        yield device.flash.plan(inputs)
+        yield from device.flash.write(inputs, on_progress=events.append)
+        yield from device.flash.verify([(0x1_0000, bytes(0x100))])
+        yield device.flash.erase_region(0x1_0000, 0x1000)
+        yield from (
+            events[0],
+            device.flash.id(),
+            device.identity,
+            device.revision,
+            device.efuses.read(),
+        )
+        yield from (device, device.flash, device.memory, device.efuses, device.security)
+        yield from (device.link, device.session, transport, simulated, simulated.open_transport())
+        yield from (simulated.history, simulated.clock, *simulated.history.events)
+    with connect("sim://esp32c3?efuses=secure_download:1") as secured:
+        yield secured.security.info
+        yield secured
+    recording = transport.recording(ESP32_C3)
+    yield from (recording, ReplayTransport(recording), *check_recording(recording))
+
+
+def of_the_simulator() -> Iterator[object]:
+    """Yield what else it is made of, with as much in it as there can be."""
+    started: list[Runtime] = []
+    booting = SimulatedDevice(ESP32_C3, flash=minimal_image(ESP32_C3), application=started.append)
+    booting.press_reset()
+    booting.advance(booting.clock.now() + 10)
+    yield started[0]
+    many = range(1000)
+    faults = (Corrupt, Drop, Duplicate, Overflow, Split)
+    yield from (fault(positions=many) for fault in faults)
+    yield from (BaudMismatch(factor=1.1), Cut(positions=[5]), Delay(seconds=0.1))
+    yield from (Jitter(seconds=0.1), Stall(seconds=0.1))
+    yield FaultyTransport(booting.open_transport(), [Drop(rate=0.1)] * 20)
+    yield DeviceConfig(
+        chip=ESP32_C3, flash_content=bytes(100_000), efuses={"secure_download": 1}, mac=bytes(6)
+    )
+    clock = RealClock()
+    with RealTimeTransport(SimulatedDevice(ESP32_C3, clock=clock)) as transport:
+        yield from (clock, transport, Server(transport), Timings(), UNPACED)
+
+
+def instances() -> Iterator[object]:
+    """Yield something of each kind that callers can get."""
+    yield from of_a_device()
+    yield from of_the_simulator()
+    for chip in CHIPS:
+        yield from parts_of(chip)
+    yield from (FlashParameters(size="detect"), Restarted(offset=0x1000, reason="no response"))
+    yield from (
+        SetLines(dtr=True),
+        Wait(0.1),
+        PortInfo(device="/dev/ttyUSB0", description="USB Serial", vid=0x10C4, pid=0xEA60),
+    )
+    with open_transport("sim://esp32c3") as transport:
+        yield transport.capabilities
+
+
+@functools.cache
+def longest() -> dict[type, str]:
+    """Return the longest of what instances of each class, those of its children included, say."""
+    found: dict[type, str] = {}
+    for instance in instances():
+        for cls in type(instance).__mro__:
+            found[cls] = max(found.get(cls, ""), repr(instance), key=len)
+    return found
+
+
+CLASSES = [cls for cls in public_classes() if not issubclass(cls, enum.Enum)]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_every_public_object_is_short_in_a_log(cls: type) -> None:
+    said = repr(error_of(cls)) if issubclass(cls, EsploaderError) else longest()[cls]
+    assert 0 < len(said) <= MAX_SIZE, said
+    assert "\n" not in said
