@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader.errors import (
+    BaudrateError,
     HostUnreachableError,
     NegotiationError,
     PortBusyError,
@@ -247,8 +248,12 @@ def test_another_rate_than_asked_for_is_an_error() -> None:
         connection.sendall(AGREEMENT + answers(Setting(Code.SET_BAUDRATE, 9600), *FORMAT))
         read_until_closed(connection)
 
-    with tcp_host(script) as port, pytest.raises(TransportError, match="9600 baud instead"):
+    with (
+        tcp_host(script) as port,
+        pytest.raises(BaudrateError, match="9600 baud instead of 115200") as caught,
+    ):
         Rfc2217Transport.open(url_of(port))
+    assert (caught.value.baudrate, caught.value.actual) == (115200, 9600)
 
 
 def test_a_server_that_agrees_and_leaves_at_once_is_busy() -> None:

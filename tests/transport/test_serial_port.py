@@ -14,6 +14,7 @@ from serial.urlhandler import protocol_loop
 from typing_extensions import override
 
 from esploader.errors import (
+    BaudrateError,
     CapabilityError,
     PortBusyError,
     PortNotFoundError,
@@ -82,9 +83,9 @@ def test_an_impossible_rate_is_refused_and_the_old_one_stays(
     terminal: PseudoTerminal, rate: int
 ) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(BaudrateError, match=f"it cannot do {rate} baud$") as caught:
             transport.set_baudrate(rate)
-        assert type(caught.value) is TransportError
+        assert (caught.value.baudrate, caught.value.actual) == (rate, None)
         assert transport.baudrate == 115200
         transport.write(b"x")
         assert terminal.read(1) == b"x"

@@ -39,6 +39,7 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         "End the program that has the TCP port, or choose another one; an address to listen at is "
         "one of this machine.",
     ),
+    errors.BaudrateError: Explanation(8, "Try another --baud."),
     errors.FlashFileError: Explanation(
         9, "Make room on the disk; the device then takes up what the file holds."
     ),

@@ -34,6 +34,7 @@ import attrs
 from typing_extensions import override
 
 from esploader.errors import (
+    BaudrateError,
     NegotiationError,
     PortBusyError,
     TransportClosedError,
@@ -113,7 +114,7 @@ class Rfc2217Transport(GatedTransport):
             HostUnreachableError: the host did not accept.
             NegotiationError: the host is not an RFC 2217 server.
             PortBusyError: the host says that the port is in use.
-            TransportError: the server cannot set the rate.
+            BaudrateError: the server cannot set the rate.
         """
         options = parse_rfc2217_url(url)
         pipe: Pipe = TcpPipe.connect(options.address, RealClock())
@@ -273,7 +274,7 @@ class Rfc2217Transport(GatedTransport):
         """Set the rate in baud, from the next byte on; nothing is sent when it is set already.
 
         Raises:
-            TransportError: the server says that it set another rate.
+            BaudrateError: the server says that it set another rate.
         """
         if baudrate == self._baudrate:
             return
@@ -394,7 +395,8 @@ class Rfc2217Transport(GatedTransport):
         rate = self._server.values.get(Code.SET_BAUDRATE)
         if rate is not None and not self._has_rate(asked):
             self._baudrate = rate
-            raise TransportError(self.name, f"the server set {rate} baud instead of {asked}")
+            reason = f"the server set {rate} baud instead of {asked}"
+            raise BaudrateError(self.name, reason, baudrate=asked, actual=rate)
 
     def _request(self, *settings: Setting) -> None:
         self._log("sending", settings)

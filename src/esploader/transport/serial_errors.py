@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import serial
 
 from esploader.errors import (
+    BaudrateError,
     PortBusyError,
     PortNotFoundError,
     PortPermissionError,
@@ -68,8 +69,26 @@ def io_errors(name: str) -> Iterator[None]:
     except serial.SerialTimeoutException as exc:
         raise TransportTimeoutError(name, STUCK) from exc
     except PORT_ERRORS as exc:
-        refused = _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, (OverflowError, ValueError))
-        raise (TransportError if refused else TransportClosedError)(name, str(exc)) from exc
+        raise (TransportError if _is_refusal(exc) else TransportClosedError)(
+            name, str(exc)
+        ) from exc
+
+
+@contextmanager
+def rate_errors(name: str, baudrate: int) -> Iterator[None]:
+    """Turn the refusal of a baud rate into an error of ours; what else goes wrong passes."""
+    try:
+        yield
+    except PORT_ERRORS as exc:
+        if not _is_refusal(exc):
+            raise
+        reason = f"it cannot do {baudrate} baud"
+        raise BaudrateError(name, reason, baudrate=baudrate, actual=None) from exc
+
+
+def _is_refusal(exc: BaseException) -> bool:
+    """Tell whether the port is still there, and the driver did not want to."""
+    return _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, (OverflowError, ValueError))
 
 
 def _errno(exc: BaseException) -> int:
