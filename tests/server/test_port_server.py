@@ -83,7 +83,7 @@ def test_a_port_that_is_plugged_in_later_is_served_then() -> None:
         (place,) = places.wait(1)
         with connected(place.tcp_port) as early:
             assert receive_all(early) == (
-                b"the port usb:vid=10c4,serial=0001 is not there: "
+                b"the port is not there: usb:vid=10c4,serial=0001: "
                 b"no such USB port is plugged in\r\n"
             )
         with plugged_in(plugs) as device, attached(place.url) as client:

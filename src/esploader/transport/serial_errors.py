@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
 STUCK: Final = "the port accepts no bytes"
 """The reason of a write that waited for too long."""
 
-# Opening a port that these stand for cannot succeed by trying again.
-_OPEN_ERRORS: Final[dict[int, type[TransportError]]] = {
-    errno.ENOENT: PortNotFoundError,
-    errno.ENODEV: PortNotFoundError,
-    errno.ENXIO: PortNotFoundError,
-    errno.EACCES: PortPermissionError,
-    errno.EPERM: PortPermissionError,
-    errno.EBUSY: PortBusyError,
-    errno.EAGAIN: PortBusyError,  # the lock of ``exclusive`` is taken
+# What opening a port fails with where trying again does not help, and how we say it. pyserial
+# says itself what it did, with the words of the system inside, which say it once more.
+_OPEN_ERRORS: Final[dict[int, tuple[type[TransportError], str]]] = {
+    errno.ENOENT: (PortNotFoundError, "there is no such device"),
+    errno.ENODEV: (PortNotFoundError, "there is no device behind it"),
+    errno.ENXIO: (PortNotFoundError, "there is no device behind it"),
+    errno.EACCES: (PortPermissionError, "permission denied"),
+    errno.EPERM: (PortPermissionError, "permission denied"),
+    errno.EBUSY: (PortBusyError, "another program has it"),
+    errno.EAGAIN: (PortBusyError, "another program has it"),  # the lock of ``exclusive``
 }
 
 # Refused by the driver, the port itself is still there.
@@ -55,7 +57,10 @@ def open_errors(name: str) -> Iterator[None]:
     try:
         yield
     except PORT_ERRORS as exc:
-        raise _OPEN_ERRORS.get(_errno(exc), TransportError)(name, str(exc)) from exc
+        number = _errno(exc)
+        words = os.strerror(number) if number else str(exc)
+        error_class, reason = _OPEN_ERRORS.get(number, (TransportError, words))
+        raise error_class(name, reason) from exc
     except LookupError as exc:
         # pyserial reads some options of a URL only now.
         raise UrlError(name, f"there is no {exc}") from exc
