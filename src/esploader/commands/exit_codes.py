@@ -143,15 +143,10 @@ REMOTE_HINTS: Final[dict[type[errors.EsploaderError], str]] = {
 
 def explain(error: errors.EsploaderError) -> Explanation:
     """Return the explanation of the closest class that has one."""
-    explanation = _explanation_of(error)
     is_remote = isinstance(error, errors.TransportError) and error.port.startswith(REMOTE_SCHEMES)
-    hint = REMOTE_HINTS.get(type(error)) if is_remote else None
-    return explanation if hint is None else attrs.evolve(explanation, hint=hint)
-
-
-def _explanation_of(error: errors.EsploaderError) -> Explanation:
     for error_class in type(error).__mro__:
         explanation = EXPLANATIONS.get(error_class)
         if explanation is not None:
-            return explanation
+            hint = REMOTE_HINTS.get(error_class) if is_remote else None
+            return explanation if hint is None else attrs.evolve(explanation, hint=hint)
     return EXPLANATIONS[errors.EsploaderError]

@@ -35,6 +35,7 @@ _OPEN_ERRORS: Final[dict[int, tuple[type[TransportError], str]]] = {
     errno.ENXIO: (PortNotFoundError, "there is no device behind it"),
     errno.EACCES: (PortPermissionError, "permission denied"),
     errno.EPERM: (PortPermissionError, "permission denied"),
+    errno.ENOTTY: (TransportError, "it is no serial port"),
     errno.EBUSY: (PortBusyError, "another program has it"),
     errno.EAGAIN: (PortBusyError, "another program has it"),  # the lock of ``exclusive``
 }
