@@ -162,14 +162,8 @@ class TransportTimeoutError(TransportError):
     """The pipe accepted no bytes for too long."""
 
 
-@attrs.define(eq=False)
 class BaudrateError(TransportError):
     """The port, or the server in front of it, cannot do a baud rate."""
-
-    baudrate: int
-    """The rate that was asked for, in baud."""
-    actual: int | None
-    """The rate that is set now, in baud; ``None`` where nothing tells."""
 
 
 class FlashFileError(TransportError):

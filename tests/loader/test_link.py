@@ -108,7 +108,7 @@ class SlowPort(UnreliableTransport):
         if baudrate <= self.max_baudrate:
             super().set_baudrate(baudrate)
         elif self.is_honest:
-            raise BaudrateError(self.name, "no", baudrate=baudrate, actual=self.baudrate)
+            raise BaudrateError(self.name, "no")
         else:
             self.claimed = baudrate
 

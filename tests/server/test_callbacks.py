@@ -359,6 +359,14 @@ def drive_late_handshake(server: Watched) -> None:
         assert client.recv(1) == b""
 
 
+def drive_end_in_handshake(server: Watched) -> None:
+    """Say the last word before the first one of TLS is complete."""
+    with connected(server.tcp_port) as client:
+        client.sendall(hello()[:3])
+        end(client)
+        eventually(lambda: require(server, "TlsLayer.eof_received"), LookupError)
+
+
 def drive_tls_that_does_not_read(server: Watched) -> None:
     """Have more said than is read, and go on; then stand behind a gate, and leave."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -486,7 +494,12 @@ PLAIN_DRIVES = (
     drive_shortage,
     drive_loss,
 )
-TLS_DRIVES = (drive_crowd, drive_late_handshake, drive_tls_that_does_not_read)
+TLS_DRIVES = (
+    drive_crowd,
+    drive_late_handshake,
+    drive_end_in_handshake,
+    drive_tls_that_does_not_read,
+)
 
 
 def test_every_callback_runs_and_lets_nothing_out(files: tuple[TlsFiles, Path]) -> None:

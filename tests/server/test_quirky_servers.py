@@ -54,7 +54,7 @@ class SlowPort(SimulatedTransport):
     @override
     def set_baudrate(self, baudrate: int) -> None:
         if baudrate > self.max_baudrate:
-            raise BaudrateError(self.name, "no", baudrate=baudrate, actual=self.baudrate)
+            raise BaudrateError(self.name, "no")
         super().set_baudrate(baudrate)
 
 

@@ -251,10 +251,9 @@ def test_another_rate_than_asked_for_is_an_error() -> None:
 
     with (
         tcp_host(script) as port,
-        pytest.raises(BaudrateError, match="9600 baud instead of 115200") as caught,
+        pytest.raises(BaudrateError, match="9600 baud instead of 115200"),
     ):
         Rfc2217Transport.open(url_of(port))
-    assert (caught.value.baudrate, caught.value.actual) == (115200, 9600)
 
 
 def test_a_server_that_agrees_and_leaves_at_once_says_nothing_of_why() -> None:

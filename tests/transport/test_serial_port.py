@@ -83,9 +83,8 @@ def test_an_impossible_rate_is_refused_and_the_old_one_stays(
     terminal: PseudoTerminal, rate: int
 ) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
-        with pytest.raises(BaudrateError, match=f"it cannot do {rate} baud$") as caught:
+        with pytest.raises(BaudrateError, match=f"it cannot do {rate} baud$"):
             transport.set_baudrate(rate)
-        assert (caught.value.baudrate, caught.value.actual) == (rate, None)
         assert transport.baudrate == 115200
         transport.write(b"x")
         assert terminal.read(1) == b"x"

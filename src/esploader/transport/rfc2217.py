@@ -387,8 +387,7 @@ class Rfc2217Transport(GatedTransport):
         rate = self._server.values.get(Code.SET_BAUDRATE)
         if rate is not None and not self._has_rate(asked):
             self._baudrate = rate
-            reason = f"the server set {rate} baud instead of {asked}"
-            raise BaudrateError(self.name, reason, baudrate=asked, actual=rate)
+            raise BaudrateError(self.name, f"the server set {rate} baud instead of {asked}")
 
     def _request(self, *settings: Setting) -> None:
         self._log("sending", settings)

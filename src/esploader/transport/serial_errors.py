@@ -88,8 +88,7 @@ def rate_errors(name: str, baudrate: int) -> Iterator[None]:
     except PORT_ERRORS as exc:
         if not _is_refusal(exc):
             raise
-        reason = f"it cannot do {baudrate} baud"
-        raise BaudrateError(name, reason, baudrate=baudrate, actual=None) from exc
+        raise BaudrateError(name, f"it cannot do {baudrate} baud") from exc
 
 
 def _is_refusal(exc: BaseException) -> bool:
