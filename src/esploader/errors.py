@@ -15,6 +15,7 @@
             * :exc:`TlsError`: one end does not speak TLS, or does not trust the other
         * :exc:`TransportClosedError`: the other end went away
         * :exc:`TransportTimeoutError`: the pipe accepted no bytes for too long
+        * :exc:`BaudrateError`: the port cannot do that baud rate
         * :exc:`FlashFileError`: what a simulated flash holds cannot be written to its file
     * :exc:`CapabilityError`: this kind of port cannot do that
     * :exc:`ProtocolError`: the bytes made no sense
@@ -134,7 +135,7 @@ class PortNotFoundError(TransportError):
 
 
 class PortPermissionError(TransportError):
-    """The operating system does not let this user open the port."""
+    """The operating system, or a port server, does not let us open the port."""
 
 
 class PortBusyError(TransportError):
@@ -159,6 +160,10 @@ class TransportClosedError(TransportError):
 
 class TransportTimeoutError(TransportError):
     """The pipe accepted no bytes for too long."""
+
+
+class BaudrateError(TransportError):
+    """The port, or the server in front of it, cannot do a baud rate."""
 
 
 class FlashFileError(TransportError):

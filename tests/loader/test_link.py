@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
+import untouched
 from esploader import connect
-from esploader.errors import StubError
+from esploader.errors import BaudrateError, StubError
+from esploader.loader.link import BAUDRATES
 from esploader.loader.resetting import After
 from esploader.protocol import dialect
 from esploader.simulator import SimulatedDevice, SimulatedTransport
@@ -84,6 +86,51 @@ def test_a_stub_knows_the_crystal_and_is_asked_for_what_is_wanted(tmp_path: Path
     with connect(f"sim://esp32?crystal={WRONG[0]}", baudrate=921600, stub=stub) as device:
         device.flash.prepare()
         assert simulated(device).baudrate == 921600
+
+
+class SlowPort(UnreliableTransport):
+    """A port, or a server in front of one, that knows no rate beyond :attr:`max_baudrate`."""
+
+    max_baudrate = 115200
+    is_honest = True
+    """It says so when it is asked for more, and does not just leave the port as it is."""
+
+    claimed: int | None = None
+
+    @property
+    @override
+    def baudrate(self) -> int:
+        return self.claimed or super().baudrate
+
+    @override
+    def set_baudrate(self, baudrate: int) -> None:
+        self.claimed = None
+        if baudrate <= self.max_baudrate:
+            super().set_baudrate(baudrate)
+        elif self.is_honest:
+            raise BaudrateError(self.name, "no")
+        else:
+            self.claimed = baudrate
+
+
+@pytest.mark.parametrize("is_honest", [True, False], ids=["refused", "ignored"])
+@pytest.mark.parametrize("max_baudrate", [115200, 460800])
+def test_a_rate_that_the_port_does_not_take_gives_way_to_the_next_lower_one(
+    max_baudrate: int,
+    is_honest: bool,  # noqa: FBT001 - a parameter of the test
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = bytes(range(256)) * 64
+    port = SlowPort(open_transport("sim://esp32c3"))
+    port.max_baudrate, port.is_honest = max_baudrate, is_honest
+    # From the highest there is: what is lowered often enough has to come to an end that works.
+    with untouched.connect(port, baudrate=3_000_000, stub=False) as device:
+        device.flash.write([(0x10000, data)])
+        assert port.inner.baudrate == max_baudrate
+        assert device.flash.read(0x10000, len(data)) == data
+    steps = [rate for rate in BAUDRATES if rate > max_baudrate]
+    said = [message for message in caplog.messages if message.endswith("baud does not work")]
+    assert said == [f"{rate} baud does not work" for rate in reversed(steps)]
 
 
 class HangingDevice(UnreliableTransport):

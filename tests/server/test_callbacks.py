@@ -26,7 +26,7 @@ from certificates import Authority
 from esploader.errors import PortNotFoundError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import Protocol
-from esploader.server.connection import Connection
+from esploader.server.connection import PAUSE, Connection
 from esploader.server.door import CROWD, Door, listen
 from esploader.server.journal import Journal
 from esploader.server.pty_end import PseudoTerminal, PtyEnd
@@ -73,6 +73,8 @@ CALLBACKS = {
     "callback": {
         "Connection.abort",
         "Connection._has_waited",
+        "Connection._say_last",
+        "Connection.hang_up",
         "TlsLayer.abort",
         "TlsLayer._is_late",
     },
@@ -278,7 +280,8 @@ def test_a_client_may_vanish_while_somebody_else_has_the_port(
 def wait_until_in_use(server: Watched) -> None:
     def attempt() -> None:
         with connected(server.tcp_port) as client:
-            client.settimeout(0.05)
+            # A bare one is told after a pause.
+            client.settimeout(4 * PAUSE)
             with contextlib.suppress(TimeoutError):
                 assert b"in use" in client.recv(1000)
                 return
@@ -344,14 +347,24 @@ def drive_crowd(server: Watched) -> None:
         said = hello()
         clients = [stack.enter_context(connected(server.tcp_port)) for _ in range(2 * CROWD)]
         for client in clients:
-            client.sendall(said)
-            client.recv(65536)
+            # Those whose turn comes late have been hung up on.
+            with contextlib.suppress(ConnectionError):
+                client.sendall(said)
+                client.recv(65536)
 
 
 def drive_late_handshake(server: Watched) -> None:
     """Say nothing until one is sent away."""
     with connected(server.tcp_port) as client:
         assert client.recv(1) == b""
+
+
+def drive_end_in_handshake(server: Watched) -> None:
+    """Say the last word before the first one of TLS is complete."""
+    with connected(server.tcp_port) as client:
+        client.sendall(hello()[:3])
+        end(client)
+        eventually(lambda: require(server, "TlsLayer.eof_received"), LookupError)
 
 
 def drive_tls_that_does_not_read(server: Watched) -> None:
@@ -416,6 +429,18 @@ def drive_silence(server: Watched) -> None:
         eventually(lambda: require(server, "Connection.abort"), LookupError)
 
 
+def drive_refusal(server: Watched) -> None:
+    """Have the port, and say nothing where one cannot have it, until that ends."""
+    with connected(server.tcp_port) as holder, connected(server.tcp_port) as second:
+        holder.sendall(WORDS[0] + WORDS[1])
+        wait_until_in_use(server)
+        while second.recv(1000):
+            pass
+        with connected(server.tcp_port) as third:
+            while third.recv(1000):
+                pass
+
+
 def drive_full_queue(server: Watched) -> None:
     """Send more than waits in a queue, so that one is no longer read."""
     with connected(server.tcp_port) as client:
@@ -461,15 +486,27 @@ def drive_loss(server: Watched) -> None:
             pass
 
 
-PLAIN_DRIVES = (drive_silence, drive_stalls, drive_full_queue, drive_shortage, drive_loss)
-TLS_DRIVES = (drive_crowd, drive_late_handshake, drive_tls_that_does_not_read)
+PLAIN_DRIVES = (
+    drive_silence,
+    drive_refusal,
+    drive_stalls,
+    drive_full_queue,
+    drive_shortage,
+    drive_loss,
+)
+TLS_DRIVES = (
+    drive_crowd,
+    drive_late_handshake,
+    drive_end_in_handshake,
+    drive_tls_that_does_not_read,
+)
 
 
 def test_every_callback_runs_and_lets_nothing_out(files: tuple[TlsFiles, Path]) -> None:
     ran: set[str] = set()
     for protocol, tls, drives in (
         (Protocol.RFC2217, None, PLAIN_DRIVES),
-        (Protocol.RAW, None, (drive_terminal,)),
+        (Protocol.RAW, None, (drive_terminal, drive_refusal)),
         (Protocol.RFC2217, files[0], TLS_DRIVES),
     ):
         for drive in drives:

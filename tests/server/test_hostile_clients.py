@@ -16,14 +16,15 @@ import pytest
 
 from certificates import Authority
 from esploader.connector import connect
-from esploader.errors import TlsError, TransportError
+from esploader.errors import PortPermissionError, TlsError, TransportError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import PortConfig, Protocol, ServerConfig
 from esploader.server.request_queue import MAX_QUEUE_SIZE
-from esploader.server.tls_layer import MAX_UNREAD_SIZE
+from esploader.server.tls_layer import MAX_UNREAD_SIZE, UNEXPECTED_MESSAGE
 from esploader.transport.com_port import Code, Setting
 from esploader.transport.com_port import encode as encode_setting
 from esploader.transport.gates import Arm, Delay, encode
+from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.telnet import encode_subnegotiation
 from eventually import eventually
 from pseudo_terminal import PseudoTerminal
@@ -343,12 +344,28 @@ def reasons(caplog: pytest.LogCaptureFixture) -> set[object]:
     return {each["reason"] for each in refused}
 
 
-def test_an_address_that_is_not_allowed_gets_nothing(caplog: pytest.LogCaptureFixture) -> None:
+NOBODY = AllowList.parse(["192.0.2.0/24"], "")
+
+
+def test_an_address_that_is_not_allowed_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="esploader.server.journal")
-    config = attrs.evolve(PLAIN, allow=AllowList.parse(["192.0.2.0/24"], ""))
-    with served_chip(config) as place, connected(place.tcp_port) as client:
-        assert receive_all(client) == b""
+    config = attrs.evolve(PLAIN, allow=NOBODY)
+    with served_chip(config) as place:
+        with connected(place.tcp_port) as client:
+            assert receive_all(client) == b"this server is not for your address\r\n"
+        with pytest.raises(PortPermissionError, match="not for your address"):
+            Rfc2217Transport.open(place.url)
     assert reasons(caplog) == {"address not allowed"}
+
+
+def test_an_address_that_is_not_allowed_is_told_so_by_tls(
+    tls: ServerConfig, authority: Authority
+) -> None:
+    config = attrs.evolve(tls, allow=NOBODY, ports=PLAIN.ports)
+    with serving(config) as places:
+        (place,) = places.wait(1)
+        with pytest.raises(TlsError, match="does not allow it: the address"):
+            Rfc2217Transport.open(f"{place.url}?ca={authority.path}")
 
 
 @pytest.fixture(name="authority", scope="module")
@@ -465,18 +482,42 @@ def test_who_goes_on_talking_after_a_handshake_that_failed_is_hung_up_on(
     caplog.set_level(logging.INFO, logger="esploader.server.journal")
     with serving(tls) as places, connected(places.wait(1)[0].tcp_port) as client:
         with contextlib.suppress(ConnectionError):
-            client.sendall(b"GET / HTTP/1.1\r\n" + bytes(2 * MAX_UNREAD_SIZE))
+            client.sendall(b"\x16\x03\x01\x00\x04no\r\n" + bytes(2 * MAX_UNREAD_SIZE))
         receive_all(client)
-    assert reasons(caplog) == {"no TLS: http request"}
+    (reason,) = reasons(caplog)
+    assert str(reason).startswith("no TLS: ")
 
 
-def test_who_does_not_speak_tls_gets_nothing(tls: ServerConfig) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [WILL_COM_PORT, b"\xc0\x00\x08", b"GET / HTTP/1.1\r\n\r\n"],
+    ids=["telnet", "SLIP", "HTTP"],
+)
+def test_who_does_not_speak_tls_is_told_so_by_an_alert(
+    said: bytes, tls: ServerConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="esploader.server.journal")
+    with serving(tls) as places, connected(places.wait(1)[0].tcp_port) as client:
+        client.sendall(said)
+        assert receive_all(client) == UNEXPECTED_MESSAGE
+    assert reasons(caplog) == {"no TLS: it speaks something else"}
+
+
+def test_who_says_nothing_gets_nothing(tls: ServerConfig) -> None:
     config = attrs.evolve(tls, limits=IMPATIENT)
-    with served_chip(config) as place:
-        for said in (WILL_COM_PORT, b"", b"GET / HTTP/1.1\r\n\r\n"):
-            with connected(place.tcp_port) as client:
-                client.sendall(said)
-                assert b"port" not in receive_all(client)
+    with served_chip(config) as place, connected(place.tcp_port) as client:
+        assert receive_all(client) == b""
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_our_client_without_tls_is_told_that_the_server_expects_it(
+    protocol: Protocol, tls: ServerConfig
+) -> None:
+    port = PortConfig(source="sim://esp32c3", protocol=protocol)
+    with serving(attrs.evolve(tls, ports=(port,))) as places:
+        (place,) = places.wait(1)
+        with pytest.raises(TlsError, match=r"the server expects TLS$"):
+            connect(place.url.replace("+tls", ""))
 
 
 # Many ----------------------------------------------------------------------------------
@@ -554,7 +595,9 @@ def test_one_address_has_so_many_connections_and_no_more() -> None:
         # Whoever asked whether the port is open may still be there.
         admitted = [eventually(admit, ConnectionError) for _ in range(3)]
         with connected(place.tcp_port) as client:
-            assert receive_all(client) == b""
+            assert receive_all(client) == b"the server has too many connections\r\n"
+        with pytest.raises(TransportError, match="too many connections"):
+            Rfc2217Transport.open(place.url)
         # A place becomes free when somebody leaves.
         admitted[0].close()
         assert_served(place.url)

@@ -15,6 +15,7 @@ from esploader.errors import (
     ConfigError,
     ListenError,
     PortBusyError,
+    PortNotFoundError,
     TransportClosedError,
     TransportError,
     UrlError,
@@ -83,7 +84,7 @@ def test_a_port_that_is_plugged_in_later_is_served_then() -> None:
         (place,) = places.wait(1)
         with connected(place.tcp_port) as early:
             assert receive_all(early) == (
-                b"the port usb:vid=10c4,serial=0001 is not there: "
+                b"the port is not there: usb:vid=10c4,serial=0001: "
                 b"no such USB port is plugged in\r\n"
             )
         with plugged_in(plugs) as device, attached(place.url) as client:
@@ -238,6 +239,18 @@ def test_a_second_client_is_told_who_has_the_port_and_since_when() -> None:
                 )
             with pytest.raises(PortBusyError, match="in use by"):
                 connect(place.url)
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_a_port_that_is_not_there_is_not_in_use_whatever_it_is_called(protocol: Protocol) -> None:
+    name = "/dev/is in use"
+    port = PortConfig(source=name, protocol=protocol)
+    with serving(ServerConfig(ports=(port,), tcp_port=0)) as places:
+        (place,) = places.wait(1)
+        with pytest.raises(PortNotFoundError) as caught:
+            connect(place.url, attempts=1)
+    said = f"the port is not there: {name}: there is no such device"
+    assert str(caught.value) == f"{place.url}: the server says {said!r}"
 
 
 def test_tcp_ports_are_consecutive_and_leave_out_those_that_are_named() -> None:

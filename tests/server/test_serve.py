@@ -236,7 +236,7 @@ def test_a_second_client_is_told_why_and_the_first_stays() -> None:
                 assert re.fullmatch(
                     rb"the port is in use by 127\.0\.0\.1:\d+ since [-\d]+ [:\d]+ UTC\r\n", line
                 )
-                with pytest.raises(TransportClosedError):
+                with pytest.raises(PortBusyError, match="in use by"):
                     receive(second, 1)
             first.write(b"still here")
             assert receive_at_device(fake, 10) == b"still here"

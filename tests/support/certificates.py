@@ -28,8 +28,11 @@ class Authority:
         self.path = self._write(f"{name}.pem", own)
         """The certificate of the authority."""
 
-    def issue(self, name: str) -> Path:
-        """Return a file with a new key and a certificate for it, good for 127.0.0.1, too."""
+    def issue(self, name: str, *, age: dt.timedelta = _LIFETIME) -> Path:
+        """Return a file with a new key and a certificate for it, good for 127.0.0.1, too.
+
+        It is good for two days, which began ``age`` ago.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         constraints = x509.BasicConstraints(ca=False, path_length=None)
         private = key.private_bytes(
@@ -37,15 +40,16 @@ class Authority:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        return self._write(f"{name}.pem", private, self._sign(_name(name), key, constraints))
+        return self._write(f"{name}.pem", private, self._sign(_name(name), key, constraints, age))
 
     def _sign(
         self,
         subject: x509.Name,
         key: ec.EllipticCurvePrivateKey,
         constraints: x509.BasicConstraints,
+        age: dt.timedelta = _LIFETIME,
     ) -> bytes:
-        now = dt.datetime.now(dt.UTC)
+        beginning = dt.datetime.now(dt.UTC) - age
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = (
             x509.CertificateBuilder()
@@ -53,8 +57,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _LIFETIME)
-            .not_valid_after(now + _LIFETIME)
+            .not_valid_before(beginning)
+            .not_valid_after(beginning + 2 * _LIFETIME)
             .add_extension(constraints, critical=True)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(

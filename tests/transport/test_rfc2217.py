@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader.errors import (
+    BaudrateError,
     HostUnreachableError,
     NegotiationError,
     PortBusyError,
@@ -112,7 +113,7 @@ def test_reading_ends_at_its_deadline_even_when_only_telnet_arrives() -> None:
 @pytest.mark.parametrize(
     ("said", "error_class", "message"),
     [
-        (b"", NegotiationError, "does not speak RFC 2217$"),
+        (b"", NegotiationError, "does not speak RFC 2217, or serves another client$"),
         (b"SSH-2.0-server\r\n", NegotiationError, "it says 'SSH-2.0-server'"),
         (bytes(range(128, 255)), NegotiationError, "it says"),
         (encode_negotiation(Verb.DONT, Option.COM_PORT), NegotiationError, "refuses to speak"),
@@ -133,10 +134,11 @@ def test_a_host_that_is_no_port_server(
 @pytest.mark.parametrize(
     ("said", "error_class", "message"),
     [
-        (b"", NegotiationError, "closed the connection$"),
-        (b"Port already in use\r\n", PortBusyError, "it says 'Port already in use'"),
+        (b"", NegotiationError, "closed the connection without a word; its log may tell why$"),
+        (b"Good bye\r\n", NegotiationError, "closed the connection; it says 'Good bye'$"),
+        (b"Port already in use\r\n", PortBusyError, "the server says 'Port already in use'$"),
     ],
-    ids=["silently", "as ser2net does for a second client"],
+    ids=["silently", "with words of its own", "as ser2net does for a second client"],
 )
 def test_a_host_that_hangs_up(said: bytes, error_class: type[Exception], message: str) -> None:
     def script(connection: socket.socket) -> None:
@@ -247,18 +249,21 @@ def test_another_rate_than_asked_for_is_an_error() -> None:
         connection.sendall(AGREEMENT + answers(Setting(Code.SET_BAUDRATE, 9600), *FORMAT))
         read_until_closed(connection)
 
-    with tcp_host(script) as port, pytest.raises(TransportError, match="9600 baud instead"):
+    with (
+        tcp_host(script) as port,
+        pytest.raises(BaudrateError, match="9600 baud instead of 115200"),
+    ):
         Rfc2217Transport.open(url_of(port))
 
 
-def test_a_server_that_agrees_and_leaves_at_once_is_busy() -> None:
+def test_a_server_that_agrees_and_leaves_at_once_says_nothing_of_why() -> None:
     def script(connection: socket.socket) -> None:
         # With something unread the system resets the connection, whatever was said.
         receive(connection, LAST_OF_FLIGHT[:1])
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(AGREEMENT)
 
-    with tcp_host(script) as port, pytest.raises(PortBusyError, match="closed the connection"):
+    with tcp_host(script) as port, pytest.raises(NegotiationError, match="without a word"):
         Rfc2217Transport.open(url_of(port))
 
 

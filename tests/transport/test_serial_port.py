@@ -14,6 +14,7 @@ from serial.urlhandler import protocol_loop
 from typing_extensions import override
 
 from esploader.errors import (
+    BaudrateError,
     CapabilityError,
     PortBusyError,
     PortNotFoundError,
@@ -82,9 +83,8 @@ def test_an_impossible_rate_is_refused_and_the_old_one_stays(
     terminal: PseudoTerminal, rate: int
 ) -> None:
     with SerialPortTransport.open(terminal.path) as transport:
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(BaudrateError, match=f"it cannot do {rate} baud$"):
             transport.set_baudrate(rate)
-        assert type(caught.value) is TransportError
         assert transport.baudrate == 115200
         transport.write(b"x")
         assert terminal.read(1) == b"x"
@@ -145,15 +145,21 @@ def test_a_port_that_takes_nothing_ends_in_a_timeout(terminal: PseudoTerminal) -
             transport.write(bytes(1024 * 1024))
 
 
-def test_no_such_port(tmp_path: Path) -> None:
-    name = str(tmp_path / "ttyUSB0")
+@pytest.mark.parametrize("scheme", ["", "spy://", "alt://"])
+def test_no_such_port(scheme: str, tmp_path: Path) -> None:
+    name = scheme + str(tmp_path / "ttyUSB0")
     with pytest.raises(PortNotFoundError) as caught:
         SerialPortTransport.open(name)
     assert caught.value.port == name
+    # Neither the name nor the failure once more, as pyserial has them.
+    assert str(caught.value) == f"{name}: there is no such device"
 
 
 def test_a_busy_port_is_free_again_after_its_user(terminal: PseudoTerminal) -> None:
-    with SerialPortTransport.open(terminal.path), pytest.raises(PortBusyError):
+    with (
+        SerialPortTransport.open(terminal.path),
+        pytest.raises(PortBusyError, match=r": another program has it$"),
+    ):
         SerialPortTransport.open(terminal.path)
     SerialPortTransport.open(terminal.path).close()
 
@@ -170,7 +176,7 @@ def test_a_port_that_this_user_may_not_open(tmp_path: Path) -> None:
         try:
             SerialPortTransport.open(sys.argv[1])
         except TransportError as exc:
-            print(type(exc).__name__)
+            print(type(exc).__name__, exc.reason)
     """
     child = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), str(port)],
@@ -179,14 +185,22 @@ def test_a_port_that_this_user_may_not_open(tmp_path: Path) -> None:
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert child.stdout == "PortPermissionError\n"
+    assert child.stdout == "PortPermissionError permission denied\n"
 
 
-@pytest.mark.parametrize("name", ["/dev/null", "/dev", "bad\0name"])
-def test_what_is_no_serial_port(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("/dev/null", "it is no serial port"),
+        ("/dev", "Is a directory"),
+        ("bad\0name", "embedded null byte"),
+    ],
+)
+def test_what_is_no_serial_port(name: str, reason: str) -> None:
     with pytest.raises(TransportError) as caught:
         SerialPortTransport.open(name)
     assert type(caught.value) is TransportError
+    assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("rate", [0, -9600])

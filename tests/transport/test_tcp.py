@@ -11,6 +11,7 @@ import pytest
 from esploader.errors import (
     CapabilityError,
     HostUnreachableError,
+    PortBusyError,
     TransportClosedError,
     TransportTimeoutError,
     UnknownSchemeError,
@@ -18,6 +19,7 @@ from esploader.errors import (
 )
 from esploader.transport.clock import RealClock
 from esploader.transport.network_url import parse_network_url
+from esploader.transport.refusal import MAX_WORDS
 from esploader.transport.tcp import SocketTransport, TcpPipe
 from tcp_host import read_until_closed, receive, tcp_host
 
@@ -76,6 +78,64 @@ def test_discarding_takes_what_is_there_and_waits_for_nothing() -> None:
         first = transport.read(transport.clock.now() + 10)
         assert first + transport.discard_input() == b"stale"
         assert transport.discard_input() == b""
+
+
+def test_bytes_that_came_before_the_end_are_discarded_and_the_end_is_told_then() -> None:
+    with tcp_host(lambda connection: connection.sendall(b"stale")) as port:
+        transport = SocketTransport.open(url_of(port))
+    # By now the other end is closed.
+    with transport:
+        assert transport.discard_input() == b"stale"
+        with pytest.raises(TransportClosedError, match="other end closed"):
+            transport.discard_input()
+
+
+REFUSAL = b"the port is in use by 127.0.0.1:4711 since yesterday\r\n"
+
+
+def closed_after(said: bytes) -> SocketTransport:
+    """Return a connection to a host that said something, and hung up."""
+    with tcp_host(lambda connection: connection.sendall(said)) as port:
+        return SocketTransport.open(url_of(port))
+
+
+def test_a_host_that_says_why_it_hangs_up_is_quoted_whoever_reads_it() -> None:
+    with closed_after(REFUSAL) as transport:
+        assert transport.read(transport.clock.now() + 10) == REFUSAL
+        with pytest.raises(PortBusyError, match=r"the server says 'the port is in use by 127"):
+            transport.read(transport.clock.now() + 10)
+    with closed_after(REFUSAL) as transport:
+        assert transport.discard_input() == REFUSAL
+        with pytest.raises(PortBusyError):
+            transport.discard_input()
+
+
+def write_for_ever(transport: SocketTransport) -> None:
+    """Write until the system has been told that nobody reads it."""
+    deadline = transport.clock.now() + 10
+    while transport.clock.now() < deadline:
+        transport.write(b"x")
+
+
+def read_for_ever(transport: SocketTransport) -> None:
+    deadline = transport.clock.now() + 10
+    while transport.clock.now() < deadline:
+        transport.read(deadline)
+
+
+def test_a_host_that_says_why_it_hangs_up_is_quoted_when_a_write_finds_out() -> None:
+    with closed_after(REFUSAL) as transport:
+        with pytest.raises(PortBusyError, match="in use by"):
+            write_for_ever(transport)
+        assert transport.read(transport.clock.now()) == REFUSAL
+
+
+def test_what_a_device_says_late_is_no_refusal() -> None:
+    with (
+        closed_after(bytes(MAX_WORDS) + b"\r\n" + REFUSAL) as transport,
+        pytest.raises(TransportClosedError, match="other end closed"),
+    ):
+        read_for_ever(transport)
 
 
 def test_a_peer_that_takes_nothing_ends_in_a_timeout() -> None:

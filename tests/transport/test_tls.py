@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
+import re
 import ssl
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from certificates import Authority
+from esploader import connect
 from esploader.errors import TlsError, TransportClosedError, UrlError
 from esploader.transport import com_port
 from esploader.transport.clock import RealClock
@@ -144,9 +148,46 @@ def test_a_certificate_that_the_server_does_not_trust(
     own = party.stranger.issue("strange-client")
     with (
         party.serving(echo, client_authority=party.authority, tls_version=version) as port,
-        pytest.raises(TlsError, match="does not accept our certificate"),
+        pytest.raises(TlsError, match=r"does not accept our certificate: .* who signed it$"),
     ):
         Rfc2217Transport.open(party.url(port, f"&cert={own}"))
+
+
+@pytest.mark.parametrize("days", [10, -10], ids=["expired", "not yet valid"])
+def test_a_certificate_that_is_out_of_date(party: Party, days: int) -> None:
+    own = party.authority.issue("outdated-client", age=dt.timedelta(days=days))
+    with (
+        party.serving(echo, client_authority=party.authority) as port,
+        pytest.raises(TlsError, match="the server does not accept our certificate"),
+    ):
+        Rfc2217Transport.open(party.url(port, f"&cert={own}"))
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (40, "no cipher in common with us, or wants a certificate: name one with cert= and key=$"),
+        (42, "the server wants a certificate: name one with cert= and key=$"),
+        (49, "does not allow it: the address"),
+        (70, "none of the versions of TLS that we do"),
+        (80, "the server failed during the TLS handshake"),
+        (112, "by the name in the URL$"),
+        (50, "the server refused during the TLS handshake: decode error$"),
+    ],
+)
+def test_an_alert_is_said_in_our_words(party: Party, number: int, words: str) -> None:
+    def script(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"\x15\x03\x03\x00\x02\x02" + bytes([number]))
+
+    with tcp_host(script) as port, pytest.raises(TlsError, match=words) as caught:
+        Rfc2217Transport.open(party.url(port))
+    assert_our_words(caught.value)
+
+
+def assert_our_words(error: TlsError) -> None:
+    """Assert that nothing of OpenSSL's own is shown to the user."""
+    assert not re.search(r"(?i)sslv3|tlsv1|_ssl|alert|x509|[A-Z]{4,}_", error.reason)
 
 
 @pytest.mark.parametrize("own", ["wants a certificate", "does not accept our certificate"])
@@ -166,7 +207,7 @@ def test_a_server_that_hangs_up_instead_of_telling_what_it_wants(party: Party, o
 def test_an_authority_that_is_not_trusted(party: Party) -> None:
     with (
         party.serving(echo) as port,
-        pytest.raises(TlsError, match=r"is not trusted: .*; ca= names a file"),
+        pytest.raises(TlsError, match=r"is not trusted: we do not know who .*; ca= names a file"),
     ):
         Rfc2217Transport.open(f"rfc2217+tls://127.0.0.1:{port}?ca={party.stranger.path}")
 
@@ -179,6 +220,42 @@ def test_without_an_authority_the_system_decides(party: Party) -> None:
         Rfc2217Transport.open(f"rfc2217+tls://127.0.0.1:{port}")
 
 
+@pytest.mark.parametrize(("days", "why"), [(10, "it has expired"), (-10, "it is not valid yet")])
+def test_a_server_whose_certificate_is_out_of_date(party: Party, days: int, why: str) -> None:
+    own = party.authority.issue("outdated-server", age=dt.timedelta(days=days))
+    outdated = attrs.evolve(party, certificate=own)
+    with (
+        outdated.serving(echo) as port,
+        pytest.raises(TlsError, match=f"is not trusted: {why}, unless the clock of this machine"),
+    ):
+        Rfc2217Transport.open(party.url(port))
+
+
+def test_a_server_that_speaks_only_an_older_version(party: Party) -> None:
+    # What it answers to our hello: the beginning of its own, in TLS 1.0, and a cipher of that time.
+    hello = b"\x02\x00\x00\x26\x03\x01" + bytes(32) + b"\x00\x00\x2f\x00"
+
+    def script(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"\x16\x03\x01" + len(hello).to_bytes(2, "big") + hello)
+        with contextlib.suppress(ConnectionError):
+            read_until_closed(connection)
+
+    with tcp_host(script) as port, pytest.raises(TlsError, match="none of the versions of TLS"):
+        Rfc2217Transport.open(party.url(port))
+
+
+@pytest.mark.parametrize("scheme", ["rfc2217", "socket"])
+def test_a_client_without_tls_is_told_that_the_server_expects_it(scheme: str) -> None:
+    def script(connection: socket.socket) -> None:
+        connection.recv(65536)
+        # Unexpected message.
+        connection.sendall(b"\x15\x03\x01\x00\x02\x02\x0a")
+
+    with tcp_host(script) as port, pytest.raises(TlsError, match=r"the server expects TLS$"):
+        connect(f"{scheme}://127.0.0.1:{port}", attempts=1)
+
+
 def test_a_certificate_for_another_host(party: Party) -> None:
     with party.serving(echo) as port:
         options = parse_rfc2217_url(party.url(port))
@@ -189,9 +266,16 @@ def test_a_certificate_for_another_host(party: Party) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"\xff\xfd\x2c\xff\xfb\x2c", b"SSH-2.0-server\r\n", b"HTTP/1.0 400 Bad Request\r\n"]
+    ("said", "words"),
+    [
+        (b"\xff\xfd\x2c\xff\xfb\x2c", "does not speak TLS, but plain telnet$"),
+        (b"SSH-2.0-server\r\n", "does not speak TLS; it says 'SSH-2.0-server'$"),
+        (b"HTTP/1.0 400 Bad Request\r\n", "it says 'HTTP/1.0 400 Bad Request'$"),
+        (b"\xc0\x00\x1b[2J", "does not speak TLS$"),
+    ],
+    ids=["telnet", "SSH", "HTTP", "bytes"],
 )
-def test_a_host_that_speaks_something_else(party: Party, said: bytes) -> None:
+def test_a_host_that_speaks_something_else(party: Party, said: bytes, words: str) -> None:
     def script(connection: socket.socket) -> None:
         connection.sendall(said)
         with contextlib.suppress(ConnectionError):
@@ -199,9 +283,10 @@ def test_a_host_that_speaks_something_else(party: Party, said: bytes) -> None:
 
     with (
         tcp_host(script) as port,
-        pytest.raises(TlsError, match="does not speak TLS"),
+        pytest.raises(TlsError, match=words) as caught,
     ):
         Rfc2217Transport.open(party.url(port))
+    assert_our_words(caught.value)
 
 
 def test_a_host_that_hangs_up(party: Party) -> None:
@@ -228,8 +313,8 @@ def test_the_end_of_the_connection_is_noticed(party: Party) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("ca=/nowhere.pem", "no certificates to trust"),
-        ("cert=/nowhere.pem", "no certificate and its key"),
+        ("ca=/nowhere.pem", "/nowhere.pem cannot be read: No such file"),
+        ("cert=/nowhere.pem", "/nowhere.pem cannot be read: No such file"),
     ],
 )
 def test_files_that_cannot_be_used(options: str, reason: str) -> None:
@@ -246,9 +331,28 @@ def test_a_file_that_is_no_certificate(tmp_path: Path) -> None:
     for option in ("ca", "cert"):
         with (
             tcp_host(lambda connection: connection.recv(1)) as port,
-            pytest.raises(UrlError, match=r"wrong\.pem"),
+            pytest.raises(UrlError, match=r"wrong\.pem:? .*in PEM format$"),
         ):
             Rfc2217Transport.open(f"rfc2217+tls://127.0.0.1:{port}?{option}={wrong}")
+
+
+def test_a_key_of_another_certificate_and_one_that_needs_a_password(
+    party: Party, tmp_path: Path
+) -> None:
+    encrypted = tmp_path / "encrypted.pem"
+    key = serialization.load_pem_private_key(party.certificate.read_bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"secret")
+    encrypted.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    )
+    other = party.authority.issue("other")
+    for file, words in ((other, "is not that of the certificate$"), (encrypted, "is encrypted")):
+        options = f"cert={party.certificate}&key={file}"
+        with (
+            tcp_host(lambda connection: connection.recv(1)) as port,
+            pytest.raises(UrlError, match=words),
+        ):
+            Rfc2217Transport.open(f"rfc2217+tls://127.0.0.1:{port}?{options}")
 
 
 def test_the_url_says_which_files() -> None:

@@ -10,6 +10,9 @@ from esploader import errors
 
 FAILED: Final = 2
 
+REMOTE_SCHEMES: Final = ("rfc2217:", "rfc2217+tls:", "socket:")
+"""How the URLs of ports begin that belong to a server."""
+
 
 @attrs.frozen
 class Explanation:
@@ -39,6 +42,7 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         "End the program that has the TCP port, or choose another one; an address to listen at is "
         "one of this machine.",
     ),
+    errors.BaudrateError: Explanation(8, "Try another --baud."),
     errors.FlashFileError: Explanation(
         9, "Make room on the disk; the device then takes up what the file holds."
     ),
@@ -58,11 +62,14 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         14, "Check host and port number, that the port server runs, and the firewall."
     ),
     errors.NegotiationError: Explanation(
-        15, "Is it an RFC 2217 server? For a raw TCP port use socket://HOST:PORT."
+        15,
+        "Is it an RFC 2217 server? A raw TCP port is socket://HOST:PORT, a server with TLS "
+        "rfc2217+tls://HOST:PORT. Most servers serve one client at a time: is another one there?",
     ),
     errors.TlsError: Explanation(
         19,
-        "Check ca=, cert= and key= of the URL. A server without TLS is rfc2217://HOST:PORT.",
+        "Check ca=, cert= and key= of the URL. A server with TLS is rfc2217+tls://HOST:PORT, one "
+        "without it rfc2217://HOST:PORT.",
     ),
     errors.TransportClosedError: Explanation(
         16, "The cable or the network broke, or the port server ended; try again."
@@ -120,10 +127,26 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
 }
 
 
+REMOTE_HINTS: Final[dict[type[errors.EsploaderError], str]] = {
+    errors.TransportError: "The log of the port server may say more.",
+    errors.PortNotFoundError: (
+        "Where the server runs: plug the device in, check the name of the port ('esploader ports' "
+        "lists them there), the cable and the driver."
+    ),
+    errors.PortPermissionError: (
+        "Where the server runs: let your address in, as with --allow; on Linux add the user of the "
+        "server to the group of the port, usually dialout or uucp."
+    ),
+}
+"""Where the port is at another machine and has to be seen to there."""
+
+
 def explain(error: errors.EsploaderError) -> Explanation:
     """Return the explanation of the closest class that has one."""
+    is_remote = isinstance(error, errors.TransportError) and error.port.startswith(REMOTE_SCHEMES)
     for error_class in type(error).__mro__:
         explanation = EXPLANATIONS.get(error_class)
         if explanation is not None:
-            return explanation
+            hint = REMOTE_HINTS.get(error_class) if is_remote else None
+            return explanation if hint is None else attrs.evolve(explanation, hint=hint)
     return EXPLANATIONS[errors.EsploaderError]

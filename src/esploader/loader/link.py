@@ -11,6 +11,7 @@ from esploader.chips.model.quirks import Quirk
 from esploader.chips.reading.identity import crystal_mhz
 from esploader.chips.reading.security import SecurityInfo
 from esploader.errors import (
+    BaudrateError,
     CommandError,
     CommandFailedError,
     ConnectError,
@@ -132,7 +133,7 @@ class Link:
 
         Most stubs keep the rate they find, and are uploaded more quickly at a high one.
         Those that do not make the rate wait until they run. A rate at which the loader is
-        not heard gives way to the next lower one.
+        not heard, or that the port refuses, gives way to the next lower one.
 
         Raises:
             StubError: the stub did not start.
@@ -141,7 +142,8 @@ class Link:
         """
         starts_left = _STUB_STARTS
         refusals = Refusals()
-        for attempts_left in reversed(range(_SETTLE_ATTEMPTS)):
+        lower_rates = sum(rate < self.baudrate for rate in BAUDRATES)
+        for attempts_left in reversed(range(_SETTLE_ATTEMPTS + lower_rates)):
             try:
                 self._settle()
             except (CommandError, ProtocolError, StubError) as exc:
@@ -361,7 +363,7 @@ class Link:
         change = change_baudrate(self.session, ChangeBaudrate(new=new, old=old), self.baudrate)
         try:
             change.confirm()
-        except (NoResponseError, ProtocolError):
+        except (NoResponseError, ProtocolError, BaudrateError):
             _log.warning("%d baud does not work", self.baudrate)
             self.baudrate = self._lower_rate()
             raise

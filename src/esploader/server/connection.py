@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from typing_extensions import override
 
+from esploader.errors import ProtocolError
 from esploader.server.config import Protocol
 from esploader.server.hang_up import has_hung_up
 from esploader.server.peers import ComPortPeer, RawPeer
+from esploader.server.refused_peer import RefusedPeer
 from esploader.server.station import ClientEnd
 from esploader.transport.telnet import IAC
 
@@ -52,6 +54,10 @@ for which the next client would wait."""
 
 LOOK_PERIOD: Final = 1.0
 """How often it is looked whether a client is still there that is not read, in seconds."""
+
+PAUSE: Final = 0.05
+"""How long after it has come a bare client is told that it has no port, in seconds. That of
+pyserial throws away what comes before it has opened its end."""
 
 LINGER_TIME: Final = 1.0
 """For how long a refused client may take to read why and to hang up, in seconds. Hanging up
@@ -91,6 +97,8 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         self._speaks_telnet = protocol is Protocol.RFC2217
         self._state = _State.ARRIVING
         self._peer: Peer | None = None
+        self._refused: RefusedPeer | None = None
+        self._last_words = b""
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -134,7 +142,7 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         if self._station.is_closing:
             self.abort()
         elif reason is not None:
-            self._send_away(reason)
+            self._refuse(reason)
         elif self._speaks_telnet:
             self.flush()
             self._set_timer(self._limits.handshake_time, self._has_waited)
@@ -159,7 +167,8 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
                 return
             reason = self._station.why_not()
             if reason is not None:
-                self._send_away(reason)
+                self._refuse(reason)
+                self._explain(data)
                 return
             self._get_port()
         if self._state is _State.SERVED:
@@ -175,6 +184,8 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         self._unread += len(data)
         if self._unread > MAX_UNREAD_SIZE:
             self.abort()
+        else:
+            self._explain(data)
 
     @override
     def eof_received(self) -> None:
@@ -261,13 +272,55 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         self._settle()
         self._station.attach(self)
 
+    def _refuse(self, reason: str) -> None:
+        """Tell a client that it cannot have the port, when and where it looks."""
+        self._part_with(reason)
+        if self._transport is None:
+            return
+        if self._speaks_telnet:
+            self._refused = RefusedPeer(self._address, self._last_words)
+            self._transport.write(self._last_words)
+            self._last_words = b""
+            self._set_timer(LINGER_TIME, self.hang_up)
+        else:
+            self._set_timer(PAUSE, self._say_last)
+
+    def _explain(self, data: bytes) -> None:
+        """Go on with a client that has been refused, until it has been told so."""
+        refused, transport = self._refused, self._transport
+        if refused is None or transport is None:
+            return
+        was_introduced = refused.is_introduced
+        try:
+            refused.feed(data)
+        except ProtocolError:
+            refused.is_told = True
+        transport.write(refused.take_output())
+        if not refused.is_told:
+            if refused.is_introduced and not was_introduced:
+                self._set_timer(self._limits.handshake_time, self.abort)
+            return
+        self._refused = None
+        if refused.is_told_late:
+            # Not at once: pyserial forgets what has not been read when the connection ends.
+            self._set_timer(LINGER_TIME, self.hang_up)
+        else:
+            self._say_last()
+
     def _send_away(self, reason: str) -> None:
+        self._part_with(reason)
+        self._say_last()
+
+    def _part_with(self, reason: str) -> None:
         self._state = _State.LEAVING
         self._note_refusal(reason)
+        self._last_words = reason.encode("ascii", "backslashreplace") + b"\r\n"
+
+    def _say_last(self) -> None:
         transport = self._transport
         if transport is None:
             return
-        transport.write(reason.encode("ascii", "backslashreplace") + b"\r\n")
+        transport.write(self._last_words)
         if self._ends_output(transport):
             self._set_timer(LINGER_TIME, self.abort)
         else:

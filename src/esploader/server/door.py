@@ -21,6 +21,7 @@ from esploader.errors import ListenError
 from esploader.server.config import MAX_TCP_PORT
 from esploader.server.heap import give_back
 from esploader.server.tls_layer import READ_SIZE, TlsLayer
+from esploader.transport.refusal import Refusal
 
 if TYPE_CHECKING:
     import ssl
@@ -52,6 +53,9 @@ REST: Final = 0.5
 
 SEARCHES: Final = 20
 """How often to look for a TCP port that is free on all addresses."""
+
+ACCESS_DENIED: Final = bytes.fromhex("15 0303 0002 02 31")
+"""The alert of TLS (RFC 8446, section 6) that says so: fatal (2), access_denied (49)."""
 
 # A client whose machine vanished must not keep the port for ever.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
@@ -223,16 +227,24 @@ class Door:
     ) -> None:
         host, shown = address[0], format_address(address)
         if not self._allow.allows(host):
-            reason = "address not allowed"
+            reason, words = "address not allowed", Refusal.STRANGER
         elif self._waiting.total() >= self._limits.connections:
-            reason = "too many connections"
+            reason, words = "too many connections", Refusal.CROWDED
         elif self._waiting[host] >= self._limits.connections_per_address:
-            reason = "too many connections from this address"
+            reason, words = "too many connections from this address", Refusal.CROWDED
         else:
             self._let_in(client, host, make_connection(shown))
             return
-        client.close()
+        self._turn_away(client, words)
         self._refuse(shown, reason)
+
+    def _turn_away(self, client: socket.socket, words: Refusal) -> None:
+        """Hang up with a word, for which nothing is waited: the client's system takes it or not."""
+        client.settimeout(0)
+        text = f"{words.value}\r\n".encode()
+        with suppress(OSError):
+            client.send(text if self._context is None else ACCESS_DENIED)
+        client.close()
 
     def _let_in(self, client: socket.socket, host: str, connection: Connection) -> None:
         client.settimeout(0)

@@ -18,6 +18,7 @@ from esploader.errors import (
 from esploader.server.relay import Relay
 from esploader.server.served_port import ServedPort, serve_transport
 from esploader.transport.ports import ESPRESSIF_VID
+from esploader.transport.refusal import Refusal, refusal_of_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ class Station:
         self._journal = journal
         self._policy = policy
         self._loop = asyncio.get_running_loop()
-        self._missing = ""
+        self._missing: EsploaderError | None = None
         """Why the port could not be opened the last time."""
 
         self._holder: ClientEnd | None = None
@@ -120,10 +121,9 @@ class Station:
     def why_not(self) -> str | None:
         """Return why no client can have the port now; ``None`` when one can."""
         if self._holder is not None and self._holder is not self.fallback:
-            return f"the port is in use by {self._holder.address} since {self._since_when}"
+            return f"{Refusal.IN_USE.value} {self._holder.address} since {self._since_when}"
         if self._port is None:
-            reason = self._missing and f": {self._missing}"
-            return f"the port {self.label} is not there{reason}"
+            return refusal_of_port(self.label, self._missing)
         return None
 
     def attach(self, end: ClientEnd) -> None:
@@ -234,7 +234,7 @@ class Station:
                 transport = await self._loop.run_in_executor(None, open_port)
             except EsploaderError as exc:
                 reason = str(exc)
-                self._missing = exc.reason if isinstance(exc, TransportError) else reason
+                self._missing = exc
             else:
                 self._found(transport)
                 self.looked.set()
@@ -260,7 +260,7 @@ class Station:
         self._use(transport)
 
     def _use(self, transport: Transport) -> None:
-        self._missing = ""
+        self._missing = None
         self._port = serve_transport(transport)
         try:
             if self._relay is None:

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 READ_SIZE: Final = 16 * 1024
 """How much is taken from a client before everybody else gets a turn, in bytes."""
 
+HANDSHAKE: Final = 22
+"""What TLS begins with (RFC 8446, section 5.1). OpenSSL takes telnet for the beginning of a record
+and waits for the rest."""
+
+UNEXPECTED_MESSAGE: Final = bytes.fromhex("15 0301 0002 02 0a")
+"""An alert of TLS (section 6): fatal (2), unexpected_message (10)."""
+
 MAX_UNREAD_SIZE: Final = 64 * 1024
 """How much a client that failed, or is being hung up on, may go on saying, in bytes."""
 
@@ -91,6 +98,7 @@ class TlsLayer(asyncio.BufferedProtocol, asyncio.Transport):
         self._below: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_reading = True
+        self._has_begun = False
         self._unread = 0
 
     # What the loop says ----------------------------------------------------------------
@@ -106,6 +114,11 @@ class TlsLayer(asyncio.BufferedProtocol, asyncio.Transport):
 
     @override
     def buffer_updated(self, nbytes: int) -> None:
+        if self._state is _State.SHAKING_HANDS and not self._has_begun:
+            self._has_begun = True
+            if self._buffer[0] != HANDSHAKE:
+                self._turn_away()
+                return
         self._incoming.write(self._buffer[:nbytes])
         if self._state is _State.SHAKING_HANDS:
             self._shake_hands()
@@ -288,6 +301,13 @@ class TlsLayer(asyncio.BufferedProtocol, asyncio.Transport):
         self._leave()
         if self._on_failure is not None:
             self._on_failure(reason)
+
+    def _turn_away(self) -> None:
+        """Tell a client that does not speak TLS that we do, in the one word that may be known."""
+        self._fail("no TLS: it speaks something else")
+        if self._below is not None:
+            self._below.write(UNEXPECTED_MESSAGE)
+            self._below.close()
 
     def _leave(self) -> None:
         self._state = _State.LEAVING

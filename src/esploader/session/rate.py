@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.errors import NoResponseError, ProtocolError
+from esploader.errors import BaudrateError, NoResponseError, ProtocolError
 from esploader.protocol.commands import ChangeBaudrate, Sync
 from esploader.session.ahead import Burst
 from esploader.transport.gated import SetBaudrate
@@ -29,15 +29,20 @@ class RateChange:
     _baudrate: int
     _confirmation: Iterator[object] | None = None
     """What was sent ahead to find out."""
+    _refusal: BaudrateError | None = None
+    """What a port behind a server has said before the loader's answer was heard."""
 
     def confirm(self) -> None:
         """Follow the loader to its new baud rate, and make sure that it is there.
 
         Raises:
             NoResponseError: the loader cannot be heard at this rate.
+            BaudrateError: the port cannot do it.
             TransportError: the port failed.
             CapabilityError: the port has no baud rate.
         """
+        if self._refusal is not None:
+            raise self._refusal
         session = self._session
         if self._confirmation is not None:
             try:
@@ -70,5 +75,8 @@ def change_baudrate(session: Session, command: ChangeBaudrate, baudrate: int) ->
     )
     bursts = iter([Burst(commands=[command]), confirmation])
     outcomes = session.after_deferred(gated, bursts)
-    next(outcomes)
+    try:
+        next(outcomes)
+    except BaudrateError as exc:
+        return RateChange(session, baudrate, refusal=exc)
     return RateChange(session, baudrate, outcomes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from esploader.errors import TransportClosedError
+
 if TYPE_CHECKING:
     from esploader.transport.clock import Clock
 
@@ -61,8 +63,17 @@ class Pipe(Protocol):
 
 
 def drain(pipe: Pipe) -> bytes:
-    """Return what has arrived, at most :data:`DISCARD_LIMIT` and a bit, without waiting."""
+    """Return what has arrived, at most :data:`DISCARD_LIMIT` and a bit, without waiting.
+
+    Raises:
+        TransportClosedError: the connection is closed, and nothing had arrived before.
+    """
     drained = bytearray()
-    while len(drained) < DISCARD_LIMIT and (data := pipe.receive(pipe.clock.now())):
-        drained += data
+    try:
+        while len(drained) < DISCARD_LIMIT and (data := pipe.receive(pipe.clock.now())):
+            drained += data
+    except TransportClosedError:
+        # Who reads on is told; these bytes would be lost with it.
+        if not drained:
+            raise
     return bytes(drained)

@@ -34,8 +34,8 @@ import attrs
 from typing_extensions import override
 
 from esploader.errors import (
+    BaudrateError,
     NegotiationError,
-    PortBusyError,
     TransportClosedError,
     TransportError,
     TransportTimeoutError,
@@ -47,6 +47,7 @@ from esploader.transport.com_port import Code, Control, Purge, Setting, Signatur
 from esploader.transport.gated import GatedTransport, GateFailedError, Item, SetBaudrate
 from esploader.transport.gates import Delay, Gate
 from esploader.transport.pipe import DISCARD_LIMIT, Pipe, drain
+from esploader.transport.refusal import hang_up, no_server
 from esploader.transport.rfc2217_url import NEGOTIATION_TIMEOUT, parse_rfc2217_url
 from esploader.transport.server_view import ServerView
 from esploader.transport.steps import SetLines
@@ -70,8 +71,6 @@ BAUDRATE_TOLERANCE: Final = 0.02
 
 MAX_BAUDRATE: Final = 2**32 - 1
 """The highest rate that SET_BAUDRATE can express, in baud."""
-
-_MAX_QUOTED: Final = 120
 
 _FIXED_SETTINGS: Final = (
     Setting(Code.SET_DATASIZE, com_port.DATASIZE_8),
@@ -112,8 +111,10 @@ class Rfc2217Transport(GatedTransport):
             UrlError: the URL is malformed.
             HostUnreachableError: the host did not accept.
             NegotiationError: the host is not an RFC 2217 server.
-            PortBusyError: the host says that the port is in use.
-            TransportError: the server cannot set the rate.
+            PortBusyError: the server says that the port is in use.
+            PortNotFoundError: it says that the port is not there.
+            PortPermissionError: it says that it may not open it, or that we may not use it.
+            BaudrateError: the server cannot set the rate.
         """
         options = parse_rfc2217_url(url)
         pipe: Pipe = TcpPipe.connect(options.address, RealClock())
@@ -273,7 +274,7 @@ class Rfc2217Transport(GatedTransport):
         """Set the rate in baud, from the next byte on; nothing is sent when it is set already.
 
         Raises:
-            TransportError: the server says that it set another rate.
+            BaudrateError: the server says that it set another rate.
         """
         if baudrate == self._baudrate:
             return
@@ -326,8 +327,7 @@ class Rfc2217Transport(GatedTransport):
                 lambda: server.agreed or server.refused, self._after(self._timeout, 10)
             )
             if not server.agreed:
-                what = "refuses to speak" if server.refused else "does not speak"
-                raise NegotiationError(self.name, f"the host {what} RFC 2217{self._quoted()}")
+                raise no_server(self.name, bytes(server.received), refused=server.refused)
             if not self._settled(settings):
                 # A server that threw them away never answers the first copy.
                 unsettled = [each for each in settings if server.is_waiting_for(each.code)]
@@ -360,17 +360,7 @@ class Rfc2217Transport(GatedTransport):
             return exc
         except TransportError:
             pass
-        # What ser2net and our own server write before they hang up on a second client. It is
-        # lost when they close with our requests unread; to agree and to leave at once has no
-        # other cause.
-        busy = b"in use" in self._server.received.lower() or self._server.agreed
-        error_class = PortBusyError if busy else NegotiationError
-        return error_class(self.name, f"the host closed the connection{self._quoted()}")
-
-    def _quoted(self) -> str:
-        """Return what the host sent so far, as the end of an error message."""
-        text = self._server.received[:_MAX_QUOTED].decode("ascii", "backslashreplace").strip()
-        return f"; it says {text!r}" if text else ""
+        return hang_up(self.name, bytes(self._server.received), agreed=self._server.agreed)
 
     def _baudrate_setting(self, baudrate: int) -> Setting:
         if not 0 < baudrate <= MAX_BAUDRATE:
@@ -386,6 +376,9 @@ class Rfc2217Transport(GatedTransport):
 
     def _has_rate(self, baudrate: int) -> bool:
         rate = self._server.values.get(Code.SET_BAUDRATE)
+        if rate == com_port.ASK:
+            # It acknowledges, and does not know or tell which rate it is.
+            return True
         return rate is not None and abs(rate - baudrate) <= BAUDRATE_TOLERANCE * baudrate
 
     def _check_rate(self) -> None:
@@ -394,7 +387,7 @@ class Rfc2217Transport(GatedTransport):
         rate = self._server.values.get(Code.SET_BAUDRATE)
         if rate is not None and not self._has_rate(asked):
             self._baudrate = rate
-            raise TransportError(self.name, f"the server set {rate} baud instead of {asked}")
+            raise BaudrateError(self.name, f"the server set {rate} baud instead of {asked}")
 
     def _request(self, *settings: Setting) -> None:
         self._log("sending", settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import serial
 
 from esploader.errors import (
+    BaudrateError,
     PortBusyError,
     PortNotFoundError,
     PortPermissionError,
@@ -25,15 +27,17 @@ if TYPE_CHECKING:
 STUCK: Final = "the port accepts no bytes"
 """The reason of a write that waited for too long."""
 
-# Opening a port that these stand for cannot succeed by trying again.
-_OPEN_ERRORS: Final[dict[int, type[TransportError]]] = {
-    errno.ENOENT: PortNotFoundError,
-    errno.ENODEV: PortNotFoundError,
-    errno.ENXIO: PortNotFoundError,
-    errno.EACCES: PortPermissionError,
-    errno.EPERM: PortPermissionError,
-    errno.EBUSY: PortBusyError,
-    errno.EAGAIN: PortBusyError,  # the lock of ``exclusive`` is taken
+# What opening a port fails with where trying again does not help, and how we say it. pyserial
+# says itself what it did, with the words of the system inside, which say it once more.
+_OPEN_ERRORS: Final[dict[int, tuple[type[TransportError], str]]] = {
+    errno.ENOENT: (PortNotFoundError, "there is no such device"),
+    errno.ENODEV: (PortNotFoundError, "there is no device behind it"),
+    errno.ENXIO: (PortNotFoundError, "there is no device behind it"),
+    errno.EACCES: (PortPermissionError, "permission denied"),
+    errno.EPERM: (PortPermissionError, "permission denied"),
+    errno.ENOTTY: (TransportError, "it is no serial port"),
+    errno.EBUSY: (PortBusyError, "another program has it"),
+    errno.EAGAIN: (PortBusyError, "another program has it"),  # the lock of ``exclusive``
 }
 
 # Refused by the driver, the port itself is still there.
@@ -54,7 +58,10 @@ def open_errors(name: str) -> Iterator[None]:
     try:
         yield
     except PORT_ERRORS as exc:
-        raise _OPEN_ERRORS.get(_errno(exc), TransportError)(name, str(exc)) from exc
+        number = _errno(exc)
+        words = os.strerror(number) if number else str(exc)
+        error_class, reason = _OPEN_ERRORS.get(number, (TransportError, words))
+        raise error_class(name, reason) from exc
     except LookupError as exc:
         # pyserial reads some options of a URL only now.
         raise UrlError(name, f"there is no {exc}") from exc
@@ -68,8 +75,25 @@ def io_errors(name: str) -> Iterator[None]:
     except serial.SerialTimeoutException as exc:
         raise TransportTimeoutError(name, STUCK) from exc
     except PORT_ERRORS as exc:
-        refused = _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, (OverflowError, ValueError))
-        raise (TransportError if refused else TransportClosedError)(name, str(exc)) from exc
+        raise (TransportError if _is_refusal(exc) else TransportClosedError)(
+            name, str(exc)
+        ) from exc
+
+
+@contextmanager
+def rate_errors(name: str, baudrate: int) -> Iterator[None]:
+    """Turn the refusal of a baud rate into an error of ours; what else goes wrong passes."""
+    try:
+        yield
+    except PORT_ERRORS as exc:
+        if not _is_refusal(exc):
+            raise
+        raise BaudrateError(name, f"it cannot do {baudrate} baud") from exc
+
+
+def _is_refusal(exc: BaseException) -> bool:
+    """Tell whether the port is still there, and the driver did not want to."""
+    return _errno(exc) in _REFUSAL_ERRNOS or isinstance(exc, (OverflowError, ValueError))
 
 
 def _errno(exc: BaseException) -> int:

@@ -28,7 +28,7 @@ from esploader.errors import (
     UnknownSchemeError,
     UrlError,
 )
-from esploader.transport import modem_lines
+from esploader.transport import modem_lines, serial_errors
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.hwgrep import is_hwgrep, matching_devices
@@ -220,7 +220,7 @@ class SerialPortTransport(Transport):
         self.require_baudrate()
         if baudrate == self._port.baudrate:
             return
-        with self._errors():
+        with self._errors(), serial_errors.rate_errors(self._name, baudrate):
             # What is still in the buffers belongs to the old rate.
             self._port.flush()
             previous = self._port.baudrate

@@ -21,6 +21,7 @@ from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.network_url import NetworkUrl, parse_network_url
 from esploader.transport.pipe import WRITE_TIMEOUT, drain
+from esploader.transport.refusal import MAX_WORDS, refusal
 from esploader.transport.wait import wait_readable, wait_writable
 
 if TYPE_CHECKING:
@@ -203,6 +204,11 @@ class SocketTransport(Transport):
     """
 
     _pipe: TcpPipe
+    _first: bytes | None = attrs.field(default=b"", init=False)
+    """What came first, which may be why the other end is about to hang up; ``None`` once it is
+    more than that."""
+    _unread: bytes = attrs.field(default=b"", init=False)
+    """What a write has found that failed."""
 
     @classmethod
     def open(cls, url: str) -> SocketTransport:
@@ -255,11 +261,30 @@ class SocketTransport(Transport):
 
     @override
     def read(self, deadline: float) -> bytes:
-        return self._pipe.receive(deadline)
+        """Return what has arrived, at once; wait for it until ``deadline``.
+
+        Raises:
+            TransportClosedError: the other end closed the connection, or we did.
+            TransportError: it closed it after it has said why: as a port that is in use, is not
+                there, or may not be opened.
+        """
+        unread, self._unread = self._unread, b""
+        if unread:
+            return unread
+        with self._closing():
+            return self._keep(self._pipe.receive(deadline))
 
     @override
     def write(self, data: bytes) -> None:
-        self._pipe.send(data)
+        """Send all of ``data``. Raises as :meth:`read`, and when the pipe takes nothing."""
+        with self._closing():
+            try:
+                self._pipe.send(data)
+            except TransportClosedError:
+                # Whoever closed it may have said why.
+                with suppress(TransportError):
+                    self._unread += self._keep(drain(self._pipe))
+                raise
 
     @override
     def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
@@ -271,8 +296,28 @@ class SocketTransport(Transport):
 
     @override
     def discard_input(self) -> bytes:
-        return drain(self._pipe)
+        unread, self._unread = self._unread, b""
+        with self._closing():
+            return unread + self._keep(drain(self._pipe))
 
     @override
     def close(self) -> None:
         self._pipe.close()
+
+    def _keep(self, data: bytes) -> bytes:
+        """Keep what comes first, and return all of it."""
+        if self._first is not None:
+            first = self._first + data
+            self._first = first if len(first) <= MAX_WORDS else None
+        return data
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Have the end of a connection mean what the other end said before."""
+        try:
+            yield
+        except TransportClosedError as exc:
+            known = refusal(self.name, self._first or b"")
+            if known is None:
+                raise
+            raise known from exc

@@ -8,8 +8,10 @@ certificate that it signed itself is trusted by naming that very certificate as 
 
 from __future__ import annotations
 
+import os
 import ssl
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -20,6 +22,7 @@ from esploader.errors import (
     TransportError,
     UrlError,
 )
+from esploader.transport.tls_words import alert, distrust, no_tls, unusable_pair, wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,19 +36,6 @@ HANDSHAKE_TIMEOUT: Final = 5.0
 """For how long the handshake may take, in seconds; ten round trips come on top."""
 
 _READ_SIZE: Final = 64 * 1024
-_HOST_MISMATCH_CODES: Final = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_, IP_ADDRESS_MISMATCH
-
-_CLIENT_CERTIFICATE_ALERTS: Final = (
-    "CERTIFICATE_REQUIRED",
-    "BAD_CERTIFICATE",
-    "UNSUPPORTED_CERTIFICATE",
-    "CERTIFICATE_REVOKED",
-    "CERTIFICATE_EXPIRED",
-    "CERTIFICATE_UNKNOWN",
-    "UNKNOWN_CA",
-    "ACCESS_DENIED",
-    "HANDSHAKE_FAILURE",
-)
 
 
 @attrs.define(eq=False)
@@ -61,6 +51,9 @@ class TlsPipe:
 
     _has_heard: bool = attrs.field(default=False, init=False)
     """Bytes have come since the handshake."""
+
+    _first: bytes = attrs.field(default=b"", init=False)
+    """What came first of all, as it came."""
 
     @classmethod
     def over(cls, inner: Pipe, address: NetworkUrl, files: TlsOptions) -> TlsPipe:
@@ -160,7 +153,7 @@ class TlsPipe:
                     return
         except ssl.SSLCertVerificationError as exc:
             self._send_alert()
-            raise TlsError(self.name, _mistrust(exc, host)) from exc
+            raise TlsError(self.name, distrust(exc, host)) from exc
         except ssl.SSLError as exc:
             self._send_alert()
             raise self._refusal(exc) from exc
@@ -177,7 +170,8 @@ class TlsPipe:
             if self._has_heard or self._tls.version() != "TLSv1.3":
                 raise
             reason = "the server hung up right after the TLS handshake; perhaps it "
-            raise TlsError(self.name, reason + self._wanted()) from exc
+            raise TlsError(self.name, reason + self._wish()) from exc
+        self._first = self._first or data
         self._incoming.write(data)
         # A new key may have to be acknowledged.
         self._flush()
@@ -205,42 +199,38 @@ class TlsPipe:
     def _refusal(self, error: ssl.SSLError) -> TransportError:
         """Return what an error of TLS means."""
         reason = (error.reason or "").upper()
-        if "ALERT" in reason:
-            # With TLS 1.3 a server looks at our certificate when the handshake is over.
-            if any(reason.endswith(alert) for alert in _CLIENT_CERTIFICATE_ALERTS):
-                return TlsError(self.name, f"the server {self._wanted()} ({reason.lower()})")
-            return TlsError(self.name, f"the server refuses: {reason.lower()}")
+        # With TLS 1.3 a server looks at our certificate when the handshake is over.
+        said = alert(reason, has_certificate=self._has_certificate)
+        if said is not None:
+            return TlsError(self.name, said)
         if self._tls.version() is None or self._tls.cipher() is None:
-            return TlsError(self.name, f"the host does not speak TLS ({reason.lower()})")
-        return TransportError(self.name, f"TLS failed: {error}")
+            return TlsError(self.name, no_tls(reason, self._first))
+        return TransportError(self.name, "what came is not what was sent: TLS could not read it")
 
-    def _wanted(self) -> str:
-        """Return what a server has against our certificate, or the lack of one."""
-        if self._has_certificate:
-            return "does not accept our certificate"
-        return "wants a certificate: name one with cert= and key="
+    def _wish(self) -> str:
+        return wish(has_certificate=self._has_certificate)
 
 
 def _context(url: str, files: TlsOptions) -> ssl.SSLContext:
+    for path in (files.ca, files.cert, files.key):
+        if path is not None:
+            _require_readable(url, path)
     try:
         context = ssl.create_default_context(cafile=files.ca)
-    except OSError as exc:
-        raise UrlError(url, f"ca={files.ca} has no certificates to trust: {exc}") from exc
+    except ssl.SSLError as exc:
+        raise UrlError(url, f"ca={files.ca} holds no certificate in PEM format") from exc
     if files.cert is not None:
         try:
             # Asking on the terminal for a password would hang who is not there.
             context.load_cert_chain(files.cert, files.key, password="")
         except (OSError, ValueError) as exc:
-            key = "" if files.key is None else f" and key={files.key}"
-            reason = f"cert={files.cert}{key} are no certificate and its key: {exc}"
-            raise UrlError(url, reason) from exc
+            raise UrlError(url, unusable_pair(files.cert, files.key, exc)) from exc
     return context
 
 
-def _mistrust(error: ssl.SSLCertVerificationError, host: str) -> str:
-    if error.verify_code in _HOST_MISMATCH_CODES:
-        return f"the server's certificate is not for {host!r}"
-    return (
-        f"the server's certificate is not trusted: {error.verify_message}; ca= names a file "
-        "with the certificate of who signed it"
-    )
+def _require_readable(url: str, path: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as exc:
+        raise UrlError(url, f"{path} cannot be read: {os.strerror(exc.errno or 0)}") from exc
