@@ -30,6 +30,8 @@
     * :exc:`UnknownChipError`: a loader answered, from a chip we do not know
     * :exc:`WrongChipError`: a loader answered, from another chip than asked for
     * :exc:`StubError`: no stub could be found, or it did not start
+        * :exc:`StubInstallError`: files are no stubs that may be installed, or cannot be
+            * :exc:`StubDownloadError`: they cannot be downloaded
     * :exc:`PlanError`: what should be written or read cannot be
     * :exc:`FlashError`: the flash could not be made to hold, or to tell, what it should
     * :exc:`FlashLostError`: the loader says that it has erased everything, unasked
@@ -80,9 +82,8 @@ class NoPortError(EsploaderError):
     def __str__(self) -> str:
         if not self.candidates:
             return "no port was named and no serial port was found"
-        return (
-            f"no port was named and none of these is the obvious one: {', '.join(self.candidates)}"
-        )
+        found = ", ".join(self.candidates)
+        return f"no port was named and none of these is the obvious one: {found}"
 
 
 @attrs.define(eq=False)
@@ -274,10 +275,8 @@ class NoSyncError(ConnectError):
 
     @override
     def __str__(self) -> str:
-        return (
-            f"{self.port}: the chip is in download mode but did not answer SYNC "
-            f"in {self.attempts} attempts"
-        )
+        state = "in download mode but did not answer SYNC"
+        return f"{self.port}: the chip is {state} in {self.attempts} attempts"
 
 
 class NoisyLineError(ConnectError):
@@ -299,11 +298,8 @@ class UnknownChipError(EsploaderError):
 
     @override
     def __str__(self) -> str:
-        known = [
-            f"{name} {value:#x}"
-            for name, value in (("chip id", self.chip_id), ("magic value", self.magic))
-            if value is not None
-        ]
+        values = {"chip id": self.chip_id, "magic value": self.magic}
+        known = [f"{name} {value:#x}" for name, value in values.items() if value is not None]
         return f"unknown chip ({', '.join(known) or 'it gave no identity'})"
 
 
@@ -326,13 +322,21 @@ class StubError(EsploaderError):
     """No stub could be found, or it did not start."""
 
     name: str
-    """Name of the file, or ``stub`` when it was found."""
+    """The file, its folder or its URL; ``stub`` when it was found; whose it is when it was not."""
     reason: str
     """What is wrong."""
 
     @override
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
+
+
+class StubInstallError(StubError):
+    """Files are no stubs that may be installed, or cannot be read, written or removed."""
+
+
+class StubDownloadError(StubInstallError):
+    """They cannot be downloaded from the URL :attr:`name`."""
 
 
 @attrs.define(eq=False)
