@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import attrs
-
 from esploader import errors
 
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
@@ -28,7 +26,7 @@ def tree_in_the_page() -> Tree:
 
 
 def fields_of(error: type) -> list[str]:
-    return [field.name for field in attrs.fields(error)] if attrs.has(error) else []
+    return list(getattr(error, "fields", ()))
 
 
 def tree_in_the_code() -> Tree:

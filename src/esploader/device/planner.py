@@ -13,7 +13,8 @@ from esploader.flash.guards import (
     check_encryption_from_info,
     encryption_addresses,
 )
-from esploader.flash.inputs import DETECT, KEEP, FlashParameters, check_parameters, put_parameters
+from esploader.flash.inputs import check_parameters, put_parameters
+from esploader.flash.parameters import DETECT, KEEP, FlashParameters
 from esploader.flash.request import WriteRequest, header_parameters, usable_compression
 from esploader.protocol.dialect import STUB
 

@@ -23,7 +23,6 @@ from esploader.errors import (
 from esploader.loader.download_mode import can_reset, reach_loader
 from esploader.loader.set_up import rom_dialect_of, set_up_registers
 from esploader.loader.silence import Search
-from esploader.loader.stub import find_stub, start_stub
 from esploader.protocol import dialect
 from esploader.protocol.commands import SYNC_VALUE_OF_STUB, ChangeBaudrate, GetSecurityInfo
 from esploader.protocol.opcodes import Opcode
@@ -164,13 +163,14 @@ class Link:
             Quirk.STUB_RESTARTS_UART in self.chip.quirks
             or Opcode.CHANGE_BAUDRATE not in self.chip.rom.opcodes
         )
-        if waits_for_stub and self.stub is not None:
+        if not waits_for_stub or (self.stub is None and self.stub_source is False):
+            self._set_rate()
+        if self.stub is not None and not is_stub:
+            from esploader.loader.stub import start_stub
+
             start_stub(self.session, self.stub, self.stub_hook)
-            self._set_rate()
-        elif not waits_for_stub or self.stub_source is False:
-            self._set_rate()
-            if self.stub is not None and not is_stub:
-                start_stub(self.session, self.stub, self.stub_hook)
+            if waits_for_stub:
+                self._set_rate()
 
     def use_stub(self, *, reason_against: str | None) -> None:
         """Start a stub, unless one runs already or none may or can be had.
@@ -193,6 +193,8 @@ class Link:
         self.settle()
 
     def _usable_stub(self, reason_against: str | None) -> StubImage:
+        from esploader.loader.stub import find_stub
+
         if reason_against is not None:
             raise StubError("stub", reason_against)
         location = None if isinstance(self.stub_source, bool) else self.stub_source
