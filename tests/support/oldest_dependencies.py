@@ -1,4 +1,4 @@
-"""The oldest versions of the dependencies that ``pyproject.toml`` allows, as constraints for pip."""
+"""The oldest dependencies that ``pyproject.toml`` allows, as constraints for pip."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What wheel and sdist hold: all that is needed, and nothing that is not.
 
-``python tests/support/package_contents.py DIST`` looks at those in the folder ``DIST``, and ends with
-what is wrong, if anything is.
+``python tests/support/package_contents.py DIST`` looks at those in the folder ``DIST``, and ends
+with what is wrong, if anything is.
 """
 
 from __future__ import annotations

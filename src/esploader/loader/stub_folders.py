@@ -28,13 +28,12 @@ _FOLDER_IN_PACKAGE: Final = "esptool/targets/stub_flasher/2"
 def user_folder(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
     """Return the folder for the stubs of this user; it need not be there.
 
-    That on Windows and that on macOS are computed, and not tried there:
-    ``tests/loader/test_stub_folders.py``.
+    That on Windows and that on macOS are computed, and were not tried there.
     """
-    if platform == "win32":
+    if platform == "win32":  # tests/loader/test_stub_folders.py
         local = environment.get("LOCALAPPDATA")
         base = Path(local) if local else Path.home() / "AppData" / "Local"
-    elif platform == "darwin":
+    elif platform == "darwin":  # tests/loader/test_stub_folders.py
         base = Path.home() / "Library" / "Application Support"
     else:
         named = environment.get("XDG_DATA_HOME", "")
