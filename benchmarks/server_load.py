@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader import connect
-from esploader.transport.telnet import Data, TelnetDecoder, escape
+from esploader.transport.telnet import Data, TelnetDecoder
+from esploader.transport.telnet_framing import escape
 from processes import (
     LOOPBACK,
     PATIENCE,

@@ -15,10 +15,11 @@ import attrs
 import pytest
 from hypothesis import settings
 
+from esploader.loader.stub_sources import from_esptool
 from one_fault import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
 IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
 """What ``.ci/run --full`` asks for: the slow tests too, and more examples of what is drawn."""
@@ -84,6 +85,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for (operation, loader), numbers in sorted(counts.items()):
         text = ", ".join(f"{numbers[column]} {column}" for column in columns)
         terminalreporter.write_line(f"{operation} on {loader}: {text}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_stubs_of_whoever_runs_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = str(tmp_path_factory.mktemp("data"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+            monkeypatch.setenv(name, folder)
+        yield
+
+
+@pytest.fixture(scope="session", name="known_files")
+def _known_files() -> dict[str, bytes]:
+    """Espressif's stubs, by name; without an esptool, which has them, the test is skipped."""
+    found = from_esptool()
+    if found is None:
+        pytest.skip("esptool, which has the stubs, is missing")
+    return dict(found.files)
 
 
 # Only tests that are marked with ``peer`` start other people's programs ------------------------

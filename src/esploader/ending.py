@@ -90,7 +90,7 @@ def signal_of(interrupt: KeyboardInterrupt) -> int:
 
 def die_of(number: int) -> NoReturn:
     """End as a process does that was ended by that signal, so that others can tell."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # no test
         os._exit(_WINDOWS_EXIT_CODE)
     signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})

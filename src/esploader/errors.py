@@ -31,6 +31,8 @@
     * :exc:`UnknownChipError`: a loader answered, from a chip we do not know
     * :exc:`WrongChipError`: a loader answered, from another chip than asked for
     * :exc:`StubError`: no stub could be found, or it did not start
+        * :exc:`StubInstallError`: files are no stubs that may be installed, or cannot be
+            * :exc:`StubDownloadError`: they cannot be downloaded
     * :exc:`PlanError`: what should be written or read cannot be
     * :exc:`FlashError`: the flash could not be made to hold, or to tell, what it should
     * :exc:`FlashLostError`: the loader says that it has erased everything, unasked
@@ -44,15 +46,15 @@ Branch on the class and on the fields; the wording of ``str()`` may change.
 
 from __future__ import annotations
 
-import attrs
 from typing_extensions import override
 
+from esploader import telling
 
-class EsploaderError(Exception):
+
+class EsploaderError(telling.TellingError):
     """Base class of all the exceptions above."""
 
 
-@attrs.define(eq=False)
 class UrlError(EsploaderError):
     """The port URL cannot be understood."""
 
@@ -70,23 +72,20 @@ class UnknownSchemeError(UrlError):
     """The scheme of the port URL is not known."""
 
 
-@attrs.define(eq=False)
 class NoPortError(EsploaderError):
     """No port was named, and there is not exactly one sensible choice."""
 
-    candidates: tuple[str, ...] = attrs.field(repr=lambda found: f"<{len(found)} ports>")
+    candidates: tuple[str, ...]
     """Names of the ports that were found, the most sensible first."""
 
     @override
     def __str__(self) -> str:
         if not self.candidates:
             return "no port was named and no serial port was found"
-        return (
-            f"no port was named and none of these is the obvious one: {', '.join(self.candidates)}"
-        )
+        found = ", ".join(self.candidates)
+        return f"no port was named and none of these is the obvious one: {found}"
 
 
-@attrs.define(eq=False)
 class ConfigError(EsploaderError):
     """The port server cannot be set up as asked."""
 
@@ -100,7 +99,6 @@ class ConfigError(EsploaderError):
         return f"{self.source}: {self.reason}"
 
 
-@attrs.define(eq=False)
 class ListenError(EsploaderError):
     """The port server cannot have a TCP port."""
 
@@ -116,7 +114,6 @@ class ListenError(EsploaderError):
         return f"cannot listen on {self.address}: {self.reason}"
 
 
-@attrs.define(eq=False)
 class TransportError(EsploaderError):
     """The byte pipe failed."""
 
@@ -170,7 +167,6 @@ class FlashFileError(TransportError):
     """What the flash of a simulated device holds cannot be written to its file."""
 
 
-@attrs.define(eq=False)
 class CapabilityError(EsploaderError):
     """This kind of port cannot do what was asked."""
 
@@ -184,7 +180,6 @@ class CapabilityError(EsploaderError):
         return f"{self.port}: this kind of port cannot {self.operation}"
 
 
-@attrs.define(eq=False)
 class ProtocolError(EsploaderError):
     """The bytes made no sense."""
 
@@ -200,7 +195,6 @@ class CommandError(EsploaderError):
     """A command did not succeed."""
 
 
-@attrs.define(eq=False)
 class CommandFailedError(CommandError):
     """The loader answered a command with a failure status."""
 
@@ -220,7 +214,6 @@ class UnsupportedCommandError(CommandFailedError):
     """The loader does not know this command."""
 
 
-@attrs.define(eq=False)
 class NoResponseError(CommandError):
     """The loader did not answer a command in time."""
 
@@ -228,7 +221,7 @@ class NoResponseError(CommandError):
     """Name of the command, as in the serial protocol document."""
     waited: float
     """For how long, in seconds."""
-    noise: bytes = attrs.field(repr=lambda noise: f"<{len(noise)} bytes>")
+    noise: bytes
     """Bytes that arrived meanwhile and were no response, at most the last 1 KiB of them."""
 
     @override
@@ -237,7 +230,6 @@ class NoResponseError(CommandError):
         return f"{self.command}: no response within {self.waited:.1f} s{what}"
 
 
-@attrs.define(eq=False)
 class ConnectError(EsploaderError):
     """No loader answered."""
 
@@ -245,7 +237,7 @@ class ConnectError(EsploaderError):
     """Name or URL of the port."""
     attempts: int
     """How many attempts were made."""
-    received: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    received: bytes
     """What came instead of a response, at most the last 4 KiB of it."""
 
     @override
@@ -261,7 +253,6 @@ class SilentDeviceError(ConnectError):
         return f"{self.port}: nothing was received in {self.attempts} attempts"
 
 
-@attrs.define(eq=False)
 class WrongBootModeError(ConnectError):
     """The chip is not in download mode: it runs the application in its flash."""
 
@@ -279,10 +270,8 @@ class NoSyncError(ConnectError):
 
     @override
     def __str__(self) -> str:
-        return (
-            f"{self.port}: the chip is in download mode but did not answer SYNC "
-            f"in {self.attempts} attempts"
-        )
+        state = "in download mode but did not answer SYNC"
+        return f"{self.port}: the chip is {state} in {self.attempts} attempts"
 
 
 class NoisyLineError(ConnectError):
@@ -293,7 +282,6 @@ class NoisyLineError(ConnectError):
         return f"{self.port}: only noise was received in {self.attempts} attempts"
 
 
-@attrs.define(eq=False)
 class UnknownChipError(EsploaderError):
     """A loader answered, but from a chip this library does not know."""
 
@@ -304,15 +292,11 @@ class UnknownChipError(EsploaderError):
 
     @override
     def __str__(self) -> str:
-        known = [
-            f"{name} {value:#x}"
-            for name, value in (("chip id", self.chip_id), ("magic value", self.magic))
-            if value is not None
-        ]
+        values = {"chip id": self.chip_id, "magic value": self.magic}
+        known = [f"{name} {value:#x}" for name, value in values.items() if value is not None]
         return f"unknown chip ({', '.join(known) or 'it gave no identity'})"
 
 
-@attrs.define(eq=False)
 class WrongChipError(EsploaderError):
     """A loader answered, but from another chip than the caller asked for."""
 
@@ -326,12 +310,11 @@ class WrongChipError(EsploaderError):
         return f"this chip is {self.found}, not {self.expected}"
 
 
-@attrs.define(eq=False)
 class StubError(EsploaderError):
     """No stub could be found, or it did not start."""
 
     name: str
-    """Name of the file, or ``stub`` when it was found."""
+    """The file, its folder or its URL; ``stub`` when it was found; whose it is when it was not."""
     reason: str
     """What is wrong."""
 
@@ -340,7 +323,14 @@ class StubError(EsploaderError):
         return f"{self.name}: {self.reason}"
 
 
-@attrs.define(eq=False)
+class StubInstallError(StubError):
+    """Files are no stubs that may be installed, or cannot be read, written or removed."""
+
+
+class StubDownloadError(StubInstallError):
+    """They cannot be downloaded from the URL :attr:`name`."""
+
+
 class PlanError(EsploaderError):
     """What should be written, read or erased cannot be; nothing has been done."""
 
@@ -352,7 +342,6 @@ class PlanError(EsploaderError):
         return self.reason
 
 
-@attrs.define(eq=False)
 class FlashError(EsploaderError):
     """The flash could not be made to hold, or to tell, what it should, after every effort."""
 
@@ -375,7 +364,6 @@ class FlashError(EsploaderError):
         )
 
 
-@attrs.define(eq=False)
 class FlashLostError(EsploaderError):
     """The loader says that it has erased the whole flash, and nobody asked it to.
 
@@ -388,11 +376,10 @@ class FlashLostError(EsploaderError):
         return "the loader says that it has erased the whole flash, which nobody asked for"
 
 
-@attrs.define(eq=False)
 class VerifyError(EsploaderError):
     """The flash holds something else than it was compared with."""
 
-    ranges: tuple[tuple[int, int], ...] = attrs.field(repr=lambda found: f"<{len(found)} ranges>")
+    ranges: tuple[tuple[int, int], ...]
     """Where: the first byte of each range that differs, and the one behind its last."""
 
     @property
@@ -410,7 +397,6 @@ class VerifyError(EsploaderError):
         return f"{self.size} bytes of flash differ, the first at {self.offset:#x}"
 
 
-@attrs.define(eq=False)
 class UnsupportedError(EsploaderError):
     """The chip, its loader or its state cannot do what was asked."""
 
@@ -424,7 +410,6 @@ class UnsupportedError(EsploaderError):
         return f"{self.operation}: {self.reason}"
 
 
-@attrs.define(eq=False)
 class ImageError(EsploaderError):
     """The data are no intact firmware image."""
 
@@ -436,7 +421,6 @@ class ImageError(EsploaderError):
         return f"not an intact firmware image: {self.reason}"
 
 
-@attrs.define(eq=False)
 class RecordingError(EsploaderError):
     """A file is no recording of a device, or none can be made of it."""
 

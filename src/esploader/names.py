@@ -9,8 +9,8 @@ from esploader.chips.reading.identity import Identity
 from esploader.chips.reading.security import SecurityInfo
 from esploader.device.device import Device
 from esploader.errors import EsploaderError
-from esploader.flash.inputs import FlashParameters
 from esploader.flash.jedec import FlashId
+from esploader.flash.parameters import FlashParameters
 from esploader.flash.plan import WritePlan
 from esploader.flash.verify import Difference
 from esploader.flash.write_plan import RegionResult

@@ -83,3 +83,11 @@ def test_chips_that_cannot_be_told_apart_are_refused(changes: dict[str, object])
 
     with pytest.raises(ValueError, match="two chips share"):
         registered(ESP32, Chip(**{**facts, **changes}))
+
+
+def test_what_chips_are_found_by_is_what_they_have() -> None:
+    for row, chip in zip(CHIPS.rows, CHIPS, strict=True):
+        assert (row.key, row.image_chip_id, row.magic) == (chip.key, chip.image_chip_id, chip.magic)
+    assert registered(*CHIPS) == tuple(CHIPS)
+    assert list(CHIPS[2:4]) == [CHIPS[2], CHIPS[3]]
+    assert CHIPS[-1] is list(CHIPS)[-1]

@@ -17,7 +17,7 @@ from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.commands.exit_codes import EXPLANATIONS
 from esploader.errors import EsploaderError, PlanError, UnsupportedError
-from esploader.flash.inputs import FlashParameters
+from esploader.flash.parameters import FlashParameters
 from esploader.loader.resetting import After
 from esploader.protocol.commands import ReadReg
 from esploader.simulator import SimulatedDevice, SimulatedTransport

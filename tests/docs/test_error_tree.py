@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import attrs
-
 from esploader import errors
 
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
@@ -22,13 +20,13 @@ def tree_in_the_page() -> Tree:
     path: list[str] = []
     for blanks, name, fields in ITEM.findall(PAGE.read_text(encoding="utf-8")):
         del path[len(blanks) // INDENTATION :]
-        tree[name] = (path[-1] if path else "Exception", tuple(re.findall(r"\w+", fields)))
+        tree[name] = (path[-1] if path else "TellingError", tuple(re.findall(r"\w+", fields)))
         path.append(name)
     return tree
 
 
 def fields_of(error: type) -> list[str]:
-    return [field.name for field in attrs.fields(error)] if attrs.has(error) else []
+    return list(getattr(error, "fields", ()))
 
 
 def tree_in_the_code() -> Tree:

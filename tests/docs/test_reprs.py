@@ -61,8 +61,7 @@ SAMPLES: dict[object, object] = {
 def error_of(cls: type[EsploaderError]) -> EsploaderError:
     """Return such an error, with much in it."""
     hints = get_type_hints(cls)
-    names = [name for name in hints if not name.startswith("_")]
-    values = [SAMPLES[first_of(hints[name])] for name in names]
+    values = [SAMPLES[first_of(hints[name])] for name in cls.fields]
     return cls(*values)
 
 

@@ -12,7 +12,7 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.errors import EsploaderError, StubError
-from esploader.flash.inputs import FlashParameters
+from esploader.flash.parameters import FlashParameters
 from esploader.flash.plan import HeaderChange, WritePlan
 from esploader.protocol.dialect import STUB
 from esploader.simulator import SimulatedDevice, SimulatedTransport

@@ -19,7 +19,7 @@ from esploader.chips.esp32s3 import ESP32_S3
 from esploader.chips.esp8266 import ESP8266
 from esploader.errors import FlashError, PlanError, UnsupportedError
 from esploader.flash.guards import check_encryption, encryption_addresses
-from esploader.flash.inputs import FlashParameters
+from esploader.flash.parameters import FlashParameters
 from esploader.flash.plan import SECTOR_SIZE, Piece, plan_write
 from esploader.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.protocol import slip

@@ -20,7 +20,7 @@ from esploader.chips.reading.security_state import (
     security_state_addresses,
 )
 from esploader.errors import PlanError
-from esploader.flash.inputs import FlashParameters
+from esploader.flash.parameters import FlashParameters
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
 from silence import Silent, do_work

@@ -15,7 +15,7 @@ from described_chips import DESCRIBED
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import PlanError
-from esploader.flash.inputs import FlashParameters
+from esploader.flash.parameters import FlashParameters
 from esploader.image.patch import patch_header
 from images import small_image
 from untouched import connect

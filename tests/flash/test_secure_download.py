@@ -19,7 +19,7 @@ from esploader.errors import (
     UnsupportedError,
     WrongChipError,
 )
-from esploader.flash.inputs import FlashParameters
+from esploader.flash.parameters import FlashParameters
 from esploader.flash.write import MAX_HIDDEN_PIECE_SIZE
 from esploader.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.protocol.opcodes import Opcode

@@ -12,7 +12,7 @@ from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
-from esploader.flash.inputs import FlashParameters
+from esploader.flash.parameters import FlashParameters
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import build_image, header_for, small_image, small_parts
 from untouched import assert_untouched, connect, old_content

@@ -11,9 +11,9 @@ from typing_extensions import override
 import untouched
 from esploader import connect
 from esploader.errors import BaudrateError, StubError
-from esploader.loader.link import BAUDRATES
 from esploader.loader.resetting import After
 from esploader.protocol import dialect
+from esploader.session.rate import BAUDRATES
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.urls import open_transport
 from stub_files import stub_directory

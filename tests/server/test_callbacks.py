@@ -35,7 +35,7 @@ from esploader.server.runner import Runner
 from esploader.server.station import Station
 from esploader.transport.clock import RealClock
 from esploader.transport.gates import Arm, Gate, ResponseRule, encode
-from esploader.transport.telnet import Option, encode_subnegotiation
+from esploader.transport.telnet_framing import Option, encode_subnegotiation
 from eventually import eventually
 from fake_transport import WatchedTransport
 from served import PATIENCE, connected

@@ -32,15 +32,8 @@ from esploader.transport.gates import (
     decode,
     encode,
 )
-from esploader.transport.telnet import (
-    Data,
-    Option,
-    Subnegotiation,
-    TelnetDecoder,
-    Verb,
-    encode_negotiation,
-    encode_subnegotiation,
-)
+from esploader.transport.telnet import Data, Subnegotiation, TelnetDecoder, Verb, encode_negotiation
+from esploader.transport.telnet_framing import Option, encode_subnegotiation
 from relays import FakePeer, Heard, TimedTransport, run
 
 WRITE, READ = 0x03, 0x0A

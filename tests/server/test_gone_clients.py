@@ -20,7 +20,7 @@ from esploader.server.runner import Runner
 from esploader.server.station import Station
 from esploader.transport.clock import RealClock
 from esploader.transport.com_port import Code, Setting, encode
-from esploader.transport.telnet import Option, encode_subnegotiation
+from esploader.transport.telnet_framing import Option, encode_subnegotiation
 from eventually import eventually
 from fake_transport import PATIENCE, WatchedTransport
 from served import connected

@@ -25,7 +25,7 @@ from esploader.transport.com_port import Code, Setting
 from esploader.transport.com_port import encode as encode_setting
 from esploader.transport.gates import Arm, Delay, encode
 from esploader.transport.rfc2217 import Rfc2217Transport
-from esploader.transport.telnet import encode_subnegotiation
+from esploader.transport.telnet_framing import encode_subnegotiation
 from eventually import eventually
 from pseudo_terminal import PseudoTerminal
 from served import PATIENCE, connected, receive_all, server_process, serving, tcp_port

@@ -23,14 +23,13 @@ from esploader.transport.telnet import (
     Command,
     Data,
     Negotiation,
-    Option,
     Subnegotiation,
     TelnetDecoder,
     TelnetEvent,
     Verb,
     encode_negotiation,
-    encode_subnegotiation,
 )
+from esploader.transport.telnet_framing import Option, encode_subnegotiation
 from esploader.version import __version__
 
 RATE = Setting(Code.SET_BAUDRATE, 9600)

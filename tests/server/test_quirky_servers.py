@@ -22,15 +22,13 @@ from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.telnet import (
     Data,
     Negotiation,
-    Option,
     Subnegotiation,
     TelnetDecoder,
     TelnetEvent,
     Verb,
     encode_negotiation,
-    encode_subnegotiation,
-    escape,
 )
+from esploader.transport.telnet_framing import Option, encode_subnegotiation, escape
 from untouched import comparing, fill
 from virtual_link import Link, LinkClock, VirtualServer
 

@@ -6,7 +6,8 @@ import pytest
 
 from esploader.server.refused_peer import UNSET_BAUDRATE, RefusedPeer
 from esploader.transport.com_port import Code, Control, Purge, Setting, Signature, encode
-from esploader.transport.telnet import Option, Verb, encode_negotiation
+from esploader.transport.telnet import Verb, encode_negotiation
+from esploader.transport.telnet_framing import Option
 
 WORDS = b"the port is in use by somebody\r\n"
 AGREEMENT = encode_negotiation(Verb.WILL, Option.COM_PORT)

@@ -29,7 +29,8 @@ from esploader.transport.gates import Arm, Armed, GateCode, encode
 from esploader.transport.ports import ESPRESSIF_VID
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.tcp import SocketTransport
-from esploader.transport.telnet import Option, Verb, encode_negotiation
+from esploader.transport.telnet import Verb, encode_negotiation
+from esploader.transport.telnet_framing import Option
 from eventually import eventually
 from fake_transport import PATIENCE, WatchedTransport
 from served import attached

@@ -77,7 +77,7 @@ NEW_THINGS: Final = """\
 | the arguments of other tools | a room of their own, `compat`, above `cli` |
 | many devices at once | a room of its own, `fleet`, beside `server` |
 | partition tables | what is bytes in `image`, what talks in `device` |
-| a store of stubs | `loader` |
+| the stubs of a new esptool | `loader/known_stubs.py`, by `tests/support/stub_hash_table.py` |
 
 Nothing new stands loose at the top: `tests/test_architecture.py` counts what does. It also keeps
 modules and functions short, and asks for a reason where one is not.

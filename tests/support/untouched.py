@@ -16,7 +16,7 @@ from typing_extensions import override
 
 import esploader
 from esploader.device.flash import DeviceFlash
-from esploader.flash.inputs import KEEP
+from esploader.flash.parameters import KEEP
 from esploader.progress import ProgressCallback, ignore_progress
 from esploader.simulator import SimulatedTransport
 from esploader.simulator.config import FlashPresence

@@ -31,7 +31,8 @@ from esploader.transport.gates import (
 )
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.steps import SetLines, Wait
-from esploader.transport.telnet import Data, Option, Subnegotiation, Verb, encode_negotiation
+from esploader.transport.telnet import Data, Subnegotiation, Verb, encode_negotiation
+from esploader.transport.telnet_framing import Option
 from scripted_pipe import ScriptedPipe
 
 if TYPE_CHECKING:

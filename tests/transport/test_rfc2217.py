@@ -23,7 +23,8 @@ from esploader.transport.com_port import Code, Control, Purge, Setting, encode
 from esploader.transport.network_url import NetworkUrl
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.rfc2217_url import Rfc2217Options, parse_rfc2217_url
-from esploader.transport.telnet import Option, Verb, encode_negotiation
+from esploader.transport.telnet import Verb, encode_negotiation
+from esploader.transport.telnet_framing import Option
 from tcp_host import read_until_closed, receive, tcp_host
 
 if TYPE_CHECKING:

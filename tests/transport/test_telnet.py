@@ -14,7 +14,6 @@ from esploader.transport.telnet import (
     Command,
     Data,
     Negotiation,
-    Option,
     OptionNegotiation,
     OversizedSubnegotiation,
     Subnegotiation,
@@ -22,9 +21,8 @@ from esploader.transport.telnet import (
     TelnetEvent,
     Verb,
     encode_negotiation,
-    encode_subnegotiation,
-    escape,
 )
+from esploader.transport.telnet_framing import Option, encode_subnegotiation, escape
 
 NOP = 0xF1
 TOO_LONG = OversizedSubnegotiation(44, bytes(BEGINNING_SIZE))

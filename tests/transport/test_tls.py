@@ -22,7 +22,8 @@ from esploader.transport.com_port import Code, Control, Setting
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.rfc2217_url import TlsOptions, parse_rfc2217_url
 from esploader.transport.tcp import TcpPipe
-from esploader.transport.telnet import Option, Verb, encode_negotiation
+from esploader.transport.telnet import Verb, encode_negotiation
+from esploader.transport.telnet_framing import Option
 from esploader.transport.tls import TlsPipe
 from esploader.urls import open_transport
 from tcp_host import read_until_closed, receive, tcp_host

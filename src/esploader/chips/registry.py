@@ -1,28 +1,19 @@
-"""The chips this library knows, and how to find one."""
+"""The chips this library knows, and how to find one: only what is found is built.
+
+A chip is some hundred facts; to build all chips takes longer than to ask one who it is.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
-from esploader.chips.esp32 import ESP32
-from esploader.chips.esp32c2 import ESP32_C2
-from esploader.chips.esp32c3 import ESP32_C3
-from esploader.chips.esp32c5 import ESP32_C5
-from esploader.chips.esp32c6 import ESP32_C6
-from esploader.chips.esp32c61 import ESP32_C61
-from esploader.chips.esp32e22 import ESP32_E22
-from esploader.chips.esp32h2 import ESP32_H2
-from esploader.chips.esp32h4 import ESP32_H4
-from esploader.chips.esp32h21 import ESP32_H21
-from esploader.chips.esp32p4 import ESP32_P4
-from esploader.chips.esp32s2 import ESP32_S2
-from esploader.chips.esp32s3 import ESP32_S3
-from esploader.chips.esp32s31 import ESP32_S31
-from esploader.chips.esp8266 import ESP8266
+from typing_extensions import override
+
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from esploader.chips.model.chip import Chip
 
@@ -44,22 +35,142 @@ def registered(*chips: Chip) -> tuple[Chip, ...]:
     return chips
 
 
-CHIPS: Final[tuple[Chip, ...]] = registered(
-    ESP8266,
-    ESP32,
-    ESP32_S2,
-    ESP32_S3,
-    ESP32_C3,
-    ESP32_C2,
-    ESP32_C6,
-    ESP32_H2,
-    ESP32_P4,
-    ESP32_C61,
-    ESP32_C5,
-    ESP32_H21,
-    ESP32_H4,
-    ESP32_E22,
-    ESP32_S31,
+def _esp8266() -> Chip:
+    from esploader.chips.esp8266 import ESP8266
+
+    return ESP8266
+
+
+def _esp32() -> Chip:
+    from esploader.chips.esp32 import ESP32
+
+    return ESP32
+
+
+def _esp32s2() -> Chip:
+    from esploader.chips.esp32s2 import ESP32_S2
+
+    return ESP32_S2
+
+
+def _esp32s3() -> Chip:
+    from esploader.chips.esp32s3 import ESP32_S3
+
+    return ESP32_S3
+
+
+def _esp32c3() -> Chip:
+    from esploader.chips.esp32c3 import ESP32_C3
+
+    return ESP32_C3
+
+
+def _esp32c2() -> Chip:
+    from esploader.chips.esp32c2 import ESP32_C2
+
+    return ESP32_C2
+
+
+def _esp32c6() -> Chip:
+    from esploader.chips.esp32c6 import ESP32_C6
+
+    return ESP32_C6
+
+
+def _esp32h2() -> Chip:
+    from esploader.chips.esp32h2 import ESP32_H2
+
+    return ESP32_H2
+
+
+def _esp32p4() -> Chip:
+    from esploader.chips.esp32p4 import ESP32_P4
+
+    return ESP32_P4
+
+
+def _esp32c61() -> Chip:
+    from esploader.chips.esp32c61 import ESP32_C61
+
+    return ESP32_C61
+
+
+def _esp32c5() -> Chip:
+    from esploader.chips.esp32c5 import ESP32_C5
+
+    return ESP32_C5
+
+
+def _esp32h21() -> Chip:
+    from esploader.chips.esp32h21 import ESP32_H21
+
+    return ESP32_H21
+
+
+def _esp32h4() -> Chip:
+    from esploader.chips.esp32h4 import ESP32_H4
+
+    return ESP32_H4
+
+
+def _esp32e22() -> Chip:
+    from esploader.chips.esp32e22 import ESP32_E22
+
+    return ESP32_E22
+
+
+def _esp32s31() -> Chip:
+    from esploader.chips.esp32s31 import ESP32_S31
+
+    return ESP32_S31
+
+
+class _Row(NamedTuple):
+    """What tells one chip from the others, without it."""
+
+    key: str
+    image_chip_id: int | None
+    magic: int | None
+    load: Callable[[], Chip]
+
+
+class _KnownChips(Sequence["Chip"]):
+    """Chips that are built when somebody asks for them."""
+
+    def __init__(self, *rows: _Row) -> None:
+        self.rows = rows
+
+    @override
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Chip: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Chip]: ...
+    @override
+    def __getitem__(self, index: int | slice) -> Chip | Sequence[Chip]:
+        if isinstance(index, slice):
+            return [row.load() for row in self.rows[index]]
+        return self.rows[index].load()
+
+
+CHIPS: Final = _KnownChips(
+    _Row("esp8266", None, 0xFFF0_C101, _esp8266),
+    _Row("esp32", 0, 0x00F0_1D83, _esp32),
+    _Row("esp32s2", 2, 0x0000_07C6, _esp32s2),
+    _Row("esp32s3", 9, None, _esp32s3),
+    _Row("esp32c3", 5, None, _esp32c3),
+    _Row("esp32c2", 12, None, _esp32c2),
+    _Row("esp32c6", 13, None, _esp32c6),
+    _Row("esp32h2", 16, None, _esp32h2),
+    _Row("esp32p4", 18, None, _esp32p4),
+    _Row("esp32c61", 20, None, _esp32c61),
+    _Row("esp32c5", 23, None, _esp32c5),
+    _Row("esp32h21", 25, None, _esp32h21),
+    _Row("esp32h4", 28, None, _esp32h4),
+    _Row("esp32e22", 31, None, _esp32e22),
+    _Row("esp32s31", 32, None, _esp32s31),
 )
 """All chips: those told apart by a magic word, the others roughly as they came out."""
 
@@ -70,18 +181,30 @@ def chip_by_name(name: str, chips: Iterable[Chip] = CHIPS) -> Chip:
     Raises :exc:`~esploader.errors.UnsupportedError`, which lists the names, when no chip
     has it.
     """
-    key = name.lower().translate(_IGNORED)
-    by_key = {chip.key: chip for chip in chips}
-    if key not in by_key:
-        raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {', '.join(by_key)}")
-    return by_key[key]
+    wanted = name.lower().translate(_IGNORED)
+    keys = []
+    for key, _, _, load in _rows(chips):
+        if key == wanted:
+            return load()
+        keys.append(key)
+    raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {', '.join(keys)}")
 
 
 def chip_by_image_id(image_chip_id: int, chips: Iterable[Chip] = CHIPS) -> Chip | None:
     """Return the chip with that id in images and in GET_SECURITY_INFO, if there is one."""
-    return next((chip for chip in chips if chip.image_chip_id == image_chip_id), None)
+    return next((row.load() for row in _rows(chips) if row.image_chip_id == image_chip_id), None)
 
 
 def chip_by_magic(magic: int, chips: Iterable[Chip] = CHIPS) -> Chip | None:
     """Return the chip with that word at 0x4000_1000, if there is one."""
-    return next((chip for chip in chips if chip.magic == magic), None)
+    return next((row.load() for row in _rows(chips) if row.magic == magic), None)
+
+
+def _rows(chips: Iterable[Chip]) -> Iterable[_Row]:
+    if isinstance(chips, _KnownChips):
+        return chips.rows
+    return [_Row(chip.key, chip.image_chip_id, chip.magic, _returning(chip)) for chip in chips]
+
+
+def _returning(chip: Chip) -> Callable[[], Chip]:
+    return lambda: chip

@@ -102,7 +102,17 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.UnknownChipError: Explanation(30, "A newer version of esploader may know it."),
     errors.WrongChipError: Explanation(31, "Leave out --chip, or connect the other device."),
     errors.UnsupportedError: Explanation(32, ""),
-    errors.StubError: Explanation(33, "Use --no-stub to do without it; the ROM loader is slower."),
+    errors.StubError: Explanation(
+        33,
+        "'esploader stub install' gets Espressif's; --no-stub does without one, by the slower ROM "
+        "loader.",
+    ),
+    errors.StubInstallError: Explanation(38, ""),
+    errors.StubDownloadError: Explanation(
+        39,
+        "On a machine without a network: get esptool's source archive on another one ('pip "
+        "download --no-deps --no-binary esptool esptool'), and use --from esptool-VERSION.tar.gz.",
+    ),
     errors.PlanError: Explanation(34, ""),
     errors.FlashError: Explanation(
         35,

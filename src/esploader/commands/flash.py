@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from esploader.commands.output import Json, Output
     from esploader.device.device import Device
     from esploader.flash.erasure import EraseResult
-    from esploader.flash.inputs import FlashParameters
+    from esploader.flash.parameters import FlashParameters
     from esploader.flash.plan import HeaderChange, WritePlan
     from esploader.flash.write_plan import RegionResult
 
@@ -185,7 +185,7 @@ def _header_document(header: HeaderChange | None) -> Json:
 
 
 def _flash_parameters(arguments: argparse.Namespace) -> FlashParameters:
-    from esploader.flash.inputs import FlashParameters
+    from esploader.flash.parameters import FlashParameters
 
     return FlashParameters(
         mode=arguments.flash_mode, frequency=arguments.flash_freq, size=arguments.flash_size

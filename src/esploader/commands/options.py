@@ -83,8 +83,8 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
     connecting.add_argument(
         "--stub",
         metavar="PATH",
-        help="a stub, or a directory of them (default: that of an installed esptool; "
-        "environment: ESPLOADER_STUB_DIR)",
+        help="a stub, or a directory of them (default: what 'stub install' has installed, or "
+        "that of an installed esptool; environment: ESPLOADER_STUB_DIR)",
     )
     showing = command.add_argument_group("what is shown")
     showing.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")

@@ -31,6 +31,7 @@ HOMES: Final = {
     "version": "version",
     "sim": "sim",
     "serve": "serve",
+    "stub": "stub",
 }
 
 

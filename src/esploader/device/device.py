@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import attrs
 from typing_extensions import override
 
-from esploader.device.efuses import DeviceEfuses
 from esploader.device.flash import DeviceFlash
-from esploader.device.memory import DeviceMemory
 from esploader.device.security import DeviceSecurity
 from esploader.errors import UnsupportedError
 from esploader.loader.resetting import (
@@ -19,7 +17,6 @@ from esploader.loader.resetting import (
     reason_against_soft_reset,
     reset_by_watchdog,
 )
-from esploader.protocol.download_commands import EmptyBegin, FlashEnd
 from esploader.transport import reset
 
 if TYPE_CHECKING:
@@ -30,6 +27,8 @@ if TYPE_CHECKING:
     from esploader.chips.model.revision import Revision
     from esploader.chips.reading.identity import Identity
     from esploader.device.context import DeviceContext
+    from esploader.device.efuses import DeviceEfuses
+    from esploader.device.memory import DeviceMemory
     from esploader.loader.link import Link
     from esploader.session.session import Session
 
@@ -74,20 +73,30 @@ class Device:
     flash: DeviceFlash = attrs.field(init=False)
     """Its flash: plan, write, read, verify, erase, and the flash chip itself."""
 
-    memory: DeviceMemory = attrs.field(init=False)
-    """Its address space: RAM, ROM, registers."""
-
-    efuses: DeviceEfuses = attrs.field(init=False)
-    """Its eFuses."""
-
     security: DeviceSecurity = attrs.field(init=False)
     """What it says of its security, and what that forbids."""
 
+    _efuses: DeviceEfuses | None = attrs.field(default=None, init=False)
+
     def __attrs_post_init__(self) -> None:
-        self.memory = DeviceMemory(self._context)
-        self.efuses = DeviceEfuses(self._context)
         self.security = DeviceSecurity(self._context)
         self.flash = DeviceFlash(self._context, self.security)
+
+    @property
+    def memory(self) -> DeviceMemory:
+        """Its address space: RAM, ROM, registers."""
+        from esploader.device.memory import DeviceMemory
+
+        return DeviceMemory(self._context)
+
+    @property
+    def efuses(self) -> DeviceEfuses:
+        """Its eFuses."""
+        from esploader.device.efuses import DeviceEfuses
+
+        if self._efuses is None:
+            self._efuses = DeviceEfuses(self._context)
+        return self._efuses
 
     @property
     def link(self) -> Link:
@@ -180,11 +189,14 @@ class Device:
             case After.WATCHDOG_RESET:
                 reset_by_watchdog(self.session, self.chip)
             case After.SOFT_RESET:
+                from esploader.protocol.download_commands import EmptyBegin, FlashEnd
+
                 port.attach()
                 self.session.execute(EmptyBegin())
                 self.session.execute(FlashEnd(reboot=False))
         port.forget()
-        self.efuses.forget()
+        if self._efuses is not None:
+            self._efuses.forget()
 
     def check_reset(self, after: After) -> None:
         """Refuse what :meth:`reset` could not do as things are, before anything is done.

@@ -7,40 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.chips.reading.flash_wiring import FlashWiring, flash_wiring_of, wiring_addresses
-from esploader.device.planner import WritePlanner
 from esploader.device.preparation import Preparation
 from esploader.errors import PlanError, UnsupportedError
-from esploader.flash.erasure import EraseResult, erase_flash, erase_region
-from esploader.flash.guards import check_erase, check_loader_erases_everything
-from esploader.flash.hashing import md5_of_flash
-from esploader.flash.inputs import (
-    KEEP,
-    KEEP_PARAMETERS,
-    FlashParameters,
-    read_pieces,
-)
 from esploader.flash.jedec import FlashId, check_presence
-from esploader.flash.limits import named_size, reach_of
-from esploader.flash.pins import attach_word
-from esploader.flash.plan import SECTOR_SIZE, WritePlan, ignore_plan
-from esploader.flash.read import RegionReader
-from esploader.flash.read_back import warn_if_blind
-from esploader.flash.request import WriteRequest
+from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.spi import MAX_READ_SIZE, READ_ID, READ_SFDP, SpiTransaction
-from esploader.flash.start_up import wake_flash
-from esploader.flash.status import read_status, write_status
-from esploader.flash.verify import compare
-from esploader.flash.write_plan import write_plan
 from esploader.progress import ProgressCallback, ignore_progress
-from esploader.protocol.dialect import STUB
-from esploader.session.confirming import read_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from esploader.chips.reading.flash_wiring import FlashWiring
     from esploader.device.context import DeviceContext
+    from esploader.device.eraser import FlashEraser
+    from esploader.device.planner import WritePlanner
     from esploader.device.security import DeviceSecurity
+    from esploader.flash.erasure import EraseResult
+    from esploader.flash.plan import WritePlan
     from esploader.flash.source import Source
     from esploader.flash.verify import Difference
     from esploader.flash.write_plan import RegionResult
@@ -60,13 +43,25 @@ class DeviceFlash:
     _context: DeviceContext
     _security: DeviceSecurity
     _preparation: Preparation = attrs.field(init=False)
-    _planner: WritePlanner = attrs.field(init=False)
     _is_awake: bool = attrs.field(default=False, init=False)
     """As far as anybody knows how to wake it."""
 
     def __attrs_post_init__(self) -> None:
         self._preparation = Preparation(self._context, self._security, self._size)
-        self._planner = WritePlanner(self._context, self._security, self._preparation, self._size)
+
+    # Who asks for an id waits for nothing that writes: each method loads what it takes.
+
+    @property
+    def _planner(self) -> WritePlanner:
+        from esploader.device.planner import WritePlanner
+
+        return WritePlanner(self._context, self._security, self._preparation, self._size)
+
+    @property
+    def _eraser(self) -> FlashEraser:
+        from esploader.device.eraser import FlashEraser
+
+        return FlashEraser(self._context, self._security, self._preparation, self._size)
 
     # The chip itself ------------------------------------------------------------------------
 
@@ -78,6 +73,8 @@ class DeviceFlash:
             CommandError: the loader failed.
             TransportError: the port failed.
         """
+        from esploader.flash.start_up import wake_flash
+
         self._context.known_identity("reading the flash id")
         found = self._read_id()
         if found.is_plausible or self._is_awake:
@@ -121,6 +118,8 @@ class DeviceFlash:
                 Mode.
             PlanError: no flash answers.
         """
+        from esploader.flash.status import read_status
+
         self._require_flash("reading the status of the flash")
         return read_status(self._context.flash_port, register_count)
 
@@ -137,6 +136,8 @@ class DeviceFlash:
                 the device is in Secure Download Mode.
             PlanError: no flash answers.
         """
+        from esploader.flash.status import write_status
+
         self._require_flash("writing the status of the flash")
         port, clock = self._context.flash_port, self._context.session.transport.clock
         return write_status(port, clock, value, register_count, non_volatile=non_volatile)
@@ -148,6 +149,9 @@ class DeviceFlash:
             UnsupportedError: the device is in Secure Download Mode.
             TransportError: the port failed.
         """
+        from esploader.chips.reading.flash_wiring import flash_wiring_of, wiring_addresses
+        from esploader.session.confirming import read_words
+
         self._context.known_identity("reading the wiring of the flash")
         chip = self._context.chip
         addresses = wiring_addresses(chip)
@@ -164,6 +168,8 @@ class DeviceFlash:
         Raises:
             UnsupportedError: the chip cannot have its flash there.
         """
+        from esploader.flash.pins import attach_word
+
         self._context.flash_port.move_to(attach_word(connection, self._context.chip))
 
     # Its content ----------------------------------------------------------------------------
@@ -224,6 +230,8 @@ class DeviceFlash:
             UnsupportedError: the chip does not know one of the parameters, it cannot encrypt,
                 its loader cannot, or cannot erase everything.
         """
+        from esploader.flash.request import WriteRequest
+
         request = WriteRequest.read(
             inputs,
             encrypted_inputs,
@@ -245,7 +253,7 @@ class DeviceFlash:
         compress: bool | None = None,
         force: bool = False,
         ignore_encryption_efuses: bool = False,
-        on_plan: Callable[[WritePlan], object] = ignore_plan,
+        on_plan: Callable[[WritePlan], object] | None = None,
         on_progress: ProgressCallback = ignore_progress,
     ) -> tuple[RegionResult, ...]:
         """Write ``inputs`` to the flash and see that they are there.
@@ -263,6 +271,8 @@ class DeviceFlash:
             FlashError: it is not there after every effort.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        from esploader.flash import limits, read_back, write_plan
+
         plan = self.plan(
             inputs,
             encrypted_inputs=encrypted_inputs,
@@ -272,14 +282,15 @@ class DeviceFlash:
             force=force,
             ignore_encryption_efuses=ignore_encryption_efuses,
         )
-        on_plan(plan)
+        if on_plan is not None:
+            on_plan(plan)
         link = self._context.link
-        self.prepare(named_size(parameters.size))
+        self.prepare(limits.named_size(parameters.size))
         compress = self._planner.check_loader(plan)
         if erase_all:
-            self._erase(on_progress)
-        warn_if_blind(link, plan.size)
-        return write_plan(
+            self._eraser.erase_everything(on_progress)
+        read_back.warn_if_blind(link, plan.size)
+        return write_plan.write_plan(
             link,
             plan,
             skip=skip and not erase_all,
@@ -300,6 +311,8 @@ class DeviceFlash:
             FlashError: it could not be read after every effort.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        from esploader.flash.read import RegionReader
+
         self._context.known_identity("reading flash")
         self._preparation.check_region(offset, size)
         self._prepare_to_see(offset + size, 2 * size)
@@ -322,6 +335,9 @@ class DeviceFlash:
                 one of the parameters.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        from esploader.flash.inputs import read_pieces
+        from esploader.flash.verify import compare
+
         self._context.known_identity("comparing flash")
         pieces = read_pieces(inputs)
         if not pieces:
@@ -346,6 +362,8 @@ class DeviceFlash:
             UnsupportedError: the device is in Secure Download Mode.
             CommandError: the loader failed.
         """
+        from esploader.flash.hashing import md5_of_flash
+
         self._context.known_identity("hashing flash")
         self._preparation.check_region(offset, size)
         self._prepare_to_see(offset + size, 2 * size)
@@ -366,17 +384,7 @@ class DeviceFlash:
             EsploaderError: the loader refused, or could not be reached again.
         """
         self._context.known_identity("erasing the whole flash")
-        if not force:
-            check_erase(self._security.state())
-        check_loader_erases_everything(self._preparation.expected_dialect())
-        self.prepare()
-        return self._erase(on_progress)
-
-    def _erase(self, on_progress: ProgressCallback) -> EraseResult:
-        link, size = self._context.link, self._size()
-        is_stub = link.session.dialect is STUB
-        seen = None if size is None else reach_of(link.chip, size, through_stub=is_stub)
-        return erase_flash(link, size, seen, on_progress)
+        return self._eraser.check_and_erase_everything(on_progress, force=force)
 
     def erase_region(
         self,
@@ -403,17 +411,7 @@ class DeviceFlash:
             EsploaderError: the loader refused, or could not be reached again.
         """
         parameters = self._planner.usable_parameters(FlashParameters(size=flash_size))
-        self._preparation.check_region(offset, size, parameters.size)
-        if offset % SECTOR_SIZE or size % SECTOR_SIZE:
-            raise PlanError(
-                f"{size:#x} bytes at {offset:#x} are no whole sectors of {SECTOR_SIZE:#x} bytes"
-            )
-        if not force:
-            check_erase(self._security.state())
-        self._preparation.prepare_reach(offset + size, named_size(parameters.size))
-        link = self._context.link
-        warn_if_blind(link, size, "erased")
-        return erase_region(link, offset, size, on_progress)
+        return self._eraser.erase_region(offset, size, parameters.size, on_progress, force=force)
 
     def _require_flash(self, operation: str) -> None:
         """Refuse ``operation`` where no flash answers, or nobody may ask."""
@@ -437,5 +435,7 @@ class DeviceFlash:
 
     def _prepare_to_see(self, end: int, size: int) -> None:
         """Have the loader ready for ``size`` bytes of flash up to ``end`` to be looked at."""
+        from esploader.flash.read_back import warn_if_blind
+
         self._preparation.prepare_reach(end)
         warn_if_blind(self._context.link, size)

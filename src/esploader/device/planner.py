@@ -14,15 +14,9 @@ from esploader.flash.guards import (
     check_loader_encrypts,
     encryption_addresses,
 )
-from esploader.flash.inputs import (
-    DETECT,
-    KEEP,
-    KEEP_PARAMETERS,
-    FlashParameters,
-    check_parameters,
-    put_parameters,
-)
+from esploader.flash.inputs import check_parameters, put_parameters
 from esploader.flash.limits import name_of_size, usable_size, warn_of_size
+from esploader.flash.parameters import DETECT, KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.request import WriteRequest, header_parameters, usable_compression
 from esploader.protocol.dialect import STUB
 

@@ -8,7 +8,6 @@ import attrs
 
 from esploader.chips.model.quirks import Quirk
 from esploader.errors import PlanError, StubError
-from esploader.flash.inputs import KEEP
 from esploader.flash.limits import (
     REACH_OF_3_BYTES,
     check_assumed_size,
@@ -16,7 +15,7 @@ from esploader.flash.limits import (
     named_size,
     usable_size,
 )
-from esploader.loader.stub import find_stub
+from esploader.flash.parameters import KEEP
 from esploader.protocol.commands import SpiSetParams
 from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
@@ -113,6 +112,8 @@ class Preparation:
             return dialect
         if reason is not None:
             raise StubError("stub", reason)
+        from esploader.loader.stub import find_stub
+
         try:
             location = None if source is True else source
             find_stub(link.chip, location, revision=link.revision)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.chips.model.bits import WORD_SIZE, value_or_zero
 from esploader.errors import PlanError, UnsupportedError
+from esploader.loader.stub_folders import remedy
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -153,7 +154,9 @@ def check_loader_encrypts(loader: Dialect) -> None:
         UnsupportedError: a ROM loader does not; a stub does.
     """
     if not loader.begin_has_encrypt_word:
-        raise UnsupportedError("encrypting", f"the {loader.name} loader cannot; a stub can")
+        raise UnsupportedError(
+            "encrypting", f"the {loader.name} loader cannot; a stub can{remedy()}"
+        )
 
 
 def check_loader_erases_everything(loader: Dialect) -> None:
@@ -168,7 +171,7 @@ def check_loader_erases_everything(loader: Dialect) -> None:
         )
     if Opcode.ERASE_FLASH not in loader.opcodes:
         raise UnsupportedError(
-            "erasing the whole flash", f"the {loader.name} loader cannot; a stub can"
+            "erasing the whole flash", f"the {loader.name} loader cannot; a stub can{remedy()}"
         )
 
 

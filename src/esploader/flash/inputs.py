@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import PlanError
+from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.plan import HeaderChange, InputPart, Piece
 from esploader.flash.source import (
     MAX_SOURCE_SIZE,
@@ -39,28 +40,6 @@ _log: Final = logging.getLogger(__name__)
 
 _MADE_FOR_OTHERS: Final = {Suitability.WRONG_CHIP, Suitability.WRONG_REVISION}
 _UNSUITABLE_BOOTLOADERS: Final = {*_MADE_FOR_OTHERS, Suitability.INVALID}
-
-KEEP: Final = "keep"
-"""What leaves a flash parameter of an image as it is."""
-
-DETECT: Final = "detect"
-"""As a flash size: that of the flash that is there."""
-
-
-@attrs.frozen(kw_only=True)
-class FlashParameters:
-    """What to put into the header of the bootloader; :data:`KEEP` for what it has."""
-
-    mode: str = KEEP
-    """One of the names that the chip has for the modes, such as ``dio``."""
-    frequency: str = KEEP
-    """One of the names that the chip has for the clocks, such as ``40m``."""
-    size: str = KEEP
-    """One of the names that the chip has for the sizes, such as ``4MB``."""
-
-
-KEEP_PARAMETERS: Final = FlashParameters()
-"""Leaves the header of the bootloader alone."""
 
 
 def read_pieces(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.errors import ImageError, PlanError
 from esploader.image.header import MAX_HEADER_SIZE, parse_header
+from esploader.loader.stub_folders import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,9 +43,10 @@ def check_reach(end: int, chip: Chip, *, through_stub: bool) -> None:
     """
     if end > reach_of(chip, end, through_stub=through_stub):
         loader = "a stub" if through_stub else "the ROM loader"
+        stub_does = not through_stub and chip.supports_4_byte_addresses
         raise PlanError(
             f"{loader} of the {chip.name} reaches {REACH_OF_3_BYTES:#x} bytes of flash, "
-            f"and not up to {end:#x}"
+            f"and not up to {end:#x}{f'; a stub does{remedy()}' if stub_does else ''}"
         )
 
 

@@ -163,10 +163,6 @@ class WritePlan:
         return "\n".join(lines)
 
 
-def ignore_plan(plan: WritePlan) -> None:
-    """Let it be carried out."""
-
-
 def plan_write(
     inputs: Iterable[Piece], flash_size: int | None, *, encryption_unit: int = 1
 ) -> WritePlan:

@@ -15,13 +15,8 @@ from esploader.flash.guards import (
     check_loader_erases_everything,
     check_write,
 )
-from esploader.flash.inputs import (
-    KEEP_PARAMETERS,
-    FlashParameters,
-    check_suitability,
-    put_parameters,
-    read_pieces,
-)
+from esploader.flash.inputs import check_suitability, put_parameters, read_pieces
+from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 from esploader.flash.plan import WritePlan, plan_write
 
 if TYPE_CHECKING:

@@ -24,7 +24,6 @@ from esploader.protocol.commands import (
     SpiAttach,
     WriteReg,
 )
-from esploader.protocol.download_commands import EmptyBegin
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.session.confirming import read_words
@@ -303,6 +302,8 @@ class FlashPort:
         if self._is_attachable:
             return SpiAttach(self._pads)
         # The ROM of the ESP8266 attaches the flash when a download begins.
+        from esploader.protocol.download_commands import EmptyBegin
+
         return EmptyBegin()
 
     def _changed_registers(self, transaction: SpiTransaction) -> list[int]:

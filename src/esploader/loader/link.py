@@ -24,14 +24,13 @@ from esploader.errors import (
 from esploader.loader.download_mode import can_reset, reach_loader
 from esploader.loader.set_up import rom_dialect_of, set_up_registers
 from esploader.loader.silence import Search
-from esploader.loader.stub import find_stub, start_stub
 from esploader.protocol import dialect
 from esploader.protocol.commands import SYNC_VALUE_OF_STUB, ChangeBaudrate, GetSecurityInfo
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.session.confirming import confirm_all, read_words
-from esploader.session.rate import change_baudrate
+from esploader.session.rate import BAUDRATES, change_baudrate
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
@@ -49,9 +48,6 @@ if TYPE_CHECKING:
     from esploader.transport.steps import ResetSequence
 
 _log: Final = logging.getLogger(__name__)
-
-BAUDRATES: Final = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000)
-"""The rates to step down through, in baud."""
 
 REVIVE_TIMEOUT: Final = 4.0
 """How long a loader may be busy with what it was given before, in seconds: an erase of
@@ -166,13 +162,14 @@ class Link:
             Quirk.STUB_RESTARTS_UART in self.chip.quirks
             or Opcode.CHANGE_BAUDRATE not in self.chip.rom.opcodes
         )
-        if waits_for_stub and self.stub is not None:
+        if not waits_for_stub or (self.stub is None and self.stub_source is False):
+            self._set_rate()
+        if self.stub is not None and not is_stub:
+            from esploader.loader.stub import start_stub
+
             start_stub(self.session, self.stub, self.stub_hook)
-            self._set_rate()
-        elif not waits_for_stub or self.stub_source is False:
-            self._set_rate()
-            if self.stub is not None and not is_stub:
-                start_stub(self.session, self.stub, self.stub_hook)
+            if waits_for_stub:
+                self._set_rate()
 
     def use_stub(self, *, reason_against: str | None) -> None:
         """Start a stub, unless one runs already or none may or can be had.
@@ -195,6 +192,8 @@ class Link:
         self.settle()
 
     def _usable_stub(self, reason_against: str | None) -> StubImage:
+        from esploader.loader.stub import find_stub
+
         if reason_against is not None:
             raise StubError("stub", reason_against)
         location = None if isinstance(self.stub_source, bool) else self.stub_source

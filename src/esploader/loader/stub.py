@@ -6,15 +6,17 @@ and data in base64, with their addresses and the entry. They are looked for
 
 1. where the caller says;
 2. in the directory that ``ESPLOADER_STUB_DIR`` names;
-3. in the package data of an installed ``esptool`` (extra ``[stub]``), in its folder of
+3. in the data folder of the user, where ``esploader stub install`` puts them;
+4. in the package data of an installed ``esptool`` (extra ``[stub]``), in its folder of
    permissively licensed stubs; esptool itself is not imported.
+
+Nothing is downloaded here.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import importlib.metadata
 import json
 import logging
 import os
@@ -26,6 +28,7 @@ import attrs
 from esploader.chips.model.labels import MAJOR, MINOR
 from esploader.chips.reading.identity import texts_of
 from esploader.errors import CommandError, ProtocolError, StubError
+from esploader.loader.stub_folders import DIRECTORY_VARIABLE, HOW_TO_INSTALL, stub_file
 from esploader.protocol import dialect
 from esploader.protocol.commands import ReadReg, RegisterWrite, WriteReg
 from esploader.protocol.download_commands import MemBegin, MemData, MemEnd, MemStay
@@ -45,11 +48,6 @@ _log: Final = logging.getLogger(__name__)
 
 MAX_FILE_SIZE: Final = 1024 * 1024
 """A stub is some 20 KB; anything beyond this is none."""
-
-DIRECTORY_VARIABLE: Final = "ESPLOADER_STUB_DIR"
-
-_PACKAGE: Final = "esptool"
-_FOLDER_IN_PACKAGE: Final = "esptool/targets/stub_flasher/2"
 
 _GREETING: Final = b"OHAI"
 _GREETING_TIMEOUT: Final = 3.0
@@ -175,11 +173,10 @@ def find_stub(
     if location is not None:
         path = Path(location)
         return _load(path / name if path.is_dir() else path, chip)
-    try:
-        package = importlib.metadata.distribution(_PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        raise StubError(name, "no stubs are installed") from None
-    return _load(Path(str(package.locate_file(f"{_FOLDER_IN_PACKAGE}/{name}"))), chip)
+    found = stub_file(Path(name).stem, environment)
+    if found is None:
+        raise StubError(f"stub for the {chip.name}", f"it is not installed, {HOW_TO_INSTALL}")
+    return _load(found, chip)
 
 
 def _load(path: Path, chip: Chip) -> StubImage:

@@ -27,7 +27,7 @@ from esploader.server.hang_up import has_hung_up
 from esploader.server.peers import ComPortPeer, RawPeer
 from esploader.server.refused_peer import RefusedPeer
 from esploader.server.station import ClientEnd
-from esploader.transport.telnet import IAC
+from esploader.transport.telnet_framing import IAC
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 def give_back() -> None:
     """Give freed memory back to the system, where its C library would keep it (glibc)."""
-    if sys.platform != "linux":
+    if sys.platform != "linux":  # tests/server/test_tls_memory.py
         return
     import ctypes  # noqa: PLC0415 - takes its time, and few servers ever see a crowd
 

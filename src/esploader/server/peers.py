@@ -21,13 +21,12 @@ from esploader.transport.telnet import (
     Command,
     Data,
     Negotiation,
-    Option,
     OptionNegotiation,
     OversizedSubnegotiation,
     Subnegotiation,
     TelnetDecoder,
-    escape,
 )
+from esploader.transport.telnet_framing import Option, escape
 from esploader.version import __version__
 
 MAX_BACKLOG: Final = 256 * 1024

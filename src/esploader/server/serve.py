@@ -82,7 +82,7 @@ class Server(Runner):
             CapabilityError: this system has none.
             TransportError: there is no free one.
         """
-        if sys.platform == "win32":
+        if sys.platform == "win32":  # no test
             raise CapabilityError(self._transport.name, "be served on a pseudo-terminal")
         from esploader.server.pty_end import PseudoTerminal
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from esploader.session.session import Session
 
+BAUDRATES: Final = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000)
+"""The rates to step down through, in baud."""
+
 # Espressif's stub waits 5 ms before the change and 5 ms after it.
 _RATE_CHANGE_TIME: Final = 0.05
 

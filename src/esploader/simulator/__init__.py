@@ -5,38 +5,60 @@ virtual time, :class:`RealTimeTransport` in real time, and a ``sim://`` URL desc
 line. When it boots, it runs an :data:`Application`. A :class:`FaultyTransport` in front of it,
 or of any other, makes a bad line of a good one. A :class:`RecordingTransport` remembers what
 passes, and a :class:`ReplayTransport` answers from it.
+
+Names are loaded when first used: most of what needs one module needs few of the others.
 """
 
 from __future__ import annotations
 
-from esploader.simulator.config import DeviceConfig, FlashPresence, InitialState
-from esploader.simulator.device import SimulatedDevice
-from esploader.simulator.flash.timings import UNPACED, Timings
-from esploader.simulator.history import Boot, History, SeenCommand, SeenLines, SentResponse
-from esploader.simulator.line.faults import (
-    BaudMismatch,
-    Corrupt,
-    Cut,
-    Delay,
-    Direction,
-    Drop,
-    Duplicate,
-    Fault,
-    Jitter,
-    Overflow,
-    Split,
-    Stall,
-)
-from esploader.simulator.line.faulty_transport import FaultyTransport
-from esploader.simulator.line.transport import RealTimeTransport, SimulatedTransport
-from esploader.simulator.personality import ResetCause
-from esploader.simulator.recordings.check import CheckedRow, check_recording
-from esploader.simulator.recordings.recorder import RecordingTransport
-from esploader.simulator.recordings.recording import Recording, encode_recording, read_recording
-from esploader.simulator.recordings.replay import ReplayTransport
-from esploader.simulator.rom.minimal_image import minimal_image
-from esploader.simulator.soc.application import Application, Runtime, Task, hello
-from esploader.simulator.url import open_served, open_simulated, parse
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from esploader.simulator.names import (
+        UNPACED,
+        Application,
+        BaudMismatch,
+        Boot,
+        CheckedRow,
+        Corrupt,
+        Cut,
+        Delay,
+        DeviceConfig,
+        Direction,
+        Drop,
+        Duplicate,
+        Fault,
+        FaultyTransport,
+        FlashPresence,
+        History,
+        InitialState,
+        Jitter,
+        Overflow,
+        RealTimeTransport,
+        Recording,
+        RecordingTransport,
+        ReplayTransport,
+        ResetCause,
+        Runtime,
+        SeenCommand,
+        SeenLines,
+        SentResponse,
+        SimulatedDevice,
+        SimulatedTransport,
+        Split,
+        Stall,
+        Task,
+        Timings,
+        check_recording,
+        encode_recording,
+        hello,
+        minimal_image,
+        open_served,
+        open_simulated,
+        parse,
+        read_recording,
+    )
 
 __all__ = [
     "UNPACED",
@@ -82,3 +104,18 @@ __all__ = [
     "parse",
     "read_recording",
 ]
+
+
+# A type checker is to know the names above, and no others.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(importlib.import_module("esploader.simulator.names"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

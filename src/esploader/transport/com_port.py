@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from esploader.errors import ProtocolError
-from esploader.transport.telnet import Option, encode_subnegotiation
+from esploader.transport.telnet_framing import Option, encode_subnegotiation
 
 _SERVER_OFFSET: Final = 100
 

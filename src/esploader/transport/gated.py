@@ -49,7 +49,6 @@ _EXPLANATIONS: Final = {
 }
 
 
-@attrs.define(eq=False)
 class GateFailedError(TransportError):
     """A gate stayed shut: nothing that was sent behind it has reached the chip.
 

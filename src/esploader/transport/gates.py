@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from esploader.errors import ProtocolError
-from esploader.transport.telnet import Option, encode_subnegotiation
+from esploader.transport.telnet_framing import Option, encode_subnegotiation
 
 VERSION: Final = 1
 """The version of ``docs/gates.md``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # no test
 
     def has_lines(fileno: int) -> bool:
         """Tell whether the port behind the descriptor has lines; here nothing can tell."""

@@ -52,7 +52,7 @@ from esploader.transport.rfc2217_url import NEGOTIATION_TIMEOUT, parse_rfc2217_u
 from esploader.transport.server_view import ServerView
 from esploader.transport.steps import SetLines
 from esploader.transport.tcp import TcpPipe
-from esploader.transport.telnet import Option, escape
+from esploader.transport.telnet_framing import Option, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -44,7 +44,7 @@ _OPEN_ERRORS: Final[dict[int, tuple[type[TransportError], str]]] = {
 _REFUSAL_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP})
 
 # What pyserial and the system raise.
-if sys.platform == "win32":
+if sys.platform == "win32":  # no test
     PORT_ERRORS: Final = (OSError, OverflowError, ValueError)
 else:
     import termios

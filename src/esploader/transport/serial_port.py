@@ -99,11 +99,11 @@ class SerialPortTransport(Transport):
         if is_hwgrep(port):
             _say_which(port, str(opened.port))
         with open_errors(port):
-            if sys.platform == "win32":
+            if sys.platform == "win32":  # no test
                 opened.dtr = False
                 opened.rts = False
             opened.open()
-        if sys.platform == "linux":
+        if sys.platform == "linux":  # no test
             # Adapters of FTDI keep bytes back for 16 ms otherwise. Not every port can.
             with suppress(AttributeError, NotImplementedError, OSError, ValueError):
                 opened.set_low_latency_mode(True)
@@ -211,7 +211,7 @@ class SerialPortTransport(Transport):
                 self._port.dtr = dtr
             if rts is not None:
                 self._port.rts = rts
-                if sys.platform == "win32":
+                if sys.platform == "win32":  # no test
                     # usbser.sys passes RTS on with the next write of DTR only.
                     self._port.dtr = self._port.dtr
 
@@ -283,7 +283,8 @@ class SerialPortTransport(Transport):
             CapabilityError: the flow control is one that this system does not have.
             TransportError: the port does not take it, or failed.
         """
-        if line_format.flow_control is FlowControl.DTR_DSR and sys.platform != "win32":
+        is_dsr = line_format.flow_control is FlowControl.DTR_DSR
+        if is_dsr and sys.platform != "win32":  # tests/transport/test_serial_port.py
             raise CapabilityError(self._name, "hold bytes back by DSR")
         before = self.line_format
         try:

@@ -13,11 +13,11 @@ from esploader.transport.gates import Arm, Armed, GateFailed
 from esploader.transport.telnet import (
     Data,
     Negotiation,
-    Option,
     OptionNegotiation,
     Subnegotiation,
     TelnetDecoder,
 )
+from esploader.transport.telnet_framing import Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable

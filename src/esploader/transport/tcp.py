@@ -91,7 +91,9 @@ class TcpPipe:
             HostUnreachableError: no address accepted within :data:`CONNECT_TIMEOUT`.
         """
         try:
-            addresses = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+            # To encode what is ASCII, the resolver's own way loads tables of all of Unicode.
+            host = url.host.encode() if url.host.isascii() else url.host
+            addresses = socket.getaddrinfo(host, url.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as exc:
             raise HostUnreachableError(url.url, f"cannot resolve {url.host!r}: {exc}") from exc
         deadline = clock.now() + CONNECT_TIMEOUT

@@ -14,7 +14,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
-IAC: Final = b"\xff"
+from esploader.transport.telnet_framing import IAC, Option
+
 _SE: Final = 0xF0
 _SB: Final = 0xFA
 _IAC: Final = 0xFF
@@ -39,20 +40,6 @@ class Verb(enum.IntEnum):
     WONT = 0xFC
     DO = 0xFD
     DONT = 0xFE
-
-
-@enum.unique
-class Option(enum.IntEnum):
-    """The telnet options that a port server needs."""
-
-    BINARY = 0
-    """RFC 856: bytes pass unchanged, CR included."""
-
-    SUPPRESS_GO_AHEAD = 3
-    """RFC 858: both ends may send at any time."""
-
-    COM_PORT = 44
-    """RFC 2217: settings and lines of a serial port."""
 
 
 @attrs.frozen
@@ -98,19 +85,9 @@ TelnetEvent: TypeAlias = Data | Command | Negotiation | Subnegotiation | Oversiz
 _VERBS: Final = frozenset(Verb)
 
 
-def escape(data: bytes) -> bytes:
-    """Return ``data`` as it travels."""
-    return data.replace(IAC, IAC + IAC)
-
-
 def encode_negotiation(verb: Verb, option: int) -> bytes:
     """Return an offer, a demand or an answer as it travels."""
     return bytes((_IAC, verb, option))
-
-
-def encode_subnegotiation(option: int, payload: bytes) -> bytes:
-    """Return a sub-option as it travels."""
-    return bytes((_IAC, _SB, option)) + escape(payload) + bytes((_IAC, _SE))
 
 
 @attrs.define

@@ -11,7 +11,7 @@ import math
 import select
 import sys
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # no test
 
     def wait_readable(fileno: int, seconds: float) -> bool:
         """Tell whether there is something to read, or an end or an error, in time."""

@@ -117,7 +117,7 @@ def _claim(path: Path) -> int | None:
     """Return a descriptor that keeps others away from the file as long as it is open."""
     for _ in range(_ATTEMPTS):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if sys.platform == "win32":
+        if sys.platform == "win32":  # no test
             # An open file could not be replaced.
             os.close(descriptor)
             return None
@@ -133,7 +133,7 @@ def _claim(path: Path) -> int | None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # no test
         return
     import fcntl
 
