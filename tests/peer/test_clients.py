@@ -24,6 +24,7 @@ import remote_job
 from certificates import Authority
 from esploader.transport.clock import RealClock
 from esploader.transport.network_url import parse_network_url
+from esploader.transport.pipe import Pipe
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.tcp import TcpPipe
 from foreign_servers import socat
@@ -31,13 +32,12 @@ from peers import require_program
 from programs import LOOPBACK, Completed, run, running
 from remote_job import DATA, OFFSET, do_job
 from served import PATIENCE, server_process, tcp_port
+from wrapping_pipe import WrappingPipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from esploader.transport.clock import Clock
-    from esploader.transport.pipe import Pipe
 
 pytestmark = pytest.mark.peer
 
@@ -61,38 +61,12 @@ def our_server(*options: str, chip: str, state: str = "app") -> Iterator[str]:
 
 
 @attrs.define
-class OtherVersion:
+class OtherVersion(WrappingPipe[Pipe]):
     """A pipe to a server whose gates are of a version that no client knows."""
 
-    inner: Pipe
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def clock(self) -> Clock:
-        return self.inner.clock
-
-    @property
-    def connect_time(self) -> float:
-        return self.inner.connect_time
-
-    @property
-    def write_timeout(self) -> float:
-        return self.inner.write_timeout
-
-    def fileno(self) -> int:
-        return self.inner.fileno()
-
+    @override
     def receive(self, deadline: float) -> bytes:
         return self.inner.receive(deadline).replace(b"slip-gate=1;", b"slip-gate=9;")
-
-    def send(self, data: bytes) -> None:
-        self.inner.send(data)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 @pytest.mark.parametrize("stub", [True, False], ids=["stub", "no stub"])

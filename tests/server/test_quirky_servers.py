@@ -30,13 +30,12 @@ from esploader.transport.telnet import (
 )
 from esploader.transport.telnet_framing import Option, encode_subnegotiation, escape
 from untouched import comparing, fill
-from virtual_link import Link, LinkClock, VirtualServer
+from virtual_link import Link, LinkClock, VirtualPipe, VirtualServer
+from wrapping_pipe import WrappingPipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esploader.transport.clock import Clock
-    from virtual_link import VirtualPipe
 
 DATA = random.Random(6).randbytes(20_000)  # noqa: S311 - the same in every run
 OFFSET = 0x10000
@@ -69,33 +68,14 @@ def encoded(event: TelnetEvent) -> bytes:
 
 
 @attrs.define
-class QuirkyPipe:
+class QuirkyPipe(WrappingPipe[VirtualPipe]):
     """A connection to a server of which ``change`` makes another one."""
 
-    inner: VirtualPipe
     change: Callable[[TelnetEvent], bytes]
     greeting: bytes = b""
     _decoder: TelnetDecoder = attrs.field(factory=TelnetDecoder, init=False)
 
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def clock(self) -> Clock:
-        return self.inner.clock
-
-    @property
-    def connect_time(self) -> float:
-        return self.inner.connect_time
-
-    @property
-    def write_timeout(self) -> float:
-        return self.inner.write_timeout
-
-    def fileno(self) -> int:
-        return self.inner.fileno()
-
+    @override
     def receive(self, deadline: float) -> bytes:
         said, self.greeting = self.greeting, b""
         if not said:
@@ -104,12 +84,6 @@ class QuirkyPipe:
                 if said:
                     break
         return said
-
-    def send(self, data: bytes) -> None:
-        self.inner.send(data)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 def message(event: TelnetEvent) -> tuple[int, bytes] | None:
