@@ -33,6 +33,8 @@ settings.load_profile("full" if IS_FULL else "usual")
 # Programs that we start are told to end as from a terminal. A shell that runs tests in the
 # background has them ignore that, and they hand it on to what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGQUIT"):
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_configure(config: pytest.Config) -> None:
