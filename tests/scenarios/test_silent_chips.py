@@ -67,6 +67,7 @@ class DyingTransport(UnreliableTransport):
 OPERATIONS: dict[str, tuple[Callable[[Device], object], int]] = {
     "read": (lambda device: device.flash.read(0, 0x2_0000), 4),
     "write": (lambda device: device.flash.write([(0x1_0000, IMAGE)], skip=False), 12),
+    "write much": (lambda device: device.flash.write([(0, b"\1" * 0x3F_0000)], skip=False), 4),
     "verify": (lambda device: device.flash.verify([(0x1_0000, IMAGE)]), 2),
     "skip": (lambda device: device.flash.write([(0x1_0000, IMAGE)]), 2),
     "erase": (lambda device: device.flash.erase_region(0x1_0000, 0x2_0000), 4),

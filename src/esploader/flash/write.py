@@ -40,12 +40,13 @@ from esploader.errors import (
 from esploader.flash.attempt import Attempt
 from esploader.flash.blank import is_blank
 from esploader.flash.download import Download
-from esploader.flash.erase import Doubts, erase_sectors
+from esploader.flash.erase import ERASE_STEP, Doubts, erase_sectors
 from esploader.flash.hashing import count_right_sectors, holds, is_erased, md5_of
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
 from esploader.flash.read_back import is_blind, is_hidden
 from esploader.flash.steps import Step, steps_of
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
+from esploader.protocol.dialect import STUB
 from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.status import RECOVERABLE_CODES
 
@@ -72,6 +73,10 @@ take blocks of that size: a single one may be the fault of the line."""
 
 MAX_PIECE_SIZE: Final = 1 << 32
 """No limit: a trouble-free write is one BEGIN and one check."""
+
+MAX_PIECE_SIZE_OF_ROM: Final = ERASE_STEP
+"""Of a ROM loader, which erases all of it before it answers: for as long as that may take nobody
+knows whether it is there."""
 
 MAX_BLIND_PIECE_SIZE: Final = 0x4000
 """Between two looks at the flash, where those take longer than writing: after trouble all
@@ -339,4 +344,6 @@ def _most_at_once(link: Link) -> int:
     """Return the bytes of the longest download."""
     if is_hidden(link):
         return MAX_HIDDEN_PIECE_SIZE
-    return MAX_BLIND_PIECE_SIZE if is_blind(link) else MAX_PIECE_SIZE
+    if is_blind(link):
+        return MAX_BLIND_PIECE_SIZE
+    return MAX_PIECE_SIZE if link.session.dialect is STUB else MAX_PIECE_SIZE_OF_ROM
