@@ -405,3 +405,15 @@ def test_the_version_loads_no_simulator() -> None:
         "print([name for name in sys.modules if 'simulator' in name or name == 'sim_command'])"
     )
     assert run(sys.executable, "-c", code).stdout.splitlines()[-1] == "[]"
+
+
+def test_each_recording_that_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = [str(tmp_path / name) for name in ("one.json", "another.json")]
+    whole = str(VECTORS / "rom-esp32c3.json")
+    assert main(["sim", "check", missing[0], whole, missing[1]]) == 2
+    printed = capsys.readouterr()
+    assert "rows agree" in printed.out
+    for name in missing:
+        assert printed.err.count(name) == 1

@@ -544,3 +544,14 @@ def test_a_port_without_lines_is_never_asked_to_set_them() -> None:
     lines.release(10.0)
     assert port.happened == []
     assert not lines.is_playing
+
+
+def test_a_reset_that_looks_like_half_of_another_is_one_when_nothing_follows() -> None:
+    recogniser = Recogniser(ResetPolicy(), sets_at_once=True, is_usb_serial_jtag=False)
+    for now, (dtr, rts) in enumerate((IN_RESET, ASSERTED, IN_RESET)):
+        recogniser.request(dtr=dtr, rts=rts, now=now / 10)
+    # As when DTR is still to come, of two lines that were changed in one step.
+    assert recogniser.request(rts=False, now=0.3) == ()
+    assert recogniser.deadline == 0.3 + PATIENCE
+    assert recogniser.give_up(0.3 + PATIENCE) == HARD_RESET
+    assert recogniser.reset_count == 1

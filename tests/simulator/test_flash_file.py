@@ -120,3 +120,18 @@ def test_a_device_that_cannot_be_made_leaves_its_file_alone(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="revision"):
         SimulatedDevice("esp32c3", flash=path, revision=(99, 0))
     assert not path.exists()
+
+
+def test_what_is_missing_already_is_not_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "flash.bin"
+    file = FlashFile(path)
+    file.save([b"whole"])
+    path.unlink()
+    file.store(1, b"change")
+    path.write_bytes(b"other")
+    file.store(1, b"change")
+    assert path.read_bytes() == b"other"
+    file.save([b"whole again"])
+    file.store(0, b"W")
+    assert path.read_bytes() == b"Whole again"
+    file.release()

@@ -113,3 +113,11 @@ def test_the_window_keeps_what_earlier_streams_left_behind_the_data() -> None:
     assert later.filled == 3
     assert later.take(WINDOW_SIZE) == b"nowlier" + bytes(WINDOW_SIZE - 7)
     assert later.filled == 0
+
+
+@pytest.mark.parametrize("piece_size", [1, 100])
+def test_a_block_of_no_type_is_noticed_behind_data_too(piece_size: int) -> None:
+    # A stored block of four bytes, then one of the type that there is not.
+    stream = bytes.fromhex("7801 00 0400 fbff") + b"data" + b"\x07"
+    with pytest.raises(InflateError):
+        inflate(stream, piece_size)

@@ -115,3 +115,8 @@ def test_the_buffer_is_the_limit(filling: bytes, step: int) -> None:
         FRAME_BUFFER_SIZE
     ]
     assert decode(*chunks(exceeds)) == [(len(exceeds) - 1, UNUSABLE)]
+
+
+def test_an_escape_may_be_cut_in_two() -> None:
+    assert decode(b"\xc0a\xdb", b"\xdcb\xc0") == [(6, b"a\xc0b")]
+    assert decode(b"\xc0a\xdb", b"zb\xc0") == [(4, UNUSABLE)]

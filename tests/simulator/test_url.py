@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import UrlError
-from esploader.simulator.config import DeviceConfig, InitialState
+from esploader.simulator.config import DeviceConfig, InitialState, PortKind
+from esploader.simulator.flash.chip import FlashCondition
 from esploader.simulator.url import open_simulated, parse
 
 
@@ -50,6 +51,9 @@ def test_every_option_is_understood() -> None:
         "sim://esp32c3?flash=",
         "sim://esp32c3?flash=4",
         "sim://esp32c3?flash=4mb",
+        "sim://esp32c3?pins=0x1ffffffff",
+        "sim://esp32c3?attached=perhaps",
+        "sim://esp32c3?condition=broken",
         "sim://esp32c3?state=running",
         "sim://esp32c3?mac=020000000000",
         "sim://esp32c3?mac=02:00:00:00:00:0g",
@@ -104,3 +108,15 @@ def test_an_opened_url_is_a_port_with_that_name() -> None:
         assert transport.name == "sim://esp32c3?seed=3"
         assert transport.baudrate == 74880
         assert transport.device.config.seed == 3
+
+
+def test_what_the_flash_and_the_port_are_like_is_understood() -> None:
+    assert parse(
+        "sim://esp32c3?condition=asleep&pins=0x3f&attached=yes&port=usb-serial-jtag"
+    ) == DeviceConfig(
+        chip=ESP32_C3,
+        flash_condition=FlashCondition.ASLEEP,
+        flash_pins=0x3F,
+        flash_attached=True,
+        port=PortKind.USB_SERIAL_JTAG,
+    )
