@@ -102,7 +102,7 @@ PROTOCOLS = {
 }
 
 IMPATIENT = Limits(
-    connections=1000, connections_per_address=1000, handshake_time=0.2, stall_time=0.2
+    connections=1000, connections_per_address=1000, handshake_time=2.0, stall_time=0.2
 )
 
 ARMED = encode(Arm(1))
