@@ -22,10 +22,10 @@ import pytest
 from device_operations import (
     CONNECTIONS,
     FLASH_SIZE,
+    IN_PART,
     NOTHING_IS_PROMISED,
     OPERATIONS,
     SILENT,
-    STUBS_IN_PART,
     UNSEEN,
     Connecting,
     Loader,
@@ -270,7 +270,7 @@ every_extent = pytest.mark.parametrize("is_full", EXTENTS)
         for operation in OPERATIONS
         for loader in operation.loaders
         for is_full in (False, True)
-        if not (is_full and loader in STUBS_IN_PART)
+        if not (is_full and loader in IN_PART)
     ],
 )
 def test_whatever_byte_is_hit_an_operation_is_right_or_an_error(

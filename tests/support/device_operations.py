@@ -396,7 +396,7 @@ OPERATIONS = (
         act=_written(FEW),
         loaders=_BLIND,
         changes=_FEW,
-        frames=2,
+        frames=1,
     ),
     Operation(
         method="flash.write",
@@ -423,7 +423,7 @@ OPERATIONS = (
         act=lambda device: Told.by(device.flash.erase_region(OFFSET, SECTOR_SIZE)),
         loaders=_BLIND,
         changes=_FEW,
-        frames=2,
+        frames=1,
     ),
     Operation(
         method="flash.plan",
@@ -514,5 +514,6 @@ UNSEEN = {
 }
 """Parts of what is played of which the right value cannot be seen, and why."""
 
-STUBS_IN_PART = (ESP8266_STUB, ESP32_STUB)
-"""They speak the dialect of the other one, and are left to the part that always runs."""
+IN_PART = (ESP8266_STUB, ESP32_STUB, ESP32_S2_ROM)
+"""They speak like the ESP32-C3's, from which the last one's dialect differs in the size of what it
+keeps while it works and in the blocks for RAM. They are left to the part that always runs."""
