@@ -76,7 +76,8 @@ def _run(argv: Sequence[str], understand: Understand) -> int:
         stdout.flush()
         code = exc.code if isinstance(exc.code, int) else FAILED
         return code or _code_without_output(stdout)
-    output = Output(arguments)
+    is_all = command.only_prints or getattr(arguments, "dry_run", False)
+    output = Output(arguments, is_all=is_all)
     try:
         code = _carry_out(command, arguments, output)
     except KeyboardInterrupt as exc:
@@ -84,7 +85,6 @@ def _run(argv: Sequence[str], understand: Understand) -> int:
         cause = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
         output.write(f"\nInterrupted{cause}.\n")
         raise
-    is_all = command.only_prints or getattr(arguments, "dry_run", False)
     return code or (_code_without_output(output.stdout) if is_all else DONE)
 
 

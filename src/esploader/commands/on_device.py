@@ -40,21 +40,24 @@ class OnDevice(NamedTuple):
         if self.prepare is not None:
             self.prepare(arguments)
         with contextlib.ExitStack() as stack:
-            device = stack.enter_context(_connect(arguments, output, stack))
+            with output.beside():
+                device = stack.enter_context(_connect(arguments, output, stack))
             after = After(arguments.after)
             device.check_reset(after)
             watch = LoaderWatch(device, output, _first_baudrate(arguments))
 
             def work() -> bool:
-                document.update(_print_device(device, output))
+                with output.beside():
+                    document.update(_print_device(device, output))
                 watch.look()
                 output.before_progress = watch.look
                 if getattr(arguments, "spi_connection", None) is not None:
                     device.flash.use_pins(arguments.spi_connection)
                 document.update(self.work(device, arguments, output))
-                output.line()
-                if self.starts_program:
-                    output.line("Exiting immediately.")
+                with output.beside():
+                    output.line()
+                    if self.starts_program:
+                        output.line("Exiting immediately.")
                 return not self.starts_program
 
             work_and_leave(device, after, output, work)
@@ -140,6 +143,9 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
     output.labelled("Chip type", f"{identity.description}{known_revision}")
     output.labelled("Features", ", ".join(identity.features))
     output.labelled("Crystal frequency", f"{identity.crystal_mhz}MHz")
+    usb_mode = _usb_mode(device)
+    if usb_mode is not None:
+        output.labelled("USB mode", usb_mode)
     print_mac(device, output)
     output.line()
     return {
@@ -148,9 +154,20 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
         "revision": revision,
         "features": list(identity.features),
         "crystal_mhz": identity.crystal_mhz,
+        "usb_mode": usb_mode,
         "mac": identity.mac,
         "eui64": identity.eui64,
     }
+
+
+def _usb_mode(device: Device) -> str | None:
+    """Return which of the chip's own USB ports this is; ``None`` where it is none, or unknown."""
+    from esploader.loader.usb_port import is_otg, is_serial_jtag
+
+    port = device.session.transport.capabilities
+    if is_serial_jtag(port, device.chip):
+        return "USB-Serial/JTAG"
+    return "USB-OTG" if is_otg(port, device.chip) else None
 
 
 def print_mac(device: Device, output: Output) -> None:

@@ -34,6 +34,7 @@ def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
         json=False,
         json_events=False,
         no_progress=False,
+        quiet=False,
         exit_codes=EXIT_CODES[0],
     )
 
@@ -96,6 +97,12 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
         "--json-events", action="store_true", help="report progress as JSON lines on stderr"
     )
     showing.add_argument("--no-progress", action="store_true", help="draw no progress")
+    showing.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print only what was asked for, warnings and errors",
+    )
     add_exit_codes_option(showing)
 
 

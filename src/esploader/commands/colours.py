@@ -1,0 +1,41 @@
+"""Colours for what people must not overlook, on terminals alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+_RESET: Final = "\x1b[0m"
+_RED: Final = "\x1b[1;31m"
+_YELLOW: Final = "\x1b[1;33m"
+_CYAN: Final = "\x1b[1;36m"
+
+_COLOURS: Final = {
+    "A fatal error occurred": _RED,
+    "ERROR": _RED,
+    "WARNING": _YELLOW,
+    "NOTE": _CYAN,
+    "HINT": _CYAN,
+}
+_FIRST_WORDS: Final = re.compile(rf"^({'|'.join(_COLOURS)}):", re.MULTILINE)
+
+
+def has_colours(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether ``stream`` is a terminal that shows colours, and nobody objects.
+
+    ``NO_COLOR`` objects when it is set and not empty (https://no-color.org), and so does
+    ``TERM=dumb``. On Windows only Windows Terminal says that it is able, by ``WT_SESSION``.
+    """
+    if environment.get("NO_COLOR") or environment.get("TERM") == "dumb":
+        return False
+    return stream.isatty() and (os.name != "nt" or "WT_SESSION" in environment)
+
+
+def coloured(text: str) -> str:
+    """Return ``text`` with the words coloured that say how grave a line is."""
+    return _FIRST_WORDS.sub(lambda found: f"{_COLOURS[found[1]]}{found[0]}{_RESET}", text)
