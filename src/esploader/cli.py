@@ -34,19 +34,19 @@ READER_GONE: Final = 141
 
 def entry_point() -> None:
     """Run the command line of this process and exit."""
-    _run_process(parse)
+    run_process(parse)
 
 
 def server_entry_point() -> None:
     """Run ``esploader-rfc2217-server``, which is ``esploader serve``, and exit."""
-    _run_process(parse_server)
+    run_process(parse_server)
 
 
-def _run_process(understand: Understand) -> NoReturn:
+def run_process(understand: Understand) -> NoReturn:
     """Run a command line and end with its exit code, or of the signal that ended it."""
     try:
         with signals_raised():
-            code = _run(sys.argv[1:], understand)
+            code = run(sys.argv[1:], understand)
     except KeyboardInterrupt as exc:
         die_of(signal_of(exc))
     sys.exit(code)
@@ -58,12 +58,12 @@ def main(argv: Sequence[str], understand: Understand = parse) -> int:
     Signals stay what they are to this process.
     """
     try:
-        return _run(argv, understand)
+        return run(argv, understand)
     except KeyboardInterrupt as exc:
         return FIRST_SIGNAL_EXIT_CODE + signal_of(exc)
 
 
-def _run(argv: Sequence[str], understand: Understand) -> int:
+def run(argv: Sequence[str], understand: Understand) -> int:
     """Run one command and return its exit code.
 
     Raises:

@@ -41,10 +41,12 @@ class OnDevice(NamedTuple):
             self.prepare(arguments)
         with contextlib.ExitStack() as stack:
             with output.beside():
-                device = stack.enter_context(_connect(arguments, output, stack))
+                device = _connected(arguments, output, stack)
             after = After(arguments.after)
             device.check_reset(after)
-            watch = LoaderWatch(device, output, _first_baudrate(arguments))
+            is_new = arguments.device is None
+            rate = _first_baudrate(arguments) if is_new else device.session.transport.baudrate
+            watch = LoaderWatch(device, output, rate)
 
             def work() -> bool:
                 with output.beside():
@@ -64,6 +66,27 @@ class OnDevice(NamedTuple):
         output.finish({**document, "warnings": output.warnings})
 
 
+def _connected(
+    arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack
+) -> Device:
+    """Return the device: the caller's, which stays connected, or one until ``stack`` ends."""
+    if arguments.device is None:
+        return stack.enter_context(_connect(arguments, output, stack))
+    from esploader.chips.registry import chip_by_name
+    from esploader.errors import WrongChipError
+
+    device: Device = arguments.device
+    output.line(f"Serial port {device.port}:")
+    name = _chip(arguments)
+    if name is not None and (expected := chip_by_name(name)) is not device.chip:
+        raise WrongChipError(expected.name, device.chip.name)
+    return device
+
+
+def _chip(arguments: argparse.Namespace) -> str | None:
+    return None if arguments.chip.lower() == "auto" else arguments.chip
+
+
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
     from esploader.connector import connect
 
@@ -77,7 +100,7 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
     try:
         device = connect(
             name if recorded is None else recorded.transport,
-            chip=None if arguments.chip.lower() == "auto" else arguments.chip,
+            chip=_chip(arguments),
             baudrate=_baudrate(arguments.baud),
             before=arguments.before,
             attempts=arguments.connect_attempts,

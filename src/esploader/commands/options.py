@@ -6,9 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.values import count, hyphened
+from esploader.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+PROGRAM: Final = "esploader"
 
 DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_CONNECT_ATTEMPTS: Final = 7
@@ -19,7 +22,10 @@ EXIT_CODES: Final = ("simple", "detailed")
 
 
 def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
-    """Return what holds where nothing is said; some of it can be said in the environment."""
+    """Return what holds where nothing is said; some of it can be said in the environment.
+
+    No option sets the last three: a caller in this process may.
+    """
     return argparse.Namespace(
         port=environment.get("ESPTOOL_PORT"),
         baud=environment.get("ESPTOOL_BAUD") or str(DEFAULT_BAUDRATE),
@@ -36,6 +42,9 @@ def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
         no_progress=False,
         quiet=False,
         exit_codes=EXIT_CODES[0],
+        banner=f"{PROGRAM} v{__version__}",
+        bare_version=__version__,
+        device=None,
     )
 
 
@@ -87,7 +96,10 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
         help="a stub, or a directory of them (default: what 'stub install' has installed, or "
         "that of an installed esptool; environment: ESPLOADER_STUB_DIR)",
     )
-    showing = command.add_argument_group("what is shown")
+    _add_showing(command.add_argument_group("what is shown"))
+
+
+def _add_showing(showing: argparse._ArgumentGroup) -> None:
     showing.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
     showing.add_argument(
         "--record", metavar="FILE", help="write every exchange into this file (default: none)"

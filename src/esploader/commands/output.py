@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, cast
 
 from esploader.commands.colours import coloured, has_colours
 from esploader.commands.standard_stream import StandardStream
-from esploader.version import __version__
 
 if TYPE_CHECKING:
     import argparse
@@ -52,7 +51,7 @@ class Output:
     def banner(self) -> None:
         """Say which program this is."""
         with self.beside():
-            self.line(f"esploader v{__version__}")
+            self.line(self._arguments.banner)
 
     @contextlib.contextmanager
     def beside(self) -> Iterator[None]:

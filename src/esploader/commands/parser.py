@@ -12,7 +12,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
-from esploader.commands.options import add_common_options, defaults
+from esploader.commands.options import PROGRAM, add_common_options, defaults
 from esploader.commands.table import HOMES, command, commands
 from esploader.commands.values import hyphened
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from esploader.commands.command import Command
-
-PROGRAM: Final = "esploader"
 
 SERVER_PROGRAM: Final = "esploader-rfc2217-server"
 """The program that is nothing but ``esploader serve``."""
