@@ -62,6 +62,10 @@ class Parser(argparse.ArgumentParser):
         words = [_usage_of(action) for action in self._get_positional_actions()]
         self.usage = self.usage or " ".join(["%(prog)s [options]", *words])
 
+    def known_actions(self) -> list[argparse.Action]:
+        """Return what it was told to take, in that order."""
+        return self._actions
+
     def takes_value(self, option: str) -> bool:
         """Tell whether the word behind ``option`` belongs to it."""
         name, equals, _ = option.partition("=")
