@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from esploader.cli import main
 from esploader.commands.colours import coloured, has_colours
+from esploader.commands.standard_stream import StandardStream
 from programs import PATIENCE, environment, esploader
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def test_a_pipe_gets_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
     ids=str,
 )
 def test_who_shows_colours(*, variables: dict[str, str], expected: bool) -> None:
-    assert has_colours(Terminal(), variables) is expected
-    assert not has_colours(io.StringIO(), variables)
+    assert has_colours(StandardStream(Terminal(), print), variables) is expected
+    assert not has_colours(StandardStream(io.StringIO(), print), variables)
 
 
 def test_only_words_at_the_beginning_of_a_line_have_a_colour() -> None:

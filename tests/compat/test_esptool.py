@@ -102,6 +102,49 @@ def test_a_device_of_another_chip_is_refused_and_stays(capsys: pytest.CaptureFix
         esptool.main(["--chip", "ESP32-C3", "flash-id"], esp=device)
 
 
+class Queue:
+    """What pytest-embedded and ESPHome put in place of a stream: no more than a program needs."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("command", ["flash-id", "read-flash", "fail"])
+def test_streams_may_be_whatever_can_be_written(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdout, stderr = Queue(), Queue()
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    words = {
+        "flash-id": ["flash-id"],
+        "read-flash": ["read-flash", "0", "0x2000", str(tmp_path / "copy")],
+        "fail": ["read-flash", "0x400000", "1", str(tmp_path / "copy")],
+    }[command]
+    if command == "fail":
+        assert code_of(*C3, *words) == 2
+        assert "A fatal error occurred: " in stderr.text
+    else:
+        esptool.main([*C3, *words])
+    assert "Connected to ESP32-C3" in stdout.text
+    assert "Hard resetting via RTS pin..." in stdout.text
+
+
+def test_there_may_be_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a program without a console on Windows.
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    esptool.main([*C3, "erase-region", "0", "4096"])
+    assert code_of(*C3, "read-flash", "0x400000", "1", "copy") == 2
+
+
 def test_it_is_a_program_of_its_own() -> None:
     program = (sys.executable, "-m", "esploader.compat.esptool")
     done = run(*program, *C3, "flash_id")

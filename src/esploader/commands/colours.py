@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import TextIO
+
+    from esploader.commands.standard_stream import StandardStream
 
 _RESET: Final = "\x1b[0m"
 _RED: Final = "\x1b[1;31m"
@@ -25,7 +26,7 @@ _COLOURS: Final = {
 _FIRST_WORDS: Final = re.compile(rf"^({'|'.join(_COLOURS)}):", re.MULTILINE)
 
 
-def has_colours(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+def has_colours(stream: StandardStream, environment: Mapping[str, str] = os.environ) -> bool:
     """Tell whether ``stream`` is a terminal that shows colours, and nobody objects.
 
     ``NO_COLOR`` objects when it is set and not empty (https://no-color.org), and so does

@@ -42,7 +42,7 @@ class Output:
         """What the library has warned of so far; it is on stderr, too."""
         self.stdout = StandardStream(sys.stdout, self._lose_stdout)
         self._stderr = StandardStream(sys.stderr, lambda _: None)
-        self._has_colours = has_colours(sys.stderr)
+        self._has_colours = has_colours(self._stderr)
         self.before_progress: Callable[[], None] | None = None
         """Is called before progress is shown: it may have something to say above it."""
         self._displays: tuple[Display, ...] | None = None
