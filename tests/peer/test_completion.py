@@ -49,8 +49,13 @@ START = {
         """autoload -U compinit; compinit -u -D; . ./script
         esploader() { print -r -- "d""one:$*;" }; PS1="rea""dy> \"""",
     ),
+    "zsh by itself": (
+        ["zsh", "-f", "-i"],
+        """fpath=($PWD/functions $fpath); autoload -U compinit; compinit -u -D
+        esploader() { print -r -- "d""one:$*;" }; PS1="rea""dy> \"""",
+    ),
 }
-"""How each is started, and what it is told first."""
+"""How each is started, and what it is told first; the last one finds the script in a folder."""
 
 
 class Shell:
@@ -58,7 +63,10 @@ class Shell:
 
     def __init__(self, name: str, folder: Path) -> None:
         command, first = START[name]
-        (folder / "script").write_text(script(name), encoding="utf-8")
+        text = script(command[0])
+        (folder / "script").write_text(text, encoding="utf-8")
+        (folder / "functions").mkdir()
+        (folder / "functions" / "_esploader").write_text(text, encoding="utf-8")
         self._terminal, slave = pty.openpty()
         self._shown = ""
         self._process = subprocess.Popen(
@@ -94,7 +102,6 @@ class Shell:
 
 @pytest.fixture(name="shell", params=START)
 def _shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
-    require_program(request.param)
     (tmp_path / "application.bin").touch()
     shell = Shell(request.param, tmp_path)
     yield shell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ def has_colours(stream: StandardStream, environment: Mapping[str, str] = os.envi
     ``NO_COLOR`` objects when it is set and not empty (https://no-color.org), and so does
     ``TERM=dumb``. On Windows only Windows Terminal says that it is able, by ``WT_SESSION``.
     """
-    if environment.get("NO_COLOR") or environment.get("TERM") == "dumb":
-        return False
-    return stream.isatty() and (os.name != "nt" or "WT_SESSION" in environment)
+    if sys.platform == "win32":  # no test
+        is_able = "WT_SESSION" in environment
+    else:
+        is_able = environment.get("TERM") != "dumb"
+    return is_able and not environment.get("NO_COLOR") and stream.isatty()
 
 
 def coloured(text: str) -> str:

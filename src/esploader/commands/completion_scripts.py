@@ -73,7 +73,12 @@ _{program}() {{
         _files
     fi
 }}
-compdef _{program} {program}
+# In a folder of fpath this file is the body of the function that it defines.
+if [[ ${{funcstack[1]}} == _{program} ]]; then
+    _{program} "$@"
+else
+    compdef _{program} {program}
+fi
 """
 
 _FISH: Final = """\
