@@ -34,19 +34,19 @@ READER_GONE: Final = 141
 
 def entry_point() -> None:
     """Run the command line of this process and exit."""
-    _run_process(parse)
+    run_process(parse)
 
 
 def server_entry_point() -> None:
     """Run ``esploader-rfc2217-server``, which is ``esploader serve``, and exit."""
-    _run_process(parse_server)
+    run_process(parse_server)
 
 
-def _run_process(understand: Understand) -> NoReturn:
+def run_process(understand: Understand) -> NoReturn:
     """Run a command line and end with its exit code, or of the signal that ended it."""
     try:
         with signals_raised():
-            code = _run(sys.argv[1:], understand)
+            code = run(sys.argv[1:], understand)
     except KeyboardInterrupt as exc:
         die_of(signal_of(exc))
     sys.exit(code)
@@ -58,12 +58,12 @@ def main(argv: Sequence[str], understand: Understand = parse) -> int:
     Signals stay what they are to this process.
     """
     try:
-        return _run(argv, understand)
+        return run(argv, understand)
     except KeyboardInterrupt as exc:
         return FIRST_SIGNAL_EXIT_CODE + signal_of(exc)
 
 
-def _run(argv: Sequence[str], understand: Understand) -> int:
+def run(argv: Sequence[str], understand: Understand) -> int:
     """Run one command and return its exit code.
 
     Raises:
@@ -76,7 +76,8 @@ def _run(argv: Sequence[str], understand: Understand) -> int:
         stdout.flush()
         code = exc.code if isinstance(exc.code, int) else FAILED
         return code or _code_without_output(stdout)
-    output = Output(arguments)
+    is_all = command.only_prints or getattr(arguments, "dry_run", False)
+    output = Output(arguments, is_all=is_all)
     try:
         code = _carry_out(command, arguments, output)
     except KeyboardInterrupt as exc:
@@ -84,7 +85,6 @@ def _run(argv: Sequence[str], understand: Understand) -> int:
         cause = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
         output.write(f"\nInterrupted{cause}.\n")
         raise
-    is_all = command.only_prints or getattr(arguments, "dry_run", False)
     return code or (_code_without_output(output.stdout) if is_all else DONE)
 
 

@@ -345,7 +345,8 @@ def test_what_was_not_written_is_not_said_to_be(
     assert main(command) == 0
     output = capsys.readouterr().out
     wrote = re.search(
-        r"Wrote (\d+) bytes \(\d+ sent\) at 0x00010000 in ([\d.]+) seconds \(([\d.]+) kbit/s\)\.\n"
+        r"Wrote (\d+) bytes \(\d+ (?:sent|compressed)\) at 0x00010000 "
+        r"in ([\d.]+) seconds \(([\d.]+) kbit/s\)\.\n"
         r"The other (\d+) of 262144 bytes were in flash already\.\n"
         r"Hash of data verified\.",
         output,
@@ -519,7 +520,10 @@ def test_memory_is_read_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main([*C3, "dump_mem", "0x40001000", "1k", str(path)]) == 0
     assert path.read_bytes()[:4] == bytes.fromhex("6f50311b")
     assert path.stat().st_size == 1024
-    assert f"Read 1024 bytes from 0x40001000 to '{path}'." in capsys.readouterr().out
+    assert re.search(
+        rf"Dumped 1024 bytes from 0x40001000 in [\d.]+ seconds \([\d.]+ kbit/s\) to '{path}'\.\n",
+        capsys.readouterr().out,
+    )
 
 
 def test_a_file_stays_as_it_was_when_the_memory_cannot_be_read(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader.cli import main
-from esploader.commands.parser import PROGRAM, command_parser, parse
+from esploader.commands.options import PROGRAM
+from esploader.commands.parser import command_parser, parse
 from esploader.commands.table import HOMES, command, commands
 from esploader.version import __version__
 
@@ -29,7 +30,7 @@ COMMANDS = pytest.mark.parametrize("found", commands(), ids=lambda found: found.
         ("flash_id --buad 1", "there is no option --buad; did you mean --baud?"),
         ("write_flash --bits 1 0x0 app.bin", "there is no option --bits"),
         ("write_flash 0x0 app.bin --forec", "there is no option --forec; did you mean --force"),
-        ("erase_flash -q", "there is no option -q"),
+        ("erase_flash -k", "there is no option -k"),
         ("flashid", "there is no command flashid; did you mean flash-id"),
         ("wirte_flash 0 app.bin", "there is no command wirte_flash; did you mean write-flash"),
         ("--port sim://esp32", "the command is missing"),

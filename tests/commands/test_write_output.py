@@ -34,7 +34,10 @@ def _write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
         assert main([*command, "write-flash", *map(str, words)]) == 0
         output = capsys.readouterr().out
         shown = output[output.index("MAC:") :].splitlines()[2:-2]
-        return [re.sub(r"\(\d+ sent\)|[\d.]+ seconds \([\d.]+", "(*", line) for line in shown]
+        return [
+            re.sub(r"\(\d+ (?:sent|compressed)\)|[\d.]+ seconds \([\d.]+", "(*", line)
+            for line in shown
+        ]
 
     return write
 

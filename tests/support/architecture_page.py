@@ -73,8 +73,8 @@ NEW_THINGS: Final = """\
 | something that goes wrong on a line | `simulator/line` |
 | a command of the command line | a module in `commands`, or a place in one, and a line in `commands/table.py` |
 | what another program finds the library by | `integrations` |
-| an exception | `errors.py`, which has them all on one page |
-| the arguments of other tools | a room of their own, `compat`, above `cli` |
+| an exception | `errors/__init__.py`, which has them all on one page |
+| what stands in for another program | a module in `compat` |
 | many devices at once | a room of its own, `fleet`, beside `server` |
 | partition tables | what is bytes in `image`, what talks in `device` |
 | the stubs of a new esptool | `loader/known_stubs.py`, by `tests/support/stub_hash_table.py` |
@@ -104,7 +104,9 @@ HOUSE: Final = House(
     {
         "chips": "chips/registry.py",
         "commands": "commands/table.py",
+        "compat": "compat/esptool.py",
         "device": "device/device.py",
+        "errors": "errors/__init__.py",
         "flash": "flash/write_plan.py",
         "image": "image/firmware.py",
         "integrations": "integrations/pytest_plugin.py",

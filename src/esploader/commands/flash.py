@@ -11,6 +11,7 @@ from esploader.commands.flash_options import (
     add_flash_parameters,
     add_inputs,
     add_spi_connection,
+    pace,
     size_name,
 )
 from esploader.commands.on_device import OnDevice
@@ -113,11 +114,9 @@ def _say_result(result: RegionResult, device: Device, output: Output) -> None:
     if not result.written:
         output.line(f"{result.size} bytes {where} are already in flash, skipping write.")
     else:
-        rate = result.written * 8 / result.seconds / 1000 if result.seconds else 0
-        output.line(
-            f"Wrote {result.written} bytes ({result.sent} sent) {where} in "
-            f"{result.seconds:.1f} seconds ({rate:.1f} kbit/s)."
-        )
+        how = "compressed" if result.sent < result.written else "sent"
+        taken = pace(result.written, result.seconds)
+        output.line(f"Wrote {result.written} bytes ({result.sent} {how}) {where} {taken}.")
         if result.written < result.size:
             right = result.size - result.written
             output.line(f"The other {right} of {result.size} bytes were in flash already.")
@@ -207,10 +206,13 @@ def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -
         if arguments.offset >= flash_size:
             raise PlanError(f"{arguments.offset:#x} is beyond the flash of {size_name(flash_size)}")
         size = flash_size - arguments.offset
-    path = Path(arguments.output)
+    path, clock = Path(arguments.output), device.session.transport.clock
     with OutputFile.open(path) as file:
-        file.write(device.flash.read(arguments.offset, size, on_progress=output.progress))
-    output.line(f"Read {size} bytes from {arguments.offset:#010x} to '{path}'.")
+        start = clock.now()
+        data = device.flash.read(arguments.offset, size, on_progress=output.progress)
+        taken = pace(size, clock.now() - start)
+        file.write(data)
+    output.line(f"Read {size} bytes from {arguments.offset:#010x} {taken} to '{path}'.")
     return {"read": {"offset": arguments.offset, "size": size, "file": str(path)}}
 
 

@@ -59,7 +59,8 @@ def leave(device: Device, after: After, output: Output) -> None:
     if way is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
         output.note("this port has no DTR and RTS: the device stays in download mode")
         way = After.NO_RESET
-    output.line(_WORDS[way])
+    with output.beside():
+        output.line(_WORDS[way])
     device.reset(way)
 
 

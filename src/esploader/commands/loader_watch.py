@@ -26,6 +26,10 @@ class LoaderWatch:
 
     def look(self) -> None:
         """Say what has changed since the last look, in the words that tools know."""
+        with self._output.beside():
+            self._look()
+
+    def _look(self) -> None:
         session = self._device.session
         has_stub = session.dialect is STUB
         if has_stub and self._has_stub is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
+from esploader.commands.flash_options import pace
 from esploader.commands.on_device import OnDevice
 from esploader.commands.values import number
 
@@ -32,9 +33,13 @@ def _dump_mem(device: Device, arguments: argparse.Namespace, output: Output) -> 
     from esploader.commands.output_file import OutputFile
 
     address, size, path = arguments.address, arguments.size, Path(arguments.output)
+    clock = device.session.transport.clock
     with OutputFile.open(path) as file:
-        file.write(device.memory.read(address, size, on_progress=output.progress))
-    output.line(f"Read {size} bytes from {address:#010x} to '{path}'.")
+        start = clock.now()
+        data = device.memory.read(address, size, on_progress=output.progress)
+        taken = pace(size, clock.now() - start)
+        file.write(data)
+    output.line(f"Dumped {size} bytes from {address:#010x} {taken} to '{path}'.")
     return {"read": {"address": address, "size": size, "file": str(path)}}
 
 

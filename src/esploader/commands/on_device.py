@@ -40,25 +40,51 @@ class OnDevice(NamedTuple):
         if self.prepare is not None:
             self.prepare(arguments)
         with contextlib.ExitStack() as stack:
-            device = stack.enter_context(_connect(arguments, output, stack))
+            with output.beside():
+                device = _connected(arguments, output, stack)
             after = After(arguments.after)
             device.check_reset(after)
-            watch = LoaderWatch(device, output, _first_baudrate(arguments))
+            is_new = arguments.device is None
+            rate = _first_baudrate(arguments) if is_new else device.session.transport.baudrate
+            watch = LoaderWatch(device, output, rate)
 
             def work() -> bool:
-                document.update(_print_device(device, output))
+                with output.beside():
+                    document.update(_print_device(device, output))
                 watch.look()
                 output.before_progress = watch.look
                 if getattr(arguments, "spi_connection", None) is not None:
                     device.flash.use_pins(arguments.spi_connection)
                 document.update(self.work(device, arguments, output))
-                output.line()
-                if self.starts_program:
-                    output.line("Exiting immediately.")
+                with output.beside():
+                    output.line()
+                    if self.starts_program:
+                        output.line("Exiting immediately.")
                 return not self.starts_program
 
             work_and_leave(device, after, output, work)
         output.finish({**document, "warnings": output.warnings})
+
+
+def _connected(
+    arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack
+) -> Device:
+    """Return the device: the caller's, which stays connected, or one until ``stack`` ends."""
+    if arguments.device is None:
+        return stack.enter_context(_connect(arguments, output, stack))
+    from esploader.chips.registry import chip_by_name
+    from esploader.errors import WrongChipError
+
+    device: Device = arguments.device
+    output.line(f"Serial port {device.port}:")
+    name = _chip(arguments)
+    if name is not None and (expected := chip_by_name(name)) is not device.chip:
+        raise WrongChipError(expected.name, device.chip.name)
+    return device
+
+
+def _chip(arguments: argparse.Namespace) -> str | None:
+    return None if arguments.chip.lower() == "auto" else arguments.chip
 
 
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
@@ -74,7 +100,7 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
     try:
         device = connect(
             name if recorded is None else recorded.transport,
-            chip=None if arguments.chip.lower() == "auto" else arguments.chip,
+            chip=_chip(arguments),
             baudrate=_baudrate(arguments.baud),
             before=arguments.before,
             attempts=arguments.connect_attempts,
@@ -140,6 +166,9 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
     output.labelled("Chip type", f"{identity.description}{known_revision}")
     output.labelled("Features", ", ".join(identity.features))
     output.labelled("Crystal frequency", f"{identity.crystal_mhz}MHz")
+    usb_mode = _usb_mode(device)
+    if usb_mode is not None:
+        output.labelled("USB mode", usb_mode)
     print_mac(device, output)
     output.line()
     return {
@@ -148,9 +177,20 @@ def _print_device(device: Device, output: Output) -> dict[str, Json]:
         "revision": revision,
         "features": list(identity.features),
         "crystal_mhz": identity.crystal_mhz,
+        "usb_mode": usb_mode,
         "mac": identity.mac,
         "eui64": identity.eui64,
     }
+
+
+def _usb_mode(device: Device) -> str | None:
+    """Return which of the chip's own USB ports this is; ``None`` where it is none, or unknown."""
+    from esploader.loader.usb_port import is_otg, is_serial_jtag
+
+    port = device.session.transport.capabilities
+    if is_serial_jtag(port, device.chip):
+        return "USB-Serial/JTAG"
+    return "USB-OTG" if is_otg(port, device.chip) else None
 
 
 def print_mac(device: Device, output: Output) -> None:

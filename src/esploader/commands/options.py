@@ -6,9 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.values import count, hyphened
+from esploader.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+PROGRAM: Final = "esploader"
 
 DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_CONNECT_ATTEMPTS: Final = 7
@@ -19,7 +22,10 @@ EXIT_CODES: Final = ("simple", "detailed")
 
 
 def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
-    """Return what holds where nothing is said; some of it can be said in the environment."""
+    """Return what holds where nothing is said; some of it can be said in the environment.
+
+    No option sets the last three: a caller in this process may.
+    """
     return argparse.Namespace(
         port=environment.get("ESPTOOL_PORT"),
         baud=environment.get("ESPTOOL_BAUD") or str(DEFAULT_BAUDRATE),
@@ -34,7 +40,11 @@ def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
         json=False,
         json_events=False,
         no_progress=False,
+        quiet=False,
         exit_codes=EXIT_CODES[0],
+        banner=f"{PROGRAM} v{__version__}",
+        bare_version=__version__,
+        device=None,
     )
 
 
@@ -86,7 +96,10 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
         help="a stub, or a directory of them (default: what 'stub install' has installed, or "
         "that of an installed esptool; environment: ESPLOADER_STUB_DIR)",
     )
-    showing = command.add_argument_group("what is shown")
+    _add_showing(command.add_argument_group("what is shown"))
+
+
+def _add_showing(showing: argparse._ArgumentGroup) -> None:
     showing.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
     showing.add_argument(
         "--record", metavar="FILE", help="write every exchange into this file (default: none)"
@@ -96,6 +109,12 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
         "--json-events", action="store_true", help="report progress as JSON lines on stderr"
     )
     showing.add_argument("--no-progress", action="store_true", help="draw no progress")
+    showing.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print only what was asked for, warnings and errors",
+    )
     add_exit_codes_option(showing)
 
 

@@ -6,16 +6,17 @@ stderr; with ``--json`` stdout holds one JSON document.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, cast
 
+from esploader.commands.colours import coloured, has_colours
 from esploader.commands.standard_stream import StandardStream
-from esploader.version import __version__
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from esploader.commands.progress_display import Display
     from esploader.progress import ProgressEvent
@@ -32,13 +33,16 @@ class Output:
     which is noted once.
     """
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
+    def __init__(self, arguments: argparse.Namespace, *, is_all: bool = False) -> None:
+        """``is_all`` says that what is printed is all that the command does."""
         self._as_json: bool = arguments.json
         self._arguments = arguments
+        self._is_shown = is_all or not arguments.quiet
         self.warnings: list[Json] = []
         """What the library has warned of so far; it is on stderr, too."""
         self.stdout = StandardStream(sys.stdout, self._lose_stdout)
         self._stderr = StandardStream(sys.stderr, lambda _: None)
+        self._has_colours = has_colours(self._stderr)
         self.before_progress: Callable[[], None] | None = None
         """Is called before progress is shown: it may have something to say above it."""
         self._displays: tuple[Display, ...] | None = None
@@ -46,7 +50,18 @@ class Output:
 
     def banner(self) -> None:
         """Say which program this is."""
-        self.line(f"esploader v{__version__}")
+        with self.beside():
+            self.line(self._arguments.banner)
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[None]:
+        """Have what is printed meanwhile left out by ``--quiet``: it was not asked for."""
+        was_shown = self._is_shown
+        self._is_shown = not self._arguments.quiet
+        try:
+            yield
+        finally:
+            self._is_shown = was_shown
 
     def line(self, text: str = "") -> None:
         """Print one line for people and for tools that parse text."""
@@ -55,7 +70,7 @@ class Output:
     def part(self, text: str) -> None:
         """Print the beginning, or more, of a line."""
         self.end_progress()
-        if not self._as_json:
+        if self._is_shown and not self._as_json:
             self.stdout.write(text)
             self._line_is_open = not text.endswith("\n")
 
@@ -93,14 +108,15 @@ class Output:
             display.end()
 
     def note(self, text: str) -> None:
-        """Print a remark to stderr."""
-        self.write(f"NOTE: {text}\n")
+        """Print a remark to stderr, unless ``--quiet`` is on."""
+        if not self._arguments.quiet:
+            self.write(f"NOTE: {text}\n")
 
     def write(self, text: str) -> None:
         """Write to stderr, where the log goes, below what is drawn there."""
         self.end_progress()
         self.end_line()
-        self._stderr.write(text)
+        self._stderr.write(coloured(text) if self._has_colours else text)
 
     def _lose_stdout(self, exc: OSError) -> None:
         self._line_is_open = False
@@ -111,7 +127,7 @@ class Output:
 
         wanted, stderr = self._arguments, cast("TextIO", self._stderr)
         events = (JsonLines(stderr),) if wanted.json_events else ()
-        if wanted.no_progress:
+        if wanted.no_progress or wanted.quiet:
             return events
         # Nothing can be drawn where something else is written all the time.
         bar = None if wanted.json_events or wanted.trace else bar_on(stderr)

@@ -12,7 +12,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
-from esploader.commands.options import add_common_options, defaults
+from esploader.commands.options import PROGRAM, add_common_options, defaults
 from esploader.commands.table import HOMES, command, commands
 from esploader.commands.values import hyphened
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from esploader.commands.command import Command
-
-PROGRAM: Final = "esploader"
 
 SERVER_PROGRAM: Final = "esploader-rfc2217-server"
 """The program that is nothing but ``esploader serve``."""
@@ -63,6 +61,10 @@ class Parser(argparse.ArgumentParser):
         """Have the usage name what stands without an option, and no option."""
         words = [_usage_of(action) for action in self._get_positional_actions()]
         self.usage = self.usage or " ".join(["%(prog)s [options]", *words])
+
+    def known_actions(self) -> list[argparse.Action]:
+        """Return what it was told to take, in that order."""
+        return self._actions
 
     def takes_value(self, option: str) -> bool:
         """Tell whether the word behind ``option`` belongs to it."""

@@ -17,7 +17,8 @@ class StandardStream:
     """A stream whose end is no reason to stop: what nobody can receive any more is dropped.
 
     A reader may have gone, a disk be full, a terminal closed. ``on_loss`` is called once, with
-    the reason. What the encoding of the stream lacks is escaped.
+    the reason. What the encoding of the stream lacks is escaped. Of a stream that somebody has
+    put there nothing is needed but ``write`` and ``flush``.
     """
 
     def __init__(self, stream: TextIO | None, on_loss: Callable[[OSError], None]) -> None:
@@ -46,7 +47,7 @@ class StandardStream:
         """Tell whether it is a terminal."""
         try:
             return self._stream is not None and self._stream.isatty()
-        except ValueError:
+        except (AttributeError, ValueError):
             return False
 
     @property

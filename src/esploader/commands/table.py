@@ -32,6 +32,7 @@ HOMES: Final = {
     "sim": "sim",
     "serve": "serve",
     "stub": "stub",
+    "completion": "completion",
 }
 
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from esploader.commands.output import Output
 
 
-def _version(_: argparse.Namespace, output: Output) -> None:
+def _version(arguments: argparse.Namespace, output: Output) -> None:
     output.banner()
-    output.line(__version__)
+    output.line(arguments.bare_version)
     output.finish({"version": __version__})
 
 

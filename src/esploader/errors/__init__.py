@@ -48,7 +48,7 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from esploader import telling
+from esploader.errors import telling
 
 
 class EsploaderError(telling.TellingError):

@@ -1,0 +1,266 @@
+"""Makes docs/schemas: what each command prints with ``--json``, as JSON Schema.
+
+``python tests/support/json_schemas.py`` writes them; run it after a change to a document.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from esploader.commands.output import Json
+
+FOLDER: Final = Path(__file__).parents[2] / "docs" / "schemas"
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+TEXT: Final[Json] = {"type": "string"}
+TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
+NUMBER: Final[Json] = {"type": "integer", "minimum": 0}
+NUMBER_OR_NULL: Final[Json] = {"type": ["integer", "null"], "minimum": 0}
+SECONDS: Final[Json] = {"type": "number", "minimum": 0, "description": "seconds"}
+YES_OR_NO: Final[Json] = {"type": "boolean"}
+MAC: Final[Json] = {"type": "string", "pattern": "^([0-9a-f]{2}:){5}[0-9a-f]{2}$"}
+EUI64: Final[Json] = {"type": ["string", "null"], "pattern": "^([0-9a-f]{2}:){7}[0-9a-f]{2}$"}
+SHA256: Final[Json] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+
+
+def of(properties: Mapping[str, Json], optional: Mapping[str, Json] | None = None) -> Json:
+    """Return the schema of an object with these properties, and perhaps the optional ones."""
+    return {
+        "type": "object",
+        "properties": {**properties, **(optional or {})},
+        "required": [*properties],
+        "additionalProperties": False,
+    }
+
+
+def list_of(items: Json) -> Json:
+    """Return the schema of an array."""
+    return {"type": "array", "items": items}
+
+
+def one_of(*values: str | None) -> Json:
+    """Return the schema of a word of these; ``None`` stands for null."""
+    return {"enum": [*values]}
+
+
+def by_name(values: Json) -> Json:
+    """Return the schema of an object whose keys are names."""
+    return {"type": "object", "additionalProperties": values}
+
+
+RANGES: Final = list_of(of({"start": NUMBER, "end": NUMBER}))
+TEXTS: Final = list_of(TEXT)
+WARNINGS: Final[dict[str, Json]] = {"warnings": TEXTS}
+
+ERROR: Final[dict[str, Json]] = {
+    "error": of({"class": TEXT, "message": TEXT, "code": NUMBER}),
+    **WARNINGS,
+}
+
+DEVICE: Final[dict[str, Json]] = {"port": TEXT, "chip": TEXT}
+IDENTITY: Final[dict[str, Json]] = {
+    **DEVICE,
+    "description": TEXT,
+    "revision": TEXT_OR_NULL,
+    "features": TEXTS,
+    "crystal_mhz": NUMBER,
+    "usb_mode": one_of("USB-Serial/JTAG", "USB-OTG", None),
+    "mac": MAC,
+    "eui64": EUI64,
+}
+SECRETIVE: Final[dict[str, Json]] = {**DEVICE, "secure_download_mode": {"const": True}}
+"""A device in Secure Download Mode does not tell more."""
+
+FLASH: Final = of(
+    {
+        "manufacturer": NUMBER,
+        "manufacturer_name": TEXT_OR_NULL,
+        "device": NUMBER,
+        "device_name": TEXT_OR_NULL,
+        "size": NUMBER_OR_NULL,
+        "data_lines": NUMBER_OR_NULL,
+        "millivolts": NUMBER_OR_NULL,
+        "voltage_source": TEXT_OR_NULL,
+    }
+)
+SECURITY_INFO: Final = of(
+    {
+        "flags": NUMBER,
+        "flag_names": TEXTS,
+        "key_purposes": TEXTS,
+        "chip_id": NUMBER_OR_NULL,
+        "api_version": NUMBER_OR_NULL,
+        "secure_boot": YES_OR_NO,
+        "flash_encryption": YES_OR_NO,
+        "secure_download_mode": YES_OR_NO,
+        "flash_crypt_count": NUMBER,
+    }
+)
+EFUSE_VALUE: Final[Json] = {
+    "anyOf": [NUMBER, {"type": "string", "pattern": "^0x[0-9a-f]+$"}],
+    "description": "hexadecimal text where it has more than 32 bits",
+}
+EFUSE: Final = of(
+    {
+        "block": TEXT,
+        "positions": list_of(of({"block": TEXT, "first": NUMBER, "width": NUMBER})),
+        "value": EFUSE_VALUE,
+        "meaning": TEXT,
+        "read_protected": YES_OR_NO,
+        "write_protected": YES_OR_NO,
+    }
+)
+EFUSE_BLOCK: Final = of(
+    {"words": list_of(NUMBER), "read_protected": YES_OR_NO, "write_protected": YES_OR_NO}
+)
+HEADER: Final[Json] = {
+    "anyOf": [
+        {"type": "null"},
+        of(
+            {
+                "offset": NUMBER,
+                "mode": TEXT_OR_NULL,
+                "frequency": TEXT_OR_NULL,
+                "size": TEXT_OR_NULL,
+                "changed": YES_OR_NO,
+                "digest_renewed": YES_OR_NO,
+            }
+        ),
+    ]
+}
+WRITTEN: Final = of(
+    {
+        "offset": NUMBER,
+        "size": NUMBER,
+        "written": NUMBER,
+        "sent": NUMBER,
+        "restarts": NUMBER,
+        "verified": YES_OR_NO,
+        "seconds": SECONDS,
+        "warnings": TEXTS,
+        "inputs": list_of(of({"name": TEXT, "offset": NUMBER, "size": NUMBER})),
+    }
+)
+PLAN: Final[dict[str, Json]] = {
+    "plan": list_of(of({"offset": NUMBER, "size": NUMBER, "encrypted": YES_OR_NO})),
+    "uncovered": RANGES,
+    "starts_stub": YES_OR_NO,
+    "erase_all": YES_OR_NO,
+    "compress": {"type": ["boolean", "null"]},
+    "header": HEADER,
+}
+ERASED: Final = of(
+    {
+        "offset": NUMBER,
+        "size": NUMBER,
+        "restarts": NUMBER,
+        "verified": YES_OR_NO,
+        "seconds": SECONDS,
+        "warnings": TEXTS,
+    }
+)
+STUBS: Final = list_of(of({"name": TEXT, "sha256": SHA256, "versions": TEXTS}))
+
+OPEN_COMMANDS: Final = frozenset({"get-security-info", "write-flash", "erase-region", "run"})
+"""Those that work in Secure Download Mode, too."""
+
+ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
+    "flash-id": [{"flash": FLASH}],
+    "chip-id": [{"chip_id": NUMBER_OR_NULL}],
+    "read-mac": [{}],
+    "get-security-info": [{"security_info": SECURITY_INFO}],
+    "write-flash": [{"written": list_of(WRITTEN), "header": HEADER}, PLAN],
+    "verify-flash": [{"differences": RANGES}],
+    "read-flash": [{"read": of({"offset": NUMBER, "size": NUMBER, "file": TEXT})}],
+    "erase-flash": [{"erased": ERASED}],
+    "erase-region": [{"erased": ERASED}],
+    "read-flash-status": [{"status": NUMBER}],
+    "write-flash-status": [{"status": NUMBER, "status_before": NUMBER}],
+    "read-flash-sfdp": [{"offset": NUMBER, "data": TEXT}],
+    "read-mem": [{"address": NUMBER, "value": NUMBER}],
+    "write-mem": [{"address": NUMBER, "value": NUMBER, "mask": NUMBER}],
+    "dump-mem": [{"read": of({"address": NUMBER, "size": NUMBER, "file": TEXT})}],
+    "load-ram": [{"loaded": TEXT}],
+    "run": [{"way": one_of("soft-reset", "watchdog-reset")}],
+    "efuse-summary": [{"efuses": by_name(EFUSE)}],
+}
+"""What each command adds to what is told of the device; some have two documents."""
+
+SERVED: Final = of({"name": TEXT, "chip": TEXT, "urls": by_name(TEXT)})
+DIFFERENT_ROW: Final = of(
+    {
+        "row": NUMBER,
+        "name": TEXT,
+        "recorded": TEXT_OR_NULL,
+        "simulated": TEXT_OR_NULL,
+        "problem": TEXT_OR_NULL,
+    }
+)
+OTHERS: Final[dict[str, Json]] = {
+    "ports": list_of(
+        of(
+            {
+                "device": TEXT,
+                "description": TEXT,
+                "vid": NUMBER_OR_NULL,
+                "pid": NUMBER_OR_NULL,
+                "serial_number": TEXT_OR_NULL,
+                "location": TEXT_OR_NULL,
+            }
+        )
+    ),
+    "version": of({"version": TEXT}),
+    "serve": of({"urls": by_name(TEXT)}),
+    "sim-serve": of({"devices": list_of(SERVED)}),
+    "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),
+    "stub-install": of(
+        {"from": TEXT, "version": TEXT, "licence": TEXT_OR_NULL, "folder": TEXT, "stubs": STUBS}
+    ),
+    "stub-list": of({"folder": TEXT, "stubs": STUBS}),
+    "stub-remove": of({"folder": TEXT, "removed": TEXTS}),
+}
+
+
+def schemas() -> dict[str, Json]:
+    """Return the schema of every command that knows ``--json``, by its name with hyphens."""
+    found: dict[str, Json] = {}
+    for command, results in ON_DEVICE.items():
+        devices = [IDENTITY, SECRETIVE] if command in OPEN_COMMANDS else [IDENTITY]
+        optional: dict[str, Json] = {}
+        if command == "efuse-summary":
+            optional = {"efuse_blocks": by_name(EFUSE_BLOCK)}
+        done = [
+            of({**device, **result, **WARNINGS}, optional)
+            for device in devices
+            for result in results
+        ]
+        found[command] = _schema(command, *done)
+    return {**found, **{command: _schema(command, done) for command, done in OTHERS.items()}}
+
+
+def _schema(command: str, *done: Json) -> Json:
+    differences: dict[str, Json] = {"differences": RANGES} if command == "verify-flash" else {}
+    return {
+        "$schema": DIALECT,
+        "title": f"esploader {command.replace('sim-', 'sim ').replace('stub-', 'stub ')} --json",
+        "anyOf": [*done, of(ERROR, differences)],
+    }
+
+
+def text_of(schema: Json) -> str:
+    """Return a schema as it is written."""
+    return json.dumps(schema, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    for path in FOLDER.glob("*.json"):
+        path.unlink()
+    FOLDER.mkdir(exist_ok=True)
+    for name, schema in schemas().items():
+        (FOLDER / f"{name}.json").write_text(text_of(schema), encoding="utf-8")
