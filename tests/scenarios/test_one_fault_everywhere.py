@@ -84,6 +84,7 @@ class Stage:
     act: Callable[[], object]
     look: Callable[[SimulatedDevice], object]
     changes: tuple[tuple[int, int], ...] = ()
+    erases_all: bool = False
 
     def play(self, fault: OneFault | None = None) -> Outcome:
         """Do it while ``fault`` happens."""
@@ -137,12 +138,19 @@ class Judge:
         told = [each for each in outcome.told if each.restarts]
         return bool(told) and not any(each.warnings for each in told)
 
+    def is_elsewhere(self, outcome: Outcome) -> bool:
+        """Tell whether the flash differs where nothing was to be changed, or all to be erased."""
+        if not self.stage.erases_all:
+            return self.stage.changed_outside(self.before, outcome.flash)
+        is_done = outcome.error is None
+        return is_done and self.stage.changed_outside(self.expected.flash, outcome.flash)
+
     def wrong(self, outcome: Outcome, opcode: int | None) -> str:
         """Return what is wrong; nothing when all is right, or an error.
 
         ``opcode`` is that of the request that was hit, if it was one.
         """
-        is_elsewhere = self.stage.changed_outside(self.before, outcome.flash)
+        is_elsewhere = self.is_elsewhere(outcome)
         if is_elsewhere:
             is_said = opcode == OF_READING and isinstance(outcome.error, FlashLostError)
             if (opcode not in ERASING and not is_said) or self.is_untold(outcome):
@@ -206,7 +214,7 @@ def play_all(
     before = stage.simulated.flash
     expected = stage.play()
     assert expected.error is None
-    assert not stage.changed_outside(before, expected.flash)
+    assert stage.erases_all or not stage.changed_outside(before, expected.flash)
     said = sum(map(len, stage.line.said.values()))
     faults = list(faults_of(stage.line, chance, frames))
     judge = Judge(loader, before, expected, stage)
@@ -222,7 +230,7 @@ def play_all(
             counts.errors += 1
         else:
             counts.right += 1
-        counts.elsewhere += stage.changed_outside(before, outcome.flash)
+        counts.elsewhere += judge.is_elsewhere(outcome)
     counts.wrong = len(wrong)
     return counts, wrong
 
@@ -288,7 +296,7 @@ def test_whatever_byte_is_hit_an_operation_is_right_or_an_error(
         line = client.session.transport
         assert isinstance(line, OneFaultTransport)
         act = functools.partial(operation.act, client)
-        return Stage(simulated, line, act, operation.look, operation.changes)
+        return Stage(simulated, line, act, operation.look, operation.changes, operation.erases_all)
 
     counts, wrong = play_all(
         set_up, operation.name, loader, frames=operation.frames, is_full=is_full

@@ -177,6 +177,8 @@ class Operation:
     loaders: tuple[Loader, ...] = OPEN
     changes: tuple[tuple[int, int], ...] = ()
     """From where to where the flash may change."""
+    erases_all: bool = False
+    """All the rest is blank afterwards."""
     look: Look = lambda _: None
     """What else is compared afterwards."""
     frames: int = 8
@@ -388,7 +390,8 @@ OPERATIONS = (
         variant="erase-all",
         act=_written(DATA, erase_all=True),
         loaders=STUBS,
-        changes=_ALL,
+        changes=_ONE,
+        erases_all=True,
     ),
     Operation(
         method="flash.write",

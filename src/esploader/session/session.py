@@ -18,6 +18,7 @@ from esploader.errors import (
 from esploader.protocol.commands import (
     SYNC_VALUE_OF_STUB,
     Command,
+    SpiAttach,
 )
 from esploader.protocol.connection import (
     Connection,
@@ -269,6 +270,8 @@ class Session:
         """
         if self.wire.connection.state in {State.AWAITING_RESPONSE, State.STREAMING}:
             self.resynchronise(_BUSY_TIMEOUT)
+        if self.wire.has_other_settings:
+            self._repeat_settings()
 
     def _attempt_all_at_once(self, commands: Sequence[Command[object]]) -> list[object]:
         outcomes: list[object] = []
@@ -388,6 +391,17 @@ class Session:
         value = self.resynchronise()
         if (value == SYNC_VALUE_OF_STUB) != (self.dialect is STUB):
             raise ProtocolError("another loader answers than before")
+        if self.wire.has_other_settings:
+            self._repeat_settings()
+
+    def _repeat_settings(self) -> None:
+        """Tell the loader once more where its flash is: it has taken another request for that."""
+        _log.warning("the loader may look for its flash elsewhere; telling it again where that is")
+        # A stub finds it by itself.
+        usual = [SpiAttach()] if self.dialect is STUB else []
+        for command in [*self.wire.settings.values()] or usual:
+            exchange(self.wire, [command])
+        self.wire.has_other_settings = False
 
     def await_silence(self, seconds: float) -> None:
         """Let pass what is still on its way: until nothing has come for so long.

@@ -35,6 +35,10 @@ MAX_NOISE_SIZE: Final = 4096
 REMOTE_ALLOWANCE: Final = 1.0
 """Added to every timeout when a network lies between, in seconds."""
 
+SETTINGS: Final = frozenset({Opcode.SPI_ATTACH, Opcode.SPI_SET_PARAMS})
+"""Requests that tell a loader where its flash is, and how large. One bit makes them of WRITE_REG
+and of READ_REG, whose bodies say something else."""
+
 _ERROR_NOISE_SIZE: Final = 1024
 _MAX_LOGGED_SIZE: Final = 64
 
@@ -61,6 +65,12 @@ class Wire:
     """How often the loader said that it had erased the whole flash, and nobody had asked for
     that: one bit makes ERASE_FLASH of ERASE_REGION and of READ_FLASH."""
 
+    settings: dict[Opcode, Command[object]] = attrs.field(factory=dict, init=False, repr=False)
+    """What the loader was last told of its flash, by opcode."""
+
+    has_other_settings: bool = attrs.field(default=False, init=False)
+    """It has said that it took in such a request, and there was none."""
+
     @property
     def gated(self) -> GatedTransport | None:
         """The transport, if everything can be sent ahead."""
@@ -79,6 +89,8 @@ class Wire:
         """
         _log.debug("> %r", command)
         self._erases |= command.opcode is Opcode.ERASE_FLASH
+        if command.opcode in SETTINGS:
+            self.settings[command.opcode] = command
         return self.connection.send(command)
 
     def write(self, data: bytes) -> None:
@@ -109,11 +121,8 @@ class Wire:
                 self.keep_noise(data)
             case Unsolicited(response, is_late):
                 _log.debug("< unsolicited: %r", response)
-                # One that was sent may be answered twice.
-                is_unasked = response.opcode == Opcode.ERASE_FLASH and not self._erases
-                if is_unasked and not is_late and not any(response.body[:STATUS_SIZE]):
-                    self.unasked_erasures += 1
-                    _log.warning("the loader has erased the whole flash, which nobody asked for")
+                if not is_late and not any(response.body[:STATUS_SIZE]):
+                    self._note_unasked(response.opcode)
             case Completed(command, result):
                 _log.debug("< %s: %r", command.opcode.name, result)
             case Refused(_, error):
@@ -121,6 +130,15 @@ class Wire:
             case StreamFrame(payload):
                 _log.debug("< frame of %d bytes", len(payload))
                 self.frames.append(payload)
+
+    def _note_unasked(self, opcode: int) -> None:
+        """Take note of what the loader has done, and nobody had asked for."""
+        # One that was sent may be answered twice.
+        if opcode == Opcode.ERASE_FLASH and not self._erases:
+            self.unasked_erasures += 1
+            _log.warning("the loader has erased the whole flash, which nobody asked for")
+        elif opcode in SETTINGS:
+            self.has_other_settings = True
 
     def fail(self) -> None:
         """Give up what is outstanding, at the far end, too."""
