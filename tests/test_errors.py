@@ -41,4 +41,4 @@ def test_an_error_keeps_its_fields_on_its_way_to_another_process() -> None:
 @pytest.mark.parametrize("values", [(), (1,), (1, "a", 2)])
 def test_an_error_takes_all_of_its_fields_and_no_more(values: tuple[object, ...]) -> None:
     with pytest.raises(TypeError, match="UrlError takes"):
-        errors.UrlError(*values)  # type: ignore[arg-type, call-arg]
+        errors.UrlError(*values)  # type: ignore[arg-type]
