@@ -12,6 +12,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
+from esploader.commands.argument_files import ArgumentFileError, expanded
 from esploader.commands.options import add_common_options, defaults
 from esploader.commands.table import HOMES, command, commands
 from esploader.commands.values import hyphened
@@ -112,6 +113,7 @@ def parse(
         SystemExit: they make no sense, or ask for help, which has been printed.
     """
     common = common_parser()
+    words = _expanded(words, common)
     position = _position_of_command(words, common)
     namespace = common.parse_args(words[:position], defaults(environment))
     if namespace.version:
@@ -130,7 +132,21 @@ def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     Raises:
         SystemExit: as :func:`parse`.
     """
-    return _parse_command(command("serve"), words, defaults(os.environ), SERVER_PROGRAM)
+    serve = command("serve")
+    words = _expanded(words, command_parser(serve, SERVER_PROGRAM))
+    return _parse_command(serve, words, defaults(os.environ), SERVER_PROGRAM)
+
+
+def _expanded(words: Sequence[str], parser: Parser) -> list[str]:
+    """Return ``words`` with those that stand in files.
+
+    Raises:
+        SystemExit: one of the files cannot be used.
+    """
+    try:
+        return expanded(words)
+    except ArgumentFileError as exc:
+        parser.error(str(exc))
 
 
 def _parse_command(
