@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from esploader.commands.output import Json, Output
     from esploader.commands.recorded_port import RecordedPort
@@ -31,18 +31,18 @@ class OnDevice(NamedTuple):
 
     def __call__(self, arguments: argparse.Namespace, output: Output) -> None:
         """Connect, do the work, and leave the device."""
-        from esploader.commands.leaving import work_and_leave
+        from esploader.commands.leaving import chosen_leaving, work_and_leave
         from esploader.commands.loader_watch import LoaderWatch
-        from esploader.loader.resetting import After
 
         output.banner()
+        for remark in arguments.unheeded:
+            output.detail(remark)
         document: dict[str, Json] = {}
         if self.prepare is not None:
             self.prepare(arguments)
         with contextlib.ExitStack() as stack:
             device = stack.enter_context(_connect(arguments, output, stack))
-            after = After(arguments.after)
-            device.check_reset(after)
+            leaving = chosen_leaving(device, arguments.after, output)
             watch = LoaderWatch(device, output, _first_baudrate(arguments))
 
             def work() -> bool:
@@ -57,14 +57,16 @@ class OnDevice(NamedTuple):
                     output.line("Exiting immediately.")
                 return not self.starts_program
 
-            work_and_leave(device, after, output, work)
+            work_and_leave(device, leaving, output, work)
         output.finish({**document, "warnings": output.warnings})
 
 
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
     from esploader.connector import connect
 
-    name = arguments.port or _only_port()
+    name = arguments.port or _only_port(arguments.port_filter)
+    if arguments.port and arguments.port_filter:
+        output.note("--port-filter is not heeded: a port is named")
     output.line(f"Serial port {name}:")
     recorded = None if arguments.record is None else _open_recorded(name, arguments, stack)
 
@@ -105,14 +107,20 @@ def _first_baudrate(arguments: argparse.Namespace) -> int:
     return rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
 
 
-def _only_port() -> str:
-    from esploader.errors import NoPortError
-    from esploader.transport.ports import list_ports, sensible_ports
+def _only_port(filters: Sequence[tuple[str, int | str]] | None) -> str:
+    """Return the name of the only port there can be talk of.
 
-    found = list_ports()
-    sensible = sensible_ports(found)
+    Raises:
+        NoPortError: there is none, or more than one.
+    """
+    from esploader.errors import NoPortError
+    from esploader.transport.ports import list_ports, matching_ports, sensible_ports
+
+    found = matching_ports(list_ports(), filters or ())
+    # Who says which port it is may well mean one that is not on USB.
+    sensible = found if filters else sensible_ports(found)
     if len(sensible) != 1:
-        raise NoPortError(tuple(port.device for port in sensible or found))
+        raise NoPortError(tuple(port.device for port in sensible or found), bool(filters))
     return sensible[0].device
 
 

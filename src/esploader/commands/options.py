@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from esploader.commands.values import count, hyphened
+from esploader.commands.values import attempts, hyphened, port_filter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,7 @@ DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_CONNECT_ATTEMPTS: Final = 7
 
 BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
-AFTER: Final = ("hard-reset", "soft-reset", "no-reset", "watchdog-reset")
+AFTER: Final = ("hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchdog-reset")
 EXIT_CODES: Final = ("simple", "detailed")
 
 
@@ -29,6 +29,10 @@ def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
         connect_attempts=DEFAULT_CONNECT_ATTEMPTS,
         no_stub=False,
         stub=None,
+        port_filter=None,
+        verbose=False,
+        silent=False,
+        unheeded=[],
         trace=False,
         record=None,
         json=False,
@@ -47,6 +51,13 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="/dev/ttyUSB0, COM3, rfc2217://HOST:PORT, socket://HOST:PORT, sim://CHIP, ... "
         "(default: the only USB serial port; environment: ESPTOOL_PORT)",
+    )
+    connecting.add_argument(
+        "--port-filter",
+        action="append",
+        type=port_filter,
+        metavar="KEY=VALUE",
+        help="choose the port by vid, pid, name or serial; as often as wanted (default: none)",
     )
     connecting.add_argument(
         "-b",
@@ -68,6 +79,7 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
         help=f"what to do before connecting (default: {BEFORE[0]})",
     )
     connecting.add_argument(
+        "-a",
         "--after",
         type=hyphened,
         choices=AFTER,
@@ -75,9 +87,10 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
     )
     connecting.add_argument(
         "--connect-attempts",
-        type=count,
+        type=attempts,
         metavar="N",
-        help=f"how often to try; 0: without end (default: {DEFAULT_CONNECT_ATTEMPTS})",
+        help="how often to try; 0: without end, also where there is no such port yet "
+        f"(default: {DEFAULT_CONNECT_ATTEMPTS})",
     )
     connecting.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")
     connecting.add_argument(
@@ -88,6 +101,13 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
     )
     showing = command.add_argument_group("what is shown")
     showing.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
+    showing.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="say what was found and what has no effect, too",
+    )
+    showing.add_argument("-s", "--silent", action="store_true", help="show nothing but errors")
     showing.add_argument(
         "--record", metavar="FILE", help="write every exchange into this file (default: none)"
     )

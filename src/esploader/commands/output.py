@@ -34,6 +34,7 @@ class Output:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._as_json: bool = arguments.json
+        self._is_silent: bool = arguments.silent
         self._arguments = arguments
         self.warnings: list[Json] = []
         """What the library has warned of so far; it is on stderr, too."""
@@ -55,7 +56,7 @@ class Output:
     def part(self, text: str) -> None:
         """Print the beginning, or more, of a line."""
         self.end_progress()
-        if not self._as_json:
+        if not (self._as_json or self._is_silent):
             self.stdout.write(text)
             self._line_is_open = not text.endswith("\n")
 
@@ -94,7 +95,13 @@ class Output:
 
     def note(self, text: str) -> None:
         """Print a remark to stderr."""
-        self.write(f"NOTE: {text}\n")
+        if not self._is_silent:
+            self.write(f"NOTE: {text}\n")
+
+    def detail(self, text: str) -> None:
+        """Print a remark for those who want to know more."""
+        if self._arguments.verbose:
+            self.note(text)
 
     def write(self, text: str) -> None:
         """Write to stderr, where the log goes, below what is drawn there."""
@@ -111,7 +118,7 @@ class Output:
 
         wanted, stderr = self._arguments, cast("TextIO", self._stderr)
         events = (JsonLines(stderr),) if wanted.json_events else ()
-        if wanted.no_progress:
+        if wanted.no_progress or self._is_silent:
             return events
         # Nothing can be drawn where something else is written all the time.
         bar = None if wanted.json_events or wanted.trace else bar_on(stderr)

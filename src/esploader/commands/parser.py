@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import re
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from esploader.commands.argument_files import ArgumentFileError, expanded
 from esploader.commands.options import add_common_options, defaults
 from esploader.commands.table import HOMES, command, commands
 from esploader.commands.values import hyphened
+from esploader.commands.words import is_option, one_value_each, options_first, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,9 @@ SERVER_PROGRAM: Final = "esploader-rfc2217-server"
 _USAGE: Final = f"{PROGRAM} [options] COMMAND ..."
 _DESCRIPTION: Final = "Talk to the boot loaders of Espressif chips."
 _EXAMPLES: Final = ("--port /dev/ttyUSB0 flash-id", "--port sim://esp32c3 write-flash 0 app.bin")
-_NUMBER: Final = re.compile(r"-\d")
+_PORT: Final = "-p"
+"""Has been what suppresses progress, behind some commands of esptool, from the beginning."""
+
 _SHORT: Final = 2
 """Characters of an option whose value may stand right behind it."""
 
@@ -42,6 +44,7 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
         self._has_actions = False
+        self._hint = ""
 
     # typing_extensions, for its `override`, takes as long to import as all else here.
     def add_subparsers(  # type: ignore[explicit-override, override]
@@ -55,10 +58,17 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[explicit-override, override]
         self, args: Sequence[str], namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse words, of which all that look like options must be some."""
+        """Parse words in any order, of which all that look like options must be some."""
         if not self._has_actions:
+            args = options_first(args, self._option_string_actions)
             self._check_options(args)
+            if _PORT in args and not self.takes_value(_PORT):
+                self._hint = f"; {_PORT} stands for --no-progress here, and not for --port"
         return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:  # type: ignore[explicit-override]
+        """Print how the command is used, and what is wrong, and exit."""
+        super().error(f"{message}{self._hint}")
 
     def shorten_usage(self) -> None:
         """Have the usage name what stands without an option, and no option."""
@@ -68,12 +78,12 @@ class Parser(argparse.ArgumentParser):
     def takes_value(self, option: str) -> bool:
         """Tell whether the word behind ``option`` belongs to it."""
         name, equals, _ = option.partition("=")
-        action = self._option_string_actions.get(name)
+        action = self._option_string_actions.get(spelled(name, self._option_string_actions))
         return action is not None and action.nargs != 0 and not equals
 
     def _check_options(self, words: Iterable[str]) -> None:
         for word in itertools.takewhile(lambda word: word != "--", words):
-            if word.startswith("-") and word != "-" and not _NUMBER.match(word):
+            if is_option(word):
                 self._check_option(word.partition("=")[0])
 
     def _check_option(self, name: str) -> None:
@@ -138,13 +148,13 @@ def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
 
 
 def _expanded(words: Sequence[str], parser: Parser) -> list[str]:
-    """Return ``words`` with those that stand in files.
+    """Return ``words`` with those that stand in files, and no value too many behind an option.
 
     Raises:
         SystemExit: one of the files cannot be used.
     """
     try:
-        return expanded(words)
+        return one_value_each(expanded(words))
     except ArgumentFileError as exc:
         parser.error(str(exc))
 
@@ -162,7 +172,10 @@ def _parse_command(
     """
     parser = command_parser(chosen, program or f"{PROGRAM} {chosen.name}")
     namespace.command = chosen.name
-    return chosen, parser.parse_args(words, namespace)
+    arguments = parser.parse_args(words, namespace)
+    if arguments.silent and (arguments.verbose or arguments.trace):
+        parser.error("--silent goes neither with --verbose nor with --trace")
+    return chosen, arguments
 
 
 def common_parser() -> Parser:
@@ -195,6 +208,8 @@ def command_parser(chosen: Command, program: str) -> Parser:
         description=chosen.description,
         epilog=_epilog(chosen.example),
         parents=[common],
+        # What a short option means to one command counts there.
+        conflict_handler="resolve",
     )
     chosen.add_arguments(parser)
     parser.shorten_usage()

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Final
 
-from esploader.numerals import whole
+from esploader.numerals import shown, whole
 
 _MAX_WORD: Final = 0xFFFF_FFFF
 _MAX_COUNT: Final = 1_000_000
 _MAX_TCP_PORT: Final = 0xFFFF
-_UNITS: Final = {"k": 1 << 10, "M": 1 << 20}
+_MAX_USB_ID: Final = 0xFFFF
+_UNITS: Final = {"k": 1 << 10, "m": 1 << 20}
+_SIZE: Final = re.compile(r"(.+)([km])b?", re.IGNORECASE)
+_MODE: Final = re.compile("keep|[qd](io|out)")
+_FREQUENCY: Final = re.compile(r"keep|\d{1,3}m")
+_FLASH_SIZE: Final = re.compile(r"keep|detect|\d{1,4}[KM]B(-c1)?")
 
 
 def number(text: str) -> int:
-    """Return a number of 32 bits: ``4096``, ``0x1000``, ``4k``, ``1M``."""
-    unit = _UNITS.get(text[-1:], 1)
-    digits = text[:-1] if text[-1:] in _UNITS else text
-    return unit * _bounded(digits, 0, _MAX_WORD // unit)
+    """Return a number of 32 bits: ``4096``, ``0x1000``, ``4k``, ``4K``, ``1M``, ``1MB``."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        return _bounded(text, 0, _MAX_WORD)
+    unit = _UNITS[match[2].lower()]
+    return unit * _bounded(match[1], 0, _MAX_WORD // unit)
 
 
 def size(text: str) -> int | None:
@@ -30,9 +38,49 @@ def count(text: str) -> int:
     return _bounded(text, 0, _MAX_COUNT)
 
 
+def attempts(text: str) -> int:
+    """Return how often something is to be tried: 0, or less, means without end."""
+    return max(0, _bounded(text, -_MAX_COUNT, _MAX_COUNT))
+
+
 def tcp_port(text: str) -> int:
     """Return the number of a TCP port, 0 included."""
     return _bounded(text, 0, _MAX_TCP_PORT)
+
+
+def port_filter(text: str) -> tuple[str, int | str]:
+    """Return what a port is to have: ``vid=NUMBER``, ``pid=NUMBER``, ``name=``, ``serial=``."""
+    key, _, value = text.partition("=")
+    match key.lower():
+        case "vid" | "pid":
+            return key.lower(), _bounded(value, 0, _MAX_USB_ID)
+        case "name" | "serial" if value:
+            return key.lower(), value
+        case _:
+            raise argparse.ArgumentTypeError(
+                f"{shown(text)} is none of vid=NUMBER, pid=NUMBER, name=TEXT, serial=TEXT"
+            )
+
+
+def flash_mode(text: str) -> str:
+    """Return the name of a flash mode."""
+    return _named(text, _MODE, "keep, qio, qout, dio or dout")
+
+
+def flash_frequency(text: str) -> str:
+    """Return the name of a flash clock; which ones there are depends on the chip."""
+    return _named(text, _FREQUENCY, "keep, 80m, 40m or the like")
+
+
+def flash_size(text: str) -> str:
+    """Return the name of a flash size; which ones there are depends on the chip."""
+    return _named(text, _FLASH_SIZE, "keep, detect, 4MB or the like")
+
+
+def _named(text: str, pattern: re.Pattern[str], examples: str) -> str:
+    if not pattern.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is none of {examples}")
+    return text
 
 
 def hyphened(text: str) -> str:
