@@ -201,25 +201,28 @@ def test_all_of_the_flash_from_an_offset_on_is_erased(
     assert "0x400000 is beyond the flash of 4MB" in capsys.readouterr().err
 
 
-def test_what_cannot_be_known_has_to_be_said(tmp_path: Path) -> None:
+def test_what_cannot_be_known_has_to_be_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flash = tmp_path / "flash.bin"
     before = old_content(FLASH_SIZE)
     flash.write_bytes(before)
     port = ("--port", f"sim://esp32c3?efuses=secure_download:1&file={flash}")
     line = ("erase-region", "0x3ff000", "all")
     assert main([*port, *line]) == 2
+    assert "size of the flash is not known: give one, or --flash-size" in capsys.readouterr().err
     assert flash.read_bytes() == before
     assert main([*port, *line, "-fs", "4MB"]) == 0
     assert_untouched(before, flash.read_bytes(), [(0x3F_F000, FLASH_SIZE)])
 
 
-def test_a_flash_size_says_how_much_is_read(
+def test_a_flash_is_as_large_as_it_says_itself(
     board: tuple[list[str], Path, Path], tmp_path: Path
 ) -> None:
     common, flash, _ = board
     out = tmp_path / "out.bin"
-    assert main([*common, "read-flash", "-fs", "1MB", "0xff000", "all", str(out)]) == 0
-    assert out.read_bytes() == flash.read_bytes()[0xF_F000:0x10_0000]
+    assert main([*common, "read-flash", "-fs", "1MB", "0x3ff000", "all", str(out)]) == 0
+    assert out.read_bytes() == flash.read_bytes()[0x3F_F000:]
 
 
 def test_all_differences_are_listed_on_request(

@@ -198,7 +198,7 @@ def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -
     from esploader.commands.flash_extent import size_from_offset
     from esploader.commands.output_file import OutputFile
 
-    size = size_from_offset(device, arguments)
+    size = size_from_offset(device, arguments, arguments.flash_size)
     path = Path(arguments.output)
     with OutputFile.open(path) as file:
         file.write(device.flash.read(arguments.offset, size, on_progress=output.progress))
@@ -239,8 +239,8 @@ def _erase_region(device: Device, arguments: argparse.Namespace, output: Output)
 
     result = device.flash.erase_region(
         arguments.offset,
-        size_from_offset(device, arguments),
-        flash_size=arguments.flash_size,
+        size_from_offset(device, arguments, arguments.region_flash_size),
+        flash_size=arguments.region_flash_size,
         force=arguments.force,
         on_progress=output.progress,
     )
@@ -360,7 +360,7 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
         type=flash_size,
         default="keep",
         metavar="SIZE",
-        help="size of the flash, for all of it (default: found out)",
+        help="size of the flash, where it cannot be found out (default: unknown)",
     )
     add_no_progress(parser)
     add_spi_connection(parser)
@@ -381,6 +381,8 @@ def _add_erase_region(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-fs",
         "--flash-size",
+        # ESPTOOL_FS is about bootloaders, and no limit of what is erased.
+        dest="region_flash_size",
         type=flash_size,
         default="keep",
         metavar="SIZE",

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from esploader.device.device import Device
 
 
-def size_from_offset(device: Device, arguments: argparse.Namespace) -> int:
+def size_from_offset(device: Device, arguments: argparse.Namespace, name: str) -> int:
     """Return the size that was given, or how many bytes there are from the offset on.
+
+    ``name`` is that of the size of the flash, where it cannot be found out.
 
     Raises:
         PlanError: there are none, or the size of the flash is not known.
@@ -25,7 +27,7 @@ def size_from_offset(device: Device, arguments: argparse.Namespace) -> int:
     size: int | None = arguments.size
     if size is not None:
         return size
-    flash_size = _flash_size(device, arguments.flash_size)
+    flash_size = _flash_size(device, name)
     if arguments.offset >= flash_size:
         raise PlanError(f"{arguments.offset:#x} is beyond the flash of {size_name(flash_size)}")
     return flash_size - int(arguments.offset)
@@ -34,11 +36,12 @@ def size_from_offset(device: Device, arguments: argparse.Namespace) -> int:
 def _flash_size(device: Device, name: str) -> int:
     from esploader.flash.jedec import check_presence
 
-    if name not in {KEEP, DETECT}:
-        # Some names say how an ESP8266 maps the flash, too: 2MB-c1.
-        return number(name.partition("-")[0])
-    flash = device.flash.id()
-    check_presence(flash)
-    if flash.size is None:
+    if not device.is_in_secure_download_mode:
+        flash = device.flash.id()
+        check_presence(flash)
+        if flash.size is not None:
+            return flash.size
+    if name in {KEEP, DETECT}:
         raise PlanError("the size of the flash is not known: give one, or --flash-size")
-    return flash.size
+    # Some names say how an ESP8266 maps the flash, too: 2MB-c1.
+    return number(name.partition("-")[0])

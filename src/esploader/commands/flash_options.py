@@ -65,7 +65,8 @@ def add_flash_parameters(parser: argparse.ArgumentParser) -> None:
             type=check,
             default="keep",
             metavar=name.upper(),
-            help=f"what to put into the bootloader's header: {values} (default: keep)",
+            help=f"what to put into the bootloader's header: {values} "
+            f"(default: keep; environment: ESPTOOL_{short[1:].upper()})",
         )
 
 

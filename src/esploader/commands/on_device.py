@@ -35,6 +35,8 @@ class OnDevice(NamedTuple):
         from esploader.commands.loader_watch import LoaderWatch
 
         output.banner()
+        for remark in arguments.remarks:
+            output.note(remark)
         for remark in arguments.unheeded:
             output.detail(remark)
         document: dict[str, Json] = {}
@@ -63,12 +65,18 @@ class OnDevice(NamedTuple):
 
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
     from esploader.connector import connect
+    from esploader.transport.patience import open_patiently
 
-    name = arguments.port or _only_port(arguments.port_filter)
+    open_attempts = arguments.open_attempts if arguments.connect_attempts else 0
+    name = arguments.port or open_patiently(
+        lambda: _only_port(arguments.port_filter), open_attempts
+    )
     if arguments.port and arguments.port_filter:
         output.note("--port-filter is not heeded: a port is named")
     output.line(f"Serial port {name}:")
-    recorded = None if arguments.record is None else _open_recorded(name, arguments, stack)
+    recorded = None
+    if arguments.record is not None:
+        recorded = _open_recorded(name, arguments, open_attempts, stack)
 
     def on_attempt(attempt: int) -> None:
         output.part("Connecting..." if attempt == 1 else ".")
@@ -80,6 +88,7 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
             baudrate=_baudrate(arguments.baud),
             before=arguments.before,
             attempts=arguments.connect_attempts,
+            open_attempts=open_attempts,
             stub=False if arguments.no_stub else (arguments.stub or True),
             on_attempt=on_attempt,
         )
@@ -91,12 +100,14 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
 
 
 def _open_recorded(
-    name: str, arguments: argparse.Namespace, stack: contextlib.ExitStack
+    name: str, arguments: argparse.Namespace, open_attempts: int, stack: contextlib.ExitStack
 ) -> RecordedPort:
     from esploader.commands.recorded_port import recorded_port
 
     rate = _first_baudrate(arguments)
-    return stack.enter_context(recorded_port(name, Path(arguments.record), baudrate=rate))
+    return stack.enter_context(
+        recorded_port(name, Path(arguments.record), baudrate=rate, open_attempts=open_attempts)
+    )
 
 
 def _first_baudrate(arguments: argparse.Namespace) -> int:
@@ -120,7 +131,9 @@ def _only_port(filters: Sequence[tuple[str, int | str]] | None) -> str:
     # Who says which port it is may well mean one that is not on USB.
     sensible = found if filters else sensible_ports(found)
     if len(sensible) != 1:
-        raise NoPortError(tuple(port.device for port in sensible or found), bool(filters))
+        raise NoPortError(
+            candidates=tuple(port.device for port in sensible or found), filtered=bool(filters)
+        )
     return sensible[0].device
 
 

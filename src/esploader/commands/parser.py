@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from esploader.commands.argument_files import ArgumentFileError, expanded
-from esploader.commands.options import add_common_options, defaults
+from esploader.commands.options import SettingError, add_common_options, defaults
 from esploader.commands.table import HOMES, command, commands
 from esploader.commands.values import hyphened
 from esploader.commands.words import is_option, one_value_each, options_first, spelled
@@ -125,7 +125,7 @@ def parse(
     common = common_parser()
     words = _expanded(words, common)
     position = _position_of_command(words, common)
-    namespace = common.parse_args(words[:position], defaults(environment))
+    namespace = common.parse_args(words[:position], _defaults(environment, common))
     if namespace.version:
         return _parse_command(command("version"), (), namespace)
     if position == len(words):
@@ -143,8 +143,21 @@ def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         SystemExit: as :func:`parse`.
     """
     serve = command("serve")
-    words = _expanded(words, command_parser(serve, SERVER_PROGRAM))
-    return _parse_command(serve, words, defaults(os.environ), SERVER_PROGRAM)
+    parser = command_parser(serve, SERVER_PROGRAM)
+    namespace = _defaults(os.environ, parser)
+    return _parse_command(serve, _expanded(words, parser), namespace, SERVER_PROGRAM)
+
+
+def _defaults(environment: Mapping[str, str], parser: Parser) -> argparse.Namespace:
+    """Return what holds where nothing is said.
+
+    Raises:
+        SystemExit: what the environment says makes no sense.
+    """
+    try:
+        return defaults(environment)
+    except SettingError as exc:
+        parser.error(str(exc))
 
 
 def _expanded(words: Sequence[str], parser: Parser) -> list[str]:

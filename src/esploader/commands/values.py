@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from esploader.numerals import shown, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _MAX_WORD: Final = 0xFFFF_FFFF
 _MAX_COUNT: Final = 1_000_000
@@ -60,6 +63,18 @@ def port_filter(text: str) -> tuple[str, int | str]:
             raise argparse.ArgumentTypeError(
                 f"{shown(text)} is none of vid=NUMBER, pid=NUMBER, name=TEXT, serial=TEXT"
             )
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Return what takes one of ``names``, in any spelling."""
+
+    def named(text: str) -> str:
+        name = hyphened(text)
+        if name not in names:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is none of {', '.join(names)}")
+        return name
+
+    return named
 
 
 def flash_mode(text: str) -> str:

@@ -23,6 +23,7 @@ from esploader.protocol.commands import SYNC_VALUE_OF_STUB
 from esploader.session.session import Session
 from esploader.transport import reset
 from esploader.transport.base import DEFAULT_BAUDRATE, Transport
+from esploader.transport.patience import open_patiently
 from esploader.urls import open_transport, reopen_transport
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class ConnectOptions:
     baudrate: int
     before: Before
     attempts: int
+    open_attempts: int
     reset_sequence: ResetSequence | None
     stub: bool | str | os.PathLike[str]
     on_attempt: Callable[[int], None] | None
@@ -78,8 +80,9 @@ class ConnectOptions:
             raise UnsupportedError(
                 f"{shown(self.baudrate)} baud", f"a rate is a number up to {MAX_BAUDRATE}"
             )
-        if self.attempts < 0:
-            raise UnsupportedError(f"{self.attempts} attempts", "0 stands for without end")
+        for attempts in (self.attempts, self.open_attempts):
+            if attempts < 0:
+                raise UnsupportedError(f"{attempts} attempts", "0 stands for without end")
         if self.before not in get_args(Before):
             raise UnsupportedError(f"before={self.before!r}", f"choices are {get_args(Before)}")
         if isinstance(self.reset_sequence, str):
@@ -101,7 +104,10 @@ def connect_device(
         options.check()
         known = CHIPS if options.chips is None else options.chips
         expected = None if options.chip is None else chip_by_name(options.chip, known)
-        transport = open_transport(port, baudrate=options.first_baudrate)
+        transport = open_patiently(
+            functools.partial(open_transport, port, baudrate=options.first_baudrate),
+            options.open_attempts,
+        )
         on_failure.callback(transport.close)
         if options.baudrate != DEFAULT_BAUDRATE:
             transport.require_baudrate()
