@@ -11,7 +11,7 @@ import pytest
 
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.cli import main
-from esploader.commands.options import VARIABLES
+from esploader.commands.defaults import VARIABLES
 from esploader.commands.parser import parse
 from images import small_image
 from programs import LOOPBACK, esploader, free_port, running, served_chip

@@ -28,7 +28,7 @@ class Unheeded(argparse.Action):
     ) -> None:
         """Note why it makes none."""
         setattr(namespace, self.dest, values or True)
-        namespace.unheeded.append(f"{option_string} has no effect: {self._why}")
+        namespace.details.append(f"{option_string} has no effect: {self._why}")
 
 
 def add_no_progress(parser: argparse.ArgumentParser) -> None:

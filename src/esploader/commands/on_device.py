@@ -35,10 +35,6 @@ class OnDevice(NamedTuple):
         from esploader.commands.loader_watch import LoaderWatch
 
         output.banner()
-        for remark in arguments.remarks:
-            output.note(remark)
-        for remark in arguments.unheeded:
-            output.detail(remark)
         document: dict[str, Json] = {}
         if self.prepare is not None:
             self.prepare(arguments)
@@ -88,6 +84,9 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
             baudrate=_baudrate(arguments.baud),
             before=arguments.before,
             attempts=arguments.connect_attempts,
+            reset_sequence=arguments.custom_reset_sequence,
+            hard_reset_sequence=arguments.custom_hard_reset_sequence,
+            reset_delay=arguments.reset_delay,
             open_attempts=open_attempts,
             stub=False if arguments.no_stub else (arguments.stub or True),
             on_attempt=on_attempt,

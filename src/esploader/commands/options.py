@@ -1,22 +1,11 @@
-"""The options that every command has, and where their defaults come from."""
+"""The options that every command has."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
-from esploader.commands.values import (
-    attempts,
-    flash_frequency,
-    flash_mode,
-    flash_size,
-    hyphened,
-    one_of,
-    port_filter,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from esploader.commands.values import attempts, hyphened, port_filter, reset_sequence
 
 DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_CONNECT_ATTEMPTS: Final = 7
@@ -26,91 +15,8 @@ AFTER: Final = ("hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchd
 EXIT_CODES: Final = ("simple", "detailed")
 
 
-class SettingError(Exception):
-    """A default makes no sense; the text says which, and why."""
-
-
-class Setting(NamedTuple):
-    """What the default of an option can be set by, other than on the command line."""
-
-    option: str
-    """As the name of an attribute."""
-    read: Callable[[str], object]
-    """Makes a value of text, or raises :exc:`argparse.ArgumentTypeError`."""
-
-
-VARIABLES: Final = {
-    "ESPTOOL_PORT": Setting("port", str),
-    "ESPTOOL_BAUD": Setting("baud", str),
-    "ESPTOOL_CHIP": Setting("chip", str),
-    "ESPTOOL_BEFORE": Setting("before", one_of(BEFORE)),
-    "ESPTOOL_AFTER": Setting("after", one_of(AFTER)),
-    "ESPTOOL_CONNECT_ATTEMPTS": Setting("connect_attempts", attempts),
-    "ESPTOOL_OPEN_PORT_ATTEMPTS": Setting("open_attempts", attempts),
-    "ESPTOOL_FM": Setting("flash_mode", flash_mode),
-    "ESPTOOL_FF": Setting("flash_freq", flash_frequency),
-    "ESPTOOL_FS": Setting("flash_size", flash_size),
-}
-"""The environment variables that are heeded. One that is empty counts as not set."""
-
-_PREFIX: Final = "ESPTOOL_"
-
-_OF_OTHERS: Final = frozenset({"ESPTOOL_WRAPPER"})
-"""Is for the build system of ESP-IDF, which runs what it names in place of esptool."""
-
-
-def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
-    """Return what holds where nothing is said; some of it can be said in the environment.
-
-    Raises:
-        SettingError: a variable there makes no sense.
-    """
-    values: dict[str, object] = {}
-    for name, setting in VARIABLES.items():
-        if text := environment.get(name):
-            try:
-                values[setting.option] = setting.read(text)
-            except argparse.ArgumentTypeError as exc:
-                raise SettingError(f"{name}: {exc}") from None
-    return argparse.Namespace(**{**_defaults(), **values, "remarks": _remarks(environment)})
-
-
-def _remarks(environment: Mapping[str, str]) -> list[str]:
-    known = VARIABLES.keys() | _OF_OTHERS
-    strange = sorted(
-        name
-        for name, text in environment.items()
-        if name.startswith(_PREFIX) and text and name not in known
-    )
-    return [f"set in the environment and not heeded: {', '.join(strange)}"] if strange else []
-
-
-def _defaults() -> dict[str, object]:
-    return {
-        "port": None,
-        "baud": str(DEFAULT_BAUDRATE),
-        "chip": "auto",
-        "before": BEFORE[0],
-        "after": AFTER[0],
-        "connect_attempts": DEFAULT_CONNECT_ATTEMPTS,
-        "open_attempts": 1,
-        "no_stub": False,
-        "stub": None,
-        "port_filter": None,
-        "verbose": False,
-        "silent": False,
-        "unheeded": [],
-        "trace": False,
-        "record": None,
-        "json": False,
-        "json_events": False,
-        "no_progress": False,
-        "exit_codes": EXIT_CODES[0],
-    }
-
-
 def add_common_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of every command: none has a default, see :func:`defaults`."""
+    """Add the options of every command; :mod:`esploader.commands.defaults` has the defaults."""
     _add_connecting(command.add_argument_group("connecting"))
     _add_showing(command.add_argument_group("what is shown"))
 
@@ -163,6 +69,7 @@ def _add_connecting(connecting: argparse._ArgumentGroup) -> None:
         help="how often to try; 0: without end, also where there is no such port yet "
         f"(default: {DEFAULT_CONNECT_ATTEMPTS}; environment: ESPTOOL_CONNECT_ATTEMPTS)",
     )
+    add_sequences(connecting)
     connecting.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")
     connecting.add_argument(
         "--stub",
@@ -190,6 +97,19 @@ def _add_showing(showing: argparse._ArgumentGroup) -> None:
     )
     showing.add_argument("--no-progress", action="store_true", help="draw no progress")
     add_exit_codes_option(showing)
+
+
+def add_sequences(parser: argparse._ActionsContainer) -> None:
+    """Add how the lines of a board are played that has a circuit of its own."""
+    for name, what in (("reset", "into download mode"), ("hard-reset", "for a hard reset")):
+        parser.add_argument(
+            f"--custom-{name}-sequence",
+            type=reset_sequence,
+            default=argparse.SUPPRESS,
+            metavar="STEPS",
+            help=f"what to do to DTR and RTS {what}: 'D0|R1|W0.1|D1|R0|W0.05|D0', or U1,0 for "
+            "both (default: as suits the port)",
+        )
 
 
 def add_json_option(parser: argparse._ActionsContainer) -> None:

@@ -46,8 +46,12 @@ class Output:
         self._line_is_open = False
 
     def banner(self) -> None:
-        """Say which program this is."""
+        """Say which program this is, and what of all that was set has no effect."""
         self.line(f"esploader v{__version__}")
+        for remark in self._arguments.remarks:
+            self.note(remark)
+        for remark in self._arguments.details:
+            self.detail(remark)
 
     def line(self, text: str = "") -> None:
         """Print one line for people and for tools that parse text."""

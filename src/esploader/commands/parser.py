@@ -12,7 +12,8 @@ import os
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from esploader.commands.argument_files import ArgumentFileError, expanded
-from esploader.commands.options import SettingError, add_common_options, defaults
+from esploader.commands.defaults import SettingError, defaults
+from esploader.commands.options import add_common_options
 from esploader.commands.table import HOMES, command, commands
 from esploader.commands.values import hyphened
 from esploader.commands.words import is_option, one_value_each, options_first, spelled
@@ -125,15 +126,15 @@ def parse(
     common = common_parser()
     words = _expanded(words, common)
     position = _position_of_command(words, common)
-    namespace = common.parse_args(words[:position], _defaults(environment, common))
-    if namespace.version:
-        return _parse_command(command("version"), (), namespace)
+    given = common.parse_args(words[:position])
+    if given.version:
+        return _parse_command(command("version"), (), given, environment)
     if position == len(words):
         _end_without_command(common, words)
     name = hyphened(words[position])
     if name not in HOMES:
         common.error(f"there is no command {words[position]}{near(name, HOMES)}")
-    return _parse_command(command(name), words[position + 1 :], namespace)
+    return _parse_command(command(name), words[position + 1 :], given, environment)
 
 
 def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
@@ -143,21 +144,8 @@ def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         SystemExit: as :func:`parse`.
     """
     serve = command("serve")
-    parser = command_parser(serve, SERVER_PROGRAM)
-    namespace = _defaults(os.environ, parser)
-    return _parse_command(serve, _expanded(words, parser), namespace, SERVER_PROGRAM)
-
-
-def _defaults(environment: Mapping[str, str], parser: Parser) -> argparse.Namespace:
-    """Return what holds where nothing is said.
-
-    Raises:
-        SystemExit: what the environment says makes no sense.
-    """
-    try:
-        return defaults(environment)
-    except SettingError as exc:
-        parser.error(str(exc))
+    words = _expanded(words, command_parser(serve, SERVER_PROGRAM))
+    return _parse_command(serve, words, argparse.Namespace(), os.environ, SERVER_PROGRAM)
 
 
 def _expanded(words: Sequence[str], parser: Parser) -> list[str]:
@@ -175,16 +163,21 @@ def _expanded(words: Sequence[str], parser: Parser) -> list[str]:
 def _parse_command(
     chosen: Command,
     words: Sequence[str],
-    namespace: argparse.Namespace,
+    given: argparse.Namespace,
+    environment: Mapping[str, str],
     program: str | None = None,
 ) -> tuple[Command, argparse.Namespace]:
-    """Return ``chosen``, and its arguments on top of those in ``namespace``.
+    """Return ``chosen``, and its arguments on top of those that were given in front of it.
 
     Raises:
-        SystemExit: as :func:`parse`.
+        SystemExit: as :func:`parse`, or something that sets a default makes no sense.
     """
     parser = command_parser(chosen, program or f"{PROGRAM} {chosen.name}")
-    namespace.command = chosen.name
+    try:
+        usual = defaults(environment, with_files=chosen.heeds_files)
+    except SettingError as exc:
+        parser.error(str(exc))
+    namespace = argparse.Namespace(**{**vars(usual), **vars(given), "command": chosen.name})
     arguments = parser.parse_args(words, namespace)
     if arguments.silent and (arguments.verbose or arguments.trace):
         parser.error("--silent goes neither with --verbose nor with --trace")

@@ -6,13 +6,16 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Final
 
-from esploader.numerals import shown, whole
+from esploader.numerals import real, shown, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from esploader.transport.steps import ResetSequence
+
 _MAX_WORD: Final = 0xFFFF_FFFF
 _MAX_COUNT: Final = 1_000_000
+_MAX_SECONDS: Final = 1_000_000.0
 _MAX_TCP_PORT: Final = 0xFFFF
 _MAX_USB_ID: Final = 0xFFFF
 _UNITS: Final = {"k": 1 << 10, "m": 1 << 20}
@@ -49,6 +52,25 @@ def attempts(text: str) -> int:
 def tcp_port(text: str) -> int:
     """Return the number of a TCP port, 0 included."""
     return _bounded(text, 0, _MAX_TCP_PORT)
+
+
+def seconds(text: str) -> float:
+    """Return how long something takes, or may take."""
+    try:
+        return real(text, 0, _MAX_SECONDS)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
+
+
+def reset_sequence(text: str) -> ResetSequence:
+    """Return what is to be done to the lines of a port."""
+    from esploader.errors import UnsupportedError
+    from esploader.transport.reset import parse_custom
+
+    try:
+        return parse_custom(text)
+    except UnsupportedError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def port_filter(text: str) -> tuple[str, int | str]:

@@ -1,0 +1,188 @@
+"""Where the defaults of options come from: the environment, files, and what is usual."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from esploader.commands.options import (
+    AFTER,
+    BEFORE,
+    DEFAULT_BAUDRATE,
+    DEFAULT_CONNECT_ATTEMPTS,
+    EXIT_CODES,
+)
+from esploader.commands.settings_file import (
+    VARIABLE,
+    SettingsFile,
+    SettingsFileError,
+    find_settings,
+)
+from esploader.commands.values import (
+    attempts,
+    flash_frequency,
+    flash_mode,
+    flash_size,
+    one_of,
+    reset_sequence,
+    seconds,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class SettingError(Exception):
+    """A default makes no sense; the text says which, and why."""
+
+
+class Source(NamedTuple):
+    """What the default of an option can be set by, other than on the command line."""
+
+    option: str
+    """As the name of an attribute."""
+    read: Callable[[str], object]
+    """Makes a value of text, or raises :exc:`argparse.ArgumentTypeError`."""
+
+
+VARIABLES: Final = {
+    "ESPTOOL_PORT": Source("port", str),
+    "ESPTOOL_BAUD": Source("baud", str),
+    "ESPTOOL_CHIP": Source("chip", str),
+    "ESPTOOL_BEFORE": Source("before", one_of(BEFORE)),
+    "ESPTOOL_AFTER": Source("after", one_of(AFTER)),
+    "ESPTOOL_CONNECT_ATTEMPTS": Source("connect_attempts", attempts),
+    "ESPTOOL_OPEN_PORT_ATTEMPTS": Source("open_attempts", attempts),
+    "ESPTOOL_FM": Source("flash_mode", flash_mode),
+    "ESPTOOL_FF": Source("flash_freq", flash_frequency),
+    "ESPTOOL_FS": Source("flash_size", flash_size),
+}
+"""The environment variables that are heeded. One that is empty counts as not set."""
+
+KEYS: Final = {
+    "connect_attempts": Source("connect_attempts", attempts),
+    "open_port_attempts": Source("open_attempts", attempts),
+    "reset_delay": Source("reset_delay", seconds),
+    "custom_reset_sequence": Source("custom_reset_sequence", reset_sequence),
+    "custom_hard_reset_sequence": Source("custom_hard_reset_sequence", reset_sequence),
+}
+"""The keys in files that are heeded."""
+
+_TIMES: Final = (
+    "timeout",
+    "chip_erase_timeout",
+    "max_timeout",
+    "sync_timeout",
+    "md5_timeout_per_mb",
+    "erase_region_timeout_per_mb",
+    "erase_write_timeout_per_mb",
+    "mem_end_rom_timeout",
+    "serial_write_timeout",
+)
+
+UNHEEDED_KEYS: Final = {
+    **dict.fromkeys(_TIMES, (seconds, "how long to wait follows from rates and sizes")),
+    "write_block_attempts": (attempts, "what fails is tried again as often as that may help"),
+}
+"""The others of esptool: how a value is checked, and why it can make no difference."""
+
+_PREFIX: Final = "ESPTOOL_"
+
+_OTHERS: Final = frozenset({VARIABLE, "ESPTOOL_WRAPPER"})
+"""Do not set an option. The second is for the build system of ESP-IDF, which runs what it
+names in place of esptool."""
+
+
+def defaults(environment: Mapping[str, str], *, with_files: bool) -> argparse.Namespace:
+    """Return what holds where nothing is said on the command line.
+
+    The environment counts more than a file.
+
+    Raises:
+        SettingError: something that is set there makes no sense.
+    """
+    values = _usual()
+    remarks: list[str] = _remarks(environment)
+    details: list[str] = []
+    if with_files:
+        file = _settings_file(environment)
+        named = environment.get(VARIABLE)
+        if named and (file is None or not file.is_named):
+            remarks.append(f"{VARIABLE} is not heeded: {named} is no file with settings")
+        if file is not None:
+            details.append(f"settings are read from {file.path}")
+            values |= _of_file(file, remarks, details)
+    for name, source in VARIABLES.items():
+        if text := environment.get(name):
+            values[source.option] = _read(source.read, text, name)
+    return argparse.Namespace(**values, remarks=remarks, details=details)
+
+
+def _settings_file(environment: Mapping[str, str]) -> SettingsFile | None:
+    try:
+        return find_settings(environment)
+    except SettingsFileError as exc:
+        raise SettingError(str(exc)) from None
+
+
+def _of_file(file: SettingsFile, remarks: list[str], details: list[str]) -> dict[str, object]:
+    """Return what a file sets, and add what there is to say of it."""
+    values: dict[str, object] = {}
+    strange = []
+    for setting in file.settings:
+        place = f"{setting.place}: {setting.key}"
+        if setting.key in KEYS:
+            source = KEYS[setting.key]
+            values[source.option] = _read(source.read, setting.text, place)
+        elif setting.key in UNHEEDED_KEYS:
+            check, why = UNHEEDED_KEYS[setting.key]
+            _read(check, setting.text, place)
+            details.append(f"{setting.key} has no effect: {why}")
+        else:
+            strange.append(setting.key)
+    if strange:
+        remarks.append(f"set in {file.path} and not heeded: {', '.join(sorted(strange))}")
+    return values
+
+
+def _read(read: Callable[[str], object], text: str, place: str) -> object:
+    try:
+        return read(text)
+    except argparse.ArgumentTypeError as exc:
+        raise SettingError(f"{place}: {exc}") from None
+
+
+def _remarks(environment: Mapping[str, str]) -> list[str]:
+    known = VARIABLES.keys() | _OTHERS
+    strange = sorted(
+        name
+        for name, text in environment.items()
+        if name.startswith(_PREFIX) and text and name not in known
+    )
+    return [f"set in the environment and not heeded: {', '.join(strange)}"] if strange else []
+
+
+def _usual() -> dict[str, object]:
+    return {
+        "port": None,
+        "baud": str(DEFAULT_BAUDRATE),
+        "chip": "auto",
+        "before": BEFORE[0],
+        "after": AFTER[0],
+        "connect_attempts": DEFAULT_CONNECT_ATTEMPTS,
+        "open_attempts": 1,
+        "custom_reset_sequence": None,
+        "custom_hard_reset_sequence": None,
+        "reset_delay": None,
+        "no_stub": False,
+        "stub": None,
+        "port_filter": None,
+        "verbose": False,
+        "silent": False,
+        "trace": False,
+        "record": None,
+        "json": False,
+        "json_events": False,
+        "no_progress": False,
+        "exit_codes": EXIT_CODES[0],
+    }
