@@ -36,7 +36,7 @@ def test_a_file_holds_words_as_a_shell_takes_them(text: str, words: list[str] | 
 
 
 def test_it_stands_anywhere_and_more_than_once() -> None:
-    Path("global").write_text("-p sim://esp32 --no-stub", encoding="utf-8")
+    Path("global").write_text("--port sim://esp32 --no-stub", encoding="utf-8")
     Path("command").write_text("read_flash 0", encoding="utf-8")
     Path("rest").write_text("0x10 out.bin", encoding="utf-8")
     found, arguments = parse(["@global", "@command", "@rest", "@global"], {})

@@ -50,7 +50,7 @@ def test_each_is_the_default_of_an_option(
     name: str, text: str, value: str | int, line: str | None
 ) -> None:
     variable = f"ESPTOOL_{name}"
-    option = VARIABLES[variable].option
+    option, _ = VARIABLES[variable]
     without = {
         "write-flash": "write-flash 0 a.bin",
         "verify-flash": "verify-flash 0 a.bin",

@@ -78,14 +78,14 @@ def test_the_first_file_with_settings_counts(home: Path) -> None:
 )
 def test_files_without_settings_of_ours_do_not_count(name: str, content: str) -> None:
     Path(name).write_text(content, encoding="utf-8")
-    assert find_settings({}) is None
+    assert find_settings(None) is None
 
 
 def test_what_is_no_file_does_not_count() -> None:
     Path("esptool.cfg").mkdir()
     if hasattr(os, "mkfifo"):
         os.mkfifo("setup.cfg")
-    assert find_settings({"ESPTOOL_CFGFILE": "."}) is None
+    assert find_settings(".") is None
 
 
 def test_other_sections_may_be_whatever_they_like() -> None:
@@ -226,7 +226,7 @@ def test_settings_are_text_of_any_system() -> None:
     Path("esptool.cfg").write_bytes(b"\xef\xbb\xbf[esptool]\r\nconnect_attempts = 4\r\n")
     assert attempts() == 4
     Path("esptool.cfg").write_bytes(b"[esptool]")
-    assert find_settings({}) is not None
+    assert find_settings(None) is not None
     Path("esptool.cfg").write_bytes(b"[esptool]\n= 3\n")
     with pytest.raises(SettingsFileError, match="line 2"):
-        find_settings({})
+        find_settings(None)

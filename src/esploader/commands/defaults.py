@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from esploader.commands.options import (
     AFTER,
@@ -11,12 +11,6 @@ from esploader.commands.options import (
     DEFAULT_BAUDRATE,
     DEFAULT_CONNECT_ATTEMPTS,
     EXIT_CODES,
-)
-from esploader.commands.settings_file import (
-    VARIABLE,
-    SettingsFile,
-    SettingsFileError,
-    find_settings,
 )
 from esploader.commands.values import (
     attempts,
@@ -31,42 +25,38 @@ from esploader.commands.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from esploader.commands.settings_file import SettingsFile
+
+    Sources: TypeAlias = Mapping[str, tuple[str, Callable[[str], object]]]
+
 
 class SettingError(Exception):
     """A default makes no sense; the text says which, and why."""
 
 
-class Source(NamedTuple):
-    """What the default of an option can be set by, other than on the command line."""
-
-    option: str
-    """As the name of an attribute."""
-    read: Callable[[str], object]
-    """Makes a value of text, or raises :exc:`argparse.ArgumentTypeError`."""
-
-
-VARIABLES: Final = {
-    "ESPTOOL_PORT": Source("port", str),
-    "ESPTOOL_BAUD": Source("baud", str),
-    "ESPTOOL_CHIP": Source("chip", str),
-    "ESPTOOL_BEFORE": Source("before", one_of(BEFORE)),
-    "ESPTOOL_AFTER": Source("after", one_of(AFTER)),
-    "ESPTOOL_CONNECT_ATTEMPTS": Source("connect_attempts", attempts),
-    "ESPTOOL_OPEN_PORT_ATTEMPTS": Source("open_attempts", attempts),
-    "ESPTOOL_FM": Source("flash_mode", flash_mode),
-    "ESPTOOL_FF": Source("flash_freq", flash_frequency),
-    "ESPTOOL_FS": Source("flash_size", flash_size),
+VARIABLES: Final[Sources] = {
+    "ESPTOOL_PORT": ("port", str),
+    "ESPTOOL_BAUD": ("baud", str),
+    "ESPTOOL_CHIP": ("chip", str),
+    "ESPTOOL_BEFORE": ("before", one_of(BEFORE)),
+    "ESPTOOL_AFTER": ("after", one_of(AFTER)),
+    "ESPTOOL_CONNECT_ATTEMPTS": ("connect_attempts", attempts),
+    "ESPTOOL_OPEN_PORT_ATTEMPTS": ("open_attempts", attempts),
+    "ESPTOOL_FM": ("flash_mode", flash_mode),
+    "ESPTOOL_FF": ("flash_freq", flash_frequency),
+    "ESPTOOL_FS": ("flash_size", flash_size),
 }
-"""The environment variables that are heeded. One that is empty counts as not set."""
+"""The environment variables that are heeded: the attribute that each is the default of, and what
+makes a value of its text. One that is empty counts as not set."""
 
-KEYS: Final = {
-    "connect_attempts": Source("connect_attempts", attempts),
-    "open_port_attempts": Source("open_attempts", attempts),
-    "reset_delay": Source("reset_delay", seconds),
-    "custom_reset_sequence": Source("custom_reset_sequence", reset_sequence),
-    "custom_hard_reset_sequence": Source("custom_hard_reset_sequence", reset_sequence),
+KEYS: Final[Sources] = {
+    "connect_attempts": ("connect_attempts", attempts),
+    "open_port_attempts": ("open_attempts", attempts),
+    "reset_delay": ("reset_delay", seconds),
+    "custom_reset_sequence": ("custom_reset_sequence", reset_sequence),
+    "custom_hard_reset_sequence": ("custom_hard_reset_sequence", reset_sequence),
 }
-"""The keys in files that are heeded."""
+"""The keys in files that are heeded, likewise."""
 
 _TIMES: Final = (
     "timeout",
@@ -86,9 +76,12 @@ UNHEEDED_KEYS: Final = {
 }
 """The others of esptool: how a value is checked, and why it can make no difference."""
 
+FILE_VARIABLE: Final = "ESPTOOL_CFGFILE"
+"""Names a file with settings that is looked at before all others."""
+
 _PREFIX: Final = "ESPTOOL_"
 
-_OTHERS: Final = frozenset({VARIABLE, "ESPTOOL_WRAPPER"})
+_OTHERS: Final = frozenset({FILE_VARIABLE, "ESPTOOL_WRAPPER"})
 """Do not set an option. The second is for the build system of ESP-IDF, which runs what it
 names in place of esptool."""
 
@@ -106,21 +99,24 @@ def defaults(environment: Mapping[str, str], *, with_files: bool) -> argparse.Na
     details: list[str] = []
     if with_files:
         file = _settings_file(environment)
-        named = environment.get(VARIABLE)
+        named = environment.get(FILE_VARIABLE)
         if named and (file is None or not file.is_named):
-            remarks.append(f"{VARIABLE} is not heeded: {named} is no file with settings")
+            remarks.append(f"{FILE_VARIABLE} is not heeded: {named} is no file with settings")
         if file is not None:
             details.append(f"settings are read from {file.path}")
             values |= _of_file(file, remarks, details)
-    for name, source in VARIABLES.items():
+    for name, (option, read) in VARIABLES.items():
         if text := environment.get(name):
-            values[source.option] = _read(source.read, text, name)
+            values[option] = _read(read, text, name)
     return argparse.Namespace(**values, remarks=remarks, details=details)
 
 
 def _settings_file(environment: Mapping[str, str]) -> SettingsFile | None:
+    # What reads none need not wait for this.
+    from esploader.commands.settings_file import SettingsFileError, find_settings
+
     try:
-        return find_settings(environment)
+        return find_settings(environment.get(FILE_VARIABLE))
     except SettingsFileError as exc:
         raise SettingError(str(exc)) from None
 
@@ -132,8 +128,8 @@ def _of_file(file: SettingsFile, remarks: list[str], details: list[str]) -> dict
     for setting in file.settings:
         place = f"{setting.place}: {setting.key}"
         if setting.key in KEYS:
-            source = KEYS[setting.key]
-            values[source.option] = _read(source.read, setting.text, place)
+            option, read = KEYS[setting.key]
+            values[option] = _read(read, setting.text, place)
         elif setting.key in UNHEEDED_KEYS:
             check, why = UNHEEDED_KEYS[setting.key]
             _read(check, setting.text, place)

@@ -11,7 +11,6 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
-from esploader.commands.argument_files import ArgumentFileError, expanded
 from esploader.commands.defaults import SettingError, defaults
 from esploader.commands.options import add_common_options
 from esploader.commands.table import HOMES, command, commands
@@ -19,7 +18,7 @@ from esploader.commands.values import hyphened
 from esploader.commands.words import is_option, one_value_each, options_first, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from esploader.commands.command import Command
 
@@ -123,18 +122,36 @@ def parse(
     Raises:
         SystemExit: they make no sense, or ask for help, which has been printed.
     """
+    words = _expanded(words, common_parser)
+    if words and hyphened(words[0]) in HOMES:
+        # The other parser takes as long to build as that of the command.
+        given, position = argparse.Namespace(), 0
+    else:
+        given, position = _parse_common(words)
+    if "version" in given:
+        return _parse_command(command("version"), (), given, environment)
+    return _parse_command(
+        command(hyphened(words[position])), words[position + 1 :], given, environment
+    )
+
+
+def _parse_common(words: Sequence[str]) -> tuple[argparse.Namespace, int]:
+    """Return what stands in front of the name of a command, and where that is.
+
+    Raises:
+        SystemExit: as :func:`parse`.
+    """
     common = common_parser()
-    words = _expanded(words, common)
     position = _position_of_command(words, common)
     given = common.parse_args(words[:position])
-    if given.version:
-        return _parse_command(command("version"), (), given, environment)
-    if position == len(words):
-        _end_without_command(common, words)
-    name = hyphened(words[position])
-    if name not in HOMES:
-        common.error(f"there is no command {words[position]}{near(name, HOMES)}")
-    return _parse_command(command(name), words[position + 1 :], given, environment)
+    if "version" not in given:
+        if position == len(words):
+            _end_without_command(common, words)
+        if hyphened(words[position]) not in HOMES:
+            common.error(
+                f"there is no command {words[position]}{near(hyphened(words[position]), HOMES)}"
+            )
+    return given, position
 
 
 def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
@@ -144,20 +161,24 @@ def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         SystemExit: as :func:`parse`.
     """
     serve = command("serve")
-    words = _expanded(words, command_parser(serve, SERVER_PROGRAM))
+    words = _expanded(words, lambda: command_parser(serve, SERVER_PROGRAM))
     return _parse_command(serve, words, argparse.Namespace(), os.environ, SERVER_PROGRAM)
 
 
-def _expanded(words: Sequence[str], parser: Parser) -> list[str]:
+def _expanded(words: Sequence[str], parser: Callable[[], Parser]) -> list[str]:
     """Return ``words`` with those that stand in files, and no value too many behind an option.
 
     Raises:
         SystemExit: one of the files cannot be used.
     """
-    try:
-        return one_value_each(expanded(words))
-    except ArgumentFileError as exc:
-        parser.error(str(exc))
+    if any(word.startswith("@") for word in words):
+        from esploader.commands.argument_files import ArgumentFileError, expanded
+
+        try:
+            words = expanded(words)
+        except ArgumentFileError as exc:
+            parser().error(str(exc))
+    return one_value_each(words)
 
 
 def _parse_command(
@@ -197,7 +218,9 @@ def common_parser() -> Parser:
     parser.add_argument(
         "-h", "--help", action=_ShowCommands, nargs=0, help="list the commands, and end"
     )
-    parser.add_argument("--version", action="store_true", default=False, help="show the version")
+    parser.add_argument(
+        "--version", action="store_true", default=argparse.SUPPRESS, help="show the version"
+    )
     add_common_options(parser)
     return parser
 

@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 MAX_FILE_SIZE: Final = 1 << 20
 """Bytes that a file with settings may have."""
-
-VARIABLE: Final = "ESPTOOL_CFGFILE"
-"""Names a file that is looked at before all others."""
 
 _TOML: Final = "pyproject.toml"
 _NAMES: Final = (_TOML, "esptool.cfg", "setup.cfg", "tox.ini")
@@ -49,16 +46,17 @@ class SettingsFile(NamedTuple):
     path: Path
     settings: tuple[Setting, ...]
     is_named: bool
-    """It is the one that :data:`VARIABLE` names."""
+    """It is not one of those in the usual places."""
 
 
-def find_settings(environment: Mapping[str, str]) -> SettingsFile | None:
+def find_settings(named: str | None) -> SettingsFile | None:
     """Return what the first file sets that has settings; ``None`` where there is none.
+
+    ``named`` is the one to look at before all others, if there is one.
 
     Raises:
         SettingsFileError: it has, and cannot be understood.
     """
-    named = environment.get(VARIABLE)
     first = [Path(named).absolute()] if named else []
     for path in (*first, *_usual_places()):
         text = _text(path)

@@ -19,15 +19,15 @@ _MAX_SECONDS: Final = 1_000_000.0
 _MAX_TCP_PORT: Final = 0xFFFF
 _MAX_USB_ID: Final = 0xFFFF
 _UNITS: Final = {"k": 1 << 10, "m": 1 << 20}
-_SIZE: Final = re.compile(r"(.+)([km])b?", re.IGNORECASE)
-_MODE: Final = re.compile("keep|[qd](io|out)")
-_FREQUENCY: Final = re.compile(r"keep|\d{1,3}m")
-_FLASH_SIZE: Final = re.compile(r"keep|detect|\d{1,4}[KM]B(-c1)?")
+_SIZE: Final = "(.+)([kKmM])[bB]?"
+_MODE: Final = "keep|[qd](io|out)"
+_FREQUENCY: Final = r"keep|\d{1,3}m"
+_FLASH_SIZE: Final = r"keep|detect|\d{1,4}[KM]B(-c1)?"
 
 
 def number(text: str) -> int:
     """Return a number of 32 bits: ``4096``, ``0x1000``, ``4k``, ``4K``, ``1M``, ``1MB``."""
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if match is None:
         return _bounded(text, 0, _MAX_WORD)
     unit = _UNITS[match[2].lower()]
@@ -114,8 +114,8 @@ def flash_size(text: str) -> str:
     return _named(text, _FLASH_SIZE, "keep, detect, 4MB or the like")
 
 
-def _named(text: str, pattern: re.Pattern[str], examples: str) -> str:
-    if not pattern.fullmatch(text):
+def _named(text: str, pattern: str, examples: str) -> str:
+    if not re.fullmatch(pattern, text):
         raise argparse.ArgumentTypeError(f"{shown(text)} is none of {examples}")
     return text
 

@@ -6,7 +6,6 @@ given again, and each name in one spelling. esptool wants none of that, in none 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.values import hyphened
@@ -16,16 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FILTER_OPTION: Final = "--port-filter"
-_FILTER: Final = re.compile(r"(vid|pid|name|serial)=", re.IGNORECASE)
+_FILTERS: Final = ("vid=", "pid=", "name=", "serial=")
 _DIFF_OPTIONS: Final = frozenset({"--diff", "-d"})
-_NUMBER: Final = re.compile(r"-\d")
 _SHORT: Final = 2
 """Characters of an option whose value may stand right behind it."""
 
 
 def is_option(word: str) -> bool:
     """Tell whether a word that no option claims is one, and no number and no lone hyphen."""
-    return word.startswith("-") and word != "-" and not _NUMBER.match(word)
+    return word.startswith("-") and word != "-" and not word[1].isdecimal()
 
 
 def one_value_each(words: Sequence[str]) -> list[str]:
@@ -44,7 +42,7 @@ def one_value_each(words: Sequence[str]) -> list[str]:
                 found.pop()
             continue
         is_first = hyphened(before) == _FILTER_OPTION
-        is_filtering = is_first or (is_filtering and _FILTER.match(word) is not None)
+        is_filtering = is_first or (is_filtering and word.lower().startswith(_FILTERS))
         found += [word] if is_first or not is_filtering else [_FILTER_OPTION, word]
     return found
 
