@@ -170,6 +170,7 @@ def _usual() -> dict[str, object]:
         "custom_reset_sequence": None,
         "custom_hard_reset_sequence": None,
         "reset_delay": None,
+        "override_vddsdio": None,
         "no_stub": False,
         "stub": None,
         "port_filter": None,

@@ -44,6 +44,8 @@ class OnDevice(NamedTuple):
             watch = LoaderWatch(device, output, _first_baudrate(arguments))
 
             def work() -> bool:
+                if arguments.override_vddsdio is not None:
+                    _set_supply(device, arguments.override_vddsdio)
                 document.update(_print_device(device, output))
                 watch.look()
                 output.before_progress = watch.look
@@ -57,6 +59,27 @@ class OnDevice(NamedTuple):
 
             work_and_leave(device, leaving, output, work)
         output.finish({**document, "warnings": output.warnings})
+
+
+def _set_supply(device: Device, name: str) -> None:
+    """Set the supply of the flash, now and after every reset of a device that was lost.
+
+    Raises:
+        UnsupportedError: the chip cannot do that.
+        EsploaderError: the loader failed.
+    """
+    from esploader.commands.options import SUPPLIES
+    from esploader.loader.register_recipes import flash_supply
+    from esploader.protocol.commands import WriteReg
+
+    writes = flash_supply(device.chip, SUPPLIES[name])
+
+    def set_supply() -> None:
+        for write in writes:
+            device.session.execute(WriteReg((write,)))
+
+    device.link.after_revival.append(set_supply)
+    set_supply()
 
 
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:

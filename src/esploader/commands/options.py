@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from esploader.commands.values import attempts, hyphened, port_filter, reset_sequence
+from esploader.commands.values import attempts, hyphened, one_of, port_filter, reset_sequence
 
 DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_CONNECT_ATTEMPTS: Final = 7
 
 BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 AFTER: Final = ("hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchdog-reset")
+SUPPLIES: Final = {"1.8V": 1800, "1.9V": 1900, "OFF": 0}
+"""In mV."""
 EXIT_CODES: Final = ("simple", "detailed")
 
 
@@ -68,6 +70,13 @@ def _add_connecting(connecting: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="how often to try; 0: without end, also where there is no such port yet "
         f"(default: {DEFAULT_CONNECT_ATTEMPTS}; environment: ESPTOOL_CONNECT_ATTEMPTS)",
+    )
+    connecting.add_argument(
+        "--override-vddsdio",
+        type=one_of(tuple(SUPPLIES)),
+        metavar="VOLTAGE",
+        help="supply the flash of an ESP32 with 1.8V or 1.9V, or not at all (OFF), whatever its "
+        "eFuses and straps say (default: as they say)",
     )
     add_sequences(connecting)
     connecting.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")

@@ -89,10 +89,11 @@ def port_filter(text: str) -> tuple[str, int | str]:
 
 def one_of(names: Sequence[str]) -> Callable[[str], str]:
     """Return what takes one of ``names``, in any spelling."""
+    known = {name.lower(): name for name in names}
 
     def named(text: str) -> str:
-        name = hyphened(text)
-        if name not in names:
+        name = known.get(hyphened(text).lower())
+        if name is None:
             raise argparse.ArgumentTypeError(f"{shown(text)} is none of {', '.join(names)}")
         return name
 
