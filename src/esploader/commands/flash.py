@@ -303,7 +303,7 @@ def _add_comparisons(
         metavar="FILE",
         help="has no effect: only what differs from the flash is written anyway (default: none)",
     )
-    skipping.add_argument(
+    parser.add_argument(
         "--trust-flash-content",
         "--no-diff-verify",
         action=Unheeded,
