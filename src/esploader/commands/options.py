@@ -19,11 +19,14 @@ EXIT_CODES: Final = ("simple", "detailed")
 
 def add_common_options(command: argparse.ArgumentParser) -> None:
     """Add the options of every command; :mod:`esploader.commands.defaults` has the defaults."""
-    _add_connecting(command.add_argument_group("connecting"))
+    connecting = command.add_argument_group("connecting")
+    _add_ports(connecting)
+    _add_resets(connecting)
+    _add_loaders(connecting)
     _add_showing(command.add_argument_group("what is shown"))
 
 
-def _add_connecting(connecting: argparse._ArgumentGroup) -> None:
+def _add_ports(connecting: argparse._ArgumentGroup) -> None:
     connecting.add_argument(
         "-p",
         "--port",
@@ -51,6 +54,9 @@ def _add_connecting(connecting: argparse._ArgumentGroup) -> None:
         help="accept no other chip: esp8266, esp32, esp32s3, ... "
         "(default: auto; environment: ESPTOOL_CHIP)",
     )
+
+
+def _add_resets(connecting: argparse._ArgumentGroup) -> None:
     connecting.add_argument(
         "--before",
         type=hyphened,
@@ -71,6 +77,10 @@ def _add_connecting(connecting: argparse._ArgumentGroup) -> None:
         help="how often to try; 0: without end, also where there is no such port yet "
         f"(default: {DEFAULT_CONNECT_ATTEMPTS}; environment: ESPTOOL_CONNECT_ATTEMPTS)",
     )
+    add_sequences(connecting)
+
+
+def _add_loaders(connecting: argparse._ArgumentGroup) -> None:
     connecting.add_argument(
         "--override-vddsdio",
         type=one_of(tuple(SUPPLIES)),
@@ -78,7 +88,6 @@ def _add_connecting(connecting: argparse._ArgumentGroup) -> None:
         help="supply the flash of an ESP32 with 1.8V or 1.9V, or not at all (OFF), whatever its "
         "eFuses and straps say (default: as they say)",
     )
-    add_sequences(connecting)
     connecting.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")
     connecting.add_argument(
         "--stub",
