@@ -146,7 +146,7 @@ def test_older_spellings_are_understood(line: str) -> None:
     "line",
     [
         "write-flash --diff-with a.bin --skip-flashed 0 a.bin",
-        "write-flash -fm fast 0 a.bin",
+        "write-flash -fm spi 0 a.bin",
         "write-flash -ff 40 0 a.bin",
         "write-flash -fs 4 0 a.bin",
         "read-flash -fs large 0 all out.bin",
@@ -233,7 +233,10 @@ def test_what_cannot_be_known_has_to_be_said(
     port = ("--port", f"sim://esp32c3?efuses=secure_download:1&file={flash}")
     line = ("erase-region", "0x3ff000", "all")
     assert main([*port, *line]) == 2
-    assert "size of the flash is not known: give one, or --flash-size" in capsys.readouterr().err
+    assert (
+        "Secure Download Mode: give a size, or that of the flash by --flash-size"
+        in capsys.readouterr().err
+    )
     assert flash.read_bytes() == before
     assert main([*port, *line, "-fs", "4MB"]) == 0
     assert_untouched(before, flash.read_bytes(), [(0x3F_F000, FLASH_SIZE)])

@@ -236,10 +236,15 @@ def _erase_flash(device: Device, arguments: argparse.Namespace, output: Output) 
 
 def _erase_region(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
     from esploader.commands.flash_extent import size_from_offset
+    from esploader.errors import PlanError, UnsupportedError
 
+    try:
+        size = size_from_offset(device, arguments, arguments.region_flash_size)
+    except UnsupportedError as exc:
+        raise PlanError(f"{exc}: give a size, or that of the flash by --flash-size") from exc
     result = device.flash.erase_region(
         arguments.offset,
-        size_from_offset(device, arguments, arguments.region_flash_size),
+        size,
         flash_size=arguments.region_flash_size,
         force=arguments.force,
         on_progress=output.progress,

@@ -36,12 +36,13 @@ def size_from_offset(device: Device, arguments: argparse.Namespace, name: str) -
 def _flash_size(device: Device, name: str) -> int:
     from esploader.flash.jedec import check_presence
 
-    if not device.is_in_secure_download_mode:
+    is_named = name not in {KEEP, DETECT}
+    if not (is_named and device.is_in_secure_download_mode):
         flash = device.flash.id()
         check_presence(flash)
         if flash.size is not None:
             return flash.size
-    if name in {KEEP, DETECT}:
+    if not is_named:
         raise PlanError("the size of the flash is not known: give one, or --flash-size")
     # Some names say how an ESP8266 maps the flash, too: 2MB-c1.
     return number(name.partition("-")[0])
