@@ -163,7 +163,16 @@ def test_a_baud_rate_that_makes_no_sense(baudrate: int) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"attempts": -1}, {"before": "tomorrow"}, {"reset_sequence": "D0|R1"}],
+    [
+        {"attempts": -1},
+        {"open_attempts": -1},
+        {"before": "tomorrow"},
+        {"reset_sequence": "D0|R1"},
+        {"hard_reset_sequence": "D0|R1"},
+        {"reset_delay": -0.1},
+        {"reset_delay": 61},
+        {"reset_delay": float("nan")},
+    ],
     ids=str,
 )
 def test_options_that_make_no_sense(options: dict[str, object]) -> None:
@@ -363,6 +372,26 @@ def test_a_custom_sequence_replaces_the_usual_ones() -> None:
     with pytest.raises(ConnectError):
         connect(transport, reset_sequence=custom, attempts=2)
     assert transport.changes == line_changes(custom, custom)
+
+
+def test_a_delay_replaces_the_two_usual_ones() -> None:
+    transport = LineLog(open_transport("sim://esp32c3?state=app"))
+    transport.garble_output = lambda _: b""
+    before = transport.clock.now()
+    with pytest.raises(ConnectError):
+        connect(transport, reset_delay=40.0, attempts=4)
+    assert transport.clock.now() - before > 4 * 40.0
+
+
+def test_a_device_with_a_hard_reset_of_its_own_is_left_by_it() -> None:
+    own = (SetLines(dtr=True), Wait(0.01), SetLines(dtr=False))
+    # Its watchdog would do it otherwise.
+    simulated = SimulatedDevice("esp32s2", port="usb-otg", state="download")
+    transport = LineLog(simulated.open_transport())
+    with connect(transport, before="no-reset", hard_reset_sequence=own) as device:
+        changes = len(transport.changes)
+        device.reset()
+    assert transport.changes[changes:] == line_changes(own)
 
 
 def test_attempts_without_end_go_on_until_the_caller_stops_them() -> None:

@@ -9,7 +9,7 @@ import pytest
 from esploader import errors
 
 SPARSE = {
-    "no port was named and no serial port was found": errors.NoPortError(()),
+    "no port was named and no serial port was found": errors.NoPortError((), filtered=False),
     "port: no loader answered in 7 attempts": errors.ConnectError("port", 7, b""),
     "unknown chip (it gave no identity)": errors.UnknownChipError(None, None),
 }

@@ -30,7 +30,10 @@ def connect(  # noqa: PLR0913 - options, all by keyword
     baudrate: int = DEFAULT_BAUDRATE,
     before: Before = "default-reset",
     attempts: int = DEFAULT_ATTEMPTS,
+    open_attempts: int = 1,
     reset_sequence: ResetSequence | None = None,
+    hard_reset_sequence: ResetSequence | None = None,
+    reset_delay: float | None = None,
     stub: bool | str | os.PathLike[str] = True,
     on_attempt: Callable[[int], None] | None = None,
     chips: Sequence[Chip] | None = None,
@@ -45,9 +48,12 @@ def connect(  # noqa: PLR0913 - options, all by keyword
 
     ``chip`` is a name such as ``esp32c3`` when only that chip will do. ``baudrate`` is
     the rate in baud for everything after identification. ``attempts`` is how often to
-    try, 0 for without end. ``reset_sequence`` replaces the usual ways into download
-    mode. ``stub`` tells whether what moves much data may start a stub loader, or which:
-    a file, or a directory of them (:mod:`esploader.loader.stub`). ``on_attempt`` is called with
+    try, 0 for without end; ``open_attempts`` how often to try to open a port that is not
+    there, or in use, 0.1 seconds apart, 0 for without end, too. ``reset_sequence`` replaces
+    the usual ways into download mode, of which ``reset_delay`` says how many seconds they hold
+    the boot strap, 0 to 60 (0.05 and 0.55 in turn); ``hard_reset_sequence`` replaces the usual
+    hard reset. ``stub`` tells whether what moves much data may start a stub loader, or which: a
+    file, or a directory of them (:mod:`esploader.loader.stub`). ``on_attempt`` is called with
     the number of each attempt, from 1. ``chips`` are those that may answer, by default
     :data:`esploader.chips.registry.CHIPS`; ``registered`` there takes others in.
 
@@ -66,7 +72,10 @@ def connect(  # noqa: PLR0913 - options, all by keyword
         baudrate=baudrate,
         before=before,
         attempts=attempts,
+        open_attempts=open_attempts,
         reset_sequence=reset_sequence,
+        hard_reset_sequence=hard_reset_sequence,
+        reset_delay=reset_delay,
         stub=stub,
         on_attempt=on_attempt,
         chips=chips,

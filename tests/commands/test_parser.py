@@ -52,7 +52,8 @@ def test_the_wrong_word_is_blamed(
 
 
 def test_negative_numbers_and_dashes_are_no_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--connect-attempts", "-1", "flash_id"]) == 2
+    assert parse(["--connect-attempts", "-1", "flash_id"], {})[1].connect_attempts == 0
+    assert main(["dump-mem", "-1", "1", "out.bin"]) == 2
     assert "-1 is not between" in capsys.readouterr().err
     _, arguments = parse(["read_flash", "0", "16", "-"], {})
     assert arguments.output == "-"

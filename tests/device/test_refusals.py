@@ -140,7 +140,7 @@ def test_skipping_what_is_flashed_is_the_default(image: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "option",
-    [["-fm", "spi"], ["-ff", "64m"], ["-ff", "32m"], ["-fs", "3MB"], ["-fs", "512KB"]],
+    [["-ff", "64m"], ["-ff", "32m"], ["-fs", "3MB"], ["-fs", "512KB"]],
     ids=" ".join,
 )
 def test_a_flash_parameter_that_the_chip_does_not_know_is_refused(

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from esploader import connect
 from esploader.chips.registry import chip_by_name
-from esploader.commands.leaving import work_and_leave
+from esploader.commands.leaving import Leaving, work_and_leave
 from esploader.errors import ConnectError, UnsupportedError
 from esploader.loader.resetting import After
 from esploader.simulator import SimulatedDevice
@@ -133,7 +133,7 @@ def run(case: Case, device: SimulatedDevice, moment: float, stubs: str) -> Liste
         stub = stubs if case.has_stub else False
         with connect(line, baudrate=case.baudrate, stub=stub) as connected:
             screen = Screen(listener.said)
-            work_and_leave(connected, case.after, screen, lambda: write(connected))
+            work_and_leave(connected, Leaving(case.after), screen, lambda: write(connected))
     except KeyboardInterrupt as exc:
         raise KeyboardInterrupt(listener) from exc
     finally:

@@ -8,6 +8,7 @@ import inspect
 PACKAGES = (
     "esploader",
     "esploader.chips",
+    "esploader.compat",
     "esploader.errors",
     "esploader.server",
     "esploader.simulator",

@@ -20,7 +20,7 @@ class Silent(Output):
     """Prints nothing."""
 
     def __init__(self) -> None:
-        super().__init__(Namespace(json=False, quiet=False))
+        super().__init__(Namespace(json=False, silent=True, quiet=False))
 
     @override
     def line(self, text: str = "") -> None:

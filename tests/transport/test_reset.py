@@ -145,6 +145,12 @@ def test_a_custom_sequence_has_a_bounded_number_of_steps() -> None:
         reset.parse_custom("|".join(["D0"] * 101))
 
 
+def test_a_custom_sequence_takes_a_bounded_time() -> None:
+    assert len(reset.parse_custom("W30|D0|W30")) == 3
+    with pytest.raises(UnsupportedError, match="more than 60 seconds"):
+        reset.parse_custom("W30|D0|W30|W0.1")
+
+
 @given(st.text(alphabet="DRUWdruw01,.|- \t\u00b2e9", max_size=30))
 def test_any_text_is_a_sequence_or_an_error(text: str) -> None:
     try:

@@ -218,6 +218,7 @@ ESP32: Final = Chip(
             tied_high=Bits(_SDIO_CONF, 23, 1),
             raised=Bits(_SDIO_CONF, 29, 2),
         ),
+        software_reference=Bits(_SDIO_CONF, 25, 6),
         efuse=SupplyControl(
             decides=_block0(4, 16, 1),
             enabled=_block0(4, 14, 1),

@@ -205,6 +205,7 @@ ESP32_S3: Final = Chip(
     octal_flash=BitField(_block0(4, 9, 1)),
     flash_supply=FlashSupply(
         software=None,
+        software_reference=None,
         efuse=SupplyControl(
             decides=_block0(2, 6, 1),
             enabled=_block0(2, 4, 1),

@@ -38,6 +38,9 @@ class Command(NamedTuple):
     has_common_options: bool = True
     """It takes the options of every command, not only in front of its name."""
 
+    heeds_files: bool = True
+    """What it does depends on settings in files."""
+
     only_prints: bool = False
     """What it prints is all that it does."""
 

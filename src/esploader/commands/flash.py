@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 from esploader.commands.command import Command
 from esploader.commands.flash_options import (
     PairsAction,
+    Unheeded,
     add_flash_parameters,
     add_inputs,
+    add_no_progress,
     add_spi_connection,
     pace,
     size_name,
 )
 from esploader.commands.on_device import OnDevice
-from esploader.commands.values import number, size
+from esploader.commands.values import flash_size, number, size
 
 if TYPE_CHECKING:
     import argparse
@@ -192,20 +194,10 @@ def _flash_parameters(arguments: argparse.Namespace) -> FlashParameters:
 
 
 def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.commands.flash_extent import size_from_offset
     from esploader.commands.output_file import OutputFile
-    from esploader.errors import PlanError
-    from esploader.flash.jedec import check_presence
 
-    size = arguments.size
-    if size is None:
-        flash = device.flash.id()
-        check_presence(flash)
-        flash_size = flash.size
-        if flash_size is None:
-            raise PlanError("the size of the flash is not known: say how much to read")
-        if arguments.offset >= flash_size:
-            raise PlanError(f"{arguments.offset:#x} is beyond the flash of {size_name(flash_size)}")
-        size = flash_size - arguments.offset
+    size = size_from_offset(device, arguments, arguments.flash_size)
     path, clock = Path(arguments.output), device.session.transport.clock
     with OutputFile.open(path) as file:
         start = clock.now()
@@ -228,10 +220,11 @@ def _verify_flash(device: Device, arguments: argparse.Namespace, output: Output)
         output.line("Verification successful (digest matched).")
         return {"differences": []}
     output.line("Verification failed.")
-    for found in differences[:MAX_LISTED]:
+    listed = differences if arguments.diff else differences[:MAX_LISTED]
+    for found in listed:
         output.line(f"  {found.start:#010x} to {found.end:#010x}: {found.end - found.start} bytes")
-    if len(differences) > MAX_LISTED:
-        output.line(f"  and {len(differences) - MAX_LISTED} more ranges")
+    if len(listed) < len(differences):
+        output.line(f"  and {len(differences) - len(listed)} more ranges: --diff lists all")
     raise VerifyError(tuple((found.start, found.end) for found in differences))
 
 
@@ -244,10 +237,17 @@ def _erase_flash(device: Device, arguments: argparse.Namespace, output: Output) 
 
 
 def _erase_region(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.commands.flash_extent import size_from_offset
+    from esploader.errors import PlanError, UnsupportedError
+
+    try:
+        size = size_from_offset(device, arguments, arguments.region_flash_size)
+    except UnsupportedError as exc:
+        raise PlanError(f"{exc}: give a size, or that of the flash by --flash-size") from exc
     result = device.flash.erase_region(
         arguments.offset,
-        arguments.size,
-        flash_size=arguments.flash_size,
+        size,
+        flash_size=arguments.region_flash_size,
         force=arguments.force,
         on_progress=output.progress,
     )
@@ -272,6 +272,7 @@ def _erase_document(result: EraseResult) -> dict[str, Json]:
 
 def _add_write(parser: argparse.ArgumentParser) -> None:
     add_inputs(parser, nargs="*")
+    add_no_progress(parser)
     _add_encryption(parser)
     parser.add_argument(
         "-e", "--erase-all", action="store_true", help="erase the whole flash first"
@@ -281,6 +282,7 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
         "-s", "--skip-flashed", action="store_true", help="skip what is there already (default)"
     )
     skipping.add_argument("--no-skip", action="store_true", help="write what is there already, too")
+    _add_comparisons(parser, skipping)
     compression = parser.add_mutually_exclusive_group()
     compression.add_argument(
         "-z", "--compress", action="store_true", default=None, help="compress whatever it is"
@@ -294,6 +296,35 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
     add_flash_parameters(parser)
     add_spi_connection(parser)
+
+
+def _add_comparisons(
+    parser: argparse.ArgumentParser, skipping: argparse._MutuallyExclusiveGroup
+) -> None:
+    """Add what helps esptool to find out what is in flash, or to be sure of it."""
+    skipping.add_argument(
+        "--diff-with",
+        nargs="+",
+        action=Unheeded,
+        why="what to write is compared with the flash itself",
+        metavar="FILE",
+        help="has no effect: only what differs from the flash is written anyway (default: none)",
+    )
+    parser.add_argument(
+        "--trust-flash-content",
+        "--no-diff-verify",
+        action=Unheeded,
+        nargs=0,
+        why="what is in flash is always looked at",
+        help="has no effect: what is in flash is always looked at",
+    )
+    parser.add_argument(
+        "--verify",
+        action=Unheeded,
+        nargs=0,
+        why="what was written is always verified",
+        help="has no effect: what was written is always verified",
+    )
 
 
 def _add_encryption(parser: argparse.ArgumentParser) -> None:
@@ -311,6 +342,7 @@ def _add_encryption(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ignore-flash-enc-efuse",
+        "--ignore-flash-encryption-efuse-setting",
         action="store_true",
         help="encrypt whatever the eFuses say of the key",
     )
@@ -318,6 +350,9 @@ def _add_encryption(parser: argparse.ArgumentParser) -> None:
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     add_inputs(parser)
+    parser.add_argument(
+        "-d", "--diff", action="store_true", help="list all ranges that differ, however many"
+    )
     add_flash_parameters(parser)
     add_spi_connection(parser)
 
@@ -326,6 +361,15 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("offset", type=number, metavar="OFFSET", help="where to begin")
     parser.add_argument("size", type=size, metavar="SIZE", help="bytes, 64k, 4M, or all")
     parser.add_argument("output", metavar="FILE", help="written when all has been read")
+    parser.add_argument(
+        "-fs",
+        "--flash-size",
+        type=flash_size,
+        default="keep",
+        metavar="SIZE",
+        help="size of the flash, where it cannot be found out (default: unknown)",
+    )
+    add_no_progress(parser)
     add_spi_connection(parser)
 
 
@@ -338,10 +382,15 @@ def _add_erase(parser: argparse.ArgumentParser) -> None:
 
 def _add_erase_region(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("offset", type=number, metavar="OFFSET", help="where to begin")
-    parser.add_argument("size", type=number, metavar="SIZE", help="both multiples of 4096 bytes")
+    parser.add_argument(
+        "size", type=size, metavar="SIZE", help="both multiples of 4096 bytes; or all"
+    )
     parser.add_argument(
         "-fs",
         "--flash-size",
+        # ESPTOOL_FS is about bootloaders, and no limit of what is erased.
+        dest="region_flash_size",
+        type=flash_size,
         default="keep",
         metavar="SIZE",
         help="size of the flash, for Secure Download Mode, where it cannot be found out "

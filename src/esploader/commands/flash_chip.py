@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
-from esploader.commands.flash_options import add_spi_connection, size_name
+from esploader.commands.flash_options import Unheeded, add_spi_connection, size_name
 from esploader.commands.on_device import OnDevice
 from esploader.commands.values import count, number
 
@@ -93,7 +93,6 @@ def _add_write_status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("value", type=number, metavar="VALUE", help="register 1 lowest")
     parser.add_argument(
         "--non-volatile",
-        "--non_volatile",
         action="store_true",
         help="for good, not until the power goes",
     )
@@ -103,6 +102,15 @@ def _add_write_status(parser: argparse.ArgumentParser) -> None:
 def _add_sfdp(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("offset", type=number, metavar="OFFSET", help="where in the tables")
     parser.add_argument("size", type=number, metavar="SIZE", help="1 to 64 bytes")
+    for short, name in (("-fm", "mode"), ("-ff", "freq"), ("-fs", "size")):
+        parser.add_argument(
+            short,
+            f"--flash-{name}",
+            action=Unheeded,
+            why="nothing is written",
+            metavar=name.upper(),
+            help="has no effect (default: none)",
+        )
     add_spi_connection(parser)
 
 

@@ -5,10 +5,41 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from esploader.commands.values import number
+from esploader.commands.values import flash_frequency, flash_mode, flash_size, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class Unheeded(argparse.Action):
+    """An option that esptool has, and that can make no difference here."""
+
+    def __init__(self, *args: object, why: str, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self._why = why
+
+    # typing_extensions, for its `override`, takes as long to import as all else here.
+    def __call__(  # type: ignore[explicit-override]
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse passes it
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Note why it makes none."""
+        setattr(namespace, self.dest, values or True)
+        namespace.details.append(f"{option_string} has no effect: {self._why}")
+
+
+def add_no_progress(parser: argparse.ArgumentParser) -> None:
+    """Add what ``-p`` means to commands that show progress: behind them it is never a port."""
+    parser.add_argument(
+        "-p",
+        "--no-progress",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="draw no progress; the port is --port, or -p in front of the command",
+    )
 
 
 def add_spi_connection(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +47,6 @@ def add_spi_connection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-sc",
         "--spi-connection",
-        "--spi_connection",
         metavar="PINS",
         help="where the flash is: SPI, HSPI (ESP32) or five pins, CLK,Q,D,HD,CS (default: SPI)",
     )
@@ -24,18 +54,19 @@ def add_spi_connection(parser: argparse.ArgumentParser) -> None:
 
 def add_flash_parameters(parser: argparse.ArgumentParser) -> None:
     """Add what goes into the header of the bootloader."""
-    for short, name, values in (
-        ("-fm", "mode", "qio, qout, dio, dout or keep"),
-        ("-ff", "freq", "80m, 40m, ... as the chip has them, or keep"),
-        ("-fs", "size", "1MB, 2MB, ... as the chip has them, detect or keep"),
+    for short, name, check, values in (
+        ("-fm", "mode", flash_mode, "qio, qout, dio, dout or keep"),
+        ("-ff", "freq", flash_frequency, "80m, 40m, ... as the chip has them, or keep"),
+        ("-fs", "size", flash_size, "1MB, 2MB, ... as the chip has them, detect or keep"),
     ):
         parser.add_argument(
             short,
             f"--flash-{name}",
-            f"--flash_{name}",
+            type=check,
             default="keep",
             metavar=name.upper(),
-            help=f"what to put into the bootloader's header: {values} (default: keep)",
+            help=f"what to put into the bootloader's header: {values} "
+            f"(default: keep; environment: ESPTOOL_{short[1:].upper()})",
         )
 
 
@@ -66,13 +97,13 @@ class PairsAction(argparse.Action):
         # None at all will do where there are files to be encrypted.
         if not words and not namespace.encrypt_files:
             parser.error("the following arguments are required: OFFSET FILE")
-        if len(words) % 2:
-            parser.error("offsets and files come in pairs")
         try:
-            pairs = [(number(words[i]), words[i + 1]) for i in range(0, len(words), 2)]
+            offsets = [number(word) for word in words[::2]]
         except argparse.ArgumentTypeError as exc:
             parser.error(str(exc))
-        setattr(namespace, self.dest, pairs)
+        if len(words) % 2:
+            parser.error("offsets and files come in pairs")
+        setattr(namespace, self.dest, [*zip(offsets, words[1::2], strict=True)])
 
 
 def size_name(size: int) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from esploader.errors import EsploaderError
+from esploader.errors import EsploaderError, UnsupportedError
 from esploader.loader.resetting import After
+from esploader.protocol.dialect import STUB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,40 @@ _WORDS: Final = {
 }
 
 
-def work_and_leave(device: Device, after: After, output: Output, work: Callable[[], bool]) -> None:
-    """Do ``work`` and leave the device as ``after`` says, also when the work fails.
+class Leaving(NamedTuple):
+    """How to leave a device."""
+
+    after: After
+    names_stub: bool = False
+    """Whoever asked for that wants to hear that the stub stays, if one runs."""
+
+
+def chosen_leaving(device: Device, name: str, output: Output) -> Leaving:
+    """Return how ``device`` will be left, for what ``--after`` says.
+
+    The lines do it where its watchdog cannot, as scripts for esptool expect.
+
+    Raises:
+        UnsupportedError: it cannot be left like that.
+    """
+    if name == "no-reset-stub":
+        # A stub that runs stays with the other one, too.
+        return Leaving(After.NO_RESET, names_stub=True)
+    after = After(name)
+    try:
+        device.check_reset(after)
+    except UnsupportedError as exc:
+        if after is not After.WATCHDOG_RESET or not device.session.transport.capabilities.set_lines:
+            raise
+        output.note(f"{exc}: the lines reset the device instead")
+        return Leaving(After.HARD_RESET)
+    return Leaving(after)
+
+
+def work_and_leave(
+    device: Device, leaving: Leaving, output: Output, work: Callable[[], bool]
+) -> None:
+    """Do ``work`` and leave the device as ``leaving`` says, also when the work fails.
 
     ``work`` returns whether there is still a loader to leave. An interruption stops neither
     the leaving half-way nor before it began.
@@ -36,42 +69,43 @@ def work_and_leave(device: Device, after: After, output: Output, work: Callable[
     try:
         is_loader_there = work()
     except BaseException:
-        _leave_anyhow(device, after, output)
+        _leave_anyhow(device, leaving, output)
         raise
     if not is_loader_there:
         return
     try:
-        leave(device, after, output)
+        leave(device, leaving, output)
     except KeyboardInterrupt:
-        _leave_anyhow(device, after, output)
+        _leave_anyhow(device, leaving, output)
         raise
 
 
-def leave(device: Device, after: After, output: Output) -> None:
-    """Leave the device as ``after`` says; where the port cannot do that, in download mode.
+def leave(device: Device, leaving: Leaving, output: Output) -> None:
+    """Leave the device as ``leaving`` says; where the port cannot do that, in download mode.
 
     Raises:
         EsploaderError: that cannot be done.
     """
     # A stub may have been started since that was looked at first.
-    device.check_reset(after)
-    way = device.way_to_reset(after)
+    device.check_reset(leaving.after)
+    way = device.way_to_reset(leaving.after)
     if way is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
         output.note("this port has no DTR and RTS: the device stays in download mode")
         way = After.NO_RESET
+    is_stub_named = leaving.names_stub and device.session.dialect is STUB
     with output.beside():
-        output.line(_WORDS[way])
+        output.line("Staying in flasher stub." if is_stub_named else _WORDS[way])
     device.reset(way)
 
 
-def _leave_anyhow(device: Device, after: After, output: Output) -> None:
+def _leave_anyhow(device: Device, leaving: Leaving, output: Output) -> None:
     """Leave the device after trouble, and say so where it is not left as it should be.
 
     What went wrong before is what counts: this raises nothing but another interruption.
     """
     try:
         try:
-            leave(device, after, output)
+            leave(device, leaving, output)
         except EsploaderError as exc:
             output.note(f"the device is not left as --after says: {exc}")
             device.reset(After.NO_RESET)

@@ -41,7 +41,8 @@ def log_shown(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
         text = "%(asctime)s %(levelname)s: %(message)s"
         level = logging.DEBUG if arguments.verbose else logging.INFO
     else:
-        text, level = "%(levelname)s: %(message)s", logging.WARNING
+        level = logging.ERROR if arguments.silent else logging.WARNING
+        text = "%(levelname)s: %(message)s"
     handler.setFormatter(logging.Formatter(text))
     old_level = logger.level
     logger.setLevel(level)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from esploader.commands.output import Json, Output
     from esploader.commands.recorded_port import RecordedPort
@@ -31,9 +31,8 @@ class OnDevice(NamedTuple):
 
     def __call__(self, arguments: argparse.Namespace, output: Output) -> None:
         """Connect, do the work, and leave the device."""
-        from esploader.commands.leaving import work_and_leave
+        from esploader.commands.leaving import chosen_leaving, work_and_leave
         from esploader.commands.loader_watch import LoaderWatch
-        from esploader.loader.resetting import After
 
         output.banner()
         document: dict[str, Json] = {}
@@ -42,13 +41,14 @@ class OnDevice(NamedTuple):
         with contextlib.ExitStack() as stack:
             with output.beside():
                 device = _connected(arguments, output, stack)
-            after = After(arguments.after)
-            device.check_reset(after)
+            leaving = chosen_leaving(device, arguments.after, output)
             is_new = arguments.device is None
             rate = _first_baudrate(arguments) if is_new else device.session.transport.baudrate
             watch = LoaderWatch(device, output, rate)
 
             def work() -> bool:
+                if arguments.override_vddsdio is not None:
+                    _set_supply(device, arguments.override_vddsdio)
                 with output.beside():
                     document.update(_print_device(device, output))
                 watch.look()
@@ -62,7 +62,7 @@ class OnDevice(NamedTuple):
                         output.line("Exiting immediately.")
                 return not self.starts_program
 
-            work_and_leave(device, after, output, work)
+            work_and_leave(device, leaving, output, work)
         output.finish({**document, "warnings": output.warnings})
 
 
@@ -87,12 +87,41 @@ def _chip(arguments: argparse.Namespace) -> str | None:
     return None if arguments.chip.lower() == "auto" else arguments.chip
 
 
+def _set_supply(device: Device, name: str) -> None:
+    """Set the supply of the flash, now and after every reset of a device that was lost.
+
+    Raises:
+        UnsupportedError: the chip cannot do that.
+        EsploaderError: the loader failed.
+    """
+    from esploader.commands.options import SUPPLIES
+    from esploader.loader.register_recipes import flash_supply
+    from esploader.protocol.commands import WriteReg
+
+    writes = flash_supply(device.chip, SUPPLIES[name])
+
+    def set_supply() -> None:
+        for write in writes:
+            device.session.execute(WriteReg((write,)))
+
+    device.link.after_revival.append(set_supply)
+    set_supply()
+
+
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
     from esploader.connector import connect
+    from esploader.transport.patience import open_patiently
 
-    name = arguments.port or _only_port()
+    open_attempts = arguments.open_attempts if arguments.connect_attempts else 0
+    name = arguments.port or open_patiently(
+        lambda: _only_port(arguments.port_filter), open_attempts
+    )
+    if arguments.port and arguments.port_filter:
+        output.note("--port-filter is not heeded: a port is named")
     output.line(f"Serial port {name}:")
-    recorded = None if arguments.record is None else _open_recorded(name, arguments, stack)
+    recorded = None
+    if arguments.record is not None:
+        recorded = _open_recorded(name, arguments, open_attempts, stack)
 
     def on_attempt(attempt: int) -> None:
         output.part("Connecting..." if attempt == 1 else ".")
@@ -104,6 +133,10 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
             baudrate=_baudrate(arguments.baud),
             before=arguments.before,
             attempts=arguments.connect_attempts,
+            reset_sequence=arguments.custom_reset_sequence,
+            hard_reset_sequence=arguments.custom_hard_reset_sequence,
+            reset_delay=arguments.reset_delay,
+            open_attempts=open_attempts,
             stub=False if arguments.no_stub else (arguments.stub or True),
             on_attempt=on_attempt,
         )
@@ -115,12 +148,14 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
 
 
 def _open_recorded(
-    name: str, arguments: argparse.Namespace, stack: contextlib.ExitStack
+    name: str, arguments: argparse.Namespace, open_attempts: int, stack: contextlib.ExitStack
 ) -> RecordedPort:
     from esploader.commands.recorded_port import recorded_port
 
     rate = _first_baudrate(arguments)
-    return stack.enter_context(recorded_port(name, Path(arguments.record), baudrate=rate))
+    return stack.enter_context(
+        recorded_port(name, Path(arguments.record), baudrate=rate, open_attempts=open_attempts)
+    )
 
 
 def _first_baudrate(arguments: argparse.Namespace) -> int:
@@ -131,14 +166,22 @@ def _first_baudrate(arguments: argparse.Namespace) -> int:
     return rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
 
 
-def _only_port() -> str:
-    from esploader.errors import NoPortError
-    from esploader.transport.ports import list_ports, sensible_ports
+def _only_port(filters: Sequence[tuple[str, int | str]] | None) -> str:
+    """Return the name of the only port there can be talk of.
 
-    found = list_ports()
-    sensible = sensible_ports(found)
+    Raises:
+        NoPortError: there is none, or more than one.
+    """
+    from esploader.errors import NoPortError
+    from esploader.transport.ports import list_ports, matching_ports, sensible_ports
+
+    found = matching_ports(list_ports(), filters or ())
+    # Who says which port it is may well mean one that is not on USB.
+    sensible = found if filters else sensible_ports(found)
     if len(sensible) != 1:
-        raise NoPortError(tuple(port.device for port in sensible or found))
+        raise NoPortError(
+            candidates=tuple(port.device for port in sensible or found), filtered=bool(filters)
+        )
     return sensible[0].device
 
 

@@ -1,15 +1,11 @@
-"""The options that every command has, and where their defaults come from."""
+"""The options that every command has."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from esploader.commands.values import count, hyphened
-from esploader.version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from esploader.commands.values import attempts, hyphened, one_of, port_filter, reset_sequence
 
 PROGRAM: Final = "esploader"
 
@@ -17,46 +13,35 @@ DEFAULT_BAUDRATE: Final = 115200
 DEFAULT_CONNECT_ATTEMPTS: Final = 7
 
 BEFORE: Final = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
-AFTER: Final = ("hard-reset", "soft-reset", "no-reset", "watchdog-reset")
+AFTER: Final = ("hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchdog-reset")
+SUPPLIES: Final = {"1.8V": 1800, "1.9V": 1900, "OFF": 0}
+"""In mV."""
 EXIT_CODES: Final = ("simple", "detailed")
 
 
-def defaults(environment: Mapping[str, str]) -> argparse.Namespace:
-    """Return what holds where nothing is said; some of it can be said in the environment.
-
-    No option sets the last three: a caller in this process may.
-    """
-    return argparse.Namespace(
-        port=environment.get("ESPTOOL_PORT"),
-        baud=environment.get("ESPTOOL_BAUD") or str(DEFAULT_BAUDRATE),
-        chip=environment.get("ESPTOOL_CHIP") or "auto",
-        before=BEFORE[0],
-        after=AFTER[0],
-        connect_attempts=DEFAULT_CONNECT_ATTEMPTS,
-        no_stub=False,
-        stub=None,
-        trace=False,
-        record=None,
-        json=False,
-        json_events=False,
-        no_progress=False,
-        quiet=False,
-        exit_codes=EXIT_CODES[0],
-        banner=f"{PROGRAM} v{__version__}",
-        bare_version=__version__,
-        device=None,
-    )
-
-
 def add_common_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of every command: none has a default, see :func:`defaults`."""
+    """Add the options of every command; :mod:`esploader.commands.defaults` has the defaults."""
     connecting = command.add_argument_group("connecting")
+    _add_ports(connecting)
+    _add_resets(connecting)
+    _add_loaders(connecting)
+    _add_showing(command.add_argument_group("what is shown"))
+
+
+def _add_ports(connecting: argparse._ArgumentGroup) -> None:
     connecting.add_argument(
         "-p",
         "--port",
         metavar="PORT",
         help="/dev/ttyUSB0, COM3, rfc2217://HOST:PORT, socket://HOST:PORT, sim://CHIP, ... "
         "(default: the only USB serial port; environment: ESPTOOL_PORT)",
+    )
+    connecting.add_argument(
+        "--port-filter",
+        action="append",
+        type=port_filter,
+        metavar="KEY=VALUE",
+        help="choose the port by vid, pid, name or serial; as often as wanted (default: none)",
     )
     connecting.add_argument(
         "-b",
@@ -71,23 +56,39 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
         help="accept no other chip: esp8266, esp32, esp32s3, ... "
         "(default: auto; environment: ESPTOOL_CHIP)",
     )
+
+
+def _add_resets(connecting: argparse._ArgumentGroup) -> None:
     connecting.add_argument(
         "--before",
         type=hyphened,
         choices=BEFORE,
-        help=f"what to do before connecting (default: {BEFORE[0]})",
+        help=f"what to do before connecting (default: {BEFORE[0]}; environment: ESPTOOL_BEFORE)",
     )
     connecting.add_argument(
+        "-a",
         "--after",
         type=hyphened,
         choices=AFTER,
-        help=f"what to do at the end (default: {AFTER[0]})",
+        help=f"what to do at the end (default: {AFTER[0]}; environment: ESPTOOL_AFTER)",
     )
     connecting.add_argument(
         "--connect-attempts",
-        type=count,
+        type=attempts,
         metavar="N",
-        help=f"how often to try; 0: without end (default: {DEFAULT_CONNECT_ATTEMPTS})",
+        help="how often to try; 0: without end, also where there is no such port yet "
+        f"(default: {DEFAULT_CONNECT_ATTEMPTS}; environment: ESPTOOL_CONNECT_ATTEMPTS)",
+    )
+    add_sequences(connecting)
+
+
+def _add_loaders(connecting: argparse._ArgumentGroup) -> None:
+    connecting.add_argument(
+        "--override-vddsdio",
+        type=one_of(tuple(SUPPLIES)),
+        metavar="VOLTAGE",
+        help="supply the flash of an ESP32 with 1.8V or 1.9V, or not at all (OFF), whatever its "
+        "eFuses and straps say (default: as they say)",
     )
     connecting.add_argument("--no-stub", action="store_true", help="talk to the ROM loader only")
     connecting.add_argument(
@@ -96,11 +97,17 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
         help="a stub, or a directory of them (default: what 'stub install' has installed, or "
         "that of an installed esptool; environment: ESPLOADER_STUB_DIR)",
     )
-    _add_showing(command.add_argument_group("what is shown"))
 
 
 def _add_showing(showing: argparse._ArgumentGroup) -> None:
     showing.add_argument("-t", "--trace", action="store_true", help="show the wire on stderr")
+    showing.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="say what was found and what has no effect, too",
+    )
+    showing.add_argument("-s", "--silent", action="store_true", help="show nothing but errors")
     showing.add_argument(
         "--record", metavar="FILE", help="write every exchange into this file (default: none)"
     )
@@ -116,6 +123,19 @@ def _add_showing(showing: argparse._ArgumentGroup) -> None:
         help="print only what was asked for, warnings and errors",
     )
     add_exit_codes_option(showing)
+
+
+def add_sequences(parser: argparse._ActionsContainer) -> None:
+    """Add how the lines of a board are played that has a circuit of its own."""
+    for name, what in (("reset", "into download mode"), ("hard-reset", "for a hard reset")):
+        parser.add_argument(
+            f"--custom-{name}-sequence",
+            type=reset_sequence,
+            default=argparse.SUPPRESS,
+            metavar="STEPS",
+            help=f"what to do to DTR and RTS {what}: 'D0|R1|W0.1|D1|R0|W0.05|D0', or U1,0 for "
+            "both (default: as suits the port)",
+        )
 
 
 def add_json_option(parser: argparse._ActionsContainer) -> None:

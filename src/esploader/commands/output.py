@@ -36,6 +36,7 @@ class Output:
     def __init__(self, arguments: argparse.Namespace, *, is_all: bool = False) -> None:
         """``is_all`` says that what is printed is all that the command does."""
         self._as_json: bool = arguments.json
+        self._is_silent: bool = arguments.silent
         self._arguments = arguments
         self._is_shown = is_all or not arguments.quiet
         self.warnings: list[Json] = []
@@ -49,9 +50,13 @@ class Output:
         self._line_is_open = False
 
     def banner(self) -> None:
-        """Say which program this is."""
+        """Say which program this is, and what of all that was set has no effect."""
         with self.beside():
             self.line(self._arguments.banner)
+        for remark in self._arguments.remarks:
+            self.note(remark)
+        for remark in self._arguments.details:
+            self.detail(remark)
 
     @contextlib.contextmanager
     def beside(self) -> Iterator[None]:
@@ -70,7 +75,7 @@ class Output:
     def part(self, text: str) -> None:
         """Print the beginning, or more, of a line."""
         self.end_progress()
-        if self._is_shown and not self._as_json:
+        if self._is_shown and not (self._as_json or self._is_silent):
             self.stdout.write(text)
             self._line_is_open = not text.endswith("\n")
 
@@ -108,9 +113,14 @@ class Output:
             display.end()
 
     def note(self, text: str) -> None:
-        """Print a remark to stderr, unless ``--quiet`` is on."""
-        if not self._arguments.quiet:
+        """Print a remark to stderr, unless ``--quiet`` or ``--silent`` is on."""
+        if not (self._arguments.quiet or self._is_silent):
             self.write(f"NOTE: {text}\n")
+
+    def detail(self, text: str) -> None:
+        """Print a remark for those who want to know more."""
+        if self._arguments.verbose:
+            self.note(text)
 
     def write(self, text: str) -> None:
         """Write to stderr, where the log goes, below what is drawn there."""
@@ -127,7 +137,7 @@ class Output:
 
         wanted, stderr = self._arguments, cast("TextIO", self._stderr)
         events = (JsonLines(stderr),) if wanted.json_events else ()
-        if wanted.no_progress or wanted.quiet:
+        if wanted.no_progress or wanted.quiet or self._is_silent:
             return events
         # Nothing can be drawn where something else is written all the time.
         bar = None if wanted.json_events or wanted.trace else bar_on(stderr)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import re
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
-from esploader.commands.options import PROGRAM, add_common_options, defaults
+from esploader.commands.defaults import SettingError, defaults
+from esploader.commands.options import PROGRAM, add_common_options
 from esploader.commands.table import HOMES, command, commands
 from esploader.commands.values import hyphened
+from esploader.commands.words import is_option, one_value_each, options_first, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from esploader.commands.command import Command
 
@@ -27,7 +28,9 @@ SERVER_PROGRAM: Final = "esploader-rfc2217-server"
 _USAGE: Final = f"{PROGRAM} [options] COMMAND ..."
 _DESCRIPTION: Final = "Talk to the boot loaders of Espressif chips."
 _EXAMPLES: Final = ("--port /dev/ttyUSB0 flash-id", "--port sim://esp32c3 write-flash 0 app.bin")
-_NUMBER: Final = re.compile(r"-\d")
+_PORT: Final = "-p"
+"""Has been what suppresses progress, behind some commands of esptool, from the beginning."""
+
 _SHORT: Final = 2
 """Characters of an option whose value may stand right behind it."""
 
@@ -39,6 +42,7 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
         self._has_actions = False
+        self._hint = ""
 
     # typing_extensions, for its `override`, takes as long to import as all else here.
     def add_subparsers(  # type: ignore[explicit-override, override]
@@ -52,10 +56,17 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[explicit-override, override]
         self, args: Sequence[str], namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse words, of which all that look like options must be some."""
+        """Parse words in any order, of which all that look like options must be some."""
         if not self._has_actions:
+            args = options_first(args, self._option_string_actions)
             self._check_options(args)
+            if _PORT in args and not self.takes_value(_PORT):
+                self._hint = f"; {_PORT} stands for --no-progress here, and not for --port"
         return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:  # type: ignore[explicit-override]
+        """Print how the command is used, and what is wrong, and exit."""
+        super().error(f"{message}{self._hint}")
 
     def shorten_usage(self) -> None:
         """Have the usage name what stands without an option, and no option."""
@@ -69,12 +80,12 @@ class Parser(argparse.ArgumentParser):
     def takes_value(self, option: str) -> bool:
         """Tell whether the word behind ``option`` belongs to it."""
         name, equals, _ = option.partition("=")
-        action = self._option_string_actions.get(name)
+        action = self._option_string_actions.get(spelled(name, self._option_string_actions))
         return action is not None and action.nargs != 0 and not equals
 
     def _check_options(self, words: Iterable[str]) -> None:
         for word in itertools.takewhile(lambda word: word != "--", words):
-            if word.startswith("-") and word != "-" and not _NUMBER.match(word):
+            if is_option(word):
                 self._check_option(word.partition("=")[0])
 
     def _check_option(self, name: str) -> None:
@@ -113,17 +124,36 @@ def parse(
     Raises:
         SystemExit: they make no sense, or ask for help, which has been printed.
     """
+    words = _expanded(words, common_parser)
+    if words and hyphened(words[0]) in HOMES:
+        # The other parser takes as long to build as that of the command.
+        given, position = argparse.Namespace(), 0
+    else:
+        given, position = _parse_common(words)
+    if "version" in given:
+        return _parse_command(command("version"), (), given, environment)
+    return _parse_command(
+        command(hyphened(words[position])), words[position + 1 :], given, environment
+    )
+
+
+def _parse_common(words: Sequence[str]) -> tuple[argparse.Namespace, int]:
+    """Return what stands in front of the name of a command, and where that is.
+
+    Raises:
+        SystemExit: as :func:`parse`.
+    """
     common = common_parser()
     position = _position_of_command(words, common)
-    namespace = common.parse_args(words[:position], defaults(environment))
-    if namespace.version:
-        return _parse_command(command("version"), (), namespace)
-    if position == len(words):
-        _end_without_command(common, words)
-    name = hyphened(words[position])
-    if name not in HOMES:
-        common.error(f"there is no command {words[position]}{near(name, HOMES)}")
-    return _parse_command(command(name), words[position + 1 :], namespace)
+    given = common.parse_args(words[:position])
+    if "version" not in given:
+        if position == len(words):
+            _end_without_command(common, words)
+        if hyphened(words[position]) not in HOMES:
+            common.error(
+                f"there is no command {words[position]}{near(hyphened(words[position]), HOMES)}"
+            )
+    return given, position
 
 
 def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
@@ -132,23 +162,49 @@ def parse_server(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     Raises:
         SystemExit: as :func:`parse`.
     """
-    return _parse_command(command("serve"), words, defaults(os.environ), SERVER_PROGRAM)
+    serve = command("serve")
+    words = _expanded(words, lambda: command_parser(serve, SERVER_PROGRAM))
+    return _parse_command(serve, words, argparse.Namespace(), os.environ, SERVER_PROGRAM)
+
+
+def _expanded(words: Sequence[str], parser: Callable[[], Parser]) -> list[str]:
+    """Return ``words`` with those that stand in files, and no value too many behind an option.
+
+    Raises:
+        SystemExit: one of the files cannot be used.
+    """
+    if any(word.startswith("@") for word in words):
+        from esploader.commands.argument_files import ArgumentFileError, expanded
+
+        try:
+            words = expanded(words)
+        except ArgumentFileError as exc:
+            parser().error(str(exc))
+    return one_value_each(words)
 
 
 def _parse_command(
     chosen: Command,
     words: Sequence[str],
-    namespace: argparse.Namespace,
+    given: argparse.Namespace,
+    environment: Mapping[str, str],
     program: str | None = None,
 ) -> tuple[Command, argparse.Namespace]:
-    """Return ``chosen``, and its arguments on top of those in ``namespace``.
+    """Return ``chosen``, and its arguments on top of those that were given in front of it.
 
     Raises:
-        SystemExit: as :func:`parse`.
+        SystemExit: as :func:`parse`, or something that sets a default makes no sense.
     """
     parser = command_parser(chosen, program or f"{PROGRAM} {chosen.name}")
-    namespace.command = chosen.name
-    return chosen, parser.parse_args(words, namespace)
+    try:
+        usual = defaults(environment, with_files=chosen.heeds_files)
+    except SettingError as exc:
+        parser.error(str(exc))
+    namespace = argparse.Namespace(**{**vars(usual), **vars(given), "command": chosen.name})
+    arguments = parser.parse_args(words, namespace)
+    if arguments.silent and (arguments.verbose or arguments.trace):
+        parser.error("--silent goes neither with --verbose nor with --trace")
+    return chosen, arguments
 
 
 def common_parser() -> Parser:
@@ -164,7 +220,9 @@ def common_parser() -> Parser:
     parser.add_argument(
         "-h", "--help", action=_ShowCommands, nargs=0, help="list the commands, and end"
     )
-    parser.add_argument("--version", action="store_true", default=False, help="show the version")
+    parser.add_argument(
+        "--version", action="store_true", default=argparse.SUPPRESS, help="show the version"
+    )
     add_common_options(parser)
     return parser
 
@@ -181,6 +239,8 @@ def command_parser(chosen: Command, program: str) -> Parser:
         description=chosen.description,
         epilog=_epilog(chosen.example),
         parents=[common],
+        # What a short option means to one command counts there.
+        conflict_handler="resolve",
     )
     chosen.add_arguments(parser)
     parser.shorten_usage()

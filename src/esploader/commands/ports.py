@@ -50,6 +50,7 @@ COMMANDS: Final = (
     Command(
         name="ports",
         help="list the serial ports of this machine",
+        heeds_files=False,
         run=_ports,
         example="ports --json",
         only_prints=True,

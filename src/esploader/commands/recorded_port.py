@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from esploader.commands.output_file import OutputFile
 from esploader.errors import PlanError
 from esploader.simulator.recordings.recorder import RecordingTransport
 from esploader.simulator.recordings.recording import encode_recording
+from esploader.transport.patience import open_patiently
 from esploader.urls import open_transport
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ class RecordedPort:
 
 
 @contextlib.contextmanager
-def recorded_port(name: str, path: Path, *, baudrate: int) -> Iterator[RecordedPort]:
+def recorded_port(
+    name: str, path: Path, *, baudrate: int, open_attempts: int
+) -> Iterator[RecordedPort]:
     """Open a port, and write at the end what passed, whatever went wrong meanwhile.
 
     The file is opened before the port: one that cannot be written is refused.
@@ -43,7 +47,8 @@ def recorded_port(name: str, path: Path, *, baudrate: int) -> Iterator[RecordedP
         UrlError: the port's name makes no sense.
         TransportError: the port cannot be opened.
     """
-    with OutputFile.open(path) as file, open_transport(name, baudrate=baudrate) as transport:
+    opened = functools.partial(open_transport, name, baudrate=baudrate)
+    with OutputFile.open(path) as file, open_patiently(opened, open_attempts) as transport:
         port = RecordedPort(RecordingTransport(transport))
         try:
             yield port

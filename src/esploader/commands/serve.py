@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
-from esploader.commands.options import add_exit_codes_option, add_json_option
+from esploader.commands.options import add_exit_codes_option, add_json_option, add_sequences
 from esploader.commands.values import tcp_port
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     resets.add_argument(
         "--r0", action="store_true", help="hold the boot strap longer when resetting"
     )
+    add_sequences(parser)
     parser.add_argument(
         "--port-file", metavar="FILE", help="write the URLs into this file (default: none)"
     )

@@ -20,6 +20,7 @@ from esploader.server.config import (
 from esploader.server.config import Protocol as ServedProtocol
 from esploader.server.discovery import parse_usb
 from esploader.server.port_server import Place, PortServer, is_exposed
+from esploader.server.recogniser import ResetPolicy
 
 if TYPE_CHECKING:
     import argparse
@@ -71,12 +72,17 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
     given = arguments
     config = ServerConfig() if given.config is None else read_config(Path(given.config))
     protocol = ServedProtocol.RAW if given.raw else ServedProtocol.RFC2217
+    usual = ResetPolicy(
+        download_mode=given.custom_reset_sequence, hard_reset=given.custom_hard_reset_sequence
+    )
     reset = parse_reset("off" if given.no_reset else "r0" if given.r0 else "on", "the options")
+    reset = _or_usual(reset, usual)
     sources = [*given.ports, *(parse_usb(spec, "--usb") for spec in given.usb)]
     named = tuple(PortConfig(source=each, protocol=protocol, reset=reset) for each in sources)
     config = attrs.evolve(
         config,
-        ports=(*config.ports, *named),
+        ports=(*(_in_usual_manner(port, usual) for port in config.ports), *named),
+        new_ports=config.new_ports and _in_usual_manner(config.new_ports, usual),
         tcp_port=config.tcp_port if given.tcp_port is None else given.tcp_port,
         bind=tuple(given.bind) or config.bind,
         allow=AllowList.parse(given.allow, "--allow") if given.allow else config.allow,
@@ -89,6 +95,15 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
     if not config.ports and config.new_ports is None:
         raise ConfigError("serve", "there is no port to serve: name one, or use --usb or --all")
     return config
+
+
+def _in_usual_manner(port: PortConfig, usual: ResetPolicy) -> PortConfig:
+    return attrs.evolve(port, reset=_or_usual(port.reset, usual))
+
+
+def _or_usual(reset: ResetPolicy, usual: ResetPolicy) -> ResetPolicy:
+    """Return ``usual`` for a port of which nothing else is said."""
+    return usual if reset == ResetPolicy() else reset
 
 
 def _tls(given: argparse.Namespace) -> TlsFiles | None:

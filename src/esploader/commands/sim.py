@@ -135,6 +135,7 @@ COMMANDS: Final = (
         name="sim",
         help="simulated chips",
         add_arguments=_add_actions,
+        heeds_files=False,
         run=_sim,
         example="sim serve --chip esp32c3 --tcp 4000",
         has_common_options=False,

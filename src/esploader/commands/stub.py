@@ -65,6 +65,7 @@ COMMANDS: Final = (
         name="stub",
         help="install, list and remove stubs",
         add_arguments=_add_actions,
+        heeds_files=False,
         run=_stub,
         example="stub install",
         has_common_options=False,

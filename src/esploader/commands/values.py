@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+import re
+from typing import TYPE_CHECKING, Final
 
-from esploader.numerals import whole
+from esploader.numerals import real, shown, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from esploader.transport.steps import ResetSequence
 
 _MAX_WORD: Final = 0xFFFF_FFFF
 _MAX_COUNT: Final = 1_000_000
+_MAX_SECONDS: Final = 1_000_000.0
 _MAX_TCP_PORT: Final = 0xFFFF
-_UNITS: Final = {"k": 1 << 10, "M": 1 << 20}
+_MAX_USB_ID: Final = 0xFFFF
+_UNITS: Final = {"k": 1 << 10, "m": 1 << 20}
+_SIZE: Final = "(.+)([kKmM])[bB]?"
+_MODE: Final = "keep|[qd](io|out)"
+_FREQUENCY: Final = r"keep|\d{1,3}m"
+_FLASH_SIZE: Final = r"keep|detect|\d{1,4}[KM]B(-c1)?"
 
 
 def number(text: str) -> int:
-    """Return a number of 32 bits: ``4096``, ``0x1000``, ``4k``, ``1M``."""
-    unit = _UNITS.get(text[-1:], 1)
-    digits = text[:-1] if text[-1:] in _UNITS else text
-    return unit * _bounded(digits, 0, _MAX_WORD // unit)
+    """Return a number of 32 bits: ``4096``, ``0x1000``, ``4k``, ``4K``, ``1M``, ``1MB``."""
+    match = re.fullmatch(_SIZE, text)
+    if match is None:
+        return _bounded(text, 0, _MAX_WORD)
+    unit = _UNITS[match[2].lower()]
+    return unit * _bounded(match[1], 0, _MAX_WORD // unit)
 
 
 def size(text: str) -> int | None:
@@ -30,9 +44,81 @@ def count(text: str) -> int:
     return _bounded(text, 0, _MAX_COUNT)
 
 
+def attempts(text: str) -> int:
+    """Return how often something is to be tried: 0, or less, means without end."""
+    return max(0, _bounded(text, -_MAX_COUNT, _MAX_COUNT))
+
+
 def tcp_port(text: str) -> int:
     """Return the number of a TCP port, 0 included."""
     return _bounded(text, 0, _MAX_TCP_PORT)
+
+
+def seconds(text: str) -> float:
+    """Return how long something takes, or may take."""
+    try:
+        return real(text, 0, _MAX_SECONDS)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
+
+
+def reset_sequence(text: str) -> ResetSequence:
+    """Return what is to be done to the lines of a port."""
+    from esploader.errors import UnsupportedError
+    from esploader.transport.reset import parse_custom
+
+    try:
+        return parse_custom(text)
+    except UnsupportedError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
+
+
+def port_filter(text: str) -> tuple[str, int | str]:
+    """Return what a port is to have: ``vid=NUMBER``, ``pid=NUMBER``, ``name=``, ``serial=``."""
+    key, _, value = text.partition("=")
+    match key.lower():
+        case "vid" | "pid":
+            return key.lower(), _bounded(value, 0, _MAX_USB_ID)
+        case "name" | "serial" if value:
+            return key.lower(), value
+        case _:
+            raise argparse.ArgumentTypeError(
+                f"{shown(text)} is none of vid=NUMBER, pid=NUMBER, name=TEXT, serial=TEXT"
+            )
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Return what takes one of ``names``, in any spelling."""
+    known = {name.lower(): name for name in names}
+
+    def named(text: str) -> str:
+        name = known.get(hyphened(text).lower())
+        if name is None:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is none of {', '.join(names)}")
+        return name
+
+    return named
+
+
+def flash_mode(text: str) -> str:
+    """Return the name of a flash mode."""
+    return _named(text, _MODE, "keep, qio, qout, dio or dout")
+
+
+def flash_frequency(text: str) -> str:
+    """Return the name of a flash clock; which ones there are depends on the chip."""
+    return _named(text, _FREQUENCY, "keep, 80m, 40m or the like")
+
+
+def flash_size(text: str) -> str:
+    """Return the name of a flash size; which ones there are depends on the chip."""
+    return _named(text, _FLASH_SIZE, "keep, detect, 4MB or the like")
+
+
+def _named(text: str, pattern: str, examples: str) -> str:
+    if not re.fullmatch(pattern, text):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is none of {examples}")
+    return text
 
 
 def hyphened(text: str) -> str:

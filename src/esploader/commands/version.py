@@ -23,6 +23,7 @@ COMMANDS: Final = (
     Command(
         name="version",
         help="print the version",
+        heeds_files=False,
         run=_version,
         example="version",
         only_prints=True,

@@ -23,6 +23,7 @@ from esploader.protocol.commands import SYNC_VALUE_OF_STUB
 from esploader.session.session import Session
 from esploader.transport import reset
 from esploader.transport.base import DEFAULT_BAUDRATE, Transport
+from esploader.transport.patience import open_patiently
 from esploader.urls import open_transport, reopen_transport
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class ConnectOptions:
     baudrate: int
     before: Before
     attempts: int
+    open_attempts: int
     reset_sequence: ResetSequence | None
+    hard_reset_sequence: ResetSequence | None
+    reset_delay: float | None
     stub: bool | str | os.PathLike[str]
     on_attempt: Callable[[int], None] | None
     chips: Sequence[Chip] | None
@@ -62,6 +66,16 @@ class ConnectOptions:
     def resets(self) -> bool:
         """The device is reset, where the port can do that."""
         return self.before in ("default-reset", "usb-reset")
+
+    @property
+    def sequences(self) -> reset.Resets:
+        """How lines are played."""
+        usual = reset.Resets()
+        return reset.Resets(
+            download_mode=self.reset_sequence,
+            strap_delays=usual.strap_delays if self.reset_delay is None else (self.reset_delay,),
+            hard=self.hard_reset_sequence or usual.hard,
+        )
 
     @property
     def first_baudrate(self) -> int:
@@ -78,13 +92,21 @@ class ConnectOptions:
             raise UnsupportedError(
                 f"{shown(self.baudrate)} baud", f"a rate is a number up to {MAX_BAUDRATE}"
             )
-        if self.attempts < 0:
-            raise UnsupportedError(f"{self.attempts} attempts", "0 stands for without end")
+        for attempts in (self.attempts, self.open_attempts):
+            if attempts < 0:
+                raise UnsupportedError(f"{attempts} attempts", "0 stands for without end")
         if self.before not in get_args(Before):
             raise UnsupportedError(f"before={self.before!r}", f"choices are {get_args(Before)}")
-        if isinstance(self.reset_sequence, str):
+        for sequence in (self.reset_sequence, self.hard_reset_sequence):
+            if isinstance(sequence, str):
+                raise UnsupportedError(
+                    f"the reset sequence {shown(sequence)}", "parse_custom makes one of a text"
+                )
+        delay = self.reset_delay
+        if delay is not None and not 0 <= delay <= reset.MAX_CUSTOM_WAIT:
             raise UnsupportedError(
-                f"the reset sequence {self.reset_sequence!r}", "parse_custom makes one of a text"
+                f"a reset delay of {shown(delay)} seconds",
+                f"it is between 0 and {reset.MAX_CUSTOM_WAIT:g}",
             )
 
 
@@ -101,20 +123,23 @@ def connect_device(
         options.check()
         known = CHIPS if options.chips is None else options.chips
         expected = None if options.chip is None else chip_by_name(options.chip, known)
-        transport = open_transport(port, baudrate=options.first_baudrate)
+        transport = open_patiently(
+            functools.partial(open_transport, port, baudrate=options.first_baudrate),
+            options.open_attempts,
+        )
         on_failure.callback(transport.close)
         if options.baudrate != DEFAULT_BAUDRATE:
             transport.require_baudrate()
         session = Session.start(transport, dialect.ANY_ROM)
         _say_what_is_missing(transport, options)
-        attempt = _Attempt(transport, resets=options.resets)
+        attempt = _Attempt(transport, options.sequences.hard if options.resets else None)
         on_failure.push(attempt.undo)
         if not options.is_synced:
             value = reach_loader(
                 session,
                 options.before,
                 options.attempts,
-                options.reset_sequence,
+                options.sequences,
                 options.on_attempt,
             )
             if value == SYNC_VALUE_OF_STUB:
@@ -144,7 +169,7 @@ def _link_to(
         baudrate=options.baudrate,
         stub_source=options.stub,
         before=options.before,
-        reset_sequence=options.reset_sequence,
+        resets=options.sequences,
         fingerprint=found.fingerprint,
         security_info=found.security_info,
         revision=None if found.identity is None else found.identity.revision,
@@ -157,9 +182,9 @@ def _link_to(
 class _Attempt:
     """What connecting has done to a device so far."""
 
-    def __init__(self, transport: Transport, *, resets: bool) -> None:
+    def __init__(self, transport: Transport, hard_reset: ResetSequence | None) -> None:
         self._transport = transport
-        self._resets = resets and transport.capabilities.set_lines
+        self._hard_reset = hard_reset if transport.capabilities.set_lines else None
         self.link: Link | None = None
 
     def undo(
@@ -172,8 +197,8 @@ class _Attempt:
         if exc_type is None or issubclass(exc_type, EsploaderError):
             return
         try:
-            if self._resets:
-                reset.play(reset.HARD_RESET, self._transport)
+            if self._hard_reset is not None:
+                reset.play(self._hard_reset, self._transport)
             elif self.link is not None:
                 self.link.restore_rate()
         except EsploaderError as exc:

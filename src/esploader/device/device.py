@@ -185,7 +185,7 @@ class Device:
         match way:
             case After.HARD_RESET:
                 self.session.forget_deferred()
-                reset.play(reset.HARD_RESET, self.session.transport)
+                reset.play(self.link.resets.hard, self.session.transport)
             case After.WATCHDOG_RESET:
                 reset_by_watchdog(self.session, self.chip)
             case After.SOFT_RESET:
@@ -218,12 +218,14 @@ class Device:
         """Return how :meth:`reset` would do what ``after`` says.
 
         That is another way for a hard reset on a port of the chip's own, where the lines do
-        nothing, or do not get the device out of the mode in which its straps put it; and for a
-        soft reset where the loader would not start the application.
+        nothing, or do not get the device out of the mode in which its straps put it, unless it
+        has a sequence of its own; and for a soft reset where the loader would not start the
+        application.
         """
         if after is After.SOFT_RESET and self._reason_against_soft_reset is not None:
             return After.WATCHDOG_RESET
-        if after is After.HARD_RESET and not self.is_in_secure_download_mode:
+        is_usual = self.link.resets.hard == reset.HARD_RESET
+        if after is After.HARD_RESET and is_usual and not self.is_in_secure_download_mode:
             by_watchdog = lines_do_not_do(self.session, self.chip)
             return After.WATCHDOG_RESET if by_watchdog else after
         return after

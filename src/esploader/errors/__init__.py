@@ -77,9 +77,18 @@ class NoPortError(EsploaderError):
 
     candidates: tuple[str, ...]
     """Names of the ports that were found, the most sensible first."""
+    filtered: bool
+    """Only those were looked at that match a filter."""
 
     @override
     def __str__(self) -> str:
+        if self.filtered:
+            found = ", ".join(self.candidates)
+            return (
+                f"more than one port matches the filter: {found}"
+                if found
+                else ("no serial port matches the filter")
+            )
         if not self.candidates:
             return "no port was named and no serial port was found"
         found = ", ".join(self.candidates)

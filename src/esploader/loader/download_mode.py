@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from esploader.session.session import Session
     from esploader.transport.base import Transport
+    from esploader.transport.reset import Resets
     from esploader.transport.steps import ResetSequence
 
 Before: TypeAlias = Literal["default-reset", "usb-reset", "no-reset", "no-reset-no-sync"]
@@ -52,7 +53,7 @@ def reach_loader(
     session: Session,
     before: Before,
     attempts: int,
-    custom: ResetSequence | None,
+    resets: Resets,
     on_attempt: Callable[[int], None] | None,
 ) -> int:
     """Repeat reset and SYNC until a loader answers; return the value word of its answer.
@@ -65,7 +66,7 @@ def reach_loader(
     timeout = _SYNC_TIMEOUT + _SYNC_EXCHANGE_SIZE * BITS_PER_BYTE / transport.baudrate
     if transport.capabilities.remote:
         timeout += REMOTE_ALLOWANCE
-    sequences = _sequences(transport, before, custom)
+    sequences = _sequences(transport, before, resets)
     # What was received before says nothing about why none answers now.
     session.forget_noise()
     for attempt in itertools.count(1):
@@ -87,21 +88,18 @@ def can_reset(transport: Transport, before: Before) -> bool:
     return before != "no-reset" and transport.capabilities.set_lines
 
 
-def _sequences(
-    transport: Transport, before: Before, custom: ResetSequence | None
-) -> Iterator[ResetSequence]:
+def _sequences(transport: Transport, before: Before, resets: Resets) -> Iterator[ResetSequence]:
     """Return the ways into download mode, in the order to try them, without end."""
     capabilities = transport.capabilities
     if not can_reset(transport, before):
         return itertools.repeat(())
-    if custom is not None:
-        return itertools.repeat(custom)
+    if resets.download_mode is not None:
+        return itertools.repeat(resets.download_mode)
     if before == "usb-reset" or is_serial_jtag(capabilities):
         return itertools.repeat(reset.USB_SERIAL_JTAG)
-    delays = (reset.STRAP_DELAY, reset.LONG_STRAP_DELAY)
-    ways = [reset.classic(delay) for delay in delays]
+    ways = [reset.classic(delay) for delay in resets.strap_delays]
     if capabilities.set_lines_at_once:
-        ways = [reset.tight(delay) for delay in delays] + ways
+        ways = [reset.tight(delay) for delay in resets.strap_delays] + ways
     return itertools.cycle(ways)
 
 

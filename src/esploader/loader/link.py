@@ -32,6 +32,7 @@ from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.session.confirming import confirm_all, read_words
 from esploader.session.rate import BAUDRATES, change_baudrate
 from esploader.transport.base import DEFAULT_BAUDRATE
+from esploader.transport.reset import Resets
 
 if TYPE_CHECKING:
     import os
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from esploader.protocol.dialect import Dialect
     from esploader.session.session import Session
     from esploader.transport.base import Transport
-    from esploader.transport.steps import ResetSequence
 
 _log: Final = logging.getLogger(__name__)
 
@@ -87,8 +87,8 @@ class Link:
     before: Before = "default-reset"
     """How the loader is reached."""
 
-    reset_sequence: ResetSequence | None = None
-    """What replaces the usual ways into download mode."""
+    resets: Resets = attrs.field(factory=Resets)
+    """How its lines are played."""
 
     attempts: int = 7
     """How often to try that when the loader is lost."""
@@ -242,7 +242,7 @@ class Link:
         self.session.dialect = self.rom_dialect
         try:
             value = reach_loader(
-                self.session, self.before, self.attempts, self.reset_sequence, on_attempt=None
+                self.session, self.before, self.attempts, self.resets, on_attempt=None
             )
         except ConnectError as exc:
             self._search.fail(exc, may_reset=can_reset(self.session.transport, self.before))

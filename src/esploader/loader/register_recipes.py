@@ -24,6 +24,8 @@ RESET_TIME: Final = 0.5
 
 _LOCKED: Final = 0
 
+_RAISED: Final = 1900
+
 # Ticks of a clock of some 136 kHz: long enough for the response to leave.
 _TICKS: Final = 2000
 
@@ -84,6 +86,29 @@ def flash_power_on(chip: Chip, settings: Iterable[Setting]) -> Iterator[Register
 def one_by_one(writes: Iterable[RegisterWrite]) -> list[WriteReg]:
     """Return a command for each write: what every loader takes, and some lose no other way."""
     return [WriteReg((write,)) for write in writes]
+
+
+def flash_supply(chip: Chip, millivolts: int) -> tuple[RegisterWrite, ...]:
+    """Return what has the regulator of ``chip`` supply its flash, whatever eFuses and straps say.
+
+    With 1800 or 1900 mV, or not at all: 0. Never with 3.3 V, which kills a flash for 1.8 V.
+    Source: ESP-IDF, ``bootloader_common_vddsdio_configure``.
+
+    Raises:
+        UnsupportedError: nobody has seen software do that on this chip.
+    """
+    supply = chip.flash_supply
+    if supply is None or supply.software is None or supply.software_reference is None:
+        raise UnsupportedError("--override-vddsdio", f"the {chip.name} has no such regulator")
+    reference = supply.software_reference
+    highest = (1 << reference.width) - 1
+    return (
+        _written(supply.software.tied_high, 0),
+        _written(reference, highest if millivolts == _RAISED else 0),
+        _written(supply.software.enabled, int(millivolts > 0)),
+        # With this the others have their effect: all at once.
+        _written(supply.software.decides, 1),
+    )
 
 
 def _written(bits: Bits, value: int) -> RegisterWrite:

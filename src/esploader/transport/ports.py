@@ -82,6 +82,31 @@ def sensible_ports(ports: Iterable[PortInfo]) -> list[PortInfo]:
     return [port for port in ports if port.vid is not None]
 
 
+def matching_ports(
+    ports: Iterable[PortInfo], filters: Iterable[tuple[str, int | str]]
+) -> list[PortInfo]:
+    """Return those of the ports that have what is asked for.
+
+    ``filters`` are keys and values: ``vid`` and ``pid`` with a number, ``name`` and ``serial``
+    with a part of that text, in upper or lower case. One of the values of each key will do.
+    """
+    wanted: dict[str, list[int | str]] = {}
+    for key, value in filters:
+        wanted.setdefault(key, []).append(value)
+    return [
+        port
+        for port in ports
+        if all(any(_has(port, key, value) for value in values) for key, values in wanted.items())
+    ]
+
+
+def _has(port: PortInfo, key: str, value: int | str) -> bool:
+    if isinstance(value, int):
+        return value == (port.vid if key == "vid" else port.pid)
+    text = port.device if key == "name" else port.serial_number or ""
+    return value.lower() in text.lower()
+
+
 def find_port(device: str) -> PortInfo | None:
     """Return what is known of the port with this name; ``None`` for an unknown one.
 

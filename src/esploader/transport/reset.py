@@ -11,6 +11,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from esploader.errors import CapabilityError, TransportError, UnsupportedError
 from esploader.numerals import real, shown
 from esploader.transport.gated import as_gated
@@ -32,7 +34,8 @@ _HOLD: Final = 0.1  # Long enough for the capacitor on EN to discharge.
 
 MAX_CUSTOM_STEPS: Final = 100
 MAX_CUSTOM_WAIT: Final = 60.0
-"""Bounds of a custom sequence: a typing error must not hold a port for a day."""
+"""Bounds of a custom sequence, the other one in seconds for all of it: a typing error must not
+hold a port for a day."""
 
 
 def classic(strap_delay: float = STRAP_DELAY) -> ResetSequence:
@@ -90,6 +93,20 @@ HARD_RESET: Final[ResetSequence] = (
 """Restarts the chip with the boot strap released: it runs its application."""
 
 
+@attrs.frozen(kw_only=True)
+class Resets:
+    """The sequences for one device, which may need others than is usual."""
+
+    download_mode: ResetSequence | None = None
+    """Replaces the usual ways into download mode."""
+
+    strap_delays: tuple[float, ...] = (STRAP_DELAY, LONG_STRAP_DELAY)
+    """How long the usual ways hold the boot strap, in the order to try them, in seconds."""
+
+    hard: ResetSequence = HARD_RESET
+    """Restarts the chip so that it runs its application."""
+
+
 def parse_custom(text: str) -> ResetSequence:
     """Return the sequence that ``text`` spells.
 
@@ -108,7 +125,12 @@ def parse_custom(text: str) -> ResetSequence:
         raise UnsupportedError(
             "a custom reset sequence", f"it has more than {MAX_CUSTOM_STEPS} steps"
         )
-    return tuple(_parse_step(step) for step in steps)
+    sequence = tuple(_parse_step(step) for step in steps)
+    if sum(step.seconds for step in sequence if isinstance(step, Wait)) > MAX_CUSTOM_WAIT:
+        raise UnsupportedError(
+            "a custom reset sequence", f"it waits for more than {MAX_CUSTOM_WAIT:g} seconds"
+        )
+    return sequence
 
 
 _LEVELS: Final = {"0": False, "1": True}

@@ -71,6 +71,8 @@ class FlashSupply:
 
     software: SupplyControl | None
     """``None`` where no software is known to do that."""
+    software_reference: Bits | None
+    """Where it does: all bits are set for 1.9 V, and none for 1.8 V."""
     efuse: SupplyControl
     strap: Bits
     """1 means 1.8 V, 0 means 3.3 V."""
