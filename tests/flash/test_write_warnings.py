@@ -207,3 +207,20 @@ def test_warnings_are_in_the_document(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([*port, "write-flash", "0x1000", str(image)]) == 0
     (region,) = json.loads(capsys.readouterr().out)["written"]
     assert region["warnings"] == []
+
+
+@pytest.mark.parametrize("bit", [1, 2, 4])
+def test_a_block_that_claims_to_be_larger_is_told(bit: int, tmp_path: Path) -> None:
+    def enlarge(packet: bytearray) -> None:
+        packet[8 + 1] ^= 1 << bit
+
+    # The last block, which is shorter than the one before; of what repeats itself the checksum
+    # stays the same.
+    data = DATA[:0x100] * 0x20
+    result, content = written("rom", tmp_path, changed(BLOCKS, 1, enlarge), data=data)
+    assert result.restarts
+    assert any(ELSEWHERE in warning for warning in result.warnings)
+    end = OFFSET + len(data)
+    assert content[:end] == expected(data)[:end]
+    assert content[end:] != FULL[end:], "which is what the warning is for"
+    assert content[end + 0x2000 :] == FULL[end + 0x2000 :]

@@ -63,12 +63,19 @@ ALL_FRAMES = 1000
 FRAME_SHARE = 0.005
 """How many frames are hit of those of which there are many."""
 
-ERASING = frozenset(
-    {Opcode.FLASH_BEGIN, Opcode.FLASH_DEFL_BEGIN, Opcode.ERASE_REGION, Opcode.ERASE_FLASH}
+REACHING = frozenset(
+    {
+        Opcode.FLASH_BEGIN,
+        Opcode.FLASH_DEFL_BEGIN,
+        Opcode.ERASE_REGION,
+        Opcode.ERASE_FLASH,
+        Opcode.FLASH_DATA,
+    }
 )
-"""Requests that erase. Nothing protects their offset and size: one that is hit may erase
-elsewhere, or more, which nobody can prevent. Where the region itself was not as the loader had
-said, so that something had to be done again, the result has a warning."""
+"""Requests that erase, and blocks. Nothing protects their offset and size: one that is hit may
+erase elsewhere, or more, or write more than it brings, which nobody can prevent. Where the region
+itself was not as the loader had said, so that something had to be done again, the result has a
+warning."""
 
 OF_READING = Opcode.READ_FLASH
 """One bit makes it ERASE_FLASH, of which a stub does not look at the body. That is not
@@ -153,7 +160,7 @@ class Judge:
         is_elsewhere = self.is_elsewhere(outcome)
         if is_elsewhere:
             is_said = opcode == OF_READING and isinstance(outcome.error, FlashLostError)
-            if (opcode not in ERASING and not is_said) or self.is_untold(outcome):
+            if (opcode not in REACHING and not is_said) or self.is_untold(outcome):
                 return f"the flash changed outside the plan, and {outcome.error!r}"
         if outcome.error is not None or (is_elsewhere and not self.stage.changes):
             # An ESP8266 is attached to its flash by a request to erase nothing. What is read
@@ -165,7 +172,7 @@ class Judge:
         if outcome.value != self.expected.value:
             return f"the value is {outcome.value}"
         # In Secure Download Mode nobody can see what came of a download.
-        if opcode in ERASING and self.loader.is_secure:
+        if opcode in REACHING and self.loader.is_secure:
             return ""
         if self.stage.changed_inside(self.expected.flash, outcome.flash):
             return "the flash does not hold what it should"

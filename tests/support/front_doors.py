@@ -9,6 +9,7 @@ PACKAGES = (
     "esploader",
     "esploader.chips",
     "esploader.compat",
+    "esploader.compat.esptool",
     "esploader.errors",
     "esploader.server",
     "esploader.simulator",
@@ -20,6 +21,11 @@ PACKAGES = (
 def public_names(package: str) -> set[str]:
     module = importlib.import_module(package)
     return set(getattr(module, "__all__", dir(module)))
+
+
+def is_public(package: str, name: str) -> bool:
+    """Tell whether a name is that of something in there, or of a front door behind it."""
+    return name in public_names(package) or f"{package}.{name}" in PACKAGES
 
 
 def public_classes() -> list[type]:

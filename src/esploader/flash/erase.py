@@ -31,13 +31,13 @@ round trip of another request is little."""
 
 @attrs.define
 class Doubts:
-    """What may have been erased besides, as far as there are signs of it."""
+    """What may have been erased or written over besides, as far as there are signs of it."""
 
     warnings: list[str] = attrs.field(factory=list, init=False)
 
     def note(self, reason: str) -> None:
         """Take note of a sign, once, and say so."""
-        warning = f"{reason}: something else in the flash may have been erased"
+        warning = f"{reason}: something else in the flash may have been erased or written over"
         if warning not in self.warnings:
             _log.warning("%s", warning)
             self.warnings.append(warning)

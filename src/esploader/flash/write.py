@@ -48,7 +48,7 @@ from esploader.flash.steps import Step, steps_of
 from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.dialect import STUB
 from esploader.protocol.flash_commands import SpiFlashMd5
-from esploader.protocol.status import RECOVERABLE_CODES
+from esploader.protocol.status import RECOVERABLE_CODES, ROM_WRITE_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,7 +106,7 @@ class RegionWriter:
     restarts: int = attrs.field(default=0, init=False)
     """How often a download had to begin again."""
     doubts: Doubts = attrs.field(factory=Doubts, init=False)
-    """Signs that something else was erased."""
+    """Signs that something else was erased, or written over."""
 
     def write(self, piece: Piece) -> None:
         """Write ``piece`` and see by MD5 that it is there, unless nobody can.
@@ -129,6 +129,9 @@ class RegionWriter:
             except CommandFailedError as exc:
                 if exc.code not in RECOVERABLE_CODES and attempt.refusals.is_final(exc):
                     raise
+                if exc.code == ROM_WRITE_FAILED:
+                    # Nothing protects the size of a block: more of it may have been written.
+                    self._doubt(piece, "could not be written as it was sent")
                 self._fail(attempt, exc)
             else:
                 self.done += len(piece.data)

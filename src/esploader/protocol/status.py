@@ -16,6 +16,9 @@ STATUS_SIZE: Final = 2
 ROM_INVALID_MESSAGE: Final = 0x05
 """The ROM loader's reason for an unknown opcode or a malformed request."""
 
+ROM_WRITE_FAILED: Final = 0x08
+"""The ROM loader's reason when the flash does not hold what it has written."""
+
 STUB_INVALID_COMMAND: Final = 0xC3
 STUB_NOT_IMPLEMENTED: Final = 0xFF
 
