@@ -207,12 +207,14 @@ def require_sound(outcomes: Counter[str], count: int) -> None:
     assert outcomes["found"] > 0.9 * count
 
 
-def test_the_next_run_finds_a_device_whose_write_was_interrupted(tmp_path: Path) -> None:
-    require_sound(interrupt_all(range(200), tmp_path), 200)
+@pytest.mark.parametrize("part", range(2))
+def test_the_next_run_finds_a_device_whose_write_was_interrupted(part: int, tmp_path: Path) -> None:
+    first = 50 * part
+    require_sound(interrupt_all(range(first, first + 50), tmp_path), 50)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(9))
 def test_so_it_does_a_thousand_times(part: int, tmp_path: Path) -> None:
-    first = 200 + 100 * part
+    first = 100 + 100 * part
     require_sound(interrupt_all(range(first, first + 100), tmp_path), 100)

@@ -256,6 +256,7 @@ class RegionWriter:
             self._doubt(piece, "is blank after the loader had taken data for it")
             raise ProtocolError("the flash is blank where it was written to")
         if self._has_blank_end(piece):
+            self._doubt(piece, "is blank where the data begin or end")
             raise ProtocolError("the flash is blank where the data begin or end")
         earlier = attempt.encrypted_digests.get(size)
         if not self.restarts or earlier == digest:
