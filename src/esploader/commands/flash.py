@@ -14,7 +14,6 @@ from esploader.commands.flash_options import (
     add_no_progress,
     add_spi_connection,
     pace,
-    size_name,
 )
 from esploader.commands.on_device import OnDevice
 from esploader.commands.values import flash_size, number, size
@@ -96,8 +95,10 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
 
 def _say_plan(plan: WritePlan, parameters: FlashParameters, output: Output) -> None:
     """Say what becomes of the header of the bootloader, in the words that tools know."""
+    from esploader.flash.jedec import name_of_size
+
     if parameters.size == "detect" and plan.flash_size is not None:
-        output.line(f"Auto-detected flash size: {size_name(plan.flash_size)}")
+        output.line(f"Auto-detected flash size: {name_of_size(plan.flash_size)}")
     header = plan.header
     if header is None:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
-from esploader.commands.flash_options import Unheeded, add_spi_connection, size_name
+from esploader.commands.flash_options import Unheeded, add_spi_connection
 from esploader.commands.on_device import OnDevice
 from esploader.commands.values import count, number
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 
 def _flash_id(device: Device, _: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.flash.jedec import name_of_size
+
     flash = device.flash.id()
     wiring = device.flash.wiring()
     kind, voltage = wiring.type, wiring.voltage
-    size = None if flash.size is None else size_name(flash.size)
+    size = None if flash.size is None else name_of_size(flash.size)
     output.line("Flash Memory Information:")
     output.line("=========================")
     output.line(f"Manufacturer: {flash.manufacturer:02x}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esploader.commands.flash_options import size_name
 from esploader.commands.values import number
 from esploader.errors import PlanError
+from esploader.flash.jedec import name_of_size
 from esploader.flash.parameters import DETECT, KEEP
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def size_from_offset(device: Device, arguments: argparse.Namespace, name: str) -
         return size
     flash_size = _flash_size(device, name)
     if arguments.offset >= flash_size:
-        raise PlanError(f"{arguments.offset:#x} is beyond the flash of {size_name(flash_size)}")
+        raise PlanError(f"{arguments.offset:#x} is beyond the flash of {name_of_size(flash_size)}")
     return flash_size - int(arguments.offset)
 
 

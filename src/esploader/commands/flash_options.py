@@ -106,12 +106,6 @@ class PairsAction(argparse.Action):
         setattr(namespace, self.dest, [*zip(offsets, words[1::2], strict=True)])
 
 
-def size_name(size: int) -> str:
-    """Return what a size of a flash is called."""
-    kib = size // 1024
-    return f"{kib // 1024}MB" if kib % 1024 == 0 else f"{kib}KB"
-
-
 def pace(size: int, seconds: float) -> str:
     """Return how long ``size`` bytes took, and the rate, in the words that tools know."""
     rate = f" ({size * 8 / seconds / 1000:.1f} kbit/s)" if seconds else ""

@@ -15,7 +15,8 @@ from esploader.flash.guards import (
     encryption_addresses,
 )
 from esploader.flash.inputs import check_parameters, put_parameters
-from esploader.flash.limits import name_of_size, usable_size, warn_of_size
+from esploader.flash.jedec import name_of_size
+from esploader.flash.limits import usable_size, warn_of_size
 from esploader.flash.parameters import DETECT, KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.request import WriteRequest, header_parameters, usable_compression
 from esploader.protocol.dialect import STUB

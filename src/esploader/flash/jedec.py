@@ -163,6 +163,11 @@ class FlashId:
         return self.jedec_id not in _NOTHING_THERE
 
 
+def name_of_size(size: int) -> str:
+    """Return what a flash of ``size`` bytes is called, such as ``4MB``."""
+    return f"{size // KIB}KB" if size % MIB else f"{size // MIB}MB"
+
+
 def check_presence(flash: FlashId) -> None:
     """Refuse to do anything with a flash that is not there.
 

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from esploader.errors import ImageError, PlanError
+from esploader.flash.jedec import name_of_size
 from esploader.image.header import MAX_HEADER_SIZE, parse_header
 from esploader.loader.stub_folders import remedy
 
@@ -72,11 +73,6 @@ def named_size(size_name: str) -> int | None:
     """Return how many bytes a name such as ``4MB`` stands for; ``None`` for any other word."""
     match = _SIZE_NAME.fullmatch(size_name)
     return None if match is None else int(match[1]) * _UNITS[match[2]]
-
-
-def name_of_size(size: int) -> str:
-    """Return what a flash of ``size`` bytes is called, such as ``4MB``."""
-    return f"{size >> 20}MB" if size >= _UNITS["MB"] else f"{size >> 10}KB"
 
 
 def warn_of_size(

@@ -270,8 +270,7 @@ class Session:
         """
         if self.wire.connection.state in {State.AWAITING_RESPONSE, State.STREAMING}:
             self.resynchronise(_BUSY_TIMEOUT)
-        if self.wire.has_other_settings:
-            self._repeat_settings()
+        self._restore_settings()
 
     def _attempt_all_at_once(self, commands: Sequence[Command[object]]) -> list[object]:
         outcomes: list[object] = []
@@ -391,11 +390,12 @@ class Session:
         value = self.resynchronise()
         if (value == SYNC_VALUE_OF_STUB) != (self.dialect is STUB):
             raise ProtocolError("another loader answers than before")
-        if self.wire.has_other_settings:
-            self._repeat_settings()
+        self._restore_settings()
 
-    def _repeat_settings(self) -> None:
-        """Tell the loader once more where its flash is: it has taken another request for that."""
+    def _restore_settings(self) -> None:
+        """Tell the loader once more where its flash is, if it took another request for that."""
+        if not self.wire.has_other_settings:
+            return
         _log.warning("the loader may look for its flash elsewhere; telling it again where that is")
         # A stub finds it by itself.
         usual = [SpiAttach()] if self.dialect is STUB else []
