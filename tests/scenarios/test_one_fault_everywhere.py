@@ -145,6 +145,14 @@ class Judge:
         told = [each for each in outcome.told if each.restarts]
         return bool(told) and not any(each.warnings for each in told)
 
+    def is_unseen(self, outcome: Outcome) -> bool:
+        """Tell whether nobody could see what came of it, as the results say.
+
+        A block has a checksum of one byte, which is right for one in 256 of those that have lost
+        a byte or have one twice.
+        """
+        return self.loader.is_secure or any(not each.verified for each in outcome.told)
+
     def is_elsewhere(self, outcome: Outcome) -> bool:
         """Tell whether the flash differs where nothing was to be changed, or all to be erased."""
         if not self.stage.erases_all:
@@ -171,12 +179,14 @@ class Judge:
     def _wrong_result(self, outcome: Outcome, opcode: int | None) -> str:
         if outcome.value != self.expected.value:
             return f"the value is {outcome.value}"
-        # In Secure Download Mode nobody can see what came of a download.
-        if opcode in REACHING and self.loader.is_secure:
-            return ""
-        if self.stage.changed_inside(self.expected.flash, outcome.flash):
+        if self.is_damaged(outcome) and not (opcode in REACHING and self.is_unseen(outcome)):
             return "the flash does not hold what it should"
         return ""
+
+    def is_damaged(self, outcome: Outcome) -> bool:
+        """Tell whether the flash is not as it should be where it is called done."""
+        is_done = outcome.error is None
+        return is_done and self.stage.changed_inside(self.expected.flash, outcome.flash)
 
 
 def faults_of(line: OneFaultTransport, chance: random.Random, frames: int) -> Iterator[OneFault]:
@@ -235,6 +245,8 @@ def play_all(
             wrong.append(f"{fault}: {reason}")
         elif outcome.error is not None:
             counts.errors += 1
+        elif judge.is_damaged(outcome):
+            counts.unseen += 1
         else:
             counts.right += 1
         counts.elsewhere += judge.is_elsewhere(outcome)

@@ -513,7 +513,8 @@ UNSEEN = {
     "command reads it back",
     "flash.write_status": "what else a request to write registers wrote whose address was hit",
     "flash.write": "in Secure Download Mode, what came of a request to erase that was hit, or of a "
-    "block, whose checksum of eight bits may be right all the same",
+    "block, whose checksum of eight bits may be right all the same; and of a block that the device "
+    "encrypts",
     "flash.erase_region": "in Secure Download Mode, the same",
 }
 """Parts of what is played of which the right value cannot be seen, and why."""
