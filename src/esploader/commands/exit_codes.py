@@ -134,6 +134,9 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         50, "Is it the right file, made for this chip? If so, build or download it again."
     ),
     errors.RecordingError: Explanation(51, ""),
+    errors.PartitionTableError: Explanation(
+        52, "--partition-table-offset says where else a table is; 'partition-table' shows it."
+    ),
 }
 
 
