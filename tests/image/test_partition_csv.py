@@ -124,12 +124,13 @@ def test_a_byte_order_mark_is_no_part_of_the_name() -> None:
         ("a,data,64,,4K,,more", "line 1: it has more than 6 fields"),
         ("sixteen_letters_,data,64,,4K", "line 1: the name sixteen_letters_ has more than 15"),
         ("ééééééééé,data,64,,4K", "line 1: the name ééééééééé has more than 15 bytes"),
+        ("a\x1bb,data,64,,4K", r"line 1: the name a\x1bb has characters that cannot be printed"),
         ("a,data,64,0x8000,4K", "line 1: a begins at 0x8000, and what is in front of it ends at"),
         ("a,data,64,0xa000,4K\nb,data,64,0x9000,4K", "line 2: b begins at 0x9000"),
         ("a,data,64,,4K\na,data,64,,4K", "2 partitions are called a"),
         ("a,app,factory,0x11000,1M", "a: 0x100000 bytes at 0x11000, and no multiple of 0x10000"),
         ("a,bootloader,primary,,", "line 1: where the bootloader is depends on the chip"),
-        ("a\x1b[2J,data,x\x07,,", r"line 1: the subtype x\x07 is no number"),
+        ("a,data,x\x07,,", r"line 1: the subtype x\x07 is no number"),
         ("a,data,64,," + "9" * 5000, "line 1: the size 999"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -171,7 +172,7 @@ def test_every_cut_of_a_text_is_a_table_or_an_error() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a,data,64,,4K\n" * 70_000, "," * MIB, "a" * MIB, "\n" * MIB, "a,data," + "1" * MIB],
+    ["a,data,64,,4K\n" * 9_000, "," * MIB, "a" * MIB, "\n" * (MIB >> 3), "a,data," + "1" * MIB],
     ids=["lines", "commas", "a name", "blank lines", "a number"],
 )
 def test_what_a_large_text_costs(text: str) -> None:
@@ -182,4 +183,4 @@ def test_what_a_large_text_costs(text: str) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 2 * len(text) + 32 * MIB
+    assert peak < 2 * len(text) + MIB

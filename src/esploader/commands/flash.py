@@ -9,6 +9,7 @@ from esploader.commands.command import Command
 from esploader.commands.flash_options import (
     PairsAction,
     Unheeded,
+    add_extent,
     add_flash_parameters,
     add_inputs,
     add_no_progress,
@@ -16,7 +17,7 @@ from esploader.commands.flash_options import (
     pace,
 )
 from esploader.commands.on_device import OnDevice
-from esploader.commands.values import flash_size, number, size
+from esploader.commands.values import flash_size
 
 if TYPE_CHECKING:
     import argparse
@@ -34,10 +35,10 @@ MAX_LISTED: Final = 20
 
 
 def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.commands.partition_names import placed_inputs
+
     parameters = _flash_parameters(arguments)
-    inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
-    if arguments.encrypt:
-        inputs, encrypted_inputs = [], inputs
+    inputs, encrypted_inputs = placed_inputs(device, arguments, output)
     if arguments.dry_run:
         plan = device.flash.plan(
             inputs,
@@ -195,25 +196,26 @@ def _flash_parameters(arguments: argparse.Namespace) -> FlashParameters:
 
 
 def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    from esploader.commands.flash_extent import size_from_offset
+    from esploader.commands.flash_extent import extent
     from esploader.commands.output_file import OutputFile
 
-    size = size_from_offset(device, arguments, arguments.flash_size)
+    offset, size = extent(device, arguments, arguments.flash_size, output)
     path, clock = Path(arguments.output), device.session.transport.clock
     with OutputFile.open(path) as file:
         start = clock.now()
-        data = device.flash.read(arguments.offset, size, on_progress=output.progress)
+        data = device.flash.read(offset, size, on_progress=output.progress)
         taken = pace(size, clock.now() - start)
         file.write(data)
-    output.line(f"Read {size} bytes from {arguments.offset:#010x} {taken} to '{path}'.")
-    return {"read": {"offset": arguments.offset, "size": size, "file": str(path)}}
+    output.line(f"Read {size} bytes from {offset:#010x} {taken} to '{path}'.")
+    return {"read": {"offset": offset, "size": size, "file": str(path)}}
 
 
 def _verify_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.commands.partition_names import placed_inputs
     from esploader.errors import VerifyError
 
     differences = device.flash.verify(
-        arguments.inputs,
+        placed_inputs(device, arguments, output)[0],
         parameters=_flash_parameters(arguments),
         on_progress=output.progress,
     )
@@ -238,15 +240,11 @@ def _erase_flash(device: Device, arguments: argparse.Namespace, output: Output) 
 
 
 def _erase_region(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    from esploader.commands.flash_extent import size_from_offset
-    from esploader.errors import PlanError, UnsupportedError
+    from esploader.commands.flash_extent import extent
 
-    try:
-        size = size_from_offset(device, arguments, arguments.region_flash_size)
-    except UnsupportedError as exc:
-        raise PlanError(f"{exc}: give a size, or that of the flash by --flash-size") from exc
+    offset, size = extent(device, arguments, arguments.region_flash_size, output, erases=True)
     result = device.flash.erase_region(
-        arguments.offset,
+        offset,
         size,
         flash_size=arguments.region_flash_size,
         force=arguments.force,
@@ -359,8 +357,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_read(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("offset", type=number, metavar="OFFSET", help="where to begin")
-    parser.add_argument("size", type=size, metavar="SIZE", help="bytes, 64k, 4M, or all")
+    add_extent(parser, "bytes, 64k, 4M, or all")
     parser.add_argument("output", metavar="FILE", help="written when all has been read")
     parser.add_argument(
         "-fs",
@@ -382,10 +379,7 @@ def _add_erase(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_erase_region(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("offset", type=number, metavar="OFFSET", help="where to begin")
-    parser.add_argument(
-        "size", type=size, metavar="SIZE", help="both multiples of 4096 bytes; or all"
-    )
+    add_extent(parser, "both multiples of 4096 bytes; or all")
     parser.add_argument(
         "-fs",
         "--flash-size",

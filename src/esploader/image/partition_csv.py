@@ -8,6 +8,7 @@ not put in.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -47,6 +48,7 @@ _MAX_KIND: Final = 0xFE
 _MAX_WORD: Final = 0xFFFF_FFFF
 _UNITS: Final = {"k": KIB, "m": KIB * KIB}
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_LINE_END: Final = re.compile(r"\r\n?|\n")
 
 
 @attrs.frozen(kw_only=True)
@@ -137,8 +139,7 @@ def _text_of(partition: Partition) -> str:
 
 def _lines(text: str, surroundings: Surroundings) -> Iterator[_Line]:
     count = 0
-    for number, whole_line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).splitlines(), 1):
-        line = whole_line.strip()
+    for number, line in enumerate(_stripped_lines(text.removeprefix(_BYTE_ORDER_MARK)), 1):
         if not line or line.startswith(_COMMENT):
             continue
         count += 1
@@ -152,13 +153,24 @@ def _lines(text: str, surroundings: Surroundings) -> Iterator[_Line]:
         raise PartitionTableError("it has no partitions")
 
 
+def _stripped_lines(text: str) -> Iterator[str]:
+    """Yield the lines of ``text`` one at a time: all at once may take many times its memory."""
+    start = 0
+    for end in _LINE_END.finditer(text):
+        yield text[start : end.start()].strip()
+        start = end.end()
+    yield text[start:].strip()
+
+
 def _parse(number: int, line: str, surroundings: Surroundings) -> _Line:
     """Return what a line says. Raises :exc:`ValueError`, which says what is wrong."""
     fields = [field.strip() for field in line.split(",", _MAX_FIELDS)]
     if any(fields[_MAX_FIELDS:]):
         raise ValueError(f"it has more than {_MAX_FIELDS} fields")
     name, kind, subtype_word, offset, size, flags = (fields + [""] * _MAX_FIELDS)[:_MAX_FIELDS]
-    if len(name.encode("utf-8", "surrogateescape")) >= NAME_SIZE or "\0" in name:
+    if not name.isprintable():
+        raise ValueError(f"the name {_shown(name)} has characters that cannot be printed")
+    if len(name.encode()) >= NAME_SIZE:
         raise ValueError(f"the name {_shown(name)} has more than {NAME_SIZE - 1} bytes")
     if not kind:
         raise ValueError("the type is missing")
@@ -240,5 +252,5 @@ def _flags(text: str) -> int:
 
 
 def _shown(word: str) -> str:
-    text = printable(word)
-    return text if len(text) <= MAX_TEXT_SIZE else f"{text[:MAX_TEXT_SIZE]}..."
+    text = printable(word[:MAX_TEXT_SIZE])
+    return text if len(word) <= MAX_TEXT_SIZE else f"{text}..."
