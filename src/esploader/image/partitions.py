@@ -41,6 +41,8 @@ from esploader.image.partition_csv import Surroundings, partitions_of, to_csv
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+__all__ = ["DEFAULT_OFFSET", "Gap", "Partition", "PartitionTable", "parse_csv", "parse_table"]
+
 DEFAULT_OFFSET: Final = 0x8000
 """Where the table is in flash, unless a project says otherwise (CONFIG_PARTITION_TABLE_OFFSET)."""
 
@@ -71,9 +73,10 @@ class Gap:
 
 @attrs.frozen
 class PartitionTable:
-    """Which parts of the flash have names, in the order of the rows."""
+    """Which parts of the flash have names."""
 
     partitions: tuple[Partition, ...] = attrs.field(repr=lambda found: f"<{len(found)} partitions>")
+    """In the order of the rows."""
     has_md5: bool = attrs.field(default=True, kw_only=True)
     """A row has the MD5 of the table; a bootloader from before ESP-IDF 3.1 takes none."""
 
