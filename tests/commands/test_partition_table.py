@@ -334,6 +334,11 @@ def test_erasing_by_name(size: list[str], end: int, board: Board) -> None:
             "what goes to 0x8000 is another partition table than the one in flash",
         ),
         (
+            ["write-flash", "--erase-all", "part:nvs", "few", "0x38000", "few"],
+            PlanError,
+            "with --erase-all the partition table, by which the names go, would be lost",
+        ),
+        (
             ["write-flash", "part:nvs", "few", "0x7000", "flash.bin"],
             PlanError,
             "what goes to 0x7000 is another partition table than the one in flash",
@@ -358,6 +363,21 @@ def test_the_same_table_may_be_written_once_more(board: Board) -> None:
     before = board.flash
     board.run("write-flash", "0x8000", "table", "part:nvs", "few")
     assert_untouched(before, board.flash, [(0x8000, 0x9000), (0x9000, 0xA000)])
+
+
+def test_the_table_may_be_written_by_its_own_name(board: Board) -> None:
+    rows = "table,partition_table,primary,N/A,N/A\n"
+    (board.folder / "old").write_bytes(parse_csv(f"{rows}nvs,data,nvs,,24K\n").to_bytes())
+    (board.folder / "new").write_bytes(parse_csv(rows).to_bytes())
+    board.run("write-flash", "0x8000", "old")
+    before = board.flash
+    words = ("write-flash", "part:table", "new")
+    _, err = board.run(*words, "part:nvs", "few", code=code_of(PlanError))
+    assert "what goes to 0x8000 is another partition table than the one in flash" in err
+    assert board.flash == before
+    board.run(*words)
+    assert_untouched(before, board.flash, [(0x8000, 0x9000)])
+    assert parse_table(board.flash[0x8000:]) == parse_csv(rows)
 
 
 def test_a_table_elsewhere(board: Board) -> None:

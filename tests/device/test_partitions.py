@@ -333,6 +333,15 @@ def test_flash_encryption_hides_the_table(efuses: dict[str, int], connect_to: Co
         device.partitions["nvs"]
 
 
+def test_what_boots_is_not_chosen_where_otadata_is_encrypted(connect_to: Connect) -> None:
+    simulated, device = connect_to(efuses={"flash_crypt_count": 1})
+    with (
+        comparing(simulated),
+        pytest.raises(UnsupportedError, match=r"^choosing what boots: flash encryption is on"),
+    ):
+        device.partitions.boot("ota_0", force=True)
+
+
 BOOTED = [
     (otadata(), "factory"),
     (otadata(entry(1)), "ota_0"),

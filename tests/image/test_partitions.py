@@ -74,6 +74,10 @@ def test_a_table_for_people() -> None:
     ]
     lines = table_lines([data("x", 0x9000, 0x1234, flags=3)])
     assert lines[1] == "x     data  64       0x9000  0x1234  encrypted:readonly"
+    lines = table_lines([data("x", 0x9000, 0x1234, flags=0x82)])
+    assert lines[1] == "x     data  64       0x9000  0x1234  readonly:0x80"
+    with pytest.raises(PartitionTableError, match="flags that have no names: 0x80"):
+        PartitionTable((data("x", 0x9000, 0x1234, flags=0x82),)).to_csv()
 
 
 def test_a_table_without_md5_stays_one() -> None:

@@ -135,7 +135,9 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     ),
     errors.RecordingError: Explanation(51, ""),
     errors.PartitionTableError: Explanation(
-        52, "--partition-table-offset says where else a table is; 'partition-table' shows it."
+        52,
+        "Is it the right file, is the table at --partition-table-offset? 'partition-table' shows "
+        "that of a device.",
     ),
 }
 

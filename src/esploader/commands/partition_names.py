@@ -78,23 +78,27 @@ def _placed(inputs: Given, partitions: dict[str, DevicePartition]) -> Placed:
 
 
 def _check_table_stays(device: Device, arguments: argparse.Namespace, inputs: Placed) -> None:
-    """Refuse to go by names of a table in whose place another one is written.
+    """Refuse to go by names of a table that is erased, or in whose place another one is written.
 
     Raises:
-        PlanError: an input is something else than the table where that is.
+        PlanError: it is not there afterwards.
     """
     from esploader.flash.inputs import read_pieces
-    from esploader.flash.place import Place
 
-    start: int = arguments.partition_table_offset
     table = device.partitions.raw_table()
-    at_offsets = [(where, source) for where, source in inputs if not isinstance(where, Place)]
-    for piece in read_pieces(at_offsets):
+    start: int = arguments.partition_table_offset
+    pieces = read_pieces(inputs)
+    written = [piece for piece in pieces if piece.offset < start + len(table) and start < piece.end]
+    if arguments.erase_all and not written:
+        raise PlanError(
+            "with --erase-all the partition table, by which the names go, would be lost: write "
+            "it in the same go, or give offsets"
+        )
+    for piece in written:
         first, last = max(piece.offset, start), min(piece.end, start + len(table))
-        if first < last and (
-            piece.data[first - piece.offset : last - piece.offset]
-            != table[first - start : last - start]
-        ):
+        new = piece.data[first - piece.offset : last - piece.offset]
+        others = [each for each in pieces if each.place is not None and each is not piece]
+        if others and new != table[first - start : last - start]:
             raise PlanError(
                 f"what goes to {piece.offset:#x} is another partition table than the one in "
                 "flash, by which the names go: write the table first, then the partitions"

@@ -250,9 +250,16 @@ class DevicePartitions:
         Raises:
             PlanError: it cannot be chosen, or holds no application for this chip.
             PartitionTableError: there is no such partition.
+            UnsupportedError: as :attr:`table`; also where flash encryption is on and the table is
+                not encrypted.
             EsploaderError: as :attr:`table` and :meth:`DeviceFlash.write`.
         """
         table = self.table
+        if self._security.state().flash_encryption:
+            raise UnsupportedError(
+                "choosing what boots",
+                "flash encryption is on: the device would decrypt what is written to otadata",
+            )
         target = self._find(table, name)
         otadata, where = self.otadata(table), otadata_of(table)
         if otadata is None or where is None:

@@ -167,6 +167,11 @@ class Partition:
         return tuple(name for name, bit in FLAGS.items() if self.flags & bit)
 
     @property
+    def unknown_flags(self) -> int:
+        """The flags that are set and have no names."""
+        return self.flags & ~sum(FLAGS.values())
+
+    @property
     def shown_name(self) -> str:
         """The name for people: what is no printable character is spelled out.
 

@@ -121,10 +121,9 @@ def _text_of(partition: Partition) -> str:
     name = partition.name
     if name != name.strip() or name.startswith(_COMMENT) or not name.isprintable() or "," in name:
         raise PartitionTableError(f"the name {partition.shown_name} cannot be in a CSV file")
-    unknown = partition.flags & ~sum(FLAGS.values())
-    if unknown:
+    if partition.unknown_flags:
         raise PartitionTableError(
-            f"{partition.shown_name} has flags that have no names: {unknown:#x}"
+            f"{partition.shown_name} has flags that have no names: {partition.unknown_flags:#x}"
         )
     fields = (
         name,

@@ -268,7 +268,7 @@ def table_lines(table: Iterable[Partition]) -> list[str]:
             each.subtype_name,
             f"{each.offset:#x}",
             size_name(each.size),
-            ":".join(each.flag_names),
+            ":".join(filter(None, (*each.flag_names, _hex(each.unknown_flags)))),
         )
         for each in table
     ]
@@ -277,6 +277,10 @@ def table_lines(table: Iterable[Partition]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _hex(number: int) -> str:
+    return f"{number:#x}" if number else ""
 
 
 def _check_md5(rows: bytes, row: bytes) -> None:
