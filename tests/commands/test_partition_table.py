@@ -7,6 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from boot_choice import chosen, entry, otadata
@@ -356,6 +357,20 @@ def test_what_is_refused(
     assert err.count("A fatal error occurred: ") == 1
     assert board.flash == before
     assert not (board.folder / "out").exists()
+
+
+def test_a_partition_that_overlaps_another_is_only_read(board: Board) -> None:
+    flash = bytearray(board.flash)
+    first, second = parse_csv("a,data,fat,,8K\nb,data,fat,,4K\n")
+    table = PartitionTable((first, attrs.evolve(second, offset=0xA000)))
+    flash[0x8000:0x8C00] = table.to_bytes()
+    board.path.write_bytes(flash)
+    before = board.flash
+    for words in (["erase-region", "part:a"], ["write-flash", "part:b", "few"]):
+        _, err = board.run(*words, code=code_of(PlanError))
+        assert "is left alone: the table has it share bytes with" in err
+    board.run("read-flash", "part:a", "out")
+    assert board.flash == before
 
 
 def test_the_same_table_may_be_written_once_more(board: Board) -> None:

@@ -48,6 +48,12 @@ def test_a_negative_size_reaches_up_to_an_offset() -> None:
     assert places("a,data,64,0x9000,-0x10000") == [("a", 0x9000, 0x7000)]
 
 
+def test_the_last_byte_that_an_offset_can_name_is_one() -> None:
+    assert places("a,data,64,0xfffff000,4K") == [("a", 0xFFFF_F000, 0x1000)]
+    with pytest.raises(PartitionTableError, match="a has no room at 0xfffff000"):
+        parse_csv("a,data,64,0xfffff000,0x1001")
+
+
 def test_bootloader_and_table_have_their_places() -> None:
     text = """
         bootloader,      bootloader,      primary, N/A, N/A

@@ -92,7 +92,7 @@ def partitions_of(text: str, surroundings: Surroundings) -> Iterator[Partition]:
                 f"in front of it ends at {position:#x}"
             )
         size = line.size if line.size >= 0 else -line.size - offset
-        if size <= 0 or offset + size > _MAX_WORD:
+        if size <= 0 or offset + size > _MAX_WORD + 1:
             raise PartitionTableError(
                 f"line {line.number}: {printable(line.name)} has no room at {offset:#x}"
             )
