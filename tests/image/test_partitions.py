@@ -92,6 +92,10 @@ def test_what_follows_the_table_is_not_of_it() -> None:
     assert parse_table(TWO_OTA[: 8 * 32]) == parse_table(TWO_OTA)
 
 
+def test_any_kind_of_bytes_will_do() -> None:
+    assert parse_table(memoryview(bytearray(TWO_OTA))) == parse_table(TWO_OTA)
+
+
 def test_every_cut_is_refused() -> None:
     # Behind the six rows and the MD5 one blank row is needed, and no more.
     for size in range(8 * 32):
@@ -262,6 +266,8 @@ def test_names_that_are_not_there() -> None:
         "there is no partition ota_2 (did you mean ota_1 or ota_0?); there are: "
         "nvs, otadata, phy_init, factory, ota_0, ota_1"
     )
+    with pytest.raises(PartitionTableError, match=r"^there is no partition 0; there are"):
+        table[0]  # type: ignore[index]
     double = PartitionTable((data("a", 0x9000, 0x1000), data("a", 0xA000, 0x1000)))
     with pytest.raises(PartitionTableError, match=r"^2 partitions are called a$"):
         double["a"]

@@ -129,7 +129,8 @@ def _pairs(inputs: Iterable[tuple[Offset, Source]]) -> list[tuple[Offset, Source
         ]
     except (TypeError, ValueError) as exc:
         raise PlanError(
-            f"inputs are pairs of an offset, a whole number, and what goes there: {exc}"
+            "inputs are pairs of an offset, a whole number or a place in a partition, and what "
+            f"goes there: {exc}"
         ) from exc
 
 

@@ -96,8 +96,9 @@ class PartitionTable:
         if len(found) > 1:
             raise PartitionTableError(f"{len(found)} partitions are called {printable(name)}")
         if not found:
+            shown = printable(str(name))
             raise PartitionTableError(
-                f"there is no partition {printable(name)}{_near(name, self)}; there are: "
+                f"there is no partition {shown}{_near(shown, self)}; there are: "
                 f"{', '.join(each.shown_name for each in self.partitions) or 'none'}"
             )
         return found[0]
@@ -204,6 +205,8 @@ def parse_table(data: bytes) -> PartitionTable:
     Raises:
         PartitionTableError: there is none, it is cut off, or its MD5 is another one.
     """
+    # Many a caller has another kind of bytes, or all of a flash.
+    data = bytes(data[:TABLE_SIZE])
     partitions: list[Partition] = []
     has_md5 = False
     for start in range(0, (_MAX_ROWS + 1) * ROW_SIZE, ROW_SIZE):
@@ -232,7 +235,7 @@ def parse_table(data: bytes) -> PartitionTable:
 
 def is_table(data: bytes) -> bool:
     """Tell whether ``data`` begin like a table, and not like its text."""
-    return data.startswith(MAGIC)
+    return bytes(data[: len(MAGIC)]) == MAGIC
 
 
 def parse_csv(
@@ -314,6 +317,5 @@ def _problems(partition: Partition, table_offset: int, flash_size: int | None) -
 
 
 def _near(name: str, table: PartitionTable) -> str:
-    known = [each.shown_name for each in table]
-    found = difflib.get_close_matches(printable(name), known, n=2)
+    found = difflib.get_close_matches(name, [each.shown_name for each in table], n=2)
     return f" (did you mean {' or '.join(found)}?)" if found else ""
