@@ -270,6 +270,15 @@ def test_what_is_no_app_is_remarked_on(
     assert "is none" not in caplog.text
 
 
+def test_what_was_encrypted_elsewhere_is_not_judged(connect_to: Connect) -> None:
+    # It may begin like an image by chance.
+    simulated, device = connect_to(efuses={"flash_crypt_count": 1})
+    image = b"\xe9" + old_content(0x1000)[1:]
+    with comparing(simulated, (0x2_0000, 0x2_1000)):
+        device.partitions["ota_0"].write(image)
+    assert simulated.flash[0x2_0000:0x2_1000] == image
+
+
 def test_names_that_are_not_there(connect_to: Connect) -> None:
     _, device = connect_to()
     with pytest.raises(PartitionTableError, match=r"no partition ota_2 \(did you mean ota_1 or"):

@@ -252,23 +252,21 @@ def check_suitability(
     kind: str | None = None
     for piece in pieces:
         inside = chip.bootloader_offset - piece.offset
+        is_encrypted_already = security.flash_encryption and not piece.encrypted
         if 0 <= inside < len(piece.data):
-            is_encrypted_already = security.flash_encryption and not piece.encrypted
             data = piece.data[inside:]
             kind = _check_bootloader(data, chip, revision, opaque=is_encrypted_already)
-        else:
-            verdict = check_image(piece.data, chip, revision)
-            if piece.place is not None and piece.place.is_app:
-                _check_app(piece.place, verdict)
-            elif verdict.suitability in _MADE_FOR_OTHERS:
-                _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
+            continue
+        verdict = check_image(piece.data, chip, revision)
+        if piece.place is not None and piece.place.is_app and not is_encrypted_already:
+            _check_app(piece.place, verdict)
+        elif verdict.suitability in _MADE_FOR_OTHERS:
+            _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
     return kind
 
 
 def _check_app(place: Place, verdict: Verdict) -> None:
     """Refuse an image that the partition it goes to is not for; remark on what is none.
-
-    What was encrypted elsewhere looks like no image.
 
     Raises:
         PlanError: it is for another chip or revision, or it is damaged.
