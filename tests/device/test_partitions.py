@@ -17,7 +17,7 @@ from esploader.errors import (
     UnsupportedError,
 )
 from esploader.image.partitions import PartitionTable, parse_csv
-from esploader.simulator import SimulatedDevice
+from esploader.simulator import Corrupt, Drop, FaultyTransport, SimulatedDevice
 from images import small_image
 from stub_files import stub_directory
 from untouched import comparing, connect, connect_as_it_is, old_content
@@ -401,7 +401,9 @@ def test_otadata_that_is_too_small(connect_to: Connect) -> None:
     small = bytearray(table)
     small[3] = 0  # The subtype: otadata.
     _, device = connect_to(table=bytes(small[:32]).ljust(0xC00, b"\xff"))
-    with pytest.raises(PartitionTableError, match="otadata of 0x1000 bytes: it has two sectors"):
+    with pytest.raises(
+        PartitionTableError, match="otadata has two sectors, 0x2000 bytes, and this one"
+    ):
         device.partitions.booting()
 
 
@@ -489,3 +491,20 @@ def test_a_worn_out_sector_leaves_the_old_choice(connect_to: Connect) -> None:
     with comparing(simulated, (OTADATA, OTADATA + 0x1000)), pytest.raises(FlashError):
         device.partitions.boot("ota_0")
     assert choice(simulated) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bad_line_spoils_neither_the_table_nor_the_choice(seed: int, tmp_path: Path) -> None:
+    flash = {0x8000: TABLE.to_bytes(), OTADATA: otadata(entry(1), entry(2)), 0x2_0000: APP}
+    simulated = SimulatedDevice("esp32c3", flash_size=FLASH_SIZE, flash=flash)
+    faults = [Corrupt(rate=0.0002), Drop(rate=0.0001)]
+    line = FaultyTransport(simulated.open_transport(), faults, seed=seed)
+    stub = stub_directory(tmp_path) if seed else False
+    with connect_as_it_is(line, stub=stub) as device:
+        device.link.reopen = line.reopen
+        with comparing(simulated, (OTADATA, OTADATA + 0x1000)):
+            assert device.partitions.table == TABLE
+            assert device.partitions["app"].entry.name == "ota_1"
+            assert device.partitions.boot("ota_0")
+        assert device.partitions["app"].entry.name == "ota_0"
+    assert choice(simulated) == 0

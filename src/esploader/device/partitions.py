@@ -14,6 +14,7 @@ from esploader.errors import ImageError, PartitionTableError, PlanError, Unsuppo
 from esploader.flash.place import Place
 from esploader.image.header import MAX_HEADER_SIZE, parse_header
 from esploader.image.otadata import (
+    ENTRY_SIZE,
     OtaData,
     booting,
     next_slot,
@@ -22,7 +23,7 @@ from esploader.image.otadata import (
     steps_to_boot,
 )
 from esploader.image.partition import SECTOR_SIZE, TABLE_SIZE, Partition
-from esploader.image.partitions import DEFAULT_OFFSET, PartitionTable, parse_table
+from esploader.image.partitions import DEFAULT_OFFSET, OTADATA_SIZE, PartitionTable, parse_table
 from esploader.image.suitability import chip_problem
 from esploader.progress import ProgressCallback, ignore_progress
 
@@ -180,7 +181,14 @@ class DevicePartitions:
         where = otadata_of(table)
         if where is None:
             return None
-        return parse_otadata(self._flash.read(where.offset, min(where.size, 2 * SECTOR_SIZE)))
+        if where.size < OTADATA_SIZE:
+            return parse_otadata(bytes(where.size))
+        # What else is in these sectors nobody looks at, and it takes long to read.
+        first, second = (
+            self._flash.read(where.offset + start, ENTRY_SIZE).ljust(SECTOR_SIZE)
+            for start in (0, SECTOR_SIZE)
+        )
+        return parse_otadata(first + second)
 
     def __getitem__(self, name: str) -> DevicePartition:
         """Return the partition of that name; ``app``, where none has it, is the one that boots.

@@ -147,7 +147,7 @@ def parse_otadata(data: bytes) -> OtaData:
     """
     if len(data) < OTADATA_SIZE:
         raise PartitionTableError(
-            f"otadata of {len(data):#x} bytes: it has two sectors, {OTADATA_SIZE:#x} bytes"
+            f"otadata has two sectors, {OTADATA_SIZE:#x} bytes, and this one has {len(data):#x}"
         )
     first, second = (
         OtaEntry(sequence=sequence, state=state, crc=crc)
