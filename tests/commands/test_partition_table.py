@@ -18,6 +18,7 @@ from esploader.commands.exit_codes import EXPLANATIONS
 from esploader.errors import PartitionTableError, PlanError, UnsupportedError
 from esploader.image.partitions import PartitionTable, parse_csv, parse_table
 from images import small_image
+from stub_files import stub_directory
 from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
@@ -68,14 +69,20 @@ class Board:
         return self.path.read_bytes()
 
     def run(
-        self, *words: str | Path, code: int = 0, url: str = "", quiet: bool = True
+        self,
+        *words: str | Path,
+        code: int = 0,
+        url: str = "",
+        quiet: bool = True,
+        stub: bool = False,
     ) -> tuple[str, str]:
         """Run a command; return what it prints but for the device, and what it warns of.
 
         A second run of it can open the file of the flash: the port is free again.
         """
         port = url or f"sim://esp32c3?flash=256KB&file={self.path}"
-        options = ["--port", port, "--no-stub", "--no-progress", "--exit-codes", "detailed"]
+        options = ["--port", port, "--no-progress", "--exit-codes", "detailed"]
+        options += [] if stub else ["--no-stub"]
         quietly = ["-q"] if quiet else []
         assert main([*options, *quietly, *map(str, words)]) == code
         captured = self._capsys.readouterr()
@@ -113,6 +120,15 @@ def test_a_file_needs_no_port(board: Board) -> None:
     out, _ = board.run("partition-table", binary, "--csv", again, "-fs", "256KB", url="sim://none")
     assert "Free: 32K at 0x18000" in out
     assert parse_csv(again.read_text()) == TABLE
+
+
+def test_the_size_for_bootloaders_is_not_that_of_the_table(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (board.folder / "t.csv").write_text(CSV)
+    monkeypatch.setenv("ESPTOOL_FS", "1MB")
+    out, _ = board.run("partition-table", "t.csv")
+    assert "Free" not in out
 
 
 def test_what_a_device_has_is_saved(board: Board) -> None:
@@ -286,6 +302,33 @@ def test_a_dry_run_by_name(board: Board) -> None:
     assert board.flash == before
 
 
+def test_a_dry_run_beside_another_table(board: Board) -> None:
+    words = ("write-flash", "--dry-run", "part:nvs", "few", "0x8000", "few")
+    out, err = board.run(*words, code=code_of(PlanError))
+    assert "is another partition table than the one in flash" in err
+    assert "Would write" not in out
+
+
+def test_names_beside_the_erasure_of_the_table(board: Board) -> None:
+    (board.folder / "table").write_bytes(TABLE.to_bytes())
+    stubs = board.folder / "stubs"
+    stubs.mkdir()
+    words = ("write-flash", "--erase-all", "--stub", stub_directory(stubs), "part:nvs", "few")
+    before = board.flash
+    _, err = board.run(*words, code=code_of(PlanError), stub=True)
+    assert "with --erase-all the partition table, by which the names go, would be lost" in err
+    assert board.flash == before
+    board.run(*words, "0x8000", "table", stub=True)
+    expected = TABLE.to_bytes().ljust(0x1000, b"\xff") + b"few"
+    assert board.flash == b"\xff" * 0x8000 + expected.ljust(SIZE - 0x8000, b"\xff")
+
+
+def test_inputs_are_read_once(board: Board) -> None:
+    (board.folder / "empty").write_bytes(b"")
+    _, err = board.run("write-flash", "part:nvs", "empty", "0x38000", "few")
+    assert err.count("the input is empty") == 1
+
+
 def test_app_is_the_one_that_boots(board: Board) -> None:
     board.run("partition-table", "--boot", "ota_1")
     before = board.flash
@@ -335,14 +378,9 @@ def test_erasing_by_name(size: list[str], end: int, board: Board) -> None:
             "what goes to 0x8000 is another partition table than the one in flash",
         ),
         (
-            ["write-flash", "--erase-all", "part:nvs", "few", "0x38000", "few"],
+            ["write-flash", "part:nvs", "few", "0x7000", "long"],
             PlanError,
-            "with --erase-all the partition table, by which the names go, would be lost",
-        ),
-        (
-            ["write-flash", "part:nvs", "few", "0x7000", "flash.bin"],
-            PlanError,
-            "what goes to 0x7000 is another partition table than the one in flash",
+            "what goes to 0x8000 is another partition table than the one in flash",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -351,6 +389,7 @@ def test_what_is_refused(
     words: list[str], error: type[EsploaderError], message: str, board: Board
 ) -> None:
     (board.folder / "other").write_bytes(small_image(ESP32))
+    (board.folder / "long").write_bytes(bytes(0x2000))
     before = board.flash
     _, err = board.run(*words, code=code_of(error))
     assert message in err

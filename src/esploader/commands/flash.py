@@ -35,10 +35,13 @@ MAX_LISTED: Final = 20
 
 
 def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    from esploader.commands.partition_names import placed_inputs
+    from esploader.commands.partition_names import check_table_stays, place_inputs
 
     parameters = _flash_parameters(arguments)
-    inputs, encrypted_inputs = placed_inputs(device, arguments, output)
+    place_inputs(device, arguments, output)
+    inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
+    if arguments.encrypt:
+        inputs, encrypted_inputs = [], inputs
     if arguments.dry_run:
         plan = device.flash.plan(
             inputs,
@@ -49,12 +52,14 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
             force=arguments.force,
             ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         )
+        check_table_stays(device, arguments, plan)
         output.line("Would write:")
         output.line(str(plan))
         return _plan_document(plan)
     plans: list[WritePlan] = []
 
     def on_plan(plan: WritePlan) -> None:
+        check_table_stays(device, arguments, plan)
         plans.append(plan)
         _say_plan(plan, parameters, output)
 
@@ -211,11 +216,12 @@ def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -
 
 
 def _verify_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    from esploader.commands.partition_names import placed_inputs
+    from esploader.commands.partition_names import place_inputs
     from esploader.errors import VerifyError
 
+    place_inputs(device, arguments, output)
     differences = device.flash.verify(
-        placed_inputs(device, arguments, output)[0],
+        arguments.inputs,
         parameters=_flash_parameters(arguments),
         on_progress=output.progress,
     )

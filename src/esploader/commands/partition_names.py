@@ -15,35 +15,29 @@ if TYPE_CHECKING:
     from esploader.device.device import Device
     from esploader.device.partitions import DevicePartition
     from esploader.flash.place import Offset
+    from esploader.flash.plan import WritePlan
     from esploader.flash.source import Source
 
-    Given: TypeAlias = Sequence[tuple[int | PartitionName, Source]]
+    Given: TypeAlias = Sequence[tuple[Offset | PartitionName, Source]]
     Placed: TypeAlias = list[tuple[Offset, Source]]
 
 
-def placed_inputs(
-    device: Device, arguments: argparse.Namespace, output: Output
-) -> tuple[Placed, Placed]:
-    """Return what is written as it is, and what is encrypted, each with where it goes.
+def place_inputs(device: Device, arguments: argparse.Namespace, output: Output) -> None:
+    """Put places where the inputs have names of partitions.
 
     Raises:
         PartitionTableError: the device has no partition of a name that is used.
-        PlanError: another table would be written in the same go.
         EsploaderError: the table cannot be read.
     """
     inputs: Given = arguments.inputs
     encrypted: Given = getattr(arguments, "encrypt_files", [])
-    if getattr(arguments, "encrypt", False):
-        inputs, encrypted = [], inputs
-    named = [where for where, _ in (*inputs, *encrypted) if isinstance(where, PartitionName)]
-    if not named:
-        return _placed(inputs, {}), _placed(encrypted, {})
-    found = partitions_of(device, arguments, named, output)
-    partitions = {name.name: partition for name, partition in zip(named, found, strict=True)}
-    placed = _placed(inputs, partitions), _placed(encrypted, partitions)
-    if hasattr(arguments, "encrypt_files"):
-        _check_table_stays(device, arguments, [*placed[0], *placed[1]])
-    return placed
+    names = [where for where, _ in (*inputs, *encrypted) if isinstance(where, PartitionName)]
+    if not names:
+        return
+    found = partitions_of(device, arguments, names, output)
+    partitions = {name.name: partition for name, partition in zip(names, found, strict=True)}
+    arguments.inputs = _placed(inputs, partitions)
+    arguments.encrypt_files = _placed(encrypted, partitions)
 
 
 def partitions_of(
@@ -77,29 +71,34 @@ def _placed(inputs: Given, partitions: dict[str, DevicePartition]) -> Placed:
     ]
 
 
-def _check_table_stays(device: Device, arguments: argparse.Namespace, inputs: Placed) -> None:
+def check_table_stays(device: Device, arguments: argparse.Namespace, plan: WritePlan) -> None:
     """Refuse to go by names of a table that is erased, or in whose place another one is written.
 
     Raises:
         PlanError: it is not there afterwards.
+        EsploaderError: it cannot be read.
     """
-    from esploader.flash.inputs import read_pieces
+    from esploader.flash.place import Place
+    from esploader.image.partition import TABLE_SIZE
 
-    table = device.partitions.raw_table()
     start: int = arguments.partition_table_offset
-    pieces = read_pieces(inputs)
-    written = [piece for piece in pieces if piece.offset < start + len(table) and start < piece.end]
-    if arguments.erase_all and not written:
+    inputs = (*arguments.inputs, *arguments.encrypt_files)
+    # The table itself may be a partition, and go by its name.
+    places = [each for each, _ in inputs if isinstance(each, Place) and each.start != start]
+    if not places:
+        return
+    end = start + TABLE_SIZE
+    regions = [region for region in plan.regions if region.offset < end and start < region.end]
+    if plan.erase_all and not regions:
         raise PlanError(
             "with --erase-all the partition table, by which the names go, would be lost: write "
             "it in the same go, or give offsets"
         )
-    for piece in written:
-        first, last = max(piece.offset, start), min(piece.end, start + len(table))
-        new = piece.data[first - piece.offset : last - piece.offset]
-        others = [each for each in pieces if each.place is not None and each is not piece]
-        if others and new != table[first - start : last - start]:
+    for region in regions:
+        first, last = max(region.offset, start), min(region.end, end)
+        new = region.data[first - region.offset : last - region.offset]
+        if new != device.partitions.raw_table()[first - start : last - start]:
             raise PlanError(
-                f"what goes to {piece.offset:#x} is another partition table than the one in "
-                "flash, by which the names go: write the table first, then the partitions"
+                f"what goes to {first:#x} is another partition table than the one in flash, by "
+                "which the names go: write the table first, then the partitions"
             )

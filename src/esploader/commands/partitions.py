@@ -68,7 +68,7 @@ def _on_file(arguments: argparse.Namespace, output: Output) -> None:
     output.banner()
     data = read_source(arguments.file)
     table = _table_of(data, arguments)
-    size = named_size(arguments.flash_size)
+    size = named_size(arguments.table_flash_size)
     output.line(f"Partition table in '{arguments.file}':")
     with _outputs(arguments, output) as write:
         document = _show_table(table, arguments.partition_table_offset, size, output)
@@ -242,6 +242,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-fs",
         "--flash-size",
+        # ESPTOOL_FS is about bootloaders.
+        dest="table_flash_size",
         type=flash_size,
         default="keep",
         metavar="SIZE",
