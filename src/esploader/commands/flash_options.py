@@ -113,7 +113,7 @@ class ExtentAction(argparse.Action):
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: str | Sequence[object] | None,
+        values: object,
         option_string: str | None = None,  # noqa: ARG002 - argparse passes it
     ) -> None:
         """Take the size."""

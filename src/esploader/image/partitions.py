@@ -196,7 +196,7 @@ class PartitionTable:
         return "\n".join(table_lines(self))
 
 
-def parse_table(data: bytes) -> PartitionTable:
+def parse_table(data: bytes | bytearray | memoryview) -> PartitionTable:
     """Return the table that ``data`` begin with, as they are in flash.
 
     What follows its first blank row is not of it. What its partitions say is not judged:
