@@ -235,7 +235,7 @@ def parse_table(data: bytes | bytearray | memoryview) -> PartitionTable:
 
 def is_table(data: bytes) -> bool:
     """Tell whether ``data`` begin like a table, and not like its text."""
-    return bytes(data[: len(MAGIC)]) == MAGIC
+    return data.startswith(MAGIC)
 
 
 def parse_csv(
