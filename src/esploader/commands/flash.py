@@ -21,6 +21,7 @@ from esploader.commands.values import flash_size
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from esploader.commands.output import Json, Output
     from esploader.device.device import Device
@@ -77,26 +78,27 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
     )
     for result in results:
         _say_result(result, device, output)
-    return {
-        "written": [
-            {
-                "offset": result.offset,
-                "size": result.size,
-                "written": result.written,
-                "sent": result.sent,
-                "restarts": result.restarts,
-                "verified": result.verified,
-                "seconds": round(result.seconds, 3),
-                "warnings": list(result.warnings),
-                "inputs": [
-                    {"name": part.name, "offset": part.offset, "size": part.size}
-                    for part in result.inputs
-                ],
-            }
-            for result in results
-        ],
-        "header": _header_document(plans[0].header),
-    }
+    return {"written": _written_document(results), "header": _header_document(plans[0].header)}
+
+
+def _written_document(results: Iterable[RegionResult]) -> Json:
+    return [
+        {
+            "offset": result.offset,
+            "size": result.size,
+            "written": result.written,
+            "sent": result.sent,
+            "restarts": result.restarts,
+            "verified": result.verified,
+            "seconds": round(result.seconds, 3),
+            "warnings": list(result.warnings),
+            "inputs": [
+                {"name": part.name, "offset": part.offset, "size": part.size}
+                for part in result.inputs
+            ],
+        }
+        for result in results
+    ]
 
 
 def _say_plan(plan: WritePlan, parameters: FlashParameters, output: Output) -> None:
