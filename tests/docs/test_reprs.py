@@ -13,6 +13,7 @@ from esploader import Chip, FlashParameters, Restarted, connect, open_transport
 from esploader.chips import CHIPS
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import EsploaderError
+from esploader.image.partitions import parse_csv
 from esploader.server import Server
 from esploader.simulator import (
     UNPACED,
@@ -104,6 +105,7 @@ def of_a_device() -> Iterator[object]:
             device.efuses.read(),
         )
         yield from (device, device.flash, device.memory, device.efuses, device.security)
+        yield device.partitions
         yield from (device.link, device.session, transport, simulated, simulated.open_transport())
         yield from (simulated.history, simulated.clock, *simulated.history.events)
     with connect("sim://esp32c3?efuses=secure_download:1") as secured:
@@ -140,6 +142,9 @@ def instances() -> Iterator[object]:
     yield from of_the_simulator()
     for chip in CHIPS:
         yield from parts_of(chip)
+    rows = [f"a_long_name_{number},data,0x40,,4K,encrypted:readonly" for number in range(90)]
+    table = parse_csv("\n".join(rows))
+    yield from (table, *table, *table.gaps(4 << 20))
     yield from (FlashParameters(size="detect"), Restarted(offset=0x1000, reason="no response"))
     yield from (
         SetLines(dtr=True),

@@ -491,6 +491,7 @@ SILENT = {
     "link": "an object",
     "session": "an object",
     "port": "a name",
+    "partitions.table_offset": "said by the caller",
     "efuses.forget": "has them read anew the next time",
     "check_reset": "says what reset would refuse, and asks nothing",
 }
@@ -503,6 +504,17 @@ NOTHING_IS_PROMISED = {
     "close": "puts registers back, if it can; nobody waits for that",
 }
 """Of which no value comes, and why."""
+
+MADE_OF = {
+    "partitions.table": "flash.read",
+    "partitions.raw_table": "flash.read",
+    "partitions.otadata": "flash.read",
+    "partitions.select": "flash.read",
+    "partitions.booting": "flash.read",
+    "partitions.next_ota_slot": "flash.read",
+    "partitions.boot": "flash.write",
+}
+"""What says nothing to the device but by another one, which is played."""
 
 UNSEEN = {
     "memory.read": "of the registers of peripherals, which reading may change: these are read once",

@@ -134,6 +134,11 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         50, "Is it the right file, made for this chip? If so, build or download it again."
     ),
     errors.RecordingError: Explanation(51, ""),
+    errors.PartitionTableError: Explanation(
+        52,
+        "Is it the right file, is the table at --partition-table-offset? 'partition-table' shows "
+        "that of a device.",
+    ),
 }
 
 

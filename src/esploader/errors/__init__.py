@@ -39,6 +39,7 @@
     * :exc:`VerifyError`: the flash holds something else
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
     * :exc:`ImageError`: the data are no intact firmware image
+    * :exc:`PartitionTableError`: the data are no partition table, or none that can be
     * :exc:`RecordingError`: a file is no recording
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
@@ -82,16 +83,12 @@ class NoPortError(EsploaderError):
 
     @override
     def __str__(self) -> str:
-        if self.filtered:
-            found = ", ".join(self.candidates)
-            return (
-                f"more than one port matches the filter: {found}"
-                if found
-                else ("no serial port matches the filter")
-            )
-        if not self.candidates:
-            return "no port was named and no serial port was found"
         found = ", ".join(self.candidates)
+        if self.filtered:
+            several = f"more than one port matches the filter: {found}"
+            return several if found else "no serial port matches the filter"
+        if not found:
+            return "no port was named and no serial port was found"
         return f"no port was named and none of these is the obvious one: {found}"
 
 
@@ -428,6 +425,13 @@ class ImageError(EsploaderError):
     @override
     def __str__(self) -> str:
         return f"not an intact firmware image: {self.reason}"
+
+
+class PartitionTableError(EsploaderError):
+    """The data are no partition table, or none that can be; or it lacks what is asked for."""
+
+    reason: str
+    """What is wrong with it."""
 
 
 class RecordingError(EsploaderError):
