@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from esploader.commands.progress_display import Display
-    from esploader.progress import ProgressEvent
+    from esploader.flash.progress import ProgressEvent
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -96,7 +96,7 @@ class Output:
 
     def progress(self, event: ProgressEvent) -> None:
         """Show how far a long command is."""
-        from esploader.progress import Restarted
+        from esploader.flash.progress import Restarted
 
         if self.before_progress is not None:
             self.before_progress()

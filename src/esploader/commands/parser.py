@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         self._has_actions = False
         self._hint = ""
 
-    # typing_extensions, for its `override`, takes as long to import as all else here.
+    # `override` of esploader.classes loads attrs, which takes longer than all else here.
     def add_subparsers(  # type: ignore[explicit-override, override]
         self, **options: object
     ) -> argparse._SubParsersAction[Parser]:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.device.preparation import Preparation
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.jedec import FlashId, check_presence
 from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
+from esploader.flash.progress import ProgressCallback, ignore_progress
 from esploader.flash.spi import MAX_READ_SIZE, READ_ID, READ_SFDP, SpiTransaction
-from esploader.progress import ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +34,7 @@ _log: Final = logging.getLogger(__name__)
 _JEDEC_ID_SIZE: Final = 3
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class DeviceFlash:
     """The flash of one device: ``device.flash``.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from esploader.chips.reading.security import SecurityInfo
 from esploader.chips.reading.security_state import (
     SecurityState,
@@ -13,6 +11,7 @@ from esploader.chips.reading.security_state import (
     security_state_addresses,
     security_state_from_info,
 )
+from esploader.classes import define
 from esploader.protocol.commands import GetSecurityInfo
 from esploader.session.confirming import confirm_all
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class DeviceSecurity:
     """The security of one device: ``device.security``."""
 

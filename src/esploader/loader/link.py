@@ -10,6 +10,7 @@ import attrs
 from esploader.chips.model.quirks import Quirk
 from esploader.chips.reading.identity import crystal_mhz
 from esploader.chips.reading.security import SecurityInfo
+from esploader.classes import define
 from esploader.errors import (
     BaudrateError,
     CommandError,
@@ -69,7 +70,7 @@ _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class Link:
     """A session with the loader of one device, and how it was reached."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import define
 from esploader.errors import BaudrateError, NoResponseError, ProtocolError
 from esploader.protocol.commands import ChangeBaudrate, Sync
 from esploader.session.ahead import Burst
@@ -24,7 +23,7 @@ BAUDRATES: Final = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_
 _RATE_CHANGE_TIME: Final = 0.05
 
 
-@attrs.define
+@define
 class RateChange:
     """A change to which the loader has agreed; :meth:`confirm` has to follow."""
 

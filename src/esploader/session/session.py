@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.errors import (
     CommandFailedError,
     NoResponseError,
@@ -69,7 +69,7 @@ _RATE_CHANGE_TIME: Final = 0.05
 _BUSY_TIMEOUT: Final = 4.0
 
 
-@attrs.define
+@define
 class Session:
     """One transport in use by one connection to a loader.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import define
 from esploader.simulator.config import InitialState, PortKind
 from esploader.simulator.flash.dead import EverBusyError
 from esploader.simulator.flash.nor import NorFlash, PowerLostError
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from esploader.simulator.flash.chip import FlashChip
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Hardware:
     """One device. Moments must not go back from one call to the next.
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING
 
-import attrs
-from typing_extensions import override
-
+from esploader.classes import frozen, override
 from esploader.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ BITS_PER_BYTE = 10
 """On the wire: a start bit, eight data bits, a stop bit."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Capabilities:
     """What a pipe can do. Data, so that nobody has to try in order to know."""
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
-from typing_extensions import override
-
+from esploader.classes import frozen, override
 from esploader.errors import TransportError, TransportTimeoutError
 from esploader.transport.base import Transport
 from esploader.transport.gates import Reason
@@ -30,7 +28,7 @@ GATED_TURNAROUND: Final = 0.003
 """From a response at the far end to the next command there, in seconds, give or take."""
 
 
-@attrs.frozen
+@frozen
 class SetBaudrate:
     """Set the rate of the port in its turn, when everything in front has left it."""
 

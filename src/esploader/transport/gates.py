@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import ProtocolError
 from esploader.transport.telnet_framing import Option, encode_subnegotiation
 
@@ -74,7 +75,7 @@ class Reason(enum.IntEnum):
     MALFORMED = 4
 
 
-@attrs.frozen
+@frozen
 class ResponseRule:
     """Matches the response to a command."""
 
@@ -83,14 +84,14 @@ class ResponseRule:
     """Where the status is, behind the header of 8 bytes; ``None`` not to look."""
 
 
-@attrs.frozen
+@frozen
 class SizeRule:
     """Matches a frame of exactly that many bytes."""
 
     size: int
 
 
-@attrs.frozen
+@frozen
 class PrefixRule:
     """Matches a frame that begins with these bytes."""
 
@@ -100,14 +101,14 @@ class PrefixRule:
 Rule: TypeAlias = ResponseRule | SizeRule | PrefixRule
 
 
-@attrs.frozen
+@frozen
 class Arm:
     """Begin anew: forget what came, obey gates from now on."""
 
     epoch: int
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Gate:
     """Hold back what is behind until ``count`` frames have come that match."""
 
@@ -119,21 +120,21 @@ class Gate:
     """Comes back when the gate fails."""
 
 
-@attrs.frozen
+@frozen
 class Delay:
     """Hold back what is behind for a time, once everything in front has left the port."""
 
     seconds: float
 
 
-@attrs.frozen
+@frozen
 class Armed:
     """The server has begun anew: what came before is out of date."""
 
     epoch: int
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class GateFailed:
     """A gate stayed shut, and the server has thrown away everything behind it."""
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -28,7 +30,7 @@ _USB_NAME: Final = re.compile(r"ttyACM|ttyUSB|cu\.usb|cu\.wchusb|cu\.SLAB", re.I
 _NUMBER: Final = re.compile(r"(\d+)")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PortInfo:
     """What the operating system knows of a port."""
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import CapabilityError, TransportError, UnsupportedError
 from esploader.numerals import real, shown
 from esploader.transport.gated import as_gated
@@ -93,7 +92,7 @@ HARD_RESET: Final[ResetSequence] = (
 """Restarts the chip with the boot strap released: it runs its application."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Resets:
     """The sequences for one device, which may need others than is usual."""
 

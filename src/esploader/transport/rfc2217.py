@@ -31,8 +31,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.errors import (
     BaudrateError,
     NegotiationError,
@@ -81,7 +81,7 @@ _FIXED_SETTINGS: Final = (
 _logger = logging.getLogger(__name__)
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class Rfc2217Transport(GatedTransport):
     """A serial port behind an RFC 2217 server.
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-from typing_extensions import override
-
+from esploader.classes import define, override
 from esploader.simulator.flash.chip import FlashChip
 from esploader.simulator.flash.nor import SECTOR_SIZE, NorFlash
 
@@ -30,7 +28,7 @@ class EverBusyError(Exception):
     """The program waits for the flash, and does so for ever."""
 
 
-@attrs.define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True)
 class DeadFlash(NorFlash):
     """Cells that nobody reaches: all there is to be read is the level of the line."""
 
@@ -59,7 +57,7 @@ class DeadFlash(NorFlash):
             yield piece[: size - start]
 
 
-@attrs.define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True)
 class DeadFlashChip(FlashChip):
     """A bus with nobody who answers."""
 

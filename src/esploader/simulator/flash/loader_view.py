@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import define
 from esploader.simulator.flash.dead import EverBusyError
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ REACH_OF_3_BYTES: Final = 16 * 1024 * 1024
 _FLOATING: Final = b"\xff"
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class LoaderFlash:
     """The cells of a flash chip, for the commands of one loader."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.simulator.flash.file import FlashFile
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _check_size(_: object, __: object, size: int) -> None:
         raise ValueError(f"flash of {size} bytes: a power of two from 256 KiB to 128 MiB is needed")
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class NorFlash:
     """The cells of a flash chip.
 

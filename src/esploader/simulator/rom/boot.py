@@ -11,9 +11,8 @@ import hashlib
 import struct
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from esploader.chips.model.chip import KIB
+from esploader.classes import frozen
 from esploader.errors import ImageError
 from esploader.image.firmware import DIGEST_SIZE, parse_image
 from esploader.image.header import ImageHeader, parse_header
@@ -43,7 +42,7 @@ _ROW_SIZE: Final = 16
 _SEGMENT_HEADER_SIZE: Final = 8
 
 
-@attrs.frozen
+@frozen
 class Loading:
     """How it went to load the image."""
 
