@@ -31,8 +31,7 @@ from esploader.protocol.opcodes import Opcode
 from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.session.confirming import confirm_all, read_words
-from esploader.session.rate import BAUDRATES, change_baudrate
-from esploader.transport.base import DEFAULT_BAUDRATE
+from esploader.transport.base import BAUDRATES, DEFAULT_BAUDRATE
 from esploader.transport.reset import Resets
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
 _STUB_STARTS: Final = 2
 _RESTORE_ATTEMPTS: Final = 3
-
 _COMPARISONS: Final = 4
 # What is late by more than this is not waited for before another comparison, in seconds.
 _LATENESS: Final = 1.5
@@ -356,6 +354,8 @@ class Link:
             )
             self.baudrate = transport.baudrate
             return
+        from esploader.session.rate import change_baudrate
+
         # A ROM loader knows its rate; a stub is told the one that is to change.
         old = transport.baudrate if is_stub else 0
         new = self.baudrate if is_stub else self._rate_to_ask_for()

@@ -17,7 +17,7 @@ from esploader.errors import (
 )
 from esploader.server.relay import Relay
 from esploader.server.served_port import ServedPort, serve_transport
-from esploader.transport.ports import ESPRESSIF_VID
+from esploader.transport.base import ESPRESSIF_VID
 from esploader.transport.refusal import Refusal, refusal_of_port
 
 if TYPE_CHECKING:

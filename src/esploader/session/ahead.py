@@ -23,17 +23,17 @@ from esploader.transport.base import BITS_PER_BYTE
 from esploader.transport.gated import (
     SILENCE_TIMEOUT,
     GatedTransport,
-    GateFailedError,
     Item,
 )
 from esploader.transport.gates import (
     MAX_GATE_TIMEOUT,
-    Delay,
     Gate,
+    GateFailedError,
     Reason,
     ResponseRule,
     SizeRule,
 )
+from esploader.transport.steps import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -295,7 +295,7 @@ def explain(
 
 def _time_of(items: Sequence[Item]) -> float:
     """Return how long items hold up what is behind them, in seconds."""
-    return sum(item.seconds for item in items if isinstance(item, Delay))
+    return sum(item.seconds for item in items if isinstance(item, Wait))
 
 
 def _time_on_wire(size: int, gated: GatedTransport) -> float:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from esploader.classes import frozen
-from esploader.errors import ProtocolError
+from esploader.errors import ProtocolError, TransportError
 from esploader.transport.telnet_framing import Option, encode_subnegotiation
 
 VERSION: Final = 1
@@ -143,6 +143,31 @@ class GateFailed:
     reason: Reason
     matched: int
     """How many frames did match."""
+
+
+_EXPLANATIONS: Final = {
+    Reason.TIMEOUT: "the response that was waited for did not come",
+    Reason.STATUS: "the loader refused",
+    Reason.PORT_LOST: "the server lost the port",
+    Reason.MALFORMED: "the server did not understand a message",
+}
+
+
+class GateFailedError(TransportError):
+    """A gate stayed shut: nothing that was sent behind it has reached the chip.
+
+    Whoever sends ahead handles it. Where no gate was sent (while a loader is looked for) it
+    can only say that the server lost the port or its bearings, and counts as any failure of
+    the port.
+    """
+
+    failure: GateFailed
+    """What the server says of it."""
+
+    @classmethod
+    def of(cls, port: str, failure: GateFailed) -> GateFailedError:
+        """Return the error for what the server of ``port`` says."""
+        return cls(port, _EXPLANATIONS[failure.reason], failure)
 
 
 ClientMessage: TypeAlias = Arm | Gate | Delay

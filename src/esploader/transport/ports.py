@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import frozen
+from esploader.transport.base import ESPRESSIF_VID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-ESPRESSIF_VID: Final = 0x303A
-"""USB vendor id of Espressif: chips with a USB port of their own."""
 
 BRIDGE_VIDS: Final = frozenset({0x0403, 0x067B, 0x10C4, 0x1A86})
 """USB vendor ids of the makers of the usual USB-to-UART bridges: FTDI, Prolific, Silicon
