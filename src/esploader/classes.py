@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["define", "frozen", "override"]
 
-_UNDERSTOOD: Final = frozenset({"eq", "init", "kw_only", "repr"})
+_UNDERSTOOD: Final = frozenset({"eq", "init", "kw_only", "order", "repr"})
 """Options that change nothing about shared methods, apart from there being none."""
 
 _EQUALITY: Final = frozenset({"__eq__", "__ne__"})

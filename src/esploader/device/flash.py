@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import define
-from esploader.device.preparation import Preparation
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.jedec import FlashId, check_presence
 from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
     from esploader.device.eraser import FlashEraser
     from esploader.device.planner import WritePlanner
+    from esploader.device.preparation import Preparation
     from esploader.device.security import DeviceSecurity
     from esploader.flash.erasure import EraseResult
     from esploader.flash.plan import WritePlan
@@ -43,14 +43,19 @@ class DeviceFlash:
 
     _context: DeviceContext
     _security: DeviceSecurity
-    _preparation: Preparation = attrs.field(init=False)
+    _prepared_by: Preparation | None = attrs.field(default=None, init=False)
     _is_awake: bool = attrs.field(default=False, init=False)
     """As far as anybody knows how to wake it."""
 
-    def __attrs_post_init__(self) -> None:
-        self._preparation = Preparation(self._context, self._security, self._size)
-
     # Who asks for an id waits for nothing that writes: each method loads what it takes.
+
+    @property
+    def _preparation(self) -> Preparation:
+        if self._prepared_by is None:
+            from esploader.device.preparation import Preparation
+
+            self._prepared_by = Preparation(self._context, self._security, self._size)
+        return self._prepared_by
 
     @property
     def _planner(self) -> WritePlanner:

@@ -21,9 +21,6 @@ DEFAULT_BAUDRATE = 115200
 BAUDRATES = (DEFAULT_BAUDRATE, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000)
 """The rates to step down through, in baud."""
 
-ESPRESSIF_VID = 0x303A
-"""USB vendor id of Espressif: chips with a USB port of their own."""
-
 BITS_PER_BYTE = 10
 """On the wire: a start bit, eight data bits, a stop bit."""
 

@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import frozen
-from esploader.transport.base import ESPRESSIF_VID
+from esploader.transport.vendors import BRIDGE_VIDS, ESPRESSIF_VID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-BRIDGE_VIDS: Final = frozenset({0x0403, 0x067B, 0x10C4, 0x1A86})
-"""USB vendor ids of the makers of the usual USB-to-UART bridges: FTDI, Prolific, Silicon
-Labs, WCH."""
 
 # Ports that every Mac has and that never lead to a device.
 _MACOS_OWN: Final = re.compile(r"Bluetooth-Incoming-Port|wlan-debug|debug-console")
