@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.classes import define, override
 from esploader.simulator.flash.chip import FlashChip
-from esploader.simulator.flash.nor import SECTOR_SIZE, NorFlash
+from esploader.simulator.flash.nor import SECTOR_SIZE, EverBusyError, NorFlash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,6 @@ FLOATING: Final = 0xFF
 """What every byte reads as where nothing drives the line."""
 
 HELD_LOW: Final = 0x00
-
-
-class EverBusyError(Exception):
-    """The program waits for the flash, and does so for ever."""
 
 
 @define(eq=False, kw_only=True)

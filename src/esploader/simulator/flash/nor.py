@@ -6,7 +6,6 @@ codes for sizes in JEDEC ids as such parts carry them.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -47,6 +46,10 @@ def jedec_id(size: int, manufacturer: int = DEFAULT_MANUFACTURER) -> bytes:
     if size > _LARGEST_PLAIN_SIZE:
         code += _SIZE_CODE_GAP
     return bytes((manufacturer, _MEMORY_TYPE, code))
+
+
+class EverBusyError(Exception):
+    """The program waits for the flash, and does so for ever."""
 
 
 class PowerLostError(Exception):
@@ -93,6 +96,8 @@ class NorFlash:
 
     def md5(self, offset: int, size: int) -> bytes:
         """Return the MD5 of ``size`` bytes from ``offset`` on."""
+        import hashlib
+
         digest = hashlib.md5(usedforsecurity=False)
         for piece in self._pieces(offset, size):
             digest.update(piece)
