@@ -55,6 +55,8 @@ def run_process(understand: Understand) -> NoReturn:
             code = run(sys.argv[1:], understand)
     except KeyboardInterrupt as exc:
         die_of(signal_of(exc))
+    # What is left goes with the process; nobody has to look through all of it for garbage.
+    gc.freeze()
     sys.exit(code)
 
 
