@@ -19,7 +19,7 @@ import attrs
 
 from esploader import connect
 from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE
-from esploader.progress import Phase, Progress, ProgressEvent
+from esploader.flash.progress import Phase, Progress, ProgressEvent
 from esploader.protocol import slip
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.simulator.flash.timings import Timings

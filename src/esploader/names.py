@@ -12,11 +12,11 @@ from esploader.errors import EsploaderError
 from esploader.flash.jedec import FlashId
 from esploader.flash.parameters import FlashParameters
 from esploader.flash.plan import WritePlan
+from esploader.flash.progress import Phase, Progress, Restarted
 from esploader.flash.verify import Difference
 from esploader.flash.write_plan import RegionResult
 from esploader.loader.download_mode import Before
 from esploader.loader.resetting import After
-from esploader.progress import Phase, Progress, Restarted
 from esploader.transport.ports import list_ports
 from esploader.urlhandler import register_pyserial
 from esploader.urls import open_transport

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from esploader.errors import PortNotFoundError, TransportError, UrlError
 from esploader.transport.base import DEFAULT_BAUDRATE, Transport
 from esploader.transport.hwgrep import is_hwgrep
-from esploader.transport.ports import described, is_same_device, list_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +55,7 @@ def reopen_transport(
     port: str,
     first: PortInfo | None,
     *,
-    ports: Callable[[], list[PortInfo]] = list_ports,
+    ports: Callable[[], list[PortInfo]] | None = None,
     open_port: Callable[[str], Transport] = open_transport,
 ) -> Transport:
     """Open ``port`` again, at the usual rate, and never another board than the one it was.
@@ -70,7 +69,9 @@ def reopen_transport(
     """
     if first is None:
         return open_port(port)
-    listed = ports()
+    from esploader.transport.ports import described, is_same_device, list_ports
+
+    listed = (ports or list_ports)()
     same = [each for each in listed if is_same_device(first, each)]
     # Clones have the same serial number, and the ports of one device may look alike.
     same = [each for each in same if each.location == first.location] or same

@@ -22,7 +22,7 @@ from silence import Silent, do_work
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from esploader.progress import ProgressEvent
+    from esploader.flash.progress import ProgressEvent
 
 NOBODY = 65534
 C3 = ("--port", "sim://esp32c3", "--no-stub")

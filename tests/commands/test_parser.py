@@ -107,6 +107,17 @@ def test_so_has_every_action_of_sim(action: str, capsys: pytest.CaptureFixture[s
     assert parse(shlex.split(example)[1:], {})[1].action == action
 
 
+@pytest.mark.parametrize("columns", [60, 100])
+def test_help_fits_the_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", f"{columns}")
+    assert main(["sim", "serve", "--help"]) == 0
+    _, _, options = capsys.readouterr().out.partition("\noptions:")
+    lengths = [len(line) for line in options.partition("\nexample")[0].splitlines()]
+    assert columns - 20 <= max(lengths) < columns
+
+
 @COMMANDS
 def test_a_command_is_found_by_both_spellings(found: Command) -> None:
     for spelling in (found.name, found.name.replace("-", "_")):

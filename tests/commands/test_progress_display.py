@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from esploader.cli import DONE, main
 from esploader.commands.progress_display import FRAME_TIME, Bar, JsonLines, Lines, bar_on
-from esploader.progress import Phase, Progress, ProgressEvent, Restarted
+from esploader.flash.progress import Phase, Progress, ProgressEvent, Restarted
 from programs import PATIENCE, environment, esploader, served_chip
 from screen import lines_on_screen
 

@@ -15,8 +15,8 @@ from esploader.chips.registry import chip_by_name
 from esploader.device.memory import STEP_SIZE
 from esploader.device.program import plan_program
 from esploader.errors import NoResponseError, PlanError, StubError, UnsupportedError
+from esploader.flash.progress import Progress, ProgressEvent
 from esploader.loader.stub import MemorySegment
-from esploader.progress import Progress, ProgressEvent
 from esploader.protocol.commands import SYNC_VALUE_OF_STUB
 from esploader.simulator import (
     Corrupt,

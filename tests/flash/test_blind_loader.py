@@ -16,8 +16,8 @@ from esploader.chips.model.quirks import Quirk
 from esploader.errors import EsploaderError, FlashError, PlanError, UnsupportedError
 from esploader.flash.erase import erase_sectors
 from esploader.flash.plan import SECTOR_SIZE
+from esploader.flash.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.flash.read_back import reading_seconds
-from esploader.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import (
     Corrupt,

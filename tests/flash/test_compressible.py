@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader import connect
-from esploader.progress import Phase, Progress, ProgressEvent
+from esploader.flash.progress import Phase, Progress, ProgressEvent
 from esploader.simulator import SimulatedDevice
 from stub_files import stub_directory
 

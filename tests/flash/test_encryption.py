@@ -21,7 +21,7 @@ from esploader.errors import FlashError, PlanError, UnsupportedError
 from esploader.flash.guards import check_encryption, encryption_addresses
 from esploader.flash.parameters import FlashParameters
 from esploader.flash.plan import SECTOR_SIZE, Piece, plan_write
-from esploader.progress import Phase, Progress, ProgressEvent, Restarted
+from esploader.flash.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.protocol import slip
 from esploader.protocol.dialect import ESP32_ROM
 from esploader.protocol.download_commands import FlashBegin

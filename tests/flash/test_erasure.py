@@ -14,7 +14,7 @@ from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.errors import CommandFailedError, FlashError
 from esploader.flash.plan import SECTOR_SIZE
-from esploader.progress import Phase, Progress, ProgressEvent
+from esploader.flash.progress import Phase, Progress, ProgressEvent
 from esploader.protocol import slip
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice

@@ -15,7 +15,7 @@ import pytest
 
 from described_chips import DESCRIBED
 from esploader.errors import PlanError, UnsupportedError
-from esploader.progress import Phase, Progress, ProgressEvent
+from esploader.flash.progress import Phase, Progress, ProgressEvent
 from esploader.protocol.dialect import STUB
 from stub_files import stub_directory
 from untouched import connect, simulated_behind

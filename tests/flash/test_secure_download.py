@@ -20,8 +20,8 @@ from esploader.errors import (
     WrongChipError,
 )
 from esploader.flash.parameters import FlashParameters
+from esploader.flash.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.flash.write import MAX_HIDDEN_PIECE_SIZE
-from esploader.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import (
     Corrupt,

@@ -13,8 +13,8 @@ from esploader import connect
 from esploader.errors import BaudrateError, StubError
 from esploader.loader.resetting import After
 from esploader.protocol import dialect
-from esploader.session.rate import BAUDRATES
 from esploader.simulator import SimulatedDevice, SimulatedTransport
+from esploader.transport.base import BAUDRATES
 from esploader.urls import open_transport
 from stub_files import stub_directory
 from unreliable_transport import UnreliableTransport

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from esploader.progress import ProgressEvent, Restarted
+from esploader.flash.progress import ProgressEvent, Restarted
 from esploader.protocol import slip
 from esploader.urls import open_transport
 from stub_files import stub_directory

@@ -11,7 +11,8 @@ import pytest
 from esploader.errors import PortNotFoundError
 from esploader.server.claims import Claims
 from esploader.server.discovery import UsbIdentity
-from esploader.transport.ports import ESPRESSIF_VID, PortInfo
+from esploader.transport.ports import PortInfo
+from esploader.transport.vendors import ESPRESSIF_VID
 from made_up_ports import MadeUpPorts
 
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ from esploader.server.station import Station
 from esploader.simulator import UNPACED, RealTimeTransport, SimulatedDevice, minimal_image
 from esploader.transport.clock import RealClock
 from esploader.transport.gates import Arm, Armed, GateCode, encode
-from esploader.transport.ports import ESPRESSIF_VID
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.tcp import SocketTransport
 from esploader.transport.telnet import Verb, encode_negotiation
 from esploader.transport.telnet_framing import Option
+from esploader.transport.vendors import ESPRESSIF_VID
 from eventually import eventually
 from fake_transport import PATIENCE, WatchedTransport
 from served import attached

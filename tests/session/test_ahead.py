@@ -19,7 +19,7 @@ from esploader.errors import (
     TransportTimeoutError,
     UnsupportedError,
 )
-from esploader.progress import Progress
+from esploader.flash.progress import Progress
 from esploader.protocol import dialect
 from esploader.protocol.commands import (
     ChangeBaudrate,

@@ -13,7 +13,7 @@ from esploader.commands.parser import parse
 
 if TYPE_CHECKING:
     from esploader.device.device import Device
-    from esploader.progress import ProgressEvent
+    from esploader.flash.progress import ProgressEvent
 
 
 class Silent(Output):

@@ -17,7 +17,7 @@ from typing_extensions import override
 import esploader
 from esploader.device.flash import DeviceFlash
 from esploader.flash.parameters import KEEP
-from esploader.progress import ProgressCallback, ignore_progress
+from esploader.flash.progress import ProgressCallback, ignore_progress
 from esploader.simulator import SimulatedTransport
 from esploader.simulator.config import FlashPresence
 

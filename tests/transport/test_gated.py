@@ -15,7 +15,6 @@ from esploader.transport.com_port import Code, Control, Purge, Setting, Signatur
 from esploader.transport.gated import (
     GATED_TURNAROUND,
     SILENCE_TIMEOUT,
-    GateFailedError,
     SetBaudrate,
     as_gated,
 )
@@ -25,6 +24,7 @@ from esploader.transport.gates import (
     Delay,
     Gate,
     GateFailed,
+    GateFailedError,
     Reason,
     ResponseRule,
     SizeRule,
@@ -125,9 +125,7 @@ def test_the_signature_may_name_the_usb_device() -> None:
 
 def test_items_go_out_in_order_in_one_flight_behind_the_first_arm() -> None:
     transport, pipe = connected()
-    size = transport.send_ahead(
-        [b"a\xffb", GATE, Delay(0.5), SetLines(rts=True), SetBaudrate(9600)]
-    )
+    size = transport.send_ahead([b"a\xffb", GATE, Wait(0.5), SetLines(rts=True), SetBaudrate(9600)])
     assert said(pipe) == [
         ABORT,
         Arm(1),

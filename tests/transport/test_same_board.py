@@ -13,8 +13,9 @@ from esploader.cli import main
 from esploader.errors import PortNotFoundError
 from esploader.server.serve import Server
 from esploader.simulator import RealTimeTransport, SimulatedDevice
-from esploader.transport.ports import ESPRESSIF_VID, PortInfo
+from esploader.transport.ports import PortInfo
 from esploader.transport.serial_port import SerialPortTransport
+from esploader.transport.vendors import ESPRESSIF_VID
 from esploader.urls import reopen_transport
 from fake_transport import WatchedTransport
 from made_up_ports import MadeUpPorts

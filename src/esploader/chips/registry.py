@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
-from typing_extensions import override
-
+from esploader.classes import override
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:

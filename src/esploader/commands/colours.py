@@ -24,7 +24,7 @@ _COLOURS: Final = {
     "NOTE": _CYAN,
     "HINT": _CYAN,
 }
-_FIRST_WORDS: Final = re.compile(rf"^({'|'.join(_COLOURS)}):", re.MULTILINE)
+_FIRST_WORDS: Final = rf"(?m)^({'|'.join(_COLOURS)}):"
 
 
 def has_colours(stream: StandardStream, environment: Mapping[str, str] = os.environ) -> bool:
@@ -42,4 +42,4 @@ def has_colours(stream: StandardStream, environment: Mapping[str, str] = os.envi
 
 def coloured(text: str) -> str:
     """Return ``text`` with the words coloured that say how grave a line is."""
-    return _FIRST_WORDS.sub(lambda found: f"{_COLOURS[found[1]]}{found[0]}{_RESET}", text)
+    return re.sub(_FIRST_WORDS, lambda found: f"{_COLOURS[found[1]]}{found[0]}{_RESET}", text)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from esploader.chips.registry import CHIPS
+from esploader.classes import frozen
 from esploader.commands.parser import Parser, command_parser, common_parser
 from esploader.commands.table import commands
 
@@ -18,7 +17,7 @@ _CHIP: Final = "CHIP"
 """What the value of an option is called that is the name of a chip."""
 
 
-@attrs.frozen
+@frozen
 class Option:
     """An option, in all its spellings with hyphens."""
 
@@ -29,7 +28,7 @@ class Option:
     """Those that it takes; none where a file, or anything else, may stand there."""
 
 
-@attrs.frozen
+@frozen
 class Place:
     """What may stand behind some words: none, a command, or a command and its action."""
 

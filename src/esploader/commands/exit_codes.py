@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from esploader import errors
+from esploader.classes import frozen
 
 FAILED: Final = 2
 
@@ -14,7 +15,7 @@ REMOTE_SCHEMES: Final = ("rfc2217:", "rfc2217+tls:", "socket:")
 """How the URLs of ports begin that belong to a server."""
 
 
-@attrs.frozen
+@frozen
 class Explanation:
     """How the command line ends for one class of error."""
 

@@ -26,7 +26,7 @@ class Unheeded(argparse.Action):
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self._why = why
 
-    # typing_extensions, for its `override`, takes as long to import as all else here.
+    # `override` of esploader.classes loads attrs, which takes longer than all else here.
     def __call__(  # type: ignore[explicit-override]
         self,
         parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse passes it
@@ -142,7 +142,7 @@ def add_extent(parser: argparse.ArgumentParser, help_of_size: str) -> None:
 class PairsAction(argparse.Action):
     """Collects offsets and files, one after the other, into pairs."""
 
-    # typing_extensions, for its `override`, takes as long to import as all else here.
+    # `override` of esploader.classes loads attrs, which takes longer than all else here.
     def __call__(  # type: ignore[explicit-override]
         self,
         parser: argparse.ArgumentParser,

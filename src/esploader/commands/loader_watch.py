@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import define
 from esploader.protocol.dialect import STUB
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from esploader.device.device import Device
 
 
-@attrs.define
+@define
 class LoaderWatch:
     """Looks at the loader of a device now and then; nothing is sent for that."""
 

@@ -6,6 +6,8 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from esploader.classes import override
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
@@ -20,8 +22,8 @@ class _Collector(logging.Handler):
         super().__init__(logging.WARNING)
         self._warnings = warnings
 
-    # typing_extensions, for its `override`, takes as long to import as all else here.
-    def emit(self, record: logging.LogRecord) -> None:  # type: ignore[explicit-override]
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
         """Keep one more."""
         self._warnings.append(record.getMessage())
 

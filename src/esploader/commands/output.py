@@ -7,7 +7,6 @@ stderr; with ``--json`` stdout holds one JSON document.
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, cast
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from esploader.commands.progress_display import Display
-    from esploader.progress import ProgressEvent
+    from esploader.flash.progress import ProgressEvent
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -92,11 +91,13 @@ class Output:
         """Print the JSON document, if that was asked for."""
         self.end_progress()
         if self._as_json:
+            import json
+
             self.stdout.write(f"{json.dumps(document, indent=2)}\n")
 
     def progress(self, event: ProgressEvent) -> None:
         """Show how far a long command is."""
-        from esploader.progress import Restarted
+        from esploader.flash.progress import Restarted
 
         if self.before_progress is not None:
             self.before_progress()

@@ -15,8 +15,7 @@ import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import attrs
-
+from esploader.classes import define
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-@attrs.define
+@define
 class OutputFile:
     """An open file that :meth:`write` fills; as a context manager it leaves none half done.
 

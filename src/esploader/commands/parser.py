@@ -31,6 +31,9 @@ _EXAMPLES: Final = ("--port /dev/ttyUSB0 flash-id", "--port sim://esp32c3 write-
 _PORT: Final = "-p"
 """Has been what suppresses progress, behind some commands of esptool, from the beginning."""
 
+_ANY_WIDTH: Final = 1000
+"""Columns of a terminal on which nothing is shown."""
+
 _SHORT: Final = 2
 """Characters of an option whose value may stand right behind it."""
 
@@ -39,12 +42,13 @@ class Parser(argparse.ArgumentParser):
     """A parser that takes no abbreviations, and blames the word that is wrong."""
 
     def __init__(self, **options: object) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        self._is_shown = False
+        options.setdefault("formatter_class", self._formatter)
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
         self._has_actions = False
         self._hint = ""
 
-    # typing_extensions, for its `override`, takes as long to import as all else here.
+    # `override` of esploader.classes loads attrs, which takes longer than all else here.
     def add_subparsers(  # type: ignore[explicit-override, override]
         self, **options: object
     ) -> argparse._SubParsersAction[Parser]:
@@ -67,6 +71,22 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:  # type: ignore[explicit-override]
         """Print how the command is used, and what is wrong, and exit."""
         super().error(f"{message}{self._hint}")
+
+    def format_help(self) -> str:  # type: ignore[explicit-override]
+        """Return what ``--help`` prints, for the terminal that is there."""
+        self._is_shown = True
+        return super().format_help()
+
+    def format_usage(self) -> str:  # type: ignore[explicit-override]
+        """Return how the command is used, for the terminal that is there."""
+        self._is_shown = True
+        return super().format_usage()
+
+    def _formatter(self, prog: str) -> argparse.HelpFormatter:
+        # argparse checks arguments with one, too. To measure the terminal it loads shutil, and
+        # that all it takes for archives.
+        width = None if self._is_shown else _ANY_WIDTH
+        return argparse.RawDescriptionHelpFormatter(prog, width=width)
 
     def shorten_usage(self) -> None:
         """Have the usage name what stands without an option, and no option."""

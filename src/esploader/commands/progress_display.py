@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 import attrs
 
-from esploader.progress import Phase, Progress, ProgressEvent, Restarted
+from esploader.classes import frozen
+from esploader.flash.progress import Phase, Progress, ProgressEvent, Restarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ class JsonLines:
         """Do nothing: a line is over when it is written."""
 
 
-@attrs.frozen
+@frozen
 class _Task:
     """What a bar is drawn for."""
 

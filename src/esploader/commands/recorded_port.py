@@ -7,8 +7,7 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import define
 from esploader.commands.output_file import OutputFile
 from esploader.errors import PlanError
 from esploader.simulator.recordings.recorder import RecordingTransport
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class RecordedPort:
     """A port, and the chip that turned out to be behind it."""
 

@@ -21,9 +21,10 @@ MAX_FILE_SIZE: Final = 1 << 20
 
 _TOML: Final = "pyproject.toml"
 _NAMES: Final = (_TOML, "esptool.cfg", "setup.cfg", "tox.ini")
-_INI_SECTION: Final = re.compile(r"^\[esptool\][^\S\n]*(?:[#;].*)?$", re.MULTILINE)
-_NEXT_SECTION: Final = re.compile(r"^\[", re.MULTILINE)
-_TOML_TABLE: Final = re.compile(r"""^\s*\[\s*tool\s*\.\s*(["']?)esploader\1\s*\]""", re.MULTILINE)
+# As text: they are compiled when there is a file.
+_INI_SECTION: Final = r"(?m)^\[esptool\][^\S\n]*(?:[#;].*)?$"
+_NEXT_SECTION: Final = r"(?m)^\["
+_TOML_TABLE: Final = r"""(?m)^\s*\[\s*tool\s*\.\s*(["']?)esploader\1\s*\]"""
 
 
 class SettingsFileError(Exception):
@@ -88,7 +89,7 @@ def _text(path: Path) -> str | None:
         return None
     section = _TOML_TABLE if path.suffix == ".toml" else _INI_SECTION
     text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
-    if section.search(text) is None:
+    if re.search(section, text) is None:
         return None
     if len(data) > MAX_FILE_SIZE:
         raise SettingsFileError(f"{path} has more than 1 MiB")
@@ -101,10 +102,10 @@ def _of_ini(path: Path, text: str) -> list[Setting] | None:
     """Return what the section sets: other sections may be whatever they like."""
     import configparser
 
-    begin = _INI_SECTION.search(text)
+    begin = re.search(_INI_SECTION, text)
     if begin is None:
         return None
-    end = _NEXT_SECTION.search(text, begin.end())
+    end = re.compile(_NEXT_SECTION).search(text, begin.end())
     section = text[begin.start() : len(text) if end is None else end.start()]
     first_line = text.count("\n", 0, begin.start())
     parser = configparser.RawConfigParser()
@@ -130,7 +131,7 @@ def _of_toml(path: Path, text: str) -> list[Setting] | None:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as exc:
         raise SettingsFileError(f"{path} is no TOML: {exc}") from None
-    begin = _TOML_TABLE.search(text)
+    begin = re.search(_TOML_TABLE, text)
     table = document.get("tool", {}).get("esploader")
     if begin is None or not isinstance(table, dict):
         return None

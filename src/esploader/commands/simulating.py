@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.registry import chip_by_name
+from esploader.classes import frozen
 from esploader.commands.child_process import run_child
 from esploader.commands.port_file import port_file
 from esploader.errors import ConfigError, RecordingError
@@ -46,7 +47,7 @@ _MAX_SHOWN = 160
 """Characters of an answer that are shown."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ServedDevice:
     """A device, and where programs find it."""
 

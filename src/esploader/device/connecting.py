@@ -8,9 +8,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final, get_args
 
-import attrs
-
 from esploader.chips.registry import CHIPS, chip_by_name
+from esploader.classes import frozen
 from esploader.device.context import DeviceContext
 from esploader.device.device import Device
 from esploader.device.identification import Identified, identify
@@ -41,7 +40,7 @@ MAX_BAUDRATE: Final = 20_000_000
 """No UART goes beyond this, in baud."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ConnectOptions:
     """How to connect; see :func:`esploader.connect`."""
 

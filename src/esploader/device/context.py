@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import NoResponseError, ProtocolError, TransportError, UnsupportedError
 from esploader.flash.spi import FlashPort
 from esploader.protocol import dialect
@@ -25,7 +26,7 @@ _ReadT = TypeVar("_ReadT")
 _STEADY_ATTEMPTS: Final = 3
 
 
-@attrs.define
+@define
 class DeviceContext:
     """One device: the loader that answers, who it is, and the way to its flash."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.device.flash import DeviceFlash
 from esploader.device.security import DeviceSecurity
 from esploader.errors import UnsupportedError
@@ -58,7 +58,7 @@ NEW_PLACES: Final = {
 """Where a device has what people look for by the names of commands."""
 
 
-@attrs.define(repr=False, eq=False)
+@define(repr=False, eq=False)
 class Device:
     """One device, connected and identified; what it can do is done by its parts.
 

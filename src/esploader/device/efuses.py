@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.reading.efuses import Efuses, efuse_addresses, efuses_of
+from esploader.classes import define
 from esploader.session.confirming import read_words
 
 if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class DeviceEfuses:
     """The eFuses of one device: ``device.efuses``."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
+from esploader.classes import define
 from esploader.errors import PlanError
 from esploader.flash.erasure import EraseResult, erase_flash, erase_region
 from esploader.flash.guards import check_erase, check_loader_erases_everything
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
     from esploader.device.preparation import Preparation
     from esploader.device.security import DeviceSecurity
-    from esploader.progress import ProgressCallback
+    from esploader.flash.progress import ProgressCallback
 
 
-@attrs.define
+@define
 class FlashEraser:
     """Erases the flash of one device."""
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.device.preparation import Preparation
+from esploader.classes import define
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.jedec import FlashId, check_presence
 from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
+from esploader.flash.progress import ProgressCallback, ignore_progress
 from esploader.flash.spi import MAX_READ_SIZE, READ_ID, READ_SFDP, SpiTransaction
-from esploader.progress import ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
     from esploader.device.eraser import FlashEraser
     from esploader.device.planner import WritePlanner
+    from esploader.device.preparation import Preparation
     from esploader.device.security import DeviceSecurity
     from esploader.flash.erasure import EraseResult
     from esploader.flash.place import Offset
@@ -34,7 +35,7 @@ _log: Final = logging.getLogger(__name__)
 _JEDEC_ID_SIZE: Final = 3
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class DeviceFlash:
     """The flash of one device: ``device.flash``.
 
@@ -43,14 +44,19 @@ class DeviceFlash:
 
     _context: DeviceContext
     _security: DeviceSecurity
-    _preparation: Preparation = attrs.field(init=False)
+    _prepared_by: Preparation | None = attrs.field(default=None, init=False)
     _is_awake: bool = attrs.field(default=False, init=False)
     """As far as anybody knows how to wake it."""
 
-    def __attrs_post_init__(self) -> None:
-        self._preparation = Preparation(self._context, self._security, self._size)
-
     # Who asks for an id waits for nothing that writes: each method loads what it takes.
+
+    @property
+    def _preparation(self) -> Preparation:
+        if self._prepared_by is None:
+            from esploader.device.preparation import Preparation
+
+            self._prepared_by = Preparation(self._context, self._security, self._size)
+        return self._prepared_by
 
     @property
     def _planner(self) -> WritePlanner:

@@ -12,6 +12,7 @@ from esploader.chips.reading.identity import identify as identity_of
 from esploader.chips.reading.identity import identity_addresses
 from esploader.chips.reading.security import SIZE_WITHOUT_CHIP_ID, SecurityInfo
 from esploader.chips.registry import chip_by_image_id, chip_by_magic
+from esploader.classes import frozen
 from esploader.errors import UnknownChipError, WrongChipError
 from esploader.loader.set_up import rom_dialect_of, set_up_registers
 from esploader.protocol import dialect
@@ -34,7 +35,7 @@ MAGIC_ADDRESS: Final = 0x4000_1000
 _ATTEMPTS: Final = 3
 
 
-@attrs.frozen
+@frozen
 class _Answers:
     """What a loader says about its chip, before anything is known of it."""
 
@@ -42,7 +43,7 @@ class _Answers:
     security_info: SecurityInfo | None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Identified:
     """Which chip answers, and which device of its kind it is."""
 

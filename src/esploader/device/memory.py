@@ -10,13 +10,12 @@ import itertools
 import struct
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from esploader.chips.model.bits import ADDRESS_SPACE_SIZE
+from esploader.classes import define
 from esploader.device.program import plan_program, start_program
 from esploader.errors import CommandFailedError, PlanError, ProtocolError, UnsupportedError
+from esploader.flash.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.flash.source import read_source
-from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.commands import ALL_BITS, ReadReg, RegisterWrite, WriteReg
 from esploader.session.confirming import attempt_confirmed
 
@@ -36,7 +35,7 @@ STEP_SIZE: Final = 0x400
 """Bytes of memory between two progress events, a multiple of four."""
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class DeviceMemory:
     """The memory of one device: ``device.memory``."""
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.errors import ImageError, PartitionTableError, PlanError, UnsupportedError
 from esploader.flash.place import Place
+from esploader.flash.progress import ProgressCallback, ignore_progress
 from esploader.image.header import MAX_HEADER_SIZE, parse_header
 from esploader.image.otadata import (
     ENTRY_SIZE,
@@ -25,7 +27,6 @@ from esploader.image.otadata import (
 from esploader.image.partition import SECTOR_SIZE, TABLE_SIZE, Partition
 from esploader.image.partitions import DEFAULT_OFFSET, OTADATA_SIZE, PartitionTable, parse_table
 from esploader.image.suitability import chip_problem
-from esploader.progress import ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ APP_NAME: Final = "app"
 """Stands for the application that boots, where no partition is called so."""
 
 
-@attrs.frozen
+@frozen
 class DevicePartition:
     """One partition of a device, as its table had it when it was looked up.
 
@@ -120,7 +121,7 @@ class DevicePartition:
         return self._flash.verify([(self.place, source)], on_progress=on_progress)
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class DevicePartitions:
     """The partitions of one device: ``device.partitions``.
 

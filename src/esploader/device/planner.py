@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import UnsupportedError
 from esploader.flash.guards import (
     check_encryption,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 
-@attrs.define
+@define
 class WritePlanner:
     """Plans the writes to the flash of one device."""
 

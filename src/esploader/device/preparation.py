@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.model.quirks import Quirk
+from esploader.classes import define
 from esploader.errors import PlanError, StubError
 from esploader.flash.limits import (
     REACH_OF_3_BYTES,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from esploader.protocol.dialect import Dialect
 
 
-@attrs.define
+@define
 class Preparation:
     """What commands for the flash need first, whichever loader answers."""
 

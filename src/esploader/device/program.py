@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import CommandFailedError, NoResponseError, PlanError, ProtocolError
 from esploader.image.firmware import parse_image
 from esploader.image.foreign import foreign_kind
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _START_ATTEMPTS: Final = 3
 
 
-@attrs.frozen
+@frozen
 class Program:
     """What is to be put into RAM, and where it starts."""
 

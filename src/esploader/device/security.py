@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from esploader.chips.reading.security import SecurityInfo
-from esploader.chips.reading.security_state import (
-    SecurityState,
-    security_state,
-    security_state_addresses,
-    security_state_from_info,
-)
+from esploader.classes import define
 from esploader.protocol.commands import GetSecurityInfo
 from esploader.session.confirming import confirm_all
 
 if TYPE_CHECKING:
+    from esploader.chips.reading.security_state import SecurityState
     from esploader.device.context import DeviceContext
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class DeviceSecurity:
     """The security of one device: ``device.security``."""
 
@@ -46,6 +40,12 @@ class DeviceSecurity:
         Raises:
             EsploaderError: it could not be read.
         """
+        from esploader.chips.reading.security_state import (
+            security_state,
+            security_state_addresses,
+            security_state_from_info,
+        )
+
         context = self._context
         if context.security_info is not None and context.is_in_secure_download_mode:
             return security_state_from_info(context.security_info)

@@ -47,8 +47,7 @@ Branch on the class and on the fields; the wording of ``str()`` may change.
 
 from __future__ import annotations
 
-from typing_extensions import override
-
+from esploader.classes import override
 from esploader.errors import telling
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import define
 from esploader.flash.plan import SECTOR_SIZE, Piece
 from esploader.protocol.refusals import Refusals
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from esploader.flash.download import Download
 
 
-@attrs.define
+@define
 class Attempt:
     """How far the writing of one piece has come."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
 
@@ -36,7 +37,7 @@ _SAMPLE_SIZE: Final = 0x8000
 _FEED_SIZE: Final = 0x8000
 
 
-@attrs.frozen
+@frozen
 class WireBlock:
     """One block as it is sent."""
 
@@ -102,7 +103,7 @@ def compressed_blocks(data: bytes, block_size: int) -> Iterator[WireBlock]:
         yield cutter.cut()
 
 
-@attrs.define
+@define
 class _Cutter:
     """Cuts a stream into blocks, by what a loader will get out of each."""
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.flash.hashing import which_hold
 from esploader.flash.plan import ERASE_BLOCK_SIZE, PAGE_SIZE, SECTOR_SIZE, Piece, divided
 from esploader.flash.read_back import is_blind
@@ -36,7 +35,7 @@ WORTHWHILE_SHARE: Final = 0.5
 """Hashing parts may cost this share of writing the whole: they may all differ."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CostModel:
     """What hashing and writing cost on one line, in seconds."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.protocol.download_commands import BlockCommand, FlashDeflData
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _HELD_BACK: Final = 0x8000
 
 
-@attrs.define
+@define
 class Download:
     """One download of ``piece``."""
 

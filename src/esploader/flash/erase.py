@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.quirks import Quirk
+from esploader.classes import define
 from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE
 from esploader.flash.read_back import port_of_its_own
 from esploader.protocol import dialect
@@ -29,7 +30,7 @@ the time of the slowest flash: 20 seconds for this. It takes a second or two, ag
 round trip of another request is little."""
 
 
-@attrs.define
+@define
 class Doubts:
     """What may have been erased or written over besides, as far as there are signs of it."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.errors import (
     CommandFailedError,
     ConnectError,
@@ -27,9 +28,9 @@ from esploader.errors import (
 from esploader.flash.erase import ERASE_STEP, Doubts, erase_everything, erase_sectors
 from esploader.flash.hashing import is_erased
 from esploader.flash.plan import ERASE_BLOCK_SIZE, SECTOR_SIZE, FlashRange
+from esploader.flash.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.flash.read_back import is_blind, is_hidden
 from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES, MAX_FAILURES_IN_PLACE
-from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
 
@@ -44,7 +45,7 @@ LOOK_SIZE: Final = 0x40_0000
 """How much is hashed in one go, in bytes: a loader may take half a minute for that."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EraseResult:
     """What became of a region that was to be erased."""
 
@@ -122,7 +123,7 @@ def erase_region(link: Link, offset: int, size: int, on_progress: ProgressCallba
     )
 
 
-@attrs.define
+@define
 class _Eraser:
     """Erases one region, whatever it takes."""
 

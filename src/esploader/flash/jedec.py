@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from esploader.chips.model.chip import KIB, MIB
+from esploader.classes import frozen
 from esploader.errors import PlanError
 
 _ADESTO: Final = 0x1F
@@ -123,7 +124,7 @@ _ADESTO_SIZES: Final[dict[int, int]] = {0x04 + n: (512 * KIB) << n for n in rang
 _NOTHING_THERE: Final = frozenset({0x000000, 0xFFFFFF, 0xFFFF3F})
 
 
-@attrs.frozen
+@frozen
 class FlashId:
     """What a flash chip answers to the command READ ID (9Fh)."""
 

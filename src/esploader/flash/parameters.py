@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import attrs
+from esploader.classes import frozen
 
 KEEP: Final = "keep"
 """What leaves a flash parameter of an image as it is."""
@@ -13,7 +13,7 @@ DETECT: Final = "detect"
 """As a flash size: that of the flash that is there."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashParameters:
     """What to put into the header of the bootloader; :data:`KEEP` for what it has."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.errors import PlanError
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Place:
     """Where something goes to in a partition."""
 

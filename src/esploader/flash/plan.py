@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ PAGE_SIZE: Final = 0x100
 ERASED: Final = b"\xff"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class InputPart:
     """An input, or one of the parts of an Intel HEX file: bytes without a gap."""
 
@@ -54,7 +54,7 @@ class InputPart:
         return f"{name}{self.size} bytes at 0x{self.offset:08x}"
 
 
-@attrs.frozen
+@frozen
 class Piece:
     """Bytes and where they belong in flash."""
 
@@ -73,7 +73,7 @@ class Piece:
         return self.offset + len(self.data)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashRange:
     """A range of flash; ``end`` is not part of it."""
 
@@ -81,7 +81,7 @@ class FlashRange:
     end: int = attrs.field(repr=hex)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class HeaderChange:
     """What is put into the header of the bootloader; ``None`` for what stays as it is."""
 
@@ -108,7 +108,7 @@ class HeaderChange:
         return f"0x{self.offset:08x}: the header gets flash {self.names}"
 
 
-@attrs.frozen
+@frozen
 class WritePlan:
     """Regions that begin with a sector, in order of their offsets, and share no sector."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import (
     CommandError,
     ConnectError,
@@ -23,9 +24,9 @@ from esploader.errors import (
 )
 from esploader.flash.hashing import holds, md5_of
 from esploader.flash.plan import Piece
+from esploader.flash.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.flash.read_back import is_blind, read_until_agreed
 from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
-from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.flash_commands import (
     MD5_SIZE,
     READ_FLASH_SLOW_SIZE,
@@ -61,7 +62,7 @@ AHEAD_SLOW_PIECE_SIZE: Final = 0x2_0000
 _ACKNOWLEDGEMENT: Final = struct.Struct("<I")
 
 
-@attrs.define
+@define
 class RegionReader:
     """Reads regions through one loader."""
 
@@ -214,7 +215,7 @@ class RegionReader:
         )
 
 
-@attrs.define
+@define
 class _Region:
     """How far the reading of one region has come."""
 

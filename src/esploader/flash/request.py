@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.flash.compress import reason_against_compression
 from esploader.flash.guards import (
     check_encrypted_pieces,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class WriteRequest:
     """Inputs, and what their writer says of the way they are written."""
 

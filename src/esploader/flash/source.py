@@ -14,8 +14,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
-import attrs
-
+from esploader.classes import define, frozen
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def _open(path: Path, patience: float) -> Iterator[Readable]:
             yield file
 
 
-@attrs.frozen
+@frozen
 class _Pipe:
     """The reading end of something that somebody else writes into."""
 
@@ -167,7 +166,7 @@ class _Pipe:
         return os.read(self._descriptor, min(size, _READ_SIZE))
 
 
-@attrs.define
+@define
 class _Begun:
     """A file of which the beginning has been read already."""
 

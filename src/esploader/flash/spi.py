@@ -16,14 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.errors import CommandError, CommandFailedError, ProtocolError, UnsupportedError
-from esploader.protocol.commands import (
-    Command,
-    ReadReg,
-    RegisterWrite,
-    SpiAttach,
-    WriteReg,
-)
+from esploader.protocol.commands import Command, ReadReg, RegisterWrite, SpiAttach, WriteReg
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.session.confirming import read_words
@@ -83,7 +78,7 @@ _MAX_ERASE_POLLS: Final = 150
 _WORD: Final = struct.Struct("<I")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SpiTransaction:
     """One command to the flash chip: opcode, address, dummy cycles, data out or in."""
 
@@ -103,7 +98,7 @@ class SpiTransaction:
             )
 
 
-@attrs.define
+@define
 class FlashPort:
     """The SPI peripheral of one device, in front of its flash."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeGuard
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import CommandFailedError, NoResponseError
 from esploader.flash.compress import (
     WireBlock,
@@ -46,7 +45,7 @@ _WORK_AHEAD: Final = 0x1_8000
 _MIB: Final = 1024 * 1024
 
 
-@attrs.frozen
+@frozen
 class Step:
     """One command of a download."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import (
     CommandError,
     CommandFailedError,
@@ -22,10 +23,10 @@ from esploader.errors import (
 )
 from esploader.flash.hashing import which_hold
 from esploader.flash.plan import SECTOR_SIZE, Piece, divided
+from esploader.flash.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.flash.read import RegionReader
 from esploader.flash.read_back import is_blind
 from esploader.flash.write import FAILURES_BEFORE_SLOWING, MAX_FAILURES_IN_PLACE
-from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ PART_SIZE: Final = 0x10_0000
 """How much is compared in one go, in bytes: a ROM loader needs up to 8 s for that."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Difference:
     """A range of flash that does not hold what it should; ``end`` is not part of it."""
 
@@ -95,7 +96,7 @@ def _append(differences: list[Difference], start: int, end: int) -> None:
     differences.append(Difference(start=start, end=end))
 
 
-@attrs.frozen
+@frozen
 class _SteadyComparison:
     """Compares parts of a piece over whatever line."""
 

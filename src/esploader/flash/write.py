@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import (
     CommandFailedError,
     ConnectError,
@@ -43,9 +44,9 @@ from esploader.flash.download import Download
 from esploader.flash.erase import ERASE_STEP, Doubts, erase_sectors
 from esploader.flash.hashing import count_right_sectors, holds, is_erased, md5_of
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
+from esploader.flash.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.flash.read_back import is_blind, is_hidden
 from esploader.flash.steps import Step, steps_of
-from esploader.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.protocol.dialect import STUB
 from esploader.protocol.flash_commands import SpiFlashMd5
 from esploader.protocol.status import RECOVERABLE_CODES, ROM_WRITE_FAILED
@@ -87,7 +88,7 @@ MAX_HIDDEN_PIECE_SIZE: Final = 0x4_0000
 Not smaller, because nothing protects the offset in the request that begins a download."""
 
 
-@attrs.define
+@define
 class RegionWriter:
     """Writes the pieces of one region that are not in place."""
 

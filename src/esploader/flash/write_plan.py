@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import (
     CommandError,
     CommandFailedError,
@@ -21,10 +22,10 @@ from esploader.flash.delta import CostModel, changed_pieces
 from esploader.flash.erase import Doubts
 from esploader.flash.hashing import which_hold
 from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
+from esploader.flash.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.flash.read_back import is_blind, is_hidden
 from esploader.flash.steps import can_compress
 from esploader.flash.write import RegionWriter
-from esploader.progress import Phase, Progress, ProgressCallback, ignore_progress
 from esploader.protocol.status import RECOVERABLE_CODES
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _SAMPLE_SIZE: Final = 0x1_0000
 _COMPARE_ATTEMPTS: Final = 3
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RegionResult:
     """What became of one region of a plan."""
 
@@ -126,7 +127,7 @@ def _doubted(result: RegionResult, reason: str) -> RegionResult:
     return attrs.evolve(result, warnings=(*result.warnings, *doubts.warnings))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class _Job:
     """How regions are to be written."""
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from esploader.chips.model.chip import KIB
+from esploader.classes import frozen
 from esploader.errors import ImageError
 from esploader.image.header import ImageHeader, parse_header
 from esploader.image.segment import Segment, parse_segments
@@ -32,7 +31,7 @@ _ROW_SIZE: Final = 16
 _PART_SIZE: Final = 64 * KIB
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ImageLayout:
     """Where everything is in the bytes of an image."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.revision import Revision
+from esploader.classes import frozen
 from esploader.errors import ImageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _REVISION_RADIX: Final = 100  # a revision in 16 bits is major x 100 + minor
 _NO_REVISION: Final = Revision(0, 0)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ExtendedHeader:
     """The second part of a header, which the images of all chips but the ESP8266 have."""
 
@@ -83,7 +84,7 @@ class ExtendedHeader:
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ImageHeader:
     """What the header of an image says. Codes stand for what the tables of a chip name."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Readable(Protocol):
         ...
 
 
-@attrs.frozen
+@frozen
 class HexSegment:
     """Bytes without a gap."""
 
@@ -181,7 +182,7 @@ def _require_shape(number: int, address: int, data: bytes, size: int) -> None:
         raise _damaged(number, f"a record of this type has {size} bytes, and no address")
 
 
-@attrs.define
+@define
 class _Bases:
     """What the addresses of data are counted from, as two readings of the format have it."""
 
@@ -221,7 +222,7 @@ class _Bases:
         return self._last + address
 
 
-@attrs.define
+@define
 class _Run:
     """Data that follow each other, as they stand in the file."""
 
@@ -236,7 +237,7 @@ class _Run:
         return self.address + len(self.data)
 
 
-@attrs.define
+@define
 class _Runs:
     """What has been read, in whatever order it came."""
 

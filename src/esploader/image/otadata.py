@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import PartitionTableError, PlanError
 from esploader.image.partition import (
     APP,
@@ -68,7 +69,7 @@ _GIVEN_UP: Final = frozenset({OtaState.INVALID, OtaState.ABORTED})
 _LASTING: Final = frozenset({OtaState.VALID, OtaState.UNDEFINED})
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class OtaEntry:
     """One of the two entries."""
 
@@ -113,7 +114,7 @@ class OtaEntry:
         return _ENTRY.pack(self.sequence, _NO_LABEL, self.state, self.crc)
 
 
-@attrs.frozen
+@frozen
 class OtaData:
     """Both entries."""
 
@@ -129,7 +130,7 @@ class OtaData:
         return max(valid, key=lambda index: self.entries[index].sequence, default=None)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SectorWrite:
     """One step of a change: a sector that is erased, and programmed from its beginning."""
 

@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.chip import KIB
+from esploader.classes import frozen, override
 from esploader.errors import PartitionTableError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ SUBTYPES: Final[Mapping[int, Mapping[str, int]]] = MappingProxyType(
 FLAGS: Final[Mapping[str, int]] = MappingProxyType({"encrypted": 1 << 0, "readonly": 1 << 1})
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Partition:
     """A part of the flash that has a name."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.chip import KIB
+from esploader.classes import frozen
 from esploader.errors import PartitionTableError
 from esploader.image.partition import (
     APP,
@@ -51,7 +52,7 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Surroundings:
     """Where in flash that is what a table does not choose; ``None`` for what nobody knows."""
 
@@ -60,7 +61,7 @@ class Surroundings:
     recovery: int | None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class _Line:
     """What a line says; ``None`` where it leaves the offset to be found, ``-N``: up to N."""
 

@@ -16,9 +16,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.chip import KIB
+from esploader.classes import frozen, override
 from esploader.errors import PartitionTableError
 from esploader.image.partition import (
     APP_ALIGNMENT,
@@ -61,7 +61,7 @@ _LARGEST_KIND: Final = 0xFE
 """Of types and subtypes: 0xFF is what is blank."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Gap:
     """A part of the flash that no partition has."""
 
@@ -71,7 +71,7 @@ class Gap:
     """Bytes of it."""
 
 
-@attrs.frozen
+@frozen
 class PartitionTable:
     """Which parts of the flash have names."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import ImageError, UnsupportedError
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from esploader.image.header import FLASH_PARAMETERS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from esploader.image.firmware import ImageLayout
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PatchResult:
     """An image after :func:`patch_header`."""
 

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from esploader.chips.model.chip import MIB
+from esploader.classes import frozen
 from esploader.errors import ImageError
 
 SIZE_LIMIT: Final = 16 * MIB
@@ -22,7 +23,7 @@ SIZE_LIMIT: Final = 16 * MIB
 _HEADER: Final = struct.Struct("<II")
 
 
-@attrs.frozen
+@frozen
 class Segment:
     """One part of an image."""
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-import attrs
-
 from esploader.chips.model.quirks import Quirk
 from esploader.chips.registry import chip_by_image_id
+from esploader.classes import frozen
 from esploader.errors import ImageError
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from esploader.image.header import MAGIC, NO_MAXIMUM, ExtendedHeader, ImageHeader
@@ -43,7 +42,7 @@ class Suitability(enum.Enum):
     """An image for this chip, but not for this revision of it."""
 
 
-@attrs.frozen
+@frozen
 class Verdict:
     """Whether data can run on a device, and why not."""
 

@@ -43,8 +43,8 @@ _SYNC_TIMEOUT: Final = 0.6
 # The request and its eight responses: at 300 baud they take five seconds.
 _SYNC_EXCHANGE_SIZE: Final = 160
 
-_BOOT_MODE: Final = re.compile(rb"boot:0x([0-9a-fA-F]{1,8})")
-_DOWNLOAD_MODE: Final = re.compile(rb"waiting for download|boot:0x[0-9a-fA-F]+ \(DOWNLOAD")
+_BOOT_MODE: Final = rb"boot:0x([0-9a-fA-F]{1,8})"
+_DOWNLOAD_MODE: Final = rb"waiting for download|boot:0x[0-9a-fA-F]+ \(DOWNLOAD"
 _READABLE: Final = frozenset(b"\r\n\t\x1b" + bytes(range(0x20, 0x7F)))
 _READABLE_SHARE: Final = 0.9
 
@@ -107,8 +107,8 @@ def diagnose(port: str, attempts: int, received: bytes) -> ConnectError:
     """Return why no loader answered, judged by what was received instead."""
     if not received:
         return SilentDeviceError(port, attempts, received)
-    boot_modes = _BOOT_MODE.findall(received)
-    downloads = [match.start() for match in _DOWNLOAD_MODE.finditer(received)]
+    boot_modes = re.findall(_BOOT_MODE, received)
+    downloads = [match.start() for match in re.finditer(_DOWNLOAD_MODE, received)]
     if downloads and received.rfind(b"boot:0x") <= downloads[-1]:
         return NoSyncError(port, attempts, received)
     if boot_modes:

@@ -10,6 +10,7 @@ import attrs
 from esploader.chips.model.quirks import Quirk
 from esploader.chips.reading.identity import crystal_mhz
 from esploader.chips.reading.security import SecurityInfo
+from esploader.classes import define
 from esploader.errors import (
     BaudrateError,
     CommandError,
@@ -30,8 +31,7 @@ from esploader.protocol.opcodes import Opcode
 from esploader.protocol.refusals import Refusals
 from esploader.protocol.status import RECOVERABLE_CODES
 from esploader.session.confirming import confirm_all, read_words
-from esploader.session.rate import BAUDRATES, change_baudrate
-from esploader.transport.base import DEFAULT_BAUDRATE
+from esploader.transport.base import BAUDRATES, DEFAULT_BAUDRATE
 from esploader.transport.reset import Resets
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
 _STUB_STARTS: Final = 2
 _RESTORE_ATTEMPTS: Final = 3
-
 _COMPARISONS: Final = 4
 # What is late by more than this is not waited for before another comparison, in seconds.
 _LATENESS: Final = 1.5
@@ -69,7 +68,7 @@ _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
 
-@attrs.define(repr=False)
+@define(repr=False)
 class Link:
     """A session with the loader of one device, and how it was reached."""
 
@@ -355,6 +354,8 @@ class Link:
             )
             self.baudrate = transport.baudrate
             return
+        from esploader.session.rate import change_baudrate
+
         # A ROM loader knows its rate; a stub is told the one that is to change.
         old = transport.baudrate if is_stub else 0
         new = self.baudrate if is_stub else self._rate_to_ask_for()

@@ -6,13 +6,14 @@ from typing import Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import ConnectError, SilentDeviceError
 
 SILENT_ROUNDS: Final = 2
 """After how many rounds of resets without a single byte a device is lost."""
 
 
-@attrs.define
+@define
 class Search:
     """What came of looking for the loader of one device, round by round."""
 

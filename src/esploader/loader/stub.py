@@ -27,6 +27,7 @@ import attrs
 
 from esploader.chips.model.labels import MAJOR, MINOR
 from esploader.chips.reading.identity import texts_of
+from esploader.classes import frozen
 from esploader.errors import CommandError, ProtocolError, StubError
 from esploader.loader.stub_folders import DIRECTORY_VARIABLE, HOW_TO_INSTALL, stub_file
 from esploader.protocol import dialect
@@ -67,7 +68,7 @@ def stub_name(chip: Chip, revision: Revision | None) -> str:
     return name
 
 
-@attrs.frozen
+@frozen
 class MemorySegment:
     """Bytes and where they belong in the device's memory."""
 
@@ -112,7 +113,7 @@ def reason_against_place(segment: MemorySegment, chip: Chip) -> str | None:
     return None
 
 
-@attrs.frozen
+@frozen
 class StubImage:
     """The binary of a stub."""
 

@@ -17,8 +17,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import StubInstallError
 from esploader.loader.known_stubs import KNOWN_STUBS, LATEST
 from esploader.loader.stub import MAX_FILE_SIZE
@@ -44,7 +43,7 @@ _MEMBER: Final = re.compile(rf"(?:.*/)?{_FOLDER}/(esp[a-z0-9-]+)\.json")
 _NAME: Final = re.compile(r"esp[a-z0-9-]+")
 
 
-@attrs.frozen
+@frozen
 class Found:
     """Files that should be stubs."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import StubError, StubInstallError
 from esploader.loader.known_stubs import ESPTOOL_VERSIONS, KNOWN_STUBS
 from esploader.loader.stub import MAX_FILE_SIZE, StubImage
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-@attrs.frozen
+@frozen
 class StoredStub:
     """A file that is a stub."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.transport.ports import ESPRESSIF_VID
+from esploader.transport.vendors import ESPRESSIF_VID
 
 if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip

@@ -12,8 +12,8 @@ import struct
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ SYNC_VALUE_OF_ROM: Final = 0x2012_0707
 """The value word of a loader's answer to SYNC, which tells the two apart."""
 
 
-@attrs.frozen
+@frozen
 class Sync(Command[int]):
     """Let the loader find the baud rate. The result is the value word of its answer."""
 
@@ -110,7 +110,7 @@ class Sync(Command[int]):
 _READ_REG: Final = struct.Struct("<I")
 
 
-@attrs.frozen
+@frozen
 class ReadReg(Command[int]):
     """Read a 32-bit word of the address space."""
 
@@ -138,7 +138,7 @@ _WRITE_REG_ENTRY: Final = struct.Struct("<IIII")
 ALL_BITS: Final = 0xFFFF_FFFF
 
 
-@attrs.frozen
+@frozen
 class RegisterWrite:
     """One entry of WRITE_REG: wait, then replace the bits under ``mask``."""
 
@@ -149,7 +149,7 @@ class RegisterWrite:
     """Microseconds to wait before the write."""
 
 
-@attrs.frozen
+@frozen
 class WriteReg(Command[None]):
     """Write words of the address space, in order.
 
@@ -181,7 +181,7 @@ class WriteReg(Command[None]):
 _SPI_SET_PARAMS: Final = struct.Struct("<6I")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SpiSetParams(Acknowledged):
     """Tell the loader the geometry of the flash. All sizes in bytes."""
 
@@ -210,7 +210,7 @@ class SpiSetParams(Acknowledged):
 _SPI_ATTACH: Final = struct.Struct("<I4x")
 
 
-@attrs.frozen
+@frozen
 class SpiAttach(Acknowledged):
     """Connect the SPI peripheral to the flash.
 
@@ -231,7 +231,7 @@ class SpiAttach(Acknowledged):
 _CHANGE_BAUDRATE: Final = struct.Struct("<II")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ChangeBaudrate(Acknowledged):
     """Change the baud rate after the response.
 
@@ -249,7 +249,7 @@ class ChangeBaudrate(Acknowledged):
         return _CHANGE_BAUDRATE.pack(self.new, self.old)
 
 
-@attrs.frozen
+@frozen
 class GetSecurityInfo(Command[bytes]):
     """Ask for the security state; 12 bytes from the ESP32-S2, 20 from later chips."""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.errors import CommandFailedError, ProtocolError, UnsupportedCommandError
 from esploader.protocol import slip, status
 from esploader.protocol.commands import SYNC_RESPONSE_COUNT, Command, Sync
@@ -80,7 +81,7 @@ TRANSITIONS: Final[dict[State, dict[Trigger, State]]] = {
 }
 
 
-@attrs.frozen
+@frozen
 class Completed:
     """The oldest outstanding command was carried out."""
 
@@ -88,7 +89,7 @@ class Completed:
     result: object
 
 
-@attrs.frozen
+@frozen
 class Refused:
     """The oldest outstanding command was refused."""
 
@@ -96,7 +97,7 @@ class Refused:
     error: CommandFailedError
 
 
-@attrs.frozen
+@frozen
 class Unsolicited:
     """A response nobody waits for."""
 
@@ -105,7 +106,7 @@ class Unsolicited:
     """It may be that to a command that was given up."""
 
 
-@attrs.frozen
+@frozen
 class StreamFrame:
     """A frame of a stream: a piece of flash, its digest, the greeting of a stub."""
 
@@ -115,7 +116,7 @@ class StreamFrame:
 ConnectionEvent: TypeAlias = StreamFrame | Completed | Refused | Unsolicited | slip.Noise
 
 
-@attrs.define
+@define
 class Connection:
     """The host's end of the conversation with one loader."""
 

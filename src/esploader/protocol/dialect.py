@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.protocol.opcodes import Opcode
 
 _ESP8266_ROM_OPCODES: Final = frozenset(
@@ -62,7 +63,7 @@ _STUB_OPCODES: Final = (_SECURITY_INFO_ROM_OPCODES - {Opcode.READ_FLASH_SLOW}) |
 }
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Dialect:
     """How one kind of loader differs from the others on the wire."""
 

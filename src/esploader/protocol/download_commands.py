@@ -10,8 +10,8 @@ import struct
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.errors import UnsupportedError
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Acknowledged
 from esploader.protocol.flash_commands import ERASE_SECONDS_PER_MIB
@@ -28,7 +28,7 @@ _FLASH_BEGIN: Final = struct.Struct("<5I")
 _FLASH_BEGIN_SIZE_WITHOUT_ENCRYPT: Final = 16
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashBegin(Acknowledged):
     """Start a download to flash.
 
@@ -62,7 +62,7 @@ class FlashBegin(Acknowledged):
         return body if dialect.begin_has_encrypt_word else body[:_FLASH_BEGIN_SIZE_WITHOUT_ENCRYPT]
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EmptyBegin(FlashBegin):
     """Start a download of no bytes: nothing is erased, so it is repeatable.
 
@@ -77,7 +77,7 @@ class EmptyBegin(FlashBegin):
     offset: int = attrs.field(default=0, init=False)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashDeflBegin(FlashBegin):
     """Start a compressed download to flash; the size is that of the data inflated."""
 
@@ -92,7 +92,7 @@ def _size_repr(data: bytes) -> str:
     return f"<{len(data)} bytes>"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class BlockCommand(Acknowledged):
     """A command that carries one block of data."""
 
@@ -118,14 +118,14 @@ class BlockCommand(Acknowledged):
         return _BLOCK_HEADER.pack(len(self.data), self.sequence) + self.data
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashData(BlockCommand):
     """Write one block at the place where the one before it ended."""
 
     opcode: ClassVar = Opcode.FLASH_DATA
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashDeflData(BlockCommand):
     """Inflate one block and write what comes out where the one before it ended."""
 
@@ -136,7 +136,7 @@ class FlashDeflData(BlockCommand):
 _FLASH_END: Final = struct.Struct("<I")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashEnd(Acknowledged):
     """End a download; the ROM loader leaves either way."""
 
@@ -161,7 +161,7 @@ class FlashEnd(Acknowledged):
 _MEM_BEGIN: Final = struct.Struct("<4I")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MemBegin(Acknowledged):
     """Start a download to memory."""
 
@@ -177,7 +177,7 @@ class MemBegin(Acknowledged):
         return _MEM_BEGIN.pack(self.size, self.block_count, self.block_size, self.address)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MemData(BlockCommand):
     """Put one block into memory behind the one before it."""
 
@@ -188,7 +188,7 @@ class MemData(BlockCommand):
 _MEM_END: Final = struct.Struct("<II")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MemEnd(Acknowledged):
     """End a download to memory and jump to ``entry``.
 
@@ -207,7 +207,7 @@ class MemEnd(Acknowledged):
         return _MEM_END.pack(0, self.entry)
 
 
-@attrs.frozen
+@frozen
 class MemStay(Acknowledged):
     """End a download to memory, and stay in the loader."""
 

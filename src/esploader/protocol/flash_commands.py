@@ -10,8 +10,8 @@ import struct
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.errors import ProtocolError
 from esploader.protocol.commands import DEFAULT_TIMEOUT, Acknowledged, Command
 from esploader.protocol.opcodes import Opcode
@@ -33,7 +33,7 @@ USUAL_FLASH_SIZE: Final = 16 * _MIB
 """Of a flash that does not tell, in bytes: few are larger."""
 
 
-@attrs.frozen
+@frozen
 class EraseFlash(Acknowledged):
     """Erase the whole flash, of ``flash_size`` bytes."""
 
@@ -58,7 +58,7 @@ class EraseFlash(Acknowledged):
 _ERASE_REGION: Final = struct.Struct("<II")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EraseRegion(Acknowledged):
     """Erase whole sectors. A stub ignores what lies outside the flash.
 
@@ -89,7 +89,7 @@ READ_PACKET_SIZE: Final = 0x1000
 """The largest piece in which a stub sends what it reads, in bytes."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ReadFlash(Acknowledged):
     """Have a stub send a region of flash, in pieces that the host acknowledges."""
 
@@ -112,7 +112,7 @@ READ_FLASH_SLOW_SIZE: Final = 64
 """Bytes that READ_FLASH_SLOW returns, however few were asked for."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ReadFlashSlow(Command[bytes]):
     """Read up to 64 bytes of flash through the ROM loader."""
 
@@ -134,7 +134,7 @@ class ReadFlashSlow(Command[bytes]):
         return response.body[: self.size]
 
 
-@attrs.frozen
+@frozen
 class CallHook(Acknowledged):
     """Have a ROM loader call what stands in the place of its function for reading flash.
 
@@ -164,7 +164,7 @@ MD5_SECONDS_PER_MIB: Final = 8.0
 """How long a loader may take to hash, in seconds per MiB."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SpiFlashMd5(Command[bytes]):
     """Hash a flash region on the device. The result is the raw digest."""
 

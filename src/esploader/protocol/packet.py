@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import ProtocolError
 
 # direction u8 | opcode u8 | body size u16 | checksum u32 (request) or value u32 (response)
@@ -35,7 +36,7 @@ def checksum(data: bytes) -> int:
     return folded ^ CHECKSUM_SEED
 
 
-@attrs.frozen
+@frozen
 class Request:
     """A packet from the host to the device."""
 
@@ -48,7 +49,7 @@ class Request:
         return _HEADER.pack(_REQUEST, self.opcode, len(self.body), self.checksum) + self.body
 
 
-@attrs.frozen
+@frozen
 class Response:
     """A packet from the device to the host."""
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
+
 if TYPE_CHECKING:
     from esploader.errors import CommandFailedError
 
@@ -18,7 +20,7 @@ MAX_REASONS: Final = 3
 """How many different reasons in a row are heard before the last one counts."""
 
 
-@attrs.define
+@define
 class Refusals:
     """The refusals in a row, of one thing that is tried again."""
 

@@ -10,6 +10,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define, frozen
+
 END: Final = b"\xc0"
 ESC: Final = b"\xdb"
 ESCAPED_END: Final = b"\xdb\xdc"
@@ -20,14 +22,14 @@ ESCAPED_ESC: Final = b"\xdb\xdd"
 MAX_RUN_SIZE: Final = 0x10000
 
 
-@attrs.frozen
+@frozen
 class Frame:
     """One well-formed frame, unescaped."""
 
     payload: bytes
 
 
-@attrs.frozen
+@frozen
 class Noise:
     """Bytes that belong to no frame: a boot log, a glitch, a broken frame."""
 
@@ -43,7 +45,7 @@ def encode(payload: bytes) -> bytes:
     return END + payload.replace(ESC, ESCAPED_ESC).replace(END, ESCAPED_END) + END
 
 
-@attrs.define
+@define
 class SlipDecoder:
     """Turn a byte stream into :class:`Frame` and :class:`Noise` events.
 

@@ -6,8 +6,7 @@ import ipaddress
 import ssl
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAPPED_NETWORK: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
-@attrs.frozen
+@frozen
 class AllowList:
     """Networks whose addresses may connect; without any, every address may."""
 
@@ -60,7 +59,7 @@ class AllowList:
         return any(client in network for network in self.networks)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Limits:
     """What all clients together, and one of them, may take."""
 
@@ -77,7 +76,7 @@ class Limits:
     """For how long a client may take nothing of what the port says, in seconds."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class TlsFiles:
     """The files, in PEM format, that make a server speak TLS."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import PortNotFoundError
 from esploader.server.discovery import UsbIdentity
 from esploader.transport.hwgrep import is_hwgrep, matching_devices
@@ -33,7 +34,7 @@ Remark: TypeAlias = "Callable[[str, dict[str, str]], None]"
 """Is told of an event and its fields, in any thread."""
 
 
-@attrs.define
+@define
 class Board:
     """The board that an entry has had, as far as anything tells it from its like."""
 
@@ -87,7 +88,7 @@ class Board:
         return self._products.get((port.vid, port.pid), self.port)
 
 
-@attrs.define
+@define
 class Claims:
     """Which device each entry has. Threads share it."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import ConfigError, UnsupportedError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.discovery import MAX_USB_ID, PortSource, UsbIdentity
@@ -46,7 +47,7 @@ class Protocol(enum.Enum):
     RAW = "raw"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PortConfig:
     """One serial port to serve."""
 
@@ -68,7 +69,7 @@ class PortConfig:
         return self.name or str(self.source)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ServerConfig:
     """Everything that a port server is told."""
 

@@ -19,8 +19,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Final, cast
 
-from typing_extensions import override
-
+from esploader.classes import override
 from esploader.errors import ProtocolError
 from esploader.server.config import Protocol
 from esploader.server.hang_up import has_hung_up

@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.errors import ConfigError
 from esploader.transport.ports import PortInfo, sensible_ports
 
@@ -28,7 +28,7 @@ def _hex_id(value: int | None) -> str:
     return "None" if value is None else f"{value:#06x}"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class UsbIdentity:
     """What to know a USB port by; ``None`` matches everything."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import ListenError
 from esploader.server.config import MAX_TCP_PORT
 from esploader.server.heap import give_back
@@ -138,7 +139,7 @@ def format_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Door:
     """Lets clients in. Lives in one loop."""
 

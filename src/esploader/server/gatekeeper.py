@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.protocol.slip import Frame, SlipDecoder
 from esploader.transport.gates import (
     Armed,
@@ -32,7 +33,7 @@ _HEADER_SIZE: Final = 8
 _FROM_CHIP: Final = 1
 
 
-@attrs.define
+@define
 class Gatekeeper:
     """Opens gates by what the chip says.
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,14 +35,14 @@ MAX_FRAMES: Final = 8
 _logger = logging.getLogger(__name__)
 
 
-@attrs.define
+@define
 class _Count:
     begun: float
     written: int = 0
     left_out: int = 0
 
 
-@attrs.define
+@define
 class Journal:
     """Writes events, as many as are good for the reader and the disk."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.server.recogniser import Recogniser, ResetPolicy
 from esploader.transport.steps import ResetSequence, ResetStep, SetLines, Wait
 
@@ -22,7 +23,7 @@ USB_SERIAL_JTAG_IDS: Final = (0x303A, 0x1001)
 Reference Manual of the ESP32-C3."""
 
 
-@attrs.define
+@define
 class Lines:
     """Set the lines of a transport for a client; without lines, only remember what it asked."""
 

@@ -10,8 +10,7 @@ import abc
 import logging
 from typing import Final
 
-from typing_extensions import override
-
+from esploader.classes import override
 from esploader.errors import ProtocolError
 from esploader.server.request_queue import MAX_QUEUE_SIZE, Malformed, Request
 from esploader.transport import com_port, gates

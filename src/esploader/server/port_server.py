@@ -14,8 +14,8 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.errors import ListenError
 from esploader.server.access import is_loopback
 from esploader.server.claims import Claims, may_fit_several
@@ -55,7 +55,7 @@ _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them fr
 _SCHEMES: Final = {Protocol.RFC2217: "rfc2217", Protocol.RAW: "socket"}
 
 
-@attrs.frozen
+@frozen
 class Place:
     """A port and where clients find it."""
 

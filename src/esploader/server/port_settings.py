@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import CapabilityError, TransportClosedError, TransportError
 from esploader.server.lines import Lines
 from esploader.server.port_abilities import HasInputLines, HasLineFormat
@@ -63,7 +64,7 @@ _INBOUND: Final = {
 }
 
 
-@attrs.define
+@define
 class PortSettings:
     """Apply requests to a port and say what came of them.
 

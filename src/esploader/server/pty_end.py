@@ -8,8 +8,7 @@ import termios
 import tty
 from typing import TYPE_CHECKING, Final
 
-from typing_extensions import override
-
+from esploader.classes import override
 from esploader.server.peers import Peer, RawPeer
 from esploader.server.station import ClientEnd, Station
 from esploader.transport.com_port import Code, Setting

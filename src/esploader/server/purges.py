@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import define
 from esploader.transport.com_port import Code, Purge, Setting
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def is_purge(request: Request, which: Purge) -> bool:
     )
 
 
-@attrs.define
+@define
 class PendingPurges:
     """Has buffers of a port emptied before anything else is done with it.
 

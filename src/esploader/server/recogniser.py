@@ -28,6 +28,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.transport.reset import (
     HARD_RESET,
     LONG_STRAP_DELAY,
@@ -61,7 +62,7 @@ _USB_SERIAL_JTAG_PAIRS: Final = (RELEASED, STRAPPED, ASSERTED, IN_RESET, RELEASE
 _RTS_FIRST_PAIRS: Final = (IN_RESET, ASSERTED, IN_RESET, RELEASED)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ResetPolicy:
     """What becomes of the reset sequences that clients play."""
 
@@ -78,7 +79,7 @@ class ResetPolicy:
     """Is played in place of :data:`~esploader.transport.reset.HARD_RESET`."""
 
 
-@attrs.define
+@define
 class Recogniser:
     """Decides what reaches the lines of one port. Its methods return the steps to take."""
 

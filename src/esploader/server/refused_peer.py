@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from typing_extensions import override
-
+from esploader.classes import override
 from esploader.server.peers import ComPortPeer
 from esploader.transport.com_port import Code, ComPortMessage, Purge, Setting, Signature
 

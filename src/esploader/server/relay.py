@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import define
 from esploader.errors import TransportTimeoutError
 from esploader.server.gatekeeper import Gatekeeper
 from esploader.server.port_settings import PortSettings
@@ -52,7 +51,7 @@ _SETTINGS_OF_THE_WIRE: Final = frozenset(
 _LINES: Final = frozenset({Control.DTR_ON, Control.DTR_OFF, Control.RTS_ON, Control.RTS_OFF})
 
 
-@attrs.define
+@define
 class Traffic:
     """What one client has done."""
 

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.transport.com_port import Code, Setting
 from esploader.transport.gates import Arm, ClientMessage, Gate
 
@@ -21,7 +22,7 @@ _GATE_SIZE: Final = 16
 _MAX_RUN_SIZE: Final = 4096
 
 
-@attrs.frozen
+@frozen
 class Malformed:
     """A message of the gates with a value that makes no sense."""
 
@@ -34,7 +35,7 @@ Request: TypeAlias = bytes | Setting | ClientMessage | Malformed
 """Bytes for the port, a setting to make, or one of the messages of ``docs/gates.md``."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Run:
     """Bytes in the queue; none when they were dropped."""
 
@@ -59,7 +60,7 @@ def _outlasts_discarding(request: Request | _Run) -> bool:
     )
 
 
-@attrs.define
+@define
 class RequestQueue:
     """Requests in order. Whoever fills it has to look at :attr:`is_full` before.
 

@@ -13,8 +13,7 @@ import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-from typing_extensions import override
-
+from esploader.classes import override
 from esploader.errors import CapabilityError, TransportError
 from esploader.server.access import AllowList, Limits
 from esploader.server.config import LOOPBACK, Protocol

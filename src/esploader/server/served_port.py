@@ -20,8 +20,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from typing_extensions import override
-
+from esploader.classes import override
 from esploader.errors import TransportClosedError, TransportError
 from esploader.server.port_abilities import HasAgenda, HasDescriptor, HasWireTime, WritesPartly
 

@@ -17,8 +17,8 @@ from esploader.errors import (
 )
 from esploader.server.relay import Relay
 from esploader.server.served_port import ServedPort, serve_transport
-from esploader.transport.ports import ESPRESSIF_VID
 from esploader.transport.refusal import Refusal, refusal_of_port
+from esploader.transport.vendors import ESPRESSIF_VID
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ import enum
 import ssl
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from typing_extensions import override
+from esploader.classes import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable

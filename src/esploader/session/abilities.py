@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from esploader.classes import define
 
 if TYPE_CHECKING:
     from esploader.protocol.dialect import Dialect
@@ -20,7 +20,7 @@ SMALL_FLASH_BLOCK_SIZE: Final = 0x400
 """Bytes of the blocks that the documents name; many a ROM loader takes larger ones."""
 
 
-@attrs.define
+@define
 class Abilities:
     """What is still believed of one loader."""
 

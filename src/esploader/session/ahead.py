@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.errors import NoResponseError, ProtocolError, TransportClosedError, TransportError
 from esploader.protocol import slip
 from esploader.protocol.connection import Completed, Refused, State, StreamFrame
@@ -22,17 +23,17 @@ from esploader.transport.base import BITS_PER_BYTE
 from esploader.transport.gated import (
     SILENCE_TIMEOUT,
     GatedTransport,
-    GateFailedError,
     Item,
 )
 from esploader.transport.gates import (
     MAX_GATE_TIMEOUT,
-    Delay,
     Gate,
+    GateFailedError,
     Reason,
     ResponseRule,
     SizeRule,
 )
+from esploader.transport.steps import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ network, or the server's port, may do nothing at all."""
 _MAX_BURST_SIZE: Final = 40_000  # 16 KiB, escaped twice over, and the gates.
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Burst:
     """Commands that the loader takes without a pause."""
 
@@ -64,7 +65,7 @@ class Burst:
     """A refusal is an outcome like any other and stops nothing."""
 
 
-@attrs.frozen
+@frozen
 class Packet:
     """A frame that a stream brings, and what to say to it."""
 
@@ -72,7 +73,7 @@ class Packet:
     reply: bytes = b""
 
 
-@attrs.frozen
+@frozen
 class _Sent:
     command: Command[object]
     burst: Burst
@@ -84,7 +85,7 @@ class _Sent:
     """Everything behind it stands behind its gate."""
 
 
-@attrs.define
+@define
 class CommandsAhead:
     """A sequence of bursts on its way."""
 
@@ -294,7 +295,7 @@ def explain(
 
 def _time_of(items: Sequence[Item]) -> float:
     """Return how long items hold up what is behind them, in seconds."""
-    return sum(item.seconds for item in items if isinstance(item, Delay))
+    return sum(item.seconds for item in items if isinstance(item, Wait))
 
 
 def _time_on_wire(size: int, gated: GatedTransport) -> float:

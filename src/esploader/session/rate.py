@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import define
 from esploader.errors import BaudrateError, NoResponseError, ProtocolError
 from esploader.protocol.commands import ChangeBaudrate, Sync
 from esploader.session.ahead import Burst
 from esploader.transport.gated import SetBaudrate
-from esploader.transport.gates import Delay
+from esploader.transport.steps import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from esploader.session.session import Session
 
-BAUDRATES: Final = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000)
-"""The rates to step down through, in baud."""
-
 # Espressif's stub waits 5 ms before the change and 5 ms after it.
 _RATE_CHANGE_TIME: Final = 0.05
 
 
-@attrs.define
+@define
 class RateChange:
     """A change to which the loader has agreed; :meth:`confirm` has to follow."""
 
@@ -74,7 +70,7 @@ def change_baudrate(session: Session, command: ChangeBaudrate, baudrate: int) ->
         session.execute(command)
         return RateChange(session, baudrate)
     confirmation = Burst(
-        commands=[Sync()], items_before=[SetBaudrate(baudrate), Delay(_RATE_CHANGE_TIME)]
+        commands=[Sync()], items_before=[SetBaudrate(baudrate), Wait(_RATE_CHANGE_TIME)]
     )
     bursts = iter([Burst(commands=[command]), confirmation])
     outcomes = session.after_deferred(gated, bursts)

@@ -7,40 +7,25 @@ import logging
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import attrs
-from typing_extensions import override
 
-from esploader.errors import (
-    CommandFailedError,
-    NoResponseError,
-    ProtocolError,
-    TransportError,
-)
-from esploader.protocol.commands import (
-    SYNC_VALUE_OF_STUB,
-    Command,
-    SpiAttach,
-)
-from esploader.protocol.connection import (
-    Connection,
-    State,
-)
+from esploader.classes import define, override
+from esploader.errors import CommandFailedError, NoResponseError, ProtocolError, TransportError
+from esploader.protocol.commands import SYNC_VALUE_OF_STUB, Command, SpiAttach
+from esploader.protocol.connection import Connection, State
 from esploader.protocol.dialect import STUB
 from esploader.protocol.refusals import Refusals
 from esploader.session.abilities import Abilities
-from esploader.session.ahead import (
-    Burst,
-    CommandsAhead,
-)
 from esploader.session.exchange import begin_stream, bursts_of, exchange, require
 from esploader.session.synchronising import synchronise
 from esploader.session.wire import Wire
 from esploader.transport.base import BITS_PER_BYTE
-from esploader.transport.gates import Delay
+from esploader.transport.steps import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from esploader.protocol.dialect import Dialect
+    from esploader.session.ahead import Burst
     from esploader.transport.base import Transport
     from esploader.transport.gated import GatedTransport
 
@@ -69,7 +54,7 @@ _RATE_CHANGE_TIME: Final = 0.05
 _BUSY_TIMEOUT: Final = 4.0
 
 
-@attrs.define
+@define
 class Session:
     """One transport in use by one connection to a loader.
 
@@ -246,7 +231,7 @@ class Session:
                     yield outcome
             return
         # Not in bursts: what is behind a refusal must not have reached the loader.
-        bursts = (Burst(commands=[command]) for command in commands)
+        bursts = _bursts(([command] for command in commands), may_be_refused=False)
         yield from self.after_deferred(gated, bursts)
 
     def _attempt_all(
@@ -298,8 +283,8 @@ class Session:
             done = len(outcomes)
             rest = commands[max(done - len(deferred), 0) :]
             bursts = itertools.chain(
-                self._bursts(deferred[done:], may_be_refused=True),
-                self._bursts(rest, may_be_refused=may_be_refused),
+                _bursts(self._windows(deferred[done:]), may_be_refused=True),
+                _bursts(self._windows(rest), may_be_refused=may_be_refused),
             )
             try:
                 for outcome in self._carry_out_ahead(gated, bursts):
@@ -316,23 +301,20 @@ class Session:
             else:
                 return outcomes
 
-    def _bursts(
-        self, commands: Iterable[Command[object]], *, may_be_refused: bool
-    ) -> Iterator[Burst]:
-        for window in self._windows(commands):
-            yield Burst(commands=window, may_be_refused=may_be_refused)
-
     def after_deferred(self, gated: GatedTransport, bursts: Iterator[Burst]) -> Iterator[object]:
         """Return the outcomes of ``bursts``, with what was deferred in front of them."""
         deferred, self._deferred = self._deferred, []
         outcomes = self._carry_out_ahead(
-            gated, itertools.chain(self._bursts(deferred, may_be_refused=True), bursts)
+            gated,
+            itertools.chain(_bursts(self._windows(deferred), may_be_refused=True), bursts),
         )
         for _ in itertools.islice(outcomes, len(deferred)):
             pass
         return outcomes
 
     def _carry_out_ahead(self, gated: GatedTransport, bursts: Iterator[Burst]) -> Iterator[object]:
+        from esploader.session.ahead import CommandsAhead
+
         self.prepare_ahead(gated)
         yield from CommandsAhead(self.wire, gated, bursts).outcomes()
 
@@ -346,7 +328,7 @@ class Session:
         if self._stray_syncs and self.dialect.receive_ring_size is None:
             # It must be over before anything else comes: a stub has no ring.
             exchange = _SYNC_EXCHANGE_SIZE * BITS_PER_BYTE / self.transport.baudrate
-            gated.send_ahead([Delay(0.01 + exchange)])
+            gated.send_ahead([Wait(0.01 + exchange)])
         self._stray_syncs = False
 
     def defer(self, command: Command[object]) -> None:
@@ -445,3 +427,12 @@ class Session:
                 _log.warning("%s; trying again", exc)
         self.resume()
         return exchange(self.wire, [command])[0]
+
+
+def _bursts(
+    windows: Iterable[Sequence[Command[object]]], *, may_be_refused: bool
+) -> Iterator[Burst]:
+    from esploader.session.ahead import Burst
+
+    for window in windows:
+        yield Burst(commands=window, may_be_refused=may_be_refused)

@@ -7,8 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, frozen, override
 from esploader.errors import NoResponseError
 from esploader.protocol.connection import (
     Completed,
@@ -43,7 +43,7 @@ _ERROR_NOISE_SIZE: Final = 1024
 _MAX_LOGGED_SIZE: Final = 64
 
 
-@attrs.define
+@define
 class Wire:
     """What is sent to a loader, and what comes back."""
 
@@ -166,7 +166,7 @@ class Wire:
         return NoResponseError(what, timeout, bytes(self.noise_meanwhile))
 
 
-@attrs.frozen
+@frozen
 class _Hex:
     """Bytes that become text only when a log line is really written."""
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.bits import WORD_SIZE
+from esploader.classes import define, override
 from esploader.simulator.board import Hardware
 from esploader.simulator.soc.application import require_application
 from esploader.transport.clock import Clock, VirtualClock
@@ -25,7 +25,7 @@ RESET_PRESS: Final = 0.1
 """How long somebody holds a button who only wants to have pressed it, in seconds."""
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class HardwareOnBench(Hardware):
     """One device that somebody can do something with, from any thread."""
 

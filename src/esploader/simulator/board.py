@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import define
 from esploader.simulator.config import InitialState, PortKind
-from esploader.simulator.flash.dead import EverBusyError
-from esploader.simulator.flash.nor import NorFlash, PowerLostError
+from esploader.simulator.flash.nor import EverBusyError, NorFlash, PowerLostError
 from esploader.simulator.flash.timings import Timings
 from esploader.simulator.history import Boot, History, SeenLines
 from esploader.simulator.personality import Personality, ResetCause, Rom, personality_of
@@ -32,7 +32,6 @@ from esploader.simulator.soc.spi import SpiPeripheral
 from esploader.simulator.soc.straps import Straps
 from esploader.simulator.soc.uart import Receiver, Transmitter, rates_match, resample
 from esploader.simulator.soc.watchdogs import Watchdogs
-from esploader.simulator.stub.loader import StubLoader
 from esploader.transport.base import DEFAULT_BAUDRATE
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from esploader.simulator.flash.chip import FlashChip
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Hardware:
     """One device. Moments must not go back from one call to the next.
 
@@ -87,7 +86,6 @@ class Hardware:
     """Until then nothing that it sends reaches anybody."""
     history: History = attrs.field(factory=History, init=False)
     """What it has seen and done."""
-
     is_acting: bool = attrs.field(default=False, init=False)
     """It is doing what is due, and :attr:`moment` is the time of that."""
 
@@ -296,7 +294,7 @@ class Hardware:
         has_code = self.memory.was_written(entry)
         # A stub attaches the flash itself.
         self.flash_pins = USUAL_PINS if has_code else None
-        self._program = StubLoader(self, starts_at=at) if has_code else Deaf()
+        self._program = _stub(self, at) if has_code else Deaf()
 
     # What the hardware does.
 
@@ -332,11 +330,12 @@ class Hardware:
             case InitialState.DOWNLOAD:
                 return RomLoader(self)
             case InitialState.STUB:
-                return StubLoader(self)
+                return _stub(self)
             case InitialState.APPLICATION:
-                loading = load_image(self.nor, self.chip, self.personality.load_log)
                 # That one has said what it has to say.
-                if not loading.succeeded or self.application is hello:
+                if self.application is hello:
+                    return Deaf()
+                if not load_image(self.nor, self.chip, self.personality.load_log).succeeded:
                     return Deaf()
                 return self._application_program(ResetCause.POWER_ON, self.moment)
 
@@ -443,3 +442,9 @@ class Hardware:
         if self.application is None:
             return Deaf()
         return ApplicationProgram(self, self.application, Runtime(self, cause), starts_at=at)
+
+
+def _stub(hardware: Hardware, starts_at: float | None = None) -> Program:
+    from esploader.simulator.stub.loader import StubLoader
+
+    return StubLoader(hardware, starts_at=starts_at)

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.chip import MIB
+from esploader.classes import frozen, override
 from esploader.simulator.flash.chip import FlashCondition
 from esploader.simulator.stand_ins import with_stand_ins
 
@@ -127,7 +127,7 @@ class PortKind(enum.Enum):
     """To the chip's own USB-OTG port."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class DeviceConfig:
     """A chip model, and what differs from one device of it to the next.
 

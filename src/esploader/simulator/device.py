@@ -12,10 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-import attrs
-
 from esploader.chips.model.chip import MIB, Chip
 from esploader.chips.registry import chip_by_name
+from esploader.classes import define
 from esploader.simulator.bench import HardwareOnBench
 from esploader.simulator.config import (
     DeviceConfig,
@@ -37,7 +36,7 @@ Content: TypeAlias = "bytes | str | os.PathLike[str] | Mapping[int, bytes]"
 """What a flash holds: bytes from its start on, bytes by offset, or the path of a file."""
 
 
-@attrs.define(eq=False, init=False, repr=False)
+@define(eq=False, init=False, repr=False)
 class SimulatedDevice(HardwareOnBench):
     """One device of one chip model.
 

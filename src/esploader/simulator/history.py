@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Loader(enum.Enum):
     STUB = "stub"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SeenCommand:
     """A request that a loader has taken up."""
 
@@ -54,7 +55,7 @@ class SeenCommand:
         return name_of(self.opcode)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SentResponse:
     """What a loader answered."""
 
@@ -75,7 +76,7 @@ class SentResponse:
         return name_of(self.opcode)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SeenLines:
     """The host has set its lines; ``True`` is asserted."""
 
@@ -87,7 +88,7 @@ class SeenLines:
     """RTS was asserted."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Boot:
     """The chip has started."""
 
@@ -102,7 +103,7 @@ class Boot:
 HistoryEvent: TypeAlias = SeenCommand | SentResponse | SeenLines | Boot
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class History:
     """The latest events of a device, at most ``limit``; the oldest give way."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.chip import MIB, Architecture, Region
+from esploader.classes import frozen
 from esploader.protocol.opcodes import Opcode
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ POWER_CAUSES: Final = frozenset({ResetCause.POWER_ON, ResetCause.EXTERNAL})
 """After these nothing is left of what ran before."""
 
 
-@attrs.frozen
+@frozen
 class Code:
     """A number and its name in the boot log."""
 
@@ -86,7 +87,7 @@ _RISCV_CRASH_REPORT: Final = "".join(
 ).encode("ascii")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class LoadLog:
     """What a ROM prints while it loads an image, as texts to be filled in."""
 
@@ -136,7 +137,7 @@ _ESP8266_LOAD_LOG: Final = LoadLog(
 )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Rom:
     """In what the ROMs of the revisions of one chip differ.
 
@@ -163,7 +164,7 @@ class Rom:
         return {ROM_WORD_ADDRESS: self.word}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Personality:
     """How one chip model behaves where the chip facts are silent."""
 

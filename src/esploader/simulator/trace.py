@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Final, assert_never
 
 import attrs
 
+from esploader.classes import define
 from esploader.simulator.description import describe_command
 from esploader.simulator.history import Boot, SeenCommand, SeenLines, SentResponse
 
@@ -31,7 +32,7 @@ MAX_TRACE_SIZE: Final = 64 * 1024 * 1024
 """A trace ends when it has so many characters."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Trace:
     """A file that lines are added to, of any number of devices, each line at once."""
 

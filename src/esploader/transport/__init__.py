@@ -1,12 +1,28 @@
-"""Byte pipes with two lines, a baud rate and a clock."""
+"""Byte pipes with two lines, a baud rate and a clock.
+
+Names are loaded when first used: most of what needs one module needs few of the others.
+"""
 
 from __future__ import annotations
 
-from esploader.transport.base import Capabilities, Transport
-from esploader.transport.clock import Clock, RealClock, VirtualClock
-from esploader.transport.ports import PortInfo, list_ports, sort_ports
-from esploader.transport.reset import parse_custom
-from esploader.transport.steps import ResetSequence, SetLines, Wait
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from esploader.transport.names import (
+        Capabilities,
+        Clock,
+        PortInfo,
+        RealClock,
+        ResetSequence,
+        SetLines,
+        Transport,
+        VirtualClock,
+        Wait,
+        list_ports,
+        parse_custom,
+        sort_ports,
+    )
 
 __all__ = [
     "Capabilities",
@@ -22,3 +38,18 @@ __all__ = [
     "parse_custom",
     "sort_ports",
 ]
+
+
+# A type checker is to know the names above, and no others.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(importlib.import_module("esploader.transport.names"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING
 
-import attrs
-from typing_extensions import override
-
+from esploader.classes import frozen, override
 from esploader.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -20,11 +18,14 @@ if TYPE_CHECKING:
 DEFAULT_BAUDRATE = 115200
 """The rate at which every ROM loader listens after a reset, in baud."""
 
+BAUDRATES = (DEFAULT_BAUDRATE, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000)
+"""The rates to step down through, in baud."""
+
 BITS_PER_BYTE = 10
 """On the wire: a start bit, eight data bits, a stop bit."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Capabilities:
     """What a pipe can do. Data, so that nobody has to try in order to know."""
 

@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
-from typing_extensions import override
+
+from esploader.classes import define, frozen, override
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ class Clock(Protocol):
         """Wait until ``seconds`` have passed; not at all when that is negative."""
 
 
-@attrs.frozen
+@frozen
 class RealClock(Clock):
     """The clock of this machine, unaffected by changes of the date."""
 
@@ -41,7 +42,7 @@ class RealClock(Clock):
             time.sleep(seconds)
 
 
-@attrs.define
+@define
 class VirtualClock(Clock):
     """A clock that moves only when told, and then at once."""
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Final, TypeAlias
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import ProtocolError
 from esploader.transport.telnet_framing import Option, encode_subnegotiation
 
@@ -98,14 +97,14 @@ _POLLED: Final = frozenset({Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE})
 """Without a value a client asks for the state instead of waiting to be told."""
 
 
-@attrs.frozen
+@frozen
 class Signature:
     """Who the sender is, in words of its own; empty text asks the other end."""
 
     text: bytes = b""
 
 
-@attrs.frozen
+@frozen
 class Setting:
     """A request to make a setting, or word of how it is set."""
 

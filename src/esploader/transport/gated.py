@@ -9,18 +9,15 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
-from typing_extensions import override
-
-from esploader.errors import TransportError, TransportTimeoutError
+from esploader.classes import frozen, override
+from esploader.errors import TransportTimeoutError
 from esploader.transport.base import Transport
-from esploader.transport.gates import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from esploader.transport.gates import Delay, Gate, GateFailed
-    from esploader.transport.steps import SetLines
+    from esploader.transport.gates import Gate
+    from esploader.transport.steps import ResetStep
 
 SILENCE_TIMEOUT: Final = 10.0
 """For how long a server that has something to do may say nothing at all, in seconds. It
@@ -30,40 +27,15 @@ GATED_TURNAROUND: Final = 0.003
 """From a response at the far end to the next command there, in seconds, give or take."""
 
 
-@attrs.frozen
+@frozen
 class SetBaudrate:
     """Set the rate of the port in its turn, when everything in front has left it."""
 
     baudrate: int
 
 
-Item: TypeAlias = "bytes | Gate | Delay | SetLines | SetBaudrate"
+Item: TypeAlias = "bytes | Gate | ResetStep | SetBaudrate"
 """What can be sent ahead."""
-
-
-_EXPLANATIONS: Final = {
-    Reason.TIMEOUT: "the response that was waited for did not come",
-    Reason.STATUS: "the loader refused",
-    Reason.PORT_LOST: "the server lost the port",
-    Reason.MALFORMED: "the server did not understand a message",
-}
-
-
-class GateFailedError(TransportError):
-    """A gate stayed shut: nothing that was sent behind it has reached the chip.
-
-    Whoever sends ahead handles it. Where no gate was sent (while a loader is looked for) it
-    can only say that the server lost the port or its bearings, and counts as any failure of
-    the port.
-    """
-
-    failure: GateFailed
-    """What the server says of it."""
-
-    @classmethod
-    def of(cls, port: str, failure: GateFailed) -> GateFailedError:
-        """Return the error for what the server of ``port`` says."""
-        return cls(port, _EXPLANATIONS[failure.reason], failure)
 
 
 class GatedTransport(Transport):
@@ -92,8 +64,8 @@ class GatedTransport(Transport):
     def send_ahead(self, items: Iterable[Item]) -> int:
         """Send ``items`` in one flight; return its size in bytes.
 
-        :meth:`read` raises :exc:`GateFailedError` when a gate among them stays shut, once
-        it has returned what came in front of that.
+        :meth:`read` raises :exc:`~esploader.transport.gates.GateFailedError` when a gate
+        among them stays shut, once it has returned what came in front of that.
         """
 
     @abc.abstractmethod

@@ -14,7 +14,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from esploader.errors import ProtocolError
+from esploader.classes import frozen
+from esploader.errors import ProtocolError, TransportError
 from esploader.transport.telnet_framing import Option, encode_subnegotiation
 
 VERSION: Final = 1
@@ -74,7 +75,7 @@ class Reason(enum.IntEnum):
     MALFORMED = 4
 
 
-@attrs.frozen
+@frozen
 class ResponseRule:
     """Matches the response to a command."""
 
@@ -83,14 +84,14 @@ class ResponseRule:
     """Where the status is, behind the header of 8 bytes; ``None`` not to look."""
 
 
-@attrs.frozen
+@frozen
 class SizeRule:
     """Matches a frame of exactly that many bytes."""
 
     size: int
 
 
-@attrs.frozen
+@frozen
 class PrefixRule:
     """Matches a frame that begins with these bytes."""
 
@@ -100,14 +101,14 @@ class PrefixRule:
 Rule: TypeAlias = ResponseRule | SizeRule | PrefixRule
 
 
-@attrs.frozen
+@frozen
 class Arm:
     """Begin anew: forget what came, obey gates from now on."""
 
     epoch: int
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Gate:
     """Hold back what is behind until ``count`` frames have come that match."""
 
@@ -119,21 +120,21 @@ class Gate:
     """Comes back when the gate fails."""
 
 
-@attrs.frozen
+@frozen
 class Delay:
     """Hold back what is behind for a time, once everything in front has left the port."""
 
     seconds: float
 
 
-@attrs.frozen
+@frozen
 class Armed:
     """The server has begun anew: what came before is out of date."""
 
     epoch: int
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class GateFailed:
     """A gate stayed shut, and the server has thrown away everything behind it."""
 
@@ -142,6 +143,31 @@ class GateFailed:
     reason: Reason
     matched: int
     """How many frames did match."""
+
+
+_EXPLANATIONS: Final = {
+    Reason.TIMEOUT: "the response that was waited for did not come",
+    Reason.STATUS: "the loader refused",
+    Reason.PORT_LOST: "the server lost the port",
+    Reason.MALFORMED: "the server did not understand a message",
+}
+
+
+class GateFailedError(TransportError):
+    """A gate stayed shut: nothing that was sent behind it has reached the chip.
+
+    Whoever sends ahead handles it. Where no gate was sent (while a loader is looked for) it
+    can only say that the server lost the port or its bearings, and counts as any failure of
+    the port.
+    """
+
+    failure: GateFailed
+    """What the server says of it."""
+
+    @classmethod
+    def of(cls, port: str, failure: GateFailed) -> GateFailedError:
+        """Return the error for what the server of ``port`` says."""
+        return cls(port, _EXPLANATIONS[failure.reason], failure)
 
 
 ClientMessage: TypeAlias = Arm | Gate | Delay

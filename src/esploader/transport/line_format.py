@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-import attrs
+from esploader.classes import frozen
 
 
 @enum.unique
@@ -29,7 +29,7 @@ class FlowControl(enum.Enum):
     DTR_DSR = enum.auto()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class LineFormat:
     """What a byte looks like on the line, and what holds it back."""
 
@@ -47,7 +47,7 @@ EIGHT_N_ONE: Final = LineFormat()
 """What every loader speaks."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class InputLines:
     """The lines that the other end sets; asserted or not."""
 

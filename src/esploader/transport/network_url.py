@@ -6,8 +6,7 @@ import logging
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import UnknownSchemeError, UrlError
 from esploader.numerals import real, shown
 
@@ -23,7 +22,7 @@ LOG_LEVELS: Final[dict[str, int]] = {
 """What ``logging=`` may say, as in pyserial's URLs."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class NetworkUrl:
     """A host, a TCP port and options."""
 

@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
+from esploader.transport.vendors import BRIDGE_VIDS, ESPRESSIF_VID
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-ESPRESSIF_VID: Final = 0x303A
-"""USB vendor id of Espressif: chips with a USB port of their own."""
-
-BRIDGE_VIDS: Final = frozenset({0x0403, 0x067B, 0x10C4, 0x1A86})
-"""USB vendor ids of the makers of the usual USB-to-UART bridges: FTDI, Prolific, Silicon
-Labs, WCH."""
 
 # Ports that every Mac has and that never lead to a device.
 _MACOS_OWN: Final = re.compile(r"Bluetooth-Incoming-Port|wlan-debug|debug-console")
@@ -28,7 +24,7 @@ _USB_NAME: Final = re.compile(r"ttyACM|ttyUSB|cu\.usb|cu\.wchusb|cu\.SLAB", re.I
 _NUMBER: Final = re.compile(r"(\d+)")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PortInfo:
     """What the operating system knows of a port."""
 

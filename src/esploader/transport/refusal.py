@@ -62,11 +62,11 @@ _ERRORS: Final[Mapping[str, type[TransportError]]] = {
     "Device open failure": TransportError,
 }
 
-_BUSY: Final = re.compile(r"(?:\b(?:already|is|currently) in use|\bbusy)[.!]?$", re.IGNORECASE)
+_BUSY: Final = r"(?i)(?:\b(?:already|is|currently) in use|\bbusy)[.!]?$"
 """What a server that is not known may mean."""
 
 # An alert of TLS: its type, the version of the record, and a size of two bytes.
-_TLS_ALERT: Final = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02")
+_TLS_ALERT: Final = rb"\x15\x03[\x00-\x04]\x00\x02"
 
 
 def refusal_of_port(label: str, error: EsploaderError | None) -> str:
@@ -89,7 +89,7 @@ def refusal(port: str, said: bytes) -> TransportError | None:
 
     ``port`` is the URL that it was reached by.
     """
-    if _TLS_ALERT.match(said):
+    if re.match(_TLS_ALERT, said):
         return TlsError(port, "the server expects TLS")
     for line in said.decode("ascii", "backslashreplace").splitlines():
         error_class = _error_class(line.strip())
@@ -137,4 +137,4 @@ def _error_class(line: str) -> type[TransportError] | None:
     for beginning, error_class in _ERRORS.items():
         if line.startswith(beginning):
             return error_class
-    return PortBusyError if _BUSY.search(line) else None
+    return PortBusyError if re.search(_BUSY, line) else None

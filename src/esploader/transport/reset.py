@@ -11,18 +11,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import CapabilityError, TransportError, UnsupportedError
 from esploader.numerals import real, shown
 from esploader.transport.gated import as_gated
-from esploader.transport.gates import Delay
 from esploader.transport.steps import ResetSequence, ResetStep, SetLines, Wait
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
-    from esploader.transport.gated import Item
-
 
 STRAP_DELAY: Final = 0.05
 """How long the boot strap is held after EN is released, in seconds."""
@@ -93,7 +89,7 @@ HARD_RESET: Final[ResetSequence] = (
 """Restarts the chip with the boot strap released: it runs its application."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Resets:
     """The sequences for one device, which may need others than is usual."""
 
@@ -178,7 +174,7 @@ def begin(sequence: ResetSequence, transport: Transport) -> float:
     gated = as_gated(transport)
     if gated is not None:
         if sequence:
-            gated.send_ahead([_as_item(step) for step in sequence])
+            gated.send_ahead(sequence)
         return sum(step.seconds for step in sequence if isinstance(step, Wait))
     try:
         for step in sequence:
@@ -193,7 +189,3 @@ def begin(sequence: ResetSequence, transport: Transport) -> float:
             transport.set_lines(dtr=False, rts=False)
         raise
     return 0.0
-
-
-def _as_item(step: ResetStep) -> Item:
-    return step if isinstance(step, SetLines) else Delay(step.seconds)

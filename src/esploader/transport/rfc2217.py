@@ -31,8 +31,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.errors import (
     BaudrateError,
     NegotiationError,
@@ -44,13 +44,13 @@ from esploader.transport import com_port, gates
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.com_port import Code, Control, Purge, Setting, Signature
-from esploader.transport.gated import GatedTransport, GateFailedError, Item, SetBaudrate
-from esploader.transport.gates import Delay, Gate
+from esploader.transport.gated import GatedTransport, Item, SetBaudrate
+from esploader.transport.gates import Delay, Gate, GateFailedError
 from esploader.transport.pipe import DISCARD_LIMIT, Pipe, drain
 from esploader.transport.refusal import hang_up, no_server
 from esploader.transport.rfc2217_url import NEGOTIATION_TIMEOUT, parse_rfc2217_url
 from esploader.transport.server_view import ServerView
-from esploader.transport.steps import SetLines
+from esploader.transport.steps import SetLines, Wait
 from esploader.transport.tcp import TcpPipe
 from esploader.transport.telnet_framing import Option, escape
 
@@ -81,7 +81,7 @@ _FIXED_SETTINGS: Final = (
 _logger = logging.getLogger(__name__)
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class Rfc2217Transport(GatedTransport):
     """A serial port behind an RFC 2217 server.
 
@@ -244,7 +244,9 @@ class Rfc2217Transport(GatedTransport):
                 return self._server.request(*com_port.line_settings(dtr=dtr, rts=rts))
             case SetBaudrate(baudrate):
                 return self._begin_rate(baudrate)
-            case Gate() | Delay():
+            case Wait(seconds):
+                return gates.encode(Delay(seconds))
+            case Gate():
                 return gates.encode(item)
 
     @override

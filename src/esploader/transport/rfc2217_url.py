@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import UrlError
 from esploader.transport.network_url import NetworkUrl, parse_network_url
 
@@ -20,7 +19,7 @@ _OPTIONS: Final = frozenset({"ign_set_control", "logging", "poll_modem", "timeou
 _TLS_OPTIONS: Final = frozenset({"ca", "cert", "key"})
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class TlsOptions:
     """Files in PEM format for a connection with TLS."""
 
@@ -34,7 +33,7 @@ class TlsOptions:
     """Its private key; ``None`` when that is in the same file."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Rfc2217Options:
     """What a URL says."""
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 import serial
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.errors import (
     CapabilityError,
     PortNotFoundError,
@@ -61,7 +61,7 @@ _SPURIOUS_WAKE_UP: Final = 0.001
 _DEAF_MODULES: Final = frozenset({"serial.urlhandler.protocol_socket"})
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class SerialPortTransport(Transport):
     """A port of this machine, or any object that behaves like one of pyserial's.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import ProtocolError
 from esploader.transport import com_port, gates
 from esploader.transport.com_port import Code, Purge, Setting, Signature
@@ -29,7 +30,7 @@ _MAX_EPOCH: Final = 0xFFFF
 _FLOW_CONTROL: Final = frozenset({Code.FLOWCONTROL_SUSPEND, Code.FLOWCONTROL_RESUME})
 
 
-@attrs.define
+@define
 class ServerView:
     """What the client knows of the server, from what came so far."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import attrs
+from esploader.classes import frozen
 
 
-@attrs.frozen
+@frozen
 class SetLines:
     """Assert or release lines; ``None`` leaves one as it is."""
 
@@ -17,7 +17,7 @@ class SetLines:
     """Assert or release RTS; ``None`` leaves it."""
 
 
-@attrs.frozen
+@frozen
 class Wait:
     """Let time pass."""
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.errors import (
     HostUnreachableError,
     TransportClosedError,
@@ -57,7 +57,7 @@ _CLOSED_ERRNOS: Final = frozenset(
 )
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class TcpPipe:
     """A connected TCP socket that keeps deadlines.
 
@@ -198,7 +198,7 @@ def _connect(
     return unconnected
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class SocketTransport(Transport):
     """A byte pipe through a bare TCP connection: no lines, no baud rate.
 

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.transport.telnet_framing import IAC, Option
 
 _SE: Final = 0xF0
@@ -42,21 +43,21 @@ class Verb(enum.IntEnum):
     DONT = 0xFE
 
 
-@attrs.frozen
+@frozen
 class Data:
     """Bytes that were meant for the port."""
 
     data: bytes
 
 
-@attrs.frozen
+@frozen
 class Command:
     """A command without arguments: NOP, BREAK, ARE YOU THERE."""
 
     code: int = attrs.field(repr=hex)
 
 
-@attrs.frozen
+@frozen
 class Negotiation:
     """An offer, a demand or the answer to one."""
 
@@ -64,7 +65,7 @@ class Negotiation:
     option: int
 
 
-@attrs.frozen
+@frozen
 class Subnegotiation:
     """The payload of a sub-option, unescaped."""
 
@@ -72,7 +73,7 @@ class Subnegotiation:
     payload: bytes
 
 
-@attrs.frozen
+@frozen
 class OversizedSubnegotiation:
     """The beginning of a sub-option that is too long, unescaped; the rest is not read."""
 
@@ -90,7 +91,7 @@ def encode_negotiation(verb: Verb, option: int) -> bytes:
     return bytes((_IAC, verb, option))
 
 
-@attrs.define
+@define
 class TelnetDecoder:
     """Turn a byte stream into events, however the stream is cut.
 
@@ -184,7 +185,7 @@ class _Agreement(enum.Enum):
     REFUSED = enum.auto()
 
 
-@attrs.define
+@define
 class _Side:
     """One direction of all options: what we do, or what the other end does.
 
@@ -242,7 +243,7 @@ def _theirs() -> _Side:
     return _Side(Verb.DO, Verb.DONT, dict.fromkeys(Option, _Agreement.NO))
 
 
-@attrs.define
+@define
 class OptionNegotiation:
     """Agree with the other end on options, without ever going round in circles.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.errors import (
     TlsError,
     TransportClosedError,
@@ -38,7 +39,7 @@ HANDSHAKE_TIMEOUT: Final = 5.0
 _READ_SIZE: Final = 64 * 1024
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class TlsPipe:
     """A pipe whose bytes only the other end can read, through a pipe that anybody can."""
 

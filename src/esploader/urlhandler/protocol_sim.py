@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import serial
-from typing_extensions import override
 
+from esploader.classes import override
 from esploader.errors import EsploaderError
 from esploader.simulator.url import open_served, parse
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,7 +21,7 @@ WORD_SIZE: Final = 4
 WORD_WIDTH: Final = 32
 
 
-@attrs.frozen
+@frozen
 class Bits:
     """``width`` bits of the register at ``address``, from bit ``lsb`` upwards."""
 
@@ -41,7 +43,7 @@ class Bits:
         return (words[self.address] >> self.lsb) & ((1 << self.width) - 1)
 
 
-@attrs.frozen(init=False)
+@frozen(init=False)
 class BitField:
     """One value spread over registers, most significant part first."""
 

@@ -11,7 +11,6 @@ import enum
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.bits import (
     ADDRESS_SPACE_SIZE,
@@ -22,6 +21,7 @@ from esploader.chips.model.bits import (
 )
 from esploader.chips.model.labels import MAJOR, MINOR
 from esploader.chips.model.unique import require_unique
+from esploader.classes import frozen, override
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ _NOT_RAM: Final = frozenset({"drom", "irom", "drom_mask", "irom_mask", "extram"}
 """Regions in which flash is seen, or the ROM, or external RAM that no loader sets up."""
 
 
-@attrs.frozen
+@frozen
 class Region:
     """A range of the address space, ``end`` excluded."""
 
@@ -87,7 +87,7 @@ _MARK_OF_DESCRIPTION: Final = "spi"
 """The fact without which nothing can be done with a flash."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@frozen(kw_only=True, repr=False, eq=False)
 class Chip:
     """One chip model. Two devices of the same model share one ``Chip``.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
+from esploader.classes import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from esploader.chips.model.bits import BitField
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Crystal:
     """The frequency of the crystal, or how to find it.
 
@@ -37,7 +37,7 @@ class Crystal:
             raise ValueError(f"{self!r} makes no sense")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class AssumedCrystal:
     """What the ROM takes the crystal to be when it is asked for another baud rate.
 

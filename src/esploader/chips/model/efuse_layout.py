@@ -7,9 +7,10 @@ from itertools import pairwise
 import attrs
 
 from esploader.chips.model.bits import WORD_SIZE, BitField, is_register
+from esploader.classes import frozen
 
 
-@attrs.frozen
+@frozen
 class EfuseBlock:
     """Words of eFuses that are read at consecutive addresses."""
 
@@ -23,7 +24,7 @@ class EfuseBlock:
             raise ValueError(f"{self!r} is not a range of registers")
 
 
-@attrs.frozen
+@frozen
 class EfuseSpan:
     """``width`` eFuses of a block, from bit ``first`` of the block upwards."""
 
@@ -44,7 +45,7 @@ class EfuseSpan:
         )
 
 
-@attrs.frozen
+@frozen
 class EfuseProtection:
     """EFuses that, once burnt, keep others from being burnt, or from being read."""
 
@@ -62,7 +63,7 @@ class EfuseProtection:
                 raise ValueError(f"{following!r} is protected twice")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FixedFlashKey:
     """The key of flash encryption where it has a block of its own, and no stated purpose.
 

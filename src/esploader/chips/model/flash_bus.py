@@ -6,9 +6,10 @@ import attrs
 
 from esploader.chips.model.bits import Bits, is_register
 from esploader.chips.model.unique import require_unique
+from esploader.classes import frozen
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SpiRegisters:
     """The SPI peripheral in front of the flash, as offsets from ``base``."""
 
@@ -34,7 +35,7 @@ class SpiRegisters:
         require_unique("SPI register", present)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashPinChoices:
     """Where else than at its usual pins the loaders can find the flash, when they are told.
 
@@ -51,7 +52,7 @@ class FlashPinChoices:
     """The pins of the second SPI peripheral have a name of their own, HSPI."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SupplyControl:
     """Bits with which software or eFuses decide on the voltage of the flash."""
 
@@ -65,7 +66,7 @@ class SupplyControl:
     """Not 0: the regulator gives 1.9 V instead of 1.8 V."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashSupply:
     """Who decides on the voltage of the flash: software, else the eFuses, else a strap."""
 

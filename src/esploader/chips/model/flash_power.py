@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import frozen
+
 if TYPE_CHECKING:
     from esploader.chips.model.bits import Bits
 
 
-@attrs.frozen
+@frozen
 class Setting:
     """Bits of a register, what is written there, and how long it takes to have its effect."""
 
@@ -20,7 +22,7 @@ class Setting:
     """In microseconds."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashPower:
     """How the flash gets its supply on devices whose ROM loader does not turn it on."""
 

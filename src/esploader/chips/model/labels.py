@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
+
 if TYPE_CHECKING:
     from esploader.chips.model.bits import BitField
 
@@ -19,7 +21,7 @@ MINOR: Final = "minor"
 """In a condition: the minor part of the revision."""
 
 
-@attrs.frozen
+@frozen
 class Field:
     """A named value in the registers that tells devices of one chip apart."""
 
@@ -37,7 +39,7 @@ class Field:
         return dict(self.names).get(value, "")
 
 
-@attrs.frozen
+@frozen
 class When:
     """A condition: the named field has one of the values.
 
@@ -51,7 +53,7 @@ class When:
     """Any of these values will do."""
 
 
-@attrs.frozen
+@frozen
 class Label:
     """A text that applies when all conditions hold.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import attrs
-from typing_extensions import override
+from esploader.classes import frozen, override
 
 
-@attrs.frozen(order=True)
+@frozen(order=True)
 class Revision:
     """A revision of the silicon; later ones are greater."""
 

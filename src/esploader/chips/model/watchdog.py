@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.classes import frozen
+
 if TYPE_CHECKING:
     from esploader.chips.model.bits import Bits
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RtcWatchdog:
     """A watchdog that can reset the whole chip, straps included.
 
@@ -29,7 +31,7 @@ class RtcWatchdog:
     (ESP-IDF, ``esp_efuse_table.csv``). ``None``: nobody has looked where it is."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SuperWatchdog:
     """The watchdog behind all others, which cannot be turned off, only made to feed itself."""
 

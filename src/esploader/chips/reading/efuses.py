@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.bits import WORD_SIZE, WORD_WIDTH, BitField, Bits
 from esploader.chips.model.efuse_layout import EfuseSpan
+from esploader.classes import frozen, override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ _STATES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """What single eFuses mean, 0 and 1."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EfuseValue:
     """One field of eFuses of one device."""
 
@@ -94,7 +94,7 @@ class EfuseValue:
         return sum(span.width for span in self.positions)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class EfuseBlockContent:
     """One block of eFuses of one device, as it is read."""
 
@@ -113,7 +113,7 @@ class EfuseBlockContent:
         return struct.pack(f"<{len(self.words)}I", *self.words)
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Efuses(Mapping[str, EfuseValue]):
     """The eFuses of one device: a mapping from the names of fields, and all blocks."""
 

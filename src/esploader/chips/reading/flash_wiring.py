@@ -9,8 +9,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
-import attrs
-from typing_extensions import override
+from esploader.classes import frozen, override
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +48,7 @@ class VoltageSource(enum.Enum):
     STRAP = "a strapping pin"
 
 
-@attrs.frozen
+@frozen
 class FlashVoltage:
     """With what the flash is supplied, and on whose decision."""
 
@@ -63,7 +62,7 @@ class FlashVoltage:
         return f"{self.millivolts / 1000:.1f}V" if self.millivolts else "OFF"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashWiring:
     """How the flash is driven and supplied."""
 

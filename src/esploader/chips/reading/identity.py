@@ -15,6 +15,7 @@ from esploader.chips.model.bits import BitField
 from esploader.chips.model.labels import MAJOR, MINOR
 from esploader.chips.model.quirks import Quirk
 from esploader.chips.model.revision import Revision
+from esploader.classes import frozen
 from esploader.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _ECO0_BLOCK_VERSION: Final = (1, 1)
 _ECO0_MINOR_MASK: Final = 0b111
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Identity:
     """What the eFuses of a device say about it."""
 

@@ -11,8 +11,7 @@ import enum
 import struct
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import frozen
 from esploader.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ SIZE_WITHOUT_CHIP_ID: Final = _SHORT.size
 """Bytes of security info from a chip that does not say which one it is."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SecurityInfo:
     """The security state of a device, as its ROM loader tells it."""
 

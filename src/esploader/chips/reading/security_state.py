@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from esploader.chips.model.bits import value_or_zero
 from esploader.chips.model.revision import Revision
+from esploader.classes import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +19,7 @@ _SECURE_BOOT_V2_SINCE: Final = Revision(3, 0)
 """Of a chip that has Secure Boot V1, too: earlier revisions do not know V2."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SecurityState:
     """What a device demands of the content of its flash."""
 

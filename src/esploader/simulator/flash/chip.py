@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.simulator.flash.nor import (
     BLOCK_SIZE,
     DEFAULT_MANUFACTURER,
@@ -48,7 +49,7 @@ class FlashCondition(enum.Enum):
     XMC do so."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SpiTransaction:
     """One selection of the flash chip."""
 
@@ -59,7 +60,7 @@ class SpiTransaction:
     now: float = 0.0
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class FlashChip:
     """A flash chip on its SPI bus: an id, status registers, and the cells behind."""
 

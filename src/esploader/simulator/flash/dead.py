@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-from typing_extensions import override
-
+from esploader.classes import define, override
 from esploader.simulator.flash.chip import FlashChip
-from esploader.simulator.flash.nor import SECTOR_SIZE, NorFlash
+from esploader.simulator.flash.nor import SECTOR_SIZE, EverBusyError, NorFlash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +24,7 @@ FLOATING: Final = 0xFF
 HELD_LOW: Final = 0x00
 
 
-class EverBusyError(Exception):
-    """The program waits for the flash, and does so for ever."""
-
-
-@attrs.define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True)
 class DeadFlash(NorFlash):
     """Cells that nobody reaches: all there is to be read is the level of the line."""
 
@@ -53,13 +47,13 @@ class DeadFlash(NorFlash):
             raise EverBusyError
 
     @override
-    def _pieces(self, offset: int, size: int) -> Iterator[bytes | bytearray]:
+    def _pieces(self, offset: int, size: int) -> Iterator[bytes]:
         piece = bytes((self.level,)) * SECTOR_SIZE
         for start in range(0, size, SECTOR_SIZE):
             yield piece[: size - start]
 
 
-@attrs.define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True)
 class DeadFlashChip(FlashChip):
     """A bus with nobody who answers."""
 

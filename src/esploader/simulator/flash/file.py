@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -21,7 +23,7 @@ _ATTEMPTS: Final = 10
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class FlashFile:
     """A file that nobody else may have until :meth:`release`.
 

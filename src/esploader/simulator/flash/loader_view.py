@@ -7,12 +7,10 @@ those at which the flash is, it waits for ever for the flash to be idle.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from esploader.simulator.flash.dead import EverBusyError
+from esploader.classes import define
+from esploader.simulator.flash.nor import EverBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +23,7 @@ REACH_OF_3_BYTES: Final = 16 * 1024 * 1024
 _FLOATING: Final = b"\xff"
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class LoaderFlash:
     """The cells of a flash chip, for the commands of one loader."""
 
@@ -45,6 +43,8 @@ class LoaderFlash:
         parts = list(self._parts(offset, size))
         if self.chip.answers and len(parts) == 1:
             return self.chip.nor.md5(*parts[0])
+        import hashlib
+
         return hashlib.md5(self.read(offset, size), usedforsecurity=False).digest()
 
     def is_blank(self, offset: int, size: int) -> bool:
@@ -57,7 +57,7 @@ class LoaderFlash:
         """Clear the bits that are clear in ``data``; return the seconds that takes.
 
         Raises :exc:`~esploader.simulator.flash.nor.PowerLostError`, and
-        :exc:`~esploader.simulator.flash.dead.EverBusyError` where the flash is elsewhere.
+        :exc:`~esploader.simulator.flash.nor.EverBusyError` where the flash is elsewhere.
         """
         if data:
             self._find()

@@ -6,13 +6,13 @@ codes for sizes in JEDEC ids as such parts carry them.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.simulator.flash.file import FlashFile
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ def jedec_id(size: int, manufacturer: int = DEFAULT_MANUFACTURER) -> bytes:
     return bytes((manufacturer, _MEMORY_TYPE, code))
 
 
+class EverBusyError(Exception):
+    """The program waits for the flash, and does so for ever."""
+
+
 class PowerLostError(Exception):
     """The power failed in the middle of an operation, which is half done."""
 
@@ -61,7 +65,7 @@ def _check_size(_: object, __: object, size: int) -> None:
         raise ValueError(f"flash of {size} bytes: a power of two from 256 KiB to 128 MiB is needed")
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class NorFlash:
     """The cells of a flash chip.
 
@@ -92,6 +96,8 @@ class NorFlash:
 
     def md5(self, offset: int, size: int) -> bytes:
         """Return the MD5 of ``size`` bytes from ``offset`` on."""
+        import hashlib
+
         digest = hashlib.md5(usedforsecurity=False)
         for piece in self._pieces(offset, size):
             digest.update(piece)

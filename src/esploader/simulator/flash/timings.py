@@ -13,12 +13,13 @@ import textwrap
 from typing import Final
 
 import attrs
-from typing_extensions import override
+
+from esploader.classes import frozen, override
 
 _SHOWN: Final = 100
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Timings:
     """Durations in seconds."""
 

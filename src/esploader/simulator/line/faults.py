@@ -12,8 +12,8 @@ import enum
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.simulator.soc.uart import resample
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _within(
     return require
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Fault(abc.ABC):
     """Something that happens to bytes. Each direction counts its own."""
 
@@ -97,7 +97,7 @@ class Fault(abc.ABC):
         """Return what takes the place of a byte; ``source`` is where chance comes from."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Drop(Fault):
     """The byte is lost."""
 
@@ -106,7 +106,7 @@ class Drop(Fault):
         return ()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Overflow(Fault):
     """A FIFO is full, as nobody has emptied it in time: some bytes in a row are lost."""
 
@@ -123,7 +123,7 @@ class Overflow(Fault):
         return ()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Duplicate(Fault):
     """The byte arrives twice."""
 
@@ -132,7 +132,7 @@ class Duplicate(Fault):
         return (bytes((value, value)),)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Corrupt(Fault):
     """The byte arrives as another."""
 
@@ -145,7 +145,7 @@ class Corrupt(Fault):
         return (bytes((value ^ change,)),)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class BaudMismatch(Fault):
     """The receiver's clock runs at another rate than the sender's; all bytes suffer from it.
 
@@ -165,7 +165,7 @@ class BaudMismatch(Fault):
         return (received,) if received else ()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class _Event(Fault):
     """A fault that leaves the byte as it is."""
 
@@ -174,7 +174,7 @@ class _Event(Fault):
         return (self, bytes((value,)))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Delay(_Event):
     """The byte and all that follow it in its direction come later."""
 
@@ -182,7 +182,7 @@ class Delay(_Event):
     """By how much."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Jitter(Fault):
     """The byte and all that follow it come later by a time that chance decides."""
 
@@ -194,12 +194,12 @@ class Jitter(Fault):
         return (Delay(seconds=source.random() * self.seconds), bytes((value,)))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Split(_Event):
     """What comes before the byte and what comes from it on arrive in two pieces, if at once."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Stall(_Event):
     """From that byte on nothing passes in either direction for some time, then all at once."""
 
@@ -207,7 +207,7 @@ class Stall(_Event):
     """For how long."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Cut(_Event):
     """The connection ends before that byte, and what is under way is lost.
 

@@ -12,8 +12,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.errors import HostUnreachableError, TransportClosedError
 from esploader.simulator.line.faults import Cut, Delay, Direction, Fault, Piece, Split, Stall
 from esploader.simulator.line.transport import RealTimeTransport
@@ -29,7 +29,7 @@ _NEVER: Final = float("inf")
 _BOUNDARY: Final = b""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Stage:
     """One fault in one direction."""
 
@@ -85,7 +85,7 @@ class _Stage:
         return math.floor(math.log1p(-self._random.random()) / math.log1p(-self.fault.rate))
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Way:
     """One direction of a line."""
 
@@ -154,7 +154,7 @@ class _Way:
         return self.held[0][0] if self.held else _NEVER
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _LineState:
     """What a line remembers from one connection to the next."""
 
@@ -191,7 +191,7 @@ def _as_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return found
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class FaultyTransport(WrappingTransport[InnerT]):
     """A transport in front of any other, on whose line faults happen, in the order given.
 
@@ -324,7 +324,7 @@ class FaultyTransport(WrappingTransport[InnerT]):
             self._send_held()
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class FaultyRealTimeTransport(FaultyTransport[RealTimeTransport]):
     """One in front of a simulated device in real time, for those who serve it.
 

@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.errors import FlashFileError, TransportClosedError, TransportError
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock, VirtualClock
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 _CAPABILITIES = Capabilities(set_lines=True, set_lines_at_once=True, set_baudrate=True)
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class _Line(Transport):
     """A serial line to a simulated device, whatever the clock.
 
@@ -184,7 +184,7 @@ def _file_error(name: str, exc: OSError) -> FlashFileError:
     return FlashFileError(name, reason)
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class SimulatedTransport(_Line):
     """A device in virtual time: waiting takes no time, and all times are exact.
 
@@ -213,7 +213,7 @@ class SimulatedTransport(_Line):
         self._clock.advance_to(until)
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class RealTimeTransport(_Line):
     """A device in real time, for those who serve it to other programs.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic
 
 import attrs
-from typing_extensions import TypeVar, override
+from typing_extensions import TypeVar
 
+from esploader.classes import define, override
 from esploader.transport.base import Capabilities, Transport
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 InnerT = TypeVar("InnerT", bound=Transport, default=Transport)
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class WrappingTransport(Transport, Generic[InnerT]):
     """A transport that hands everything on to another; subclasses do something about it.
 

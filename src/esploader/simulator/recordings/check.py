@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Frame, SlipDecoder, encode
 from esploader.simulator.config import DeviceConfig
@@ -47,7 +48,7 @@ def _beginning(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CheckedRow:
     """A recorded row, and what the simulated device made of it."""
 
@@ -84,7 +85,7 @@ def check_recording(recording: Recording, timings: Timings | None = None) -> tup
     )
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Bench:
     """A device, and a line to it."""
 

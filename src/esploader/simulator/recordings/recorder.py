@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Frame, SlipDecoder
 from esploader.simulator.description import describe_sent
@@ -42,7 +42,7 @@ _FRAME: Final = re.compile(rb"\xc0[^\xc0]+\xc0")
 _ROW_SIZE: Final = 100
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class RecordingTransport(WrappingTransport):
     """A transport that remembers what passes, in front of the one that does the work.
 

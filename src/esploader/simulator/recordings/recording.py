@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from esploader.chips.registry import chip_by_name
+from esploader.classes import frozen
 from esploader.errors import RecordingError, UnsupportedError
 from esploader.simulator.config import InitialState
 from esploader.simulator.flash.nor import MAX_FLASH_SIZE
@@ -49,7 +50,7 @@ _FLASH_KEYS: Final = frozenset({"content", "offset", "size"})
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class LineChange:
     """DTR and RTS as the host set them."""
 
@@ -83,7 +84,7 @@ RELEASED: Final = LineChange(seconds=0.0, dtr=False, rts=False)
 """As lines are when a port is opened."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashNeed:
     """Where the flash has to hold the bytes from 0 to 255, again and again."""
 
@@ -91,7 +92,7 @@ class FlashNeed:
     size: int = attrs.field(repr=hex)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Needs:
     """What a row takes for granted, and the file does not show."""
 
@@ -104,7 +105,7 @@ class Needs:
     """Requests that went before it, and of which nothing else is known."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Row:
     """One exchange: what the host did, and what came back until it did something else."""
 
@@ -123,7 +124,7 @@ class Row:
     """Why it cannot be read; such a row has nothing else."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Recording:
     """Exchanges in order, on one connection."""
 
@@ -194,7 +195,7 @@ class _FormatError(Exception):
     """Something in a file is not as it should be."""
 
 
-@attrs.frozen
+@frozen
 class _Object:
     """An object of JSON, of which anything is believed only after a look at it.
 

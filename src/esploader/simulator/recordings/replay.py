@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.errors import TransportClosedError, TransportError
 from esploader.simulator.recordings.recording import RELEASED, LineChange
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
@@ -23,7 +23,7 @@ _CAPABILITIES: Final = Capabilities(set_lines=True, set_lines_at_once=True, set_
 _END: Final = 0xC0
 
 
-@attrs.define(eq=False, repr=False)
+@define(eq=False, repr=False)
 class ReplayTransport(Transport):
     """Answers with the rows of a recording, at once, whatever the baud rate.
 

@@ -7,16 +7,12 @@ documentation; logs in public reports). The layout of images is that of
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from esploader.chips.model.chip import KIB
+from esploader.classes import frozen
 from esploader.errors import ImageError
-from esploader.image.firmware import DIGEST_SIZE, parse_image
-from esploader.image.header import ImageHeader, parse_header
 from esploader.simulator.personality import POWER_CAUSES, ResetCause
 from esploader.simulator.rom.command import CHECKSUM_SEED, xor_checksum
 
@@ -25,6 +21,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.image.firmware import ImageLayout
+    from esploader.image.header import ImageHeader
     from esploader.simulator.flash.nor import NorFlash
     from esploader.simulator.personality import LoadLog, Personality
 
@@ -43,7 +40,7 @@ _ROW_SIZE: Final = 16
 _SEGMENT_HEADER_SIZE: Final = 8
 
 
-@attrs.frozen
+@frozen
 class Loading:
     """How it went to load the image."""
 
@@ -66,6 +63,11 @@ def rom_log(personality: Personality, cause: ResetCause, *, download: bool) -> b
 
 def load_image(nor: NorFlash, chip: Chip, style: LoadLog) -> Loading:
     """Load the image at the chip's bootloader offset, as its ROM does."""
+    import hashlib
+
+    from esploader.image.firmware import DIGEST_SIZE, parse_image
+    from esploader.image.header import parse_header
+
     offset = chip.bootloader_offset
     head = nor.read(offset, _MAX_HEADER_SIZE)
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.simulator.flash.loader_view import REACH_OF_3_BYTES, LoaderFlash
 from esploader.simulator.flash.nor import BLOCK_SIZE, SECTOR_SIZE
 from esploader.simulator.rom.inflater import WINDOW_SIZE, Inflater
@@ -61,7 +62,7 @@ class EndedError(Exception):
     """How a handler says that the loader has left, or hangs, without a response."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Request:
     """One request, as it lies in the receive buffer."""
 
@@ -88,7 +89,7 @@ class Request:
         return struct.unpack_from(f"<{count}I", self.buffer)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Outcome:
     """What a handler has to say."""
 
@@ -111,7 +112,7 @@ class Outcome:
 Handler: TypeAlias = "Callable[[RomState, Request], Outcome]"
 
 
-@attrs.define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True)
 class Download:
     """Blocks that come one after the other, to flash or to RAM."""
 
@@ -163,14 +164,14 @@ class Download:
         return self.has_all_blocks and self.received >= self.size
 
 
-@attrs.define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True)
 class CompressedDownload(Download):
     """A download that is inflated on its way to the flash."""
 
     inflater: Inflater
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class FlashParameters:
     """What the ROM believes about the flash, in bytes."""
 
@@ -179,7 +180,7 @@ class FlashParameters:
     sector_size: int = SECTOR_SIZE
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class RomState:
     """What the ROM loader remembers between requests."""
 

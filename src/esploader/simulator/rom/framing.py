@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define
+
 FRAME_BUFFER_SIZE: Final = 0x2000
 """Bytes of a frame that are kept; the rest is dropped."""
 
@@ -36,7 +38,7 @@ def encode_frame(payload: bytes) -> bytes:
     return b"\xc0" + escaped + b"\xc0"
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class RomFrameDecoder:
     """The ROM's receiver, which takes one frame at a time from the stream."""
 

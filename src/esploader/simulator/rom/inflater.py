@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,7 +57,7 @@ def is_zlib_header(header: bytes | bytearray) -> bool:
     )
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Inflater:
     """Decompresses one stream, piece by piece."""
 

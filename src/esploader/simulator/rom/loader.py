@@ -20,8 +20,8 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, override
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.history import BODY_KEPT, Loader, SeenCommand, SentResponse
 from esploader.simulator.rom.command import (
@@ -87,7 +87,7 @@ _HEEDED: Final = re.compile(rb"\xc0|\xdb(?:[^\xdc\xdd]|\Z)", re.DOTALL)
 _FIFO_SIZE: Final = 0x80
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class RomLoader(Program):
     """Receives requests, one at a time, and answers each when its work is done.
 

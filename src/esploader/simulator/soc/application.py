@@ -21,8 +21,8 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import define, frozen, override
 from esploader.simulator.personality import ResetCause
 from esploader.simulator.soc.program import NEVER, Machine, Program
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -46,7 +46,7 @@ class RestartedError(Exception):
         self.cause = cause
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Runtime:
     """What an application sees of its device."""
 
@@ -103,7 +103,7 @@ def hello(runtime: Runtime) -> None:
     runtime.send(b"Hello from the simulated application\r\n")
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class ApplicationProgram(Program):
     """Runs an application. An exception in it comes out wherever time passes."""
 

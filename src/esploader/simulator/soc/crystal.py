@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from esploader.classes import frozen
 
 if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
@@ -27,7 +27,7 @@ USUAL_ERROR: Final = 1.012
 _OSCILLATOR: Final = 136
 
 
-@attrs.frozen
+@frozen
 class SimulatedCrystal:
     """Two frequencies in Hz."""
 

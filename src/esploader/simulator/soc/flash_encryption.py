@@ -9,13 +9,13 @@ What a loader refuses to encrypt is an assumption: no real loader was asked.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from esploader.simulator.soc.program import Machine
 
-_STREAM_UNIT: Final = hashlib.blake2b().digest_size
+_STREAM_UNIT: Final = 64
+"""Bytes of a BLAKE2b digest."""
 
 
 def can_encrypt(machine: Machine, offset: int, size: int = 0) -> bool:
@@ -29,6 +29,8 @@ def can_encrypt(machine: Machine, offset: int, size: int = 0) -> bool:
 
 def encrypt(machine: Machine, offset: int, data: bytes) -> bytes:
     """Return what the flash holds at ``offset`` when ``data`` are encrypted."""
+    import hashlib
+
     key = hashlib.blake2b(_key(machine)).digest()
     first = offset // _STREAM_UNIT
     count = (offset + len(data)) // _STREAM_UNIT - first + 1

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from esploader.simulator.config import FlashPresence
 from esploader.simulator.flash.chip import FlashChip
-from esploader.simulator.flash.dead import FLOATING, HELD_LOW, DeadFlash, DeadFlashChip
 from esploader.simulator.flash.nor import NorFlash
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ def put_flash_in(config: DeviceConfig, timings: Timings) -> tuple[NorFlash, Flas
         return nor, FlashChip.around(nor, config.flash_condition)
     if config.flash_content or config.flash_file is not None:
         raise ValueError("a flash that does not answer holds nothing")
+    from esploader.simulator.flash.dead import FLOATING, HELD_LOW, DeadFlash, DeadFlashChip
+
     level = FLOATING if config.flash_presence is FlashPresence.NONE else HELD_LOW
     dead = DeadFlash(config.flash_size, timings, level=level)
     return dead, DeadFlashChip(dead, bytes((level,)) * 3, level=level)

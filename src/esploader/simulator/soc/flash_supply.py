@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from esploader.chips.model.bits import BitField
+from esploader.classes import define
 
 if TYPE_CHECKING:
     from esploader.chips.model.bits import Bits
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from esploader.simulator.soc.memory import Memory
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class FlashSupply:
     """The registers behind the supply of one device's flash; most have none."""
 

@@ -12,9 +12,9 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.quirks import Quirk
+from esploader.classes import define, override
 from esploader.simulator.config import PortKind
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Effect(enum.Enum):
     """It boots, as the port says or as it did before: its straps are not looked at."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class HostPort(abc.ABC):
     """The lines of one port."""
 
@@ -76,7 +76,7 @@ class HostPort(abc.ABC):
         """Assert (``True``) or release both lines."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Uart(HostPort):
     """RTS alone holds the chip in reset, DTR alone pulls its boot strap; both do nothing."""
 
@@ -99,7 +99,7 @@ class Uart(HostPort):
         return Effect.RELEASE if held else Effect.HOLD
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class UsbSerialJtag(HostPort):
     """DTR alone asks for download mode, none takes that back, RTS alone restarts at once."""
 
@@ -120,7 +120,7 @@ class UsbSerialJtag(HostPort):
         return Effect.RESTART
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class UsbOtg(HostPort):
     """After RTS alone, DTR alone restarts into download mode, and none restarts.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -29,7 +31,7 @@ _WORD_MASK: Final = 0xFFFF_FFFF
 _MAX_REGISTER_COUNT: Final = 0x4000
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Memory:
     """Words and bytes by address.
 

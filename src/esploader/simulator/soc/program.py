@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING, Final, Protocol
 
-from typing_extensions import override
+from esploader.classes import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from esploader.classes import define
 from esploader.simulator.flash.chip import FlashChip, SpiTransaction
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ _DATA_WORDS: Final = 16
 _WORD_BITS: Final = 32
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SpiPeripheral:
     """Carries out a transaction when bit 18 of CMD is set, at once."""
 

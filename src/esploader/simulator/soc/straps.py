@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.model.quirks import Quirk
+from esploader.classes import define
 from esploader.simulator.config import PortKind
 from esploader.simulator.personality import POWER_CAUSES, ResetCause
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from esploader.simulator.soc.memory import Memory
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Straps:
     """The boot strap of a device, and what can take its place."""
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -58,7 +60,7 @@ def resample(data: bytes, sent: int, seen: int) -> bytes:
     return bytes(received)
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Stretch:
     """Bytes on the wire without gaps."""
 
@@ -104,7 +106,7 @@ class Stretch:
         self.data = self.data[: max(self.complete_count(moment), self.taken)]
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Transmitter:
     """What the device sends, in the order of time."""
 
@@ -165,7 +167,7 @@ class Transmitter:
         return bytes(received)
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Receiver:
     """What is on its way to the device, in the order of time."""
 

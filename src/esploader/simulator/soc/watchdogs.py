@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.simulator.soc.program import NEVER
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _TICK: Final = 1 / 136_000
 """Of the slow clock, typically; in seconds."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Watchdogs:
     """The RTC watchdog and the super watchdog, as far as the chip's facts tell of them."""
 

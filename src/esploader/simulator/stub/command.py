@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define, frozen
 from esploader.simulator.flash.loader_view import REACH_OF_3_BYTES, LoaderFlash
 from esploader.simulator.rom.command import RefusedError
 from esploader.simulator.rom.framing import encode_frame
@@ -43,7 +44,7 @@ class EndedError(Exception):
     """How a task says that the stub runs no more."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Request:
     """One request."""
 
@@ -65,7 +66,7 @@ class Request:
         return struct.unpack_from(f"<{count}I", self.body)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Outcome:
     """What a handler has to say."""
 
@@ -87,7 +88,7 @@ class Outcome:
 Handler: TypeAlias = "Callable[[StubState, Request], Outcome]"
 
 
-@attrs.define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True)
 class FlashDownload:
     """Blocks on their way to the flash, which is erased ahead of them."""
 
@@ -104,7 +105,7 @@ class FlashDownload:
     """A sector was not blank. From then on all are erased without a look at them."""
 
 
-@attrs.define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True)
 class RamDownload:
     """Blocks on their way to RAM."""
 
@@ -112,7 +113,7 @@ class RamDownload:
     remaining: int
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class StubState:
     """What the stub remembers between requests."""
 

@@ -15,6 +15,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from esploader.classes import define
+
 FRAME_BUFFER_SIZE: Final = 8 + 0x4000 + 0xFF
 """Bytes of the largest frame that is received."""
 
@@ -45,7 +47,7 @@ class FramingError(enum.Enum):
 FrameEvent: TypeAlias = "bytes | FramingError | None"
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class StubFrameDecoder:
     """The receiver, once it has a buffer: takes one frame from the stream."""
 

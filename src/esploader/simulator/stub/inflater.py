@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from esploader.classes import define
 from esploader.simulator.rom.inflater import InflateError, is_zlib_header
 
 WINDOW_SIZE: Final = 32 * 1024
@@ -20,7 +21,7 @@ _HEADER_SIZE: Final = 2
 _ADLER_SIZE: Final = 4
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class StubInflater:
     """Decompresses one stream through a window, which its user empties."""
 

@@ -15,9 +15,9 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.quirks import Quirk
+from esploader.classes import define, override
 from esploader.simulator.history import BODY_KEPT, Loader, SeenCommand, SentResponse
 from esploader.simulator.rom.command import RefusedError
 from esploader.simulator.soc.program import NEVER, Machine, Program
@@ -68,7 +68,7 @@ _UNSEEN_TIME: Final = 0.02
 _RESPONSE: Final = 1
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class StubLoader(Program):
     """Receives one request while it works on another.
 

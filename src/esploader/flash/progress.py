@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 import attrs
 
+from esploader.classes import frozen
+
 
 @enum.unique
 class Phase(enum.Enum):
@@ -25,7 +27,7 @@ class Phase(enum.Enum):
     """What is in the flash is compared with what should be there."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Progress:
     """One step of a long operation.
 
@@ -44,7 +46,7 @@ class Progress:
     """Bytes sent or received for the whole operation so far, as far as they carry data."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Restarted:
     """The operation goes on from where the device is known to be right."""
 

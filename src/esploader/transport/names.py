@@ -1,0 +1,24 @@
+"""The public names of the package, in one place; it is loaded when one is used."""
+
+from __future__ import annotations
+
+from esploader.transport.base import Capabilities, Transport
+from esploader.transport.clock import Clock, RealClock, VirtualClock
+from esploader.transport.ports import PortInfo, list_ports, sort_ports
+from esploader.transport.reset import parse_custom
+from esploader.transport.steps import ResetSequence, SetLines, Wait
+
+__all__ = [
+    "Capabilities",
+    "Clock",
+    "PortInfo",
+    "RealClock",
+    "ResetSequence",
+    "SetLines",
+    "Transport",
+    "VirtualClock",
+    "Wait",
+    "list_ports",
+    "parse_custom",
+    "sort_ports",
+]
