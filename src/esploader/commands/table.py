@@ -27,6 +27,7 @@ HOMES: Final = {
     "load-ram": "memory",
     "run": "chip",
     "efuse-summary": "efuses",
+    "elf2image": "images",
     "ports": "ports",
     "version": "version",
     "sim": "sim",

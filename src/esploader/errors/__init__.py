@@ -39,6 +39,7 @@
     * :exc:`VerifyError`: the flash holds something else
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
     * :exc:`ImageError`: the data are no intact firmware image
+        * :exc:`ElfError`: they are an ELF file, of which none can be made
     * :exc:`RecordingError`: a file is no recording
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
@@ -84,11 +85,8 @@ class NoPortError(EsploaderError):
     def __str__(self) -> str:
         if self.filtered:
             found = ", ".join(self.candidates)
-            return (
-                f"more than one port matches the filter: {found}"
-                if found
-                else ("no serial port matches the filter")
-            )
+            none = "no serial port matches the filter"
+            return f"more than one port matches the filter: {found}" if found else none
         if not self.candidates:
             return "no port was named and no serial port was found"
         found = ", ".join(self.candidates)
@@ -428,6 +426,14 @@ class ImageError(EsploaderError):
     @override
     def __str__(self) -> str:
         return f"not an intact firmware image: {self.reason}"
+
+
+class ElfError(ImageError):
+    """No firmware image can be made of the ELF file."""
+
+    @override
+    def __str__(self) -> str:
+        return f"no firmware image can be made of the ELF file: {self.reason}"
 
 
 class RecordingError(EsploaderError):
