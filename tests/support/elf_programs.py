@@ -143,7 +143,7 @@ def _mapped(
         start = regions[name].start + shift
         for _ in range(source.randrange(0, 3)):
             address = start + source.choice(PLACES)
-            if is_first and with_descriptor and source.random() < 0.5:
+            if is_first and with_descriptor and name == "drom" and source.random() < 0.5:
                 address = start + 0x20
                 yield Section(".flash.appdesc", address, app_descriptor())
                 address += 0x100

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
+from esploader.commands.on_device import OnDevice
 from esploader.commands.values import flash_frequency, flash_mode, flash_size, number, one_of
 from esploader.numerals import whole
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.commands.output import Json, Output
+    from esploader.device.device import Device
     from esploader.image.build import BuiltImage
     from esploader.image.options import ImageOptions
 
@@ -230,6 +232,95 @@ def _add_layout_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_IN_FLASH: Final = "flash:"
+"""What stands in front of a place in a flash, in place of the path of a file."""
+
+
+def _image_info(arguments: argparse.Namespace, output: Output) -> None:
+    if arguments.file.startswith(_IN_FLASH):
+        OnDevice(_image_in_flash)(arguments, output)
+    else:
+        _image_in_file(arguments, output)
+
+
+def _image_in_file(arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.chips.registry import chip_by_name
+    from esploader.commands.image_report import images_document, say_images
+    from esploader.errors import ImageError
+    from esploader.image.foreign import foreign_kind
+    from esploader.image.inspection import find_images
+
+    with output.beside():
+        output.banner()
+    chip = None if arguments.chip.lower() == "auto" else chip_by_name(arguments.chip)
+    documents: list[Json] = []
+    for start, data in _contents(arguments.file):
+        where = f" at {start:#x}" if start else ""
+        output.line(f"Image size: {len(data)} bytes{where}")
+        try:
+            reports = find_images(data, chip)
+        except ImageError as exc:
+            kind = foreign_kind(data)
+            raise exc if kind is None else ImageError(f"it is {kind}") from exc
+        say_images(reports, start, output, is_told_chip=chip is not None)
+        documents += images_document(reports, start)
+    output.finish({"file": arguments.file, "images": documents, "warnings": output.warnings})
+
+
+def _contents(path: str) -> list[tuple[int, bytes]]:
+    """Return what a file has, and at which address, 0 where that is not said.
+
+    Raises:
+        PlanError: it cannot be read, or is a damaged Intel HEX file.
+        ImageError: it is empty.
+    """
+    from esploader.errors import ImageError
+    from esploader.flash.source import MAX_SOURCE_SIZE, begin, open_source, read_all
+    from esploader.image import hexfile
+
+    with open_source(path) as file:
+        beginning, whole = begin(file, hexfile.SAMPLE_SIZE)
+        if hexfile.is_hex(beginning):
+            found = hexfile.read_file(whole, max_size=MAX_SOURCE_SIZE)
+            return [(segment.address, segment.data) for segment in found]
+        data = read_all(whole, MAX_SOURCE_SIZE)
+    if not data:
+        raise ImageError("it is empty")
+    return [(0, data)]
+
+
+def _image_in_flash(
+    device: Device, arguments: argparse.Namespace, output: Output
+) -> dict[str, Json]:
+    from esploader.commands.image_report import images_document, say_images
+    from esploader.image.inspection import inspect_image
+    from esploader.image.measuring import measure_image
+
+    offset = number(arguments.file.removeprefix(_IN_FLASH))
+    size = measure_image(lambda start, size: device.flash.read(offset + start, size), device.chip)
+    data = device.flash.read(offset, size, on_progress=output.progress)
+    output.line(f"Image size: {size} bytes at {offset:#x} of the flash")
+    reports = (inspect_image(data, device.chip),)
+    say_images(reports, offset, output, is_told_chip=True)
+    return {"images": images_document(reports, offset)}
+
+
+def _image_place(text: str) -> str:
+    if text.startswith(_IN_FLASH):
+        number(text.removeprefix(_IN_FLASH))
+    return text
+
+
+def _add_image_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        type=_image_place,
+        metavar="FILE",
+        help="an image, several in one file, an Intel HEX file, or flash:OFFSET: what the flash "
+        "of a device has there",
+    )
+
+
 COMMANDS: Final = (
     Command(
         name="elf2image",
@@ -238,5 +329,13 @@ COMMANDS: Final = (
         heeds_files=False,
         run=_elf2image,
         example="--chip esp32c3 elf2image --flash-mode dio --flash-size 4MB app.elf",
+    ),
+    Command(
+        name="image-info",
+        help="say what is in a firmware image",
+        add_arguments=_add_image_info,
+        run=_image_info,
+        example="image-info app.bin",
+        only_prints=True,
     ),
 )

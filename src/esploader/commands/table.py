@@ -28,6 +28,7 @@ HOMES: Final = {
     "run": "chip",
     "efuse-summary": "efuses",
     "elf2image": "images",
+    "image-info": "images",
     "ports": "ports",
     "version": "version",
     "sim": "sim",

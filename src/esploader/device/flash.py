@@ -336,10 +336,11 @@ class DeviceFlash:
             EsploaderError: the loader refused, or could not be reached again.
         """
         from esploader.flash.inputs import read_pieces
+        from esploader.flash.programs import with_images
         from esploader.flash.verify import compare
 
         self._context.known_identity("comparing flash")
-        pieces = read_pieces(inputs)
+        pieces = with_images(read_pieces(inputs), self._context.chip)
         if not pieces:
             raise PlanError("there is nothing to compare with")
         for piece in pieces:

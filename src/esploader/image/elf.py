@@ -27,11 +27,11 @@ MAGIC: Final = b"\x7fELF"
 MAX_NAME_SIZE: Final = 128
 """Bytes of the name of a section that are read; all names that mean something are shorter."""
 
-# magic 4 bytes | class u8 | byte order u8 | version u8, padding 9 bytes, type u16 | machine u16
+# magic 4 bytes | class u8 | byte order u8 | version u8, padding 9 bytes | type u16 | machine u16
 # | version u32 | entry u32 | program headers u32 | section headers u32
 # | flags u32, size of this header u16 | size and count of program headers u16 x 2
 # | size and count of section headers u16 x 2 | section with their names u16
-_HEADER: Final = struct.Struct("<4s2B12xH4x3I6x5H")
+_HEADER: Final = struct.Struct("<4s2B10x2H4x3I6x5H")
 
 # name u32 | type u32 | flags u32 | address u32 | offset u32 | size u32 | link u32 | info u32
 # | alignment u32 | entry size u32
@@ -41,6 +41,8 @@ _SECTION: Final = struct.Struct("<6I8xI4x")
 # | size in memory u32 | flags u32 | alignment u32
 _PROGRAM: Final = struct.Struct("<5I8xI")
 
+_TYPE: Final = slice(16, 18)
+_EXECUTABLE: Final = 2
 _CLASS_32: Final = 1
 _LITTLE_ENDIAN: Final = 1
 _MACHINES: Final = {0x5E: Architecture.XTENSA, 0xF3: Architecture.RISCV}
@@ -104,6 +106,12 @@ def is_elf(data: bytes) -> bool:
     return data[: len(MAGIC)] == MAGIC
 
 
+def is_program(data: bytes) -> bool:
+    """Tell whether ``data`` begin like the ELF file of a program, and of no library or module."""
+    kind = int.from_bytes(data[_TYPE], "little")
+    return is_elf(data) and kind == _EXECUTABLE
+
+
 def parse_elf(data: bytes) -> ElfFile:
     """Return what the ELF file ``data`` would have loaded; nothing of it is copied.
 
@@ -114,7 +122,7 @@ def parse_elf(data: bytes) -> ElfFile:
         raise ElfError("it does not begin like one")
     if len(data) < _HEADER.size:
         raise ElfError(f"its {len(data)} bytes are fewer than a header has")
-    _, bits, order, machine, entry, *tables = _HEADER.unpack_from(data)
+    _, bits, order, _, machine, entry, *tables = _HEADER.unpack_from(data)
     if (bits, order) != (_CLASS_32, _LITTLE_ENDIAN):
         raise ElfError("it is of another kind than 32 bits, little-endian")
     architecture = _MACHINES.get(machine)

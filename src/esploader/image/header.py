@@ -155,18 +155,19 @@ def _revision_number(revision: Revision) -> int:
     return revision.major * _REVISION_RADIX + revision.minor
 
 
-def parse_header(data: bytes, chip: Chip) -> ImageHeader:
+def parse_header(data: bytes | memoryview, chip: Chip, *, magic: int = MAGIC) -> ImageHeader:
     """Return the header at the beginning of ``data``, in the form of the images of ``chip``.
 
-    That it is the header of an image for that chip is not checked.
+    That it is the header of an image for that chip is not checked. ``magic`` is what it has to
+    begin with.
 
     Raises :exc:`~esploader.errors.ImageError` when it is no header.
     """
     if len(data) < _COMMON.size:
         raise ImageError(f"its {len(data)} bytes are fewer than a header has")
-    magic, segment_count, flash_mode, size_and_frequency, entry = _COMMON.unpack_from(data)
-    if magic != MAGIC:
-        raise ImageError(f"it begins with {magic:#04x} instead of {MAGIC:#04x}")
+    first, segment_count, flash_mode, size_and_frequency, entry = _COMMON.unpack_from(data)
+    if first != magic:
+        raise ImageError(f"it begins with {first:#04x} instead of {magic:#04x}")
     if segment_count > MAX_SEGMENT_COUNT:
         raise ImageError(f"it announces {segment_count} segments; {MAX_SEGMENT_COUNT} are possible")
     return ImageHeader(
@@ -180,7 +181,7 @@ def parse_header(data: bytes, chip: Chip) -> ImageHeader:
     )
 
 
-def _parse_extended(data: bytes) -> ExtendedHeader:
+def _parse_extended(data: bytes | memoryview) -> ExtendedHeader:
     if len(data) < _COMMON.size + _EXTENDED.size:
         raise ImageError(f"its {len(data)} bytes are fewer than a header has")
     wp_pin, drives, chip_id, legacy_minimum, minimum, maximum, digest_flag = _EXTENDED.unpack_from(
