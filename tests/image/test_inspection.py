@@ -117,8 +117,8 @@ def test_an_image_for_an_unknown_chip() -> None:
     image = bytearray(BOOTLOADER)
     image[12] = 0x4D
     with pytest.raises(ImageError, match="for the chip with id 77, of which nothing is known"):
-        inspect_image(image)
-    assert inspect_image(image, ESP32_C3).header.chip_id == 0x4D
+        inspect_image(bytes(image))
+    assert inspect_image(bytes(image), ESP32_C3).header.chip_id == 0x4D
 
 
 def test_the_images_of_a_merged_file_are_found() -> None:
@@ -178,14 +178,15 @@ def test_any_bytes_are_an_image_or_an_error(
 def test_what_looks_like_images_all_over_takes_neither_long_nor_much() -> None:
     # Each is an image to the end of the file, whose checksum is wrong.
     size = 2 * MIB
-    data = bytearray(size)
+    looks = bytearray(size)
     for start in range(0, size - SECTOR_SIZE, SECTOR_SIZE):
-        data[start : start + 2] = b"\xe9\x01"
+        looks[start : start + 2] = b"\xe9\x01"
         rest = size - start - 32
-        data[start + 8 : start + 16] = (0x4010_0000).to_bytes(4, "little") + rest.to_bytes(
+        looks[start + 8 : start + 16] = (0x4010_0000).to_bytes(4, "little") + rest.to_bytes(
             4, "little"
         )
-    data[size - 100] = 1
+    looks[size - 100] = 1
+    data = bytes(looks)
     tracemalloc.start()
     try:
         reports = [*find_images(data, ESP8266), *find_images(data, ESP32_C3)]

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.peer
 CRASH = "error: unpack requires a buffer of 256 bytes"
 """What esptool ends with where what is mapped first is too short for a descriptor."""
 
-COUNT = 4
+COUNT = 2
 """How many images are made up for each chip."""
 
 OTHER_TYPES = {

@@ -11,6 +11,7 @@ PACKAGES = (
     "esploader.compat",
     "esploader.compat.esptool",
     "esploader.errors",
+    "esploader.image",
     "esploader.server",
     "esploader.simulator",
     "esploader.transport",

@@ -59,6 +59,7 @@ class BuiltImage:
     """An image made of an ELF file."""
 
     data: bytes = attrs.field(repr=False)
+    """All of it, but for what :attr:`mapped` has."""
 
     offset: int | None = attrs.field(default=None, repr=lambda offset: f"{offset or 0:#x}")
     """Where in the flash an image of version 2 for the ESP8266 belongs; else ``None``."""

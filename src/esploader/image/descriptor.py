@@ -11,6 +11,7 @@ import struct
 from typing import Final
 
 import attrs
+from typing_extensions import override
 
 from esploader.chips.model.revision import Revision
 
@@ -37,48 +38,66 @@ APP_DIGEST: Final = slice(0x90, 0xB0)
 """The bytes of an application's descriptor that hold the SHA-256 digest of the ELF file."""
 
 _REVISION_RADIX: Final = 100  # a revision in 16 bits is major x 100 + minor
+_SHORT: Final = 60
 _LARGEST_LOG2: Final = 31
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class AppDescriptor:
     """What an application says of itself. Texts are as they stand there; trust none."""
 
     project: str
+    """What it is called."""
+
     version: str
+    """Which version it is, as its makers count."""
 
     time: str
+    """When it was compiled: hours, minutes and seconds."""
+
     date: str
-    """When it was compiled."""
+    """When it was compiled: the day."""
 
     idf_version: str
     """The version of ESP-IDF that it was built with."""
 
-    elf_digest: bytes = attrs.field(repr=bytes.hex)
+    elf_digest: bytes
     """SHA-256 of the ELF file that the image was made of; 32 bytes."""
 
     secure_version: int
     """Applications with a lower one are refused where anti-rollback is on."""
 
     minimum_efuse_revision: Revision
+    """The earliest of the eFuse block that it can deal with."""
+
     maximum_efuse_revision: Revision
-    """Of the eFuse block that the application can deal with."""
+    """The latest of the eFuse block that it can deal with."""
 
     mmu_page_size: int | None
     """In bytes, as the application was linked for; ``None`` where it does not say."""
 
+    @override
+    def __repr__(self) -> str:
+        return f"<AppDescriptor {_short(self.project)}, version {_short(self.version)}>"
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class BootloaderDescriptor:
-    """What a bootloader says of itself."""
+    """What a bootloader says of itself. Texts are as they stand there; trust none."""
 
     version: int
+    """Which version it is, as its makers count."""
 
     idf_version: str
     """The version of ESP-IDF that it was built with."""
 
     compiled: str
-    """Date and time."""
+    """When it was compiled: date and time."""
+
+    @override
+    def __repr__(self) -> str:
+        idf_version = _short(self.idf_version)
+        return f"<BootloaderDescriptor version {self.version}, ESP-IDF {idf_version}>"
 
 
 def parse_app_descriptor(data: bytes | memoryview) -> AppDescriptor | None:
@@ -113,6 +132,11 @@ def parse_bootloader_descriptor(data: bytes | memoryview) -> BootloaderDescripto
     return BootloaderDescriptor(
         version=version, idf_version=_text(idf_version), compiled=_text(compiled)
     )
+
+
+def _short(text: str) -> str:
+    """Return a text of an image for a log: it may be anything."""
+    return repr(text)[:_SHORT]
 
 
 def _text(field: bytes) -> str:

@@ -70,6 +70,7 @@ class ElfPart:
     """Of a section its address, of a segment its physical one."""
 
     data: memoryview = attrs.field(repr=False)
+    """What belongs there."""
 
     alignment: int
     """Of its address, as the linker was asked for it; 0 and 1 stand for none."""

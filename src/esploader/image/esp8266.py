@@ -62,6 +62,7 @@ class Made:
     """An image for an ESP8266."""
 
     data: bytes = attrs.field(repr=False)
+    """All of it, but for what :attr:`mapped` has."""
 
     offset: int | None = None
     """Where in the flash an image of version 2 belongs."""

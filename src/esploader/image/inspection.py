@@ -10,6 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from typing_extensions import override
 
 from esploader.chips.registry import chip_by_image_id, chip_by_name
 from esploader.errors import ImageError
@@ -43,11 +44,11 @@ _MAX_SUMMED: Final = 8
 """How often as many bytes as there are may be summed up to find images among them."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class ImageReport:
     """What is in an image."""
 
-    offset: int = attrs.field(repr=hex)
+    offset: int
     """Where in the data it begins."""
 
     chip: Chip
@@ -60,21 +61,34 @@ class ImageReport:
     """Bytes of all of it."""
 
     header: ImageHeader
+    """What its header says; of version 2 the first one."""
 
-    segments: tuple[Segment, ...] = attrs.field(repr=lambda segments: f"{len(segments)} segments")
+    segments: tuple[Segment, ...]
     """With offsets in the image, where their data begin."""
 
     checksum: int
-    computed_checksum: int
-    """What is stored, and what it has to be."""
+    """What stands there."""
 
-    digest: bytes | None = attrs.field(repr=False)
-    computed_digest: bytes | None = attrs.field(repr=False)
-    """Likewise for SHA-256; ``None`` where the image has no digest."""
+    computed_checksum: int
+    """What it has to be."""
+
+    digest: bytes | None
+    """The SHA-256 digest that stands there; ``None`` where the image has none."""
+
+    computed_digest: bytes | None
+    """What that has to be, likewise."""
 
     application: AppDescriptor | None
+    """What an application says of itself, if it does."""
+
     bootloader: BootloaderDescriptor | None
-    """What it says of itself, if it does."""
+    """What a bootloader says of itself, if it does."""
+
+    @override
+    def __repr__(self) -> str:
+        state = "intact" if self.is_intact else "damaged"
+        what = f"{self.size} bytes, {len(self.segments)} segments, {state}"
+        return f"<ImageReport {self.chip.name} at {self.offset:#x}: {what}>"
 
     @property
     def is_intact(self) -> bool:

@@ -6,6 +6,7 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from typing_extensions import override
 
 from esploader.errors import UnsupportedError
 from esploader.image.header import NO_MAXIMUM, NO_MINIMUM
@@ -29,20 +30,23 @@ class Signature(enum.Enum):
     """Secure Boot V2: only the digest is in the page; the signature has the sector behind it."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class ImageOptions:
     """What can be chosen about an image; the defaults are those of ``elf2image``."""
 
     flash_mode: str = "qio"
+    """A name of the table of the chip."""
     flash_frequency: str | None = None
-    """``None`` leaves the code 0, whatever that means to the chip."""
+    """A name of the table of the chip; ``None`` leaves the code 0, whatever that means to it."""
     flash_size: str = "1MB"
-    """Names as in the tables of the chip."""
+    """A name of the table of the chip."""
 
     legacy_minimum_revision: int = 0
     """For bootloaders that do not know :attr:`minimum_revision`; 0 to 255."""
     minimum_revision: Revision = NO_MINIMUM
+    """The earliest revision of the chip that will do."""
     maximum_revision: Revision = NO_MAXIMUM
+    """The latest revision of the chip that will do."""
 
     has_digest: bool = True
     """A SHA-256 digest of the image follows its checksum."""
@@ -69,6 +73,13 @@ class ImageOptions:
             raise ValueError(f"there is no version {self.esp8266_version} of images")
         if self.pad_to is not None and self.pad_to < 1:
             raise ValueError(f"an image cannot be padded to {self.pad_to} bytes")
+
+    @override
+    def __repr__(self) -> str:
+        usual = attrs.asdict(ImageOptions(), recurse=False)
+        chosen = attrs.asdict(self, recurse=False)
+        said = [f"{name}={value!r}" for name, value in chosen.items() if value != usual[name]]
+        return f"ImageOptions({', '.join(said)})"
 
     def signature_room(self, chip: Chip) -> int | None:
         """Return how many bytes behind the checksum are to be in its page.
