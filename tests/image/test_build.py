@@ -24,11 +24,12 @@ from esploader.chips.model.chip import KIB, Chip
 from esploader.chips.model.revision import Revision
 from esploader.errors import ElfError, UnsupportedError
 from esploader.image.build import BuiltImage, build_image
-from esploader.image.esp8266 import V2_MAGIC, crc_of
+from esploader.image.esp8266 import crc_of
 from esploader.image.firmware import ImageLayout, parse_image, verify_checksum, verify_digest
+from esploader.image.mapping import is_mapped
 from esploader.image.options import ImageOptions, Signature
-from esploader.image.parts import is_mapped
 from esploader.image.suitability import Suitability, check_image
+from esploader.image.version2 import V2_MAGIC
 
 DATA = Section(".dram0.data", 0x3FC9_0000, b"data" * 50)
 CODE = Section(".iram0.text", 0x4037_C000, b"code" * 100)
@@ -284,6 +285,10 @@ def test_options_that_cannot_be() -> None:
         ImageOptions(esp8266_version=4)
     with pytest.raises(ValueError, match="cannot be padded to 0 bytes"):
         ImageOptions(pad_to=0)
+    with pytest.raises(ValueError, match="256 is no part of a revision"):
+        ImageOptions(legacy_minimum_revision=256)
+    with pytest.raises(ValueError, match=r"no room for the revision v655\.36"):
+        ImageOptions(maximum_revision=Revision(655, 36))
 
 
 IN_RAM = [

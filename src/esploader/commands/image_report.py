@@ -26,16 +26,16 @@ def say_images(
 
     ``is_told_chip`` says that it was not found out which chip they are for.
     """
-    from esploader.image.suitability import chip_problem
-
     for report in reports:
         if len(reports) > 1 or report.offset:
             output.line()
             output.line(f"Image at {start + report.offset:#x}: {report.size} bytes")
         if not is_told_chip:
             output.line(f"Detected image type: {report.chip.name}")
-        problem = chip_problem(report.header, report.chip)
-        if problem is not None:
+        if report.header.chip_id not in {None, report.chip.image_chip_id}:
+            from esploader.image.suitability import chip_problem
+
+            problem = chip_problem(report.header, report.chip)
             output.note(f"the image at {start + report.offset:#x}: {problem}")
         _say_image(report, output)
 
@@ -114,7 +114,7 @@ def _say_segments(segments: Sequence[Segment], chip: Chip, output: Output) -> No
 
 
 def _memory_types(segment: Segment, chip: Chip) -> list[str]:
-    from esploader.image.parts import regions_of
+    from esploader.image.mapping import regions_of
 
     if not segment.address:
         return ["PADDING"]

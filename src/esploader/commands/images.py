@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
-from esploader.commands.on_device import OnDevice
 from esploader.commands.values import flash_frequency, flash_mode, flash_size, number, one_of
 from esploader.numerals import whole
 
@@ -232,12 +231,16 @@ def _add_layout_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_BEGINNING_OF_HEX: Final = b":"
+
 _IN_FLASH: Final = "flash:"
 """What stands in front of a place in a flash, in place of the path of a file."""
 
 
 def _image_info(arguments: argparse.Namespace, output: Output) -> None:
     if arguments.file.startswith(_IN_FLASH):
+        from esploader.commands.on_device import OnDevice
+
         OnDevice(_image_in_flash)(arguments, output)
     else:
         _image_in_file(arguments, output)
@@ -247,7 +250,6 @@ def _image_in_file(arguments: argparse.Namespace, output: Output) -> None:
     from esploader.chips.registry import chip_by_name
     from esploader.commands.image_report import images_document, say_images
     from esploader.errors import ImageError
-    from esploader.image.foreign import foreign_kind
     from esploader.image.inspection import find_images
 
     with output.beside():
@@ -260,6 +262,8 @@ def _image_in_file(arguments: argparse.Namespace, output: Output) -> None:
         try:
             reports = find_images(data, chip)
         except ImageError as exc:
+            from esploader.image.foreign import foreign_kind
+
             kind = foreign_kind(data)
             raise exc if kind is None else ImageError(f"it is {kind}") from exc
         say_images(reports, start, output, is_told_chip=chip is not None)
@@ -275,17 +279,20 @@ def _contents(path: str) -> list[tuple[int, bytes]]:
         ImageError: it is empty.
     """
     from esploader.errors import ImageError
-    from esploader.flash.source import MAX_SOURCE_SIZE, begin, open_source, read_all
-    from esploader.image import hexfile
+    from esploader.flash.source import read_source
 
-    with open_source(path) as file:
-        beginning, whole = begin(file, hexfile.SAMPLE_SIZE)
-        if hexfile.is_hex(beginning):
-            found = hexfile.read_file(whole, max_size=MAX_SOURCE_SIZE)
-            return [(segment.address, segment.data) for segment in found]
-        data = read_all(whole, MAX_SOURCE_SIZE)
+    data = read_source(path)
     if not data:
         raise ImageError("it is empty")
+    # It takes a while to load what knows of Intel HEX.
+    if data[:64].lstrip()[:1] == _BEGINNING_OF_HEX:
+        import io
+
+        from esploader.image import hexfile
+
+        if hexfile.is_hex(data[: hexfile.SAMPLE_SIZE]):
+            found = hexfile.read_file(io.BytesIO(data), max_size=len(data))
+            return [(segment.address, segment.data) for segment in found]
     return [(0, data)]
 
 

@@ -38,8 +38,9 @@ from esploader.image.layout import (
     side_by_side,
     signature_padding,
 )
+from esploader.image.mapping import is_mapped
 from esploader.image.options import ImageOptions
-from esploader.image.parts import Part, check_count, is_mapped, joined, parts_of
+from esploader.image.parts import Part, check_count, joined, parts_of
 from esploader.image.patch import parameter_code
 
 if TYPE_CHECKING:

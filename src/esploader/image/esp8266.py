@@ -17,27 +17,20 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.layouts import FLASH_SIZES
-from esploader.errors import ElfError, ImageError
+from esploader.errors import ElfError
 from esploader.image.encoding import chained, with_digest, with_digest_at, with_footer
-from esploader.image.firmware import ImageLayout
-from esploader.image.header import MAGIC, ImageHeader, encode_header, parse_header
+from esploader.image.header import ImageHeader, encode_header
 from esploader.image.layout import Placed, check_pages, in_order, side_by_side
-from esploader.image.parts import Part, check_count, is_mapped
+from esploader.image.mapping import is_mapped
+from esploader.image.parts import Part, check_count
 from esploader.image.patch import parameter_code
-from esploader.image.segment import parse_segments
+from esploader.image.version2 import V2_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esploader.chips.model.chip import Chip
     from esploader.image.options import ImageOptions
-    from esploader.image.segment import Segment
-
-V2_MAGIC: Final = 0xEA
-"""The first byte of an image of version 2."""
-
-CRC_SIZE: Final = 4
-"""In bytes: what an image of version 2 ends with."""
 
 V2_SEGMENT_COUNT: Final = 4
 """What stands in place of a count in the first header of an image of version 2."""
@@ -165,33 +158,6 @@ def crc_of(image: bytes) -> int:
     """
     found = zlib.crc32(image)
     return found ^ _WORD if found & _SIGN else found + 1
-
-
-def parse_version_2(
-    data: bytes | memoryview, chip: Chip
-) -> tuple[ImageLayout, tuple[Segment, ...]]:
-    """Return the layout of the image of version 2 that ``data`` begins with.
-
-    Its header is the first one, and its segments are those of both. With it come those that its
-    checksum is of.
-
-    Raises :exc:`~esploader.errors.ImageError` when it is none, or not all of one.
-    """
-    header = parse_header(data, chip, magic=V2_MAGIC)
-    start, mapped = header.size, ()
-    if data[start : start + 1] != bytes((MAGIC,)):
-        mapped = parse_segments(data, start, 1)
-        start = mapped[0].end
-    inner = parse_header(data[start:], chip)
-    in_ram = parse_segments(data, start + inner.size, inner.segment_count)
-    both = mapped + in_ram
-    if not both:
-        raise ImageError("it has no segments")
-    layout = ImageLayout(header=attrs.evolve(header, segment_count=len(both)), segments=both)
-    missing = layout.digest_offset + CRC_SIZE - len(data)
-    if missing > 0:
-        raise ImageError(f"it ends {missing} bytes too early")
-    return layout, in_ram
 
 
 def _version_3(program: _Program) -> Made:

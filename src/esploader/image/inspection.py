@@ -14,7 +14,6 @@ from typing_extensions import override
 
 from esploader.chips.registry import chip_by_image_id, chip_by_name
 from esploader.errors import ImageError
-from esploader.image import esp8266
 from esploader.image.descriptor import (
     AppDescriptor,
     BootloaderDescriptor,
@@ -22,8 +21,9 @@ from esploader.image.descriptor import (
     parse_bootloader_descriptor,
 )
 from esploader.image.firmware import ImageLayout, checksum_of, digest_of, parse_image
-from esploader.image.header import MAGIC, MAX_HEADER_SIZE, parse_header
-from esploader.image.parts import is_mapped, regions_of
+from esploader.image.header import MAGIC, MAX_HEADER_SIZE
+from esploader.image.mapping import is_mapped, regions_of
+from esploader.image.version2 import CRC_SIZE, V2_MAGIC, parse_version_2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def inspect_image(
         ImageError: there is no image, or not all of one.
     """
     view = memoryview(data)[offset:]
-    if view[:1] == bytes((esp8266.V2_MAGIC,)):
+    if view[:1] == bytes((V2_MAGIC,)):
         return _report(view, chip or chip_by_name(_ESP8266), offset)
     if chip is not None:
         return _report(view, chip, offset)
@@ -116,12 +116,13 @@ def inspect_image(
     errors: list[ImageError] = []
     for candidate in _candidates(view):
         try:
-            reports.append(_report(view, candidate, offset))
+            report = _report(view, candidate, offset)
         except ImageError as exc:
             errors.append(exc)
-    for report in reports:
-        if report.is_intact:
-            return report
+        else:
+            if report.is_intact:
+                return report
+            reports.append(report)
     unknown = _unknown_chip(view)
     if unknown is not None:
         raise unknown
@@ -154,7 +155,7 @@ def _later_images(data: bytes | memoryview, chip: Chip | None, start: int) -> It
     room = _MAX_SUMMED * len(data)
     while offset < len(data) and room > 0:
         size = SECTOR_SIZE
-        if data[offset] in {MAGIC, esp8266.V2_MAGIC}:
+        if data[offset] in {MAGIC, V2_MAGIC}:
             with contextlib.suppress(ImageError):
                 report = inspect_image(data, chip, offset=offset)
                 # Without segments so few bytes could say that of anything.
@@ -166,24 +167,19 @@ def _later_images(data: bytes | memoryview, chip: Chip | None, start: int) -> It
         offset += size + -size % SECTOR_SIZE
 
 
-def _candidates(view: memoryview) -> list[Chip]:
-    """Return the chips that an image may be for: that of its id first, and the ESP8266.
-
-    Raises :exc:`~esploader.errors.ImageError` when it begins like no image.
-    """
-    esp8266_chip = chip_by_name(_ESP8266)
-    parse_header(view, esp8266_chip)
-    if len(view) < MAX_HEADER_SIZE:
-        return [esp8266_chip]
-    image_id = int.from_bytes(view[_CHIP_ID], "little")
-    chip = chip_by_image_id(image_id)
-    return [esp8266_chip] if chip is None else [chip, esp8266_chip]
+def _candidates(view: memoryview) -> Iterator[Chip]:
+    """Yield the chips that an image may be for: that of its id first, then the ESP8266."""
+    if len(view) >= MAX_HEADER_SIZE and view[0] == MAGIC:
+        chip = chip_by_image_id(int.from_bytes(view[_CHIP_ID], "little"))
+        if chip is not None:
+            yield chip
+    yield chip_by_name(_ESP8266)
 
 
 def _unknown_chip(view: memoryview) -> ImageError | None:
     """Return that an image is for an unknown chip, as far as its header makes sense otherwise."""
     image_id = int.from_bytes(view[_CHIP_ID], "little")
-    if len(view) < MAX_HEADER_SIZE or chip_by_image_id(image_id) is not None:
+    if len(view) < MAX_HEADER_SIZE or view[0] != MAGIC or chip_by_image_id(image_id) is not None:
         return None
     if any(view[_RESERVED]) or view[_DIGEST_FLAG] > 1:
         return None
@@ -191,10 +187,10 @@ def _unknown_chip(view: memoryview) -> ImageError | None:
 
 
 def _report(view: memoryview, chip: Chip, offset: int) -> ImageReport:
-    is_version_2 = view[:1] == bytes((esp8266.V2_MAGIC,))
+    is_version_2 = view[:1] == bytes((V2_MAGIC,))
     if is_version_2:
-        layout, summed = esp8266.parse_version_2(view, chip)
-        size = layout.digest_offset + esp8266.CRC_SIZE
+        layout, summed = parse_version_2(view, chip)
+        size = layout.digest_offset + CRC_SIZE
     else:
         layout = parse_image(view, chip)
         summed, size = layout.segments, layout.size

@@ -11,11 +11,11 @@ import struct
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from esploader.errors import ImageError
-from esploader.image.esp8266 import CRC_SIZE, V2_MAGIC
 from esploader.image.firmware import DIGEST_SIZE
 from esploader.image.header import MAGIC, MAX_HEADER_SIZE, parse_header
 from esploader.image.layout import SEGMENT_HEADER_SIZE, checksum_offset
 from esploader.image.segment import SIZE_LIMIT
+from esploader.image.version2 import CRC_SIZE, V2_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable

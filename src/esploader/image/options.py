@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.chips.model.revision import Revision
 
+_MAX_LEGACY: Final = 0xFF
+
 ESP8266_VERSIONS: Final = (1, 2, 3)
 """Forms of images that the ESP8266 has."""
 
@@ -69,8 +71,14 @@ class ImageOptions:
     """Form of an image for the ESP8266: 1, 2 or 3."""
 
     def __attrs_post_init__(self) -> None:
+        # What is wrong here is a mistake of the caller, and of no data.
         if self.esp8266_version not in ESP8266_VERSIONS:
             raise ValueError(f"there is no version {self.esp8266_version} of images")
+        if not 0 <= self.legacy_minimum_revision <= _MAX_LEGACY:
+            raise ValueError(f"{self.legacy_minimum_revision} is no part of a revision")
+        for revision in (self.minimum_revision, self.maximum_revision):
+            if not NO_MINIMUM <= revision <= NO_MAXIMUM:
+                raise ValueError(f"a header has no room for the revision {revision}")
         if self.pad_to is not None and self.pad_to < 1:
             raise ValueError(f"an image cannot be padded to {self.pad_to} bytes")
 

@@ -9,6 +9,7 @@ import attrs
 from esploader.chips.model.chip import MIB
 from esploader.errors import ElfError
 from esploader.image.header import MAX_SEGMENT_COUNT
+from esploader.image.mapping import regions_of
 from esploader.image.segment import SIZE_LIMIT
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 WORD_SIZE: Final = 4
 """Bytes of which the size of a segment is a multiple."""
-
-_SEEN_THROUGH_CACHE: Final = frozenset({"drom", "irom", "extram"})
-"""Regions that a bootloader maps, page by page, in place of copying anything there."""
-
 
 _MAX_FILLED: Final = 4 * MIB
 """Bytes that may be filled in between parts, in all."""
@@ -72,16 +69,6 @@ def parts_of(elf_parts: Iterable[ElfPart]) -> list[Part]:
             raise ElfError(f"{name} has {size:#x} bytes; a segment has less than {SIZE_LIMIT:#x}")
         parts.append(Part(each.name, each.address, _in_words(each.data), max(each.alignment, 1)))
     return parts
-
-
-def regions_of(address: int, chip: Chip) -> frozenset[str]:
-    """Return the names of the regions of ``chip`` that ``address`` is in."""
-    return frozenset(region.name for region in chip.memory if region.start <= address < region.end)
-
-
-def is_mapped(address: int, chip: Chip) -> bool:
-    """Tell whether what belongs to ``address`` stays in the flash, and is mapped from there."""
-    return not _SEEN_THROUGH_CACHE.isdisjoint(regions_of(address, chip))
 
 
 def joined(parts: Iterable[Part], chip: Chip, *, over_gaps: bool = False) -> list[Part]:
