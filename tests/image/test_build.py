@@ -260,6 +260,9 @@ def test_the_size_of_pages_is_that_of_the_application() -> None:
 def test_a_size_of_pages_that_the_chip_does_not_have() -> None:
     with pytest.raises(UnsupportedError, match="MMU pages of 128 KiB: ESP32-C6 has 8 KiB, 16 KiB"):
         built([Section(".t", 0x4080_0000, b"text")], ESP32_C6, mmu_page_size=128 * KIB)
+    odd = app_descriptor(64 * KIB)[:-76] + b"\x03" + bytes(75)
+    with pytest.raises(UnsupportedError, match="MMU pages of 8 bytes"):
+        built([Section(".flash.appdesc", 0x4200_0020, odd)], ESP32_C6)
     assert built([CODE], mmu_page_size=32 * KIB).remarks == (
         "the size of MMU pages of the ESP32-C3 is always 64 KiB",
     )
@@ -273,6 +276,8 @@ def test_what_is_mapped_begins_with_a_word() -> None:
 def test_a_segment_that_is_too_large_is_refused() -> None:
     with pytest.raises(ElfError, match=r"\.t has 0x1000000 bytes"):
         built([Section(".t", 0x4037_C000, bytes(16 << 20))])
+    with pytest.raises(ElfError, match=r"\.t has 0x1000000 bytes"):
+        built([Section(".t", 0x1000_0000 + n * (8 << 20), bytes(8 << 20)) for n in (0, 1)])
 
 
 def test_a_chip_of_which_too_little_is_known() -> None:

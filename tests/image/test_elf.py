@@ -152,8 +152,8 @@ def test_changed_bytes_do_no_harm(number: int, changes: list[tuple[int, int]]) -
 
 
 def test_sections_that_share_their_bytes_are_refused() -> None:
-    # A file of 3 MB would stand for 60 GB.
-    count = 0xF000
+    # A file of 2 MB would stand for 16 GB.
+    count = 0x4000
     data = bytearray(elf_for(ESP32_C3, [Section(".t", 0x4037_C000, bytes(MIB))]).build())
     table = struct.unpack_from("<I", data, FIELDS["sections_at"])[0]
     row = bytes(data[table + 40 : table + 80])

@@ -235,7 +235,8 @@ class _Build:
         chip = self._chip
         if size not in chip.mmu_page_sizes:
             choices = ", ".join(f"{each // _KIB} KiB" for each in sorted(chip.mmu_page_sizes))
-            raise UnsupportedError(f"MMU pages of {size // _KIB} KiB", f"{chip.name} has {choices}")
+            asked = f"{size // _KIB} KiB" if size >= _KIB else f"{size} bytes"
+            raise UnsupportedError(f"MMU pages of {asked}", f"{chip.name} has {choices}")
         return size
 
     def _with_elf_digest(self, placed: Sequence[Placed]) -> list[Placed]:

@@ -57,18 +57,11 @@ def check_count(count: int) -> None:
 
 
 def parts_of(elf_parts: Iterable[ElfPart]) -> list[Part]:
-    """Return what sections or segments of an ELF file become, in whole words.
-
-    Raises :exc:`~esploader.errors.ElfError` when one is too large.
-    """
-    parts = []
-    for each in elf_parts:
-        size = len(each.data)
-        if size >= SIZE_LIMIT:
-            name = each.name or "a segment"
-            raise ElfError(f"{name} has {size:#x} bytes; a segment has less than {SIZE_LIMIT:#x}")
-        parts.append(Part(each.name, each.address, _in_words(each.data), max(each.alignment, 1)))
-    return parts
+    """Return what sections or segments of an ELF file become, in whole words."""
+    return [
+        Part(each.name, each.address, _in_words(each.data), max(each.alignment, 1))
+        for each in elf_parts
+    ]
 
 
 def joined(parts: Iterable[Part], chip: Chip, *, over_gaps: bool = False) -> list[Part]:
@@ -78,8 +71,8 @@ def joined(parts: Iterable[Part], chip: Chip, *, over_gaps: bool = False) -> lis
     regions; they keep the name of the first. ``over_gaps`` has a gap that comes from the
     alignment of the later one filled with zeros.
 
-    Raises :exc:`~esploader.errors.ElfError` when more are left than an image can have, or much has
-    to be filled.
+    Raises :exc:`~esploader.errors.ElfError` when more are left than an image can have, one is too
+    large, or much has to be filled.
     """
     runs: list[_Run] = []
     room = _MAX_FILLED
@@ -94,7 +87,15 @@ def joined(parts: Iterable[Part], chip: Chip, *, over_gaps: bool = False) -> lis
                 continue
         runs.append(_Run(part, regions_of(part.address, chip)))
         check_count(len(runs))
-    return [run.joined() for run in runs]
+    return [_checked(run.joined()) for run in runs]
+
+
+def _checked(part: Part) -> Part:
+    size = len(part.data)
+    if size >= SIZE_LIMIT:
+        name = part.name or "a segment"
+        raise ElfError(f"{name} has {size:#x} bytes; a segment has less than {SIZE_LIMIT:#x}")
+    return part
 
 
 @attrs.define
