@@ -36,7 +36,8 @@ def parse_version_2(
     Raises :exc:`~esploader.errors.ImageError` when it is none, or not all of one.
     """
     header = parse_header(data, chip, magic=V2_MAGIC)
-    start, mapped = header.size, ()
+    start = header.size
+    mapped: tuple[Segment, ...] = ()
     if data[start : start + 1] != bytes((MAGIC,)):
         mapped = parse_segments(data, start, 1)
         start = mapped[0].end
