@@ -51,29 +51,6 @@ def test_options_stand_anywhere_between_pairs(line: str) -> None:
     assert (*flash, arguments.compress, arguments.baud) == ("dio", "40m", "2MB", True, "115200")
 
 
-LINES = {
-    "ESPHome": """--before default-reset --after hard-reset --baud 460800 --port P --chip esp32
-        write-flash -z --flash-size detect 0x10000 f.bin 0x1000 b.bin 0x8000 p.bin""",
-    "PlatformIO": """--chip esp32 --port "P" --baud 460800 --before default_reset --after hard_reset
-        write_flash -z --flash_mode dio --flash_freq 40m --flash_size detect
-        0x1000 b.bin 0x8000 p.bin 0xe000 o.bin 0x10000 f.bin""",
-    "PlatformIO erases": "--chip esp32s3 --port P erase_flash",
-    "pioarduino": "--port P read-flash 0x8000 0x1000 f.bin",
-    "Arduino": """--chip esp32c3 --port P --baud 921600 --before default-reset --after hard-reset
-        write-flash -e -z --flash-mode keep --flash-freq keep --flash-size keep 0x0 f.bin""",
-    "ESP-IDF 4": """-p P -b 460800 --before default_reset --after hard_reset --chip esp32
-        write_flash --flash_mode dio --flash_size 2MB --flash_freq 40m 0x1000 b.bin 0x8000 p.bin""",
-    "newest ESP-IDF": """-p P -b 460800 --chip esp32 --before=default-reset --after=no-reset-stub
-        write-flash 0x10000 f.bin --diff-with f.bin --trust-flash-content""",
-    "parttool": "--port P erase_region 0x9000 0x6000",
-}
-
-
-@pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
-def test_lines_of_other_programs_are_understood(line: str) -> None:
-    assert parse(shlex.split(line), {})[1].port == "P"
-
-
 def test_what_takes_any_number_takes_no_more_than_to_the_next_option() -> None:
     line = "write-flash --encrypt-files 0x1000 c.bin 0x2000 d.bin -z 0x0 a.bin"
     arguments = parse(shlex.split(line), {})[1]

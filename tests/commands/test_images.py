@@ -200,7 +200,7 @@ def test_words_that_make_no_sense_are_refused(
 def test_an_exit_code_of_its_own(elf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     elf.write_bytes(ELF[:100])
     words = ["--exit-codes", "detailed", "-c", "esp32c3", "elf2image", str(elf)]
-    assert main(words) == 52
+    assert main(words) == 53
     assert "HINT: Is it what the linker made for this chip" in capsys.readouterr().err
 
 

@@ -28,7 +28,8 @@ def test_a_device_and_its_parts_are_short_in_a_log() -> None:
         assert repr(device) == (
             "<Device ESP32-C3 24:0a:c4:aa:bb:cc on sim://esp32c3?mac=24:0a:c4:aa:bb:cc>"
         )
-        for part in (device.flash, device.memory, device.efuses, device.security):
+        parts = (device.flash, device.memory, device.efuses, device.security, device.partitions)
+        for part in parts:
             assert len(repr(part)) < 120
 
 

@@ -14,6 +14,7 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.cli import main
 from esploader.commands.parser import command_parser
 from esploader.commands.table import commands
+from esploader.image.partitions import parse_csv
 from images import small_image
 from json_schemas import FOLDER, schemas, text_of
 from programs import esploader, read_line, running
@@ -97,6 +98,8 @@ def test_a_schema_is_one_and_refuses_what_is_none_of_its_documents(name: str) ->
         (C3, ["read-flash", "0", "4096", "copy"]),
         (C3, ["erase-flash"]),
         (C3, ["erase-region", "0", "4096"]),
+        ("", ["partition-table", "table"]),
+        ("", ["partition-table", "-fs", "4MB", "table"]),
         (C3, ["read-flash-status"]),
         (C3, ["write-flash-status", "0"]),
         (C3, ["read-flash-sfdp", "0", "8"]),
@@ -121,6 +124,7 @@ def test_documents(
     monkeypatch.chdir(tmp_path)
     Path("app").write_bytes(b"app")
     Path("boot").write_bytes(small_image(ESP32_C3))
+    Path("table").write_text("nvs,data,nvs,,0x6000\n")
     loader = ["--no-stub"]
     if words[0] == "erase-flash":
         loader = ["--stub", str(stub_directory(tmp_path))]
@@ -138,6 +142,16 @@ def test_documents_of_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture
         text = capsys.readouterr().out
         check("verify-flash", text)
         assert bool(json.loads(text)["differences"]) is bool(code)
+
+
+def test_documents_of_a_partition_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = parse_csv("otadata,data,ota,,8K\nota_0,app,ota_0,,64K\n").to_bytes()
+    flash = tmp_path / "flash.bin"
+    flash.write_bytes(b"\xff" * 0x8000 + table)
+    command = ["--json", "--no-stub", "--port", f"{C3}?file={flash}", "partition-table"]
+    for words in ([], ["--boot", "ota_0", "--force"]):
+        assert main([*command, *words]) == 0
+        check("partition-table", capsys.readouterr().out)
 
 
 def test_documents_of_errors(capsys: pytest.CaptureFixture[str]) -> None:

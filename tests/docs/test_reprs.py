@@ -16,6 +16,7 @@ from esploader.chips import CHIPS
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import EsploaderError
 from esploader.image import ImageOptions, Signature, build_image, find_images, parse_elf
+from esploader.image.partitions import parse_csv
 from esploader.server import Server
 from esploader.simulator import (
     UNPACED,
@@ -107,6 +108,7 @@ def of_a_device() -> Iterator[object]:
             device.efuses.read(),
         )
         yield from (device, device.flash, device.memory, device.efuses, device.security)
+        yield device.partitions
         yield from (device.link, device.session, transport, simulated, simulated.open_transport())
         yield from (simulated.history, simulated.clock, *simulated.history.events)
     with connect("sim://esp32c3?efuses=secure_download:1") as secured:
@@ -160,6 +162,9 @@ def instances() -> Iterator[object]:
     for chip in CHIPS:
         yield from parts_of(chip)
     yield from of_images()
+    rows = [f"a_long_name_{number},data,0x40,,4K,encrypted:readonly" for number in range(90)]
+    table = parse_csv("\n".join(rows))
+    yield from (table, *table, *table.gaps(4 << 20))
     yield from (FlashParameters(size="detect"), Restarted(offset=0x1000, reason="no response"))
     yield from (
         SetLines(dtr=True),

@@ -37,6 +37,14 @@ def test_old_content_shows_each_erase_each_zero_and_each_move() -> None:
     assert len({old[start : start + 0x1000] for start in range(0, SIZE, 0x1000)}) == 8
 
 
+def test_a_flash_is_filled_with_it_but_for_what_it_holds() -> None:
+    simulated = SimulatedDevice("esp32c3", flash_size=32 << 20, flash={0x1000: b"held"})
+    fill(simulated)
+    expected = bytearray(old_content(32 << 20))
+    expected[0x1000:0x2000] = b"held".ljust(0x1000, b"\xff")
+    assert simulated.nor.read(0, 32 << 20) == expected
+
+
 def test_what_is_done_in_error_is_compared_as_well() -> None:
     simulated = SimulatedDevice("esp32c3")
     fill(simulated)

@@ -42,6 +42,11 @@ class FlashAgainstPlainBytes(RuleBasedStateMachine):
         for position, value in enumerate(data):
             self.model[(offset + position) % SIZE] &= value
 
+    @rule(index=st.integers(0, SIZE // SECTOR - 1), byte=st.integers(0, 255))
+    def put_a_sector(self, index: int, byte: int) -> None:
+        self.flash.put_sectors({index: bytes((byte,)) * SECTOR})
+        self.model[index * SECTOR : (index + 1) * SECTOR] = bytes((byte,)) * SECTOR
+
     @rule(offset=offsets, data=contents)
     def program_page(self, offset: int, data: bytes) -> None:
         self.flash.program_page(offset, data)
@@ -67,6 +72,9 @@ class FlashAgainstPlainBytes(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         assert self.flash.read(0, SIZE) == self.model
+        sectors = self.flash.sectors()
+        held = [sectors.get(index, b"\xff" * SECTOR) for index in range(SIZE // SECTOR)]
+        assert b"".join(held) == self.model
 
 
 FlashAgainstPlainBytes.TestCase.settings = settings(max_examples=25, stateful_step_count=12)
@@ -91,6 +99,27 @@ def test_blank_flash_takes_no_memory_and_reads_as_ff() -> None:
     flash = make_flash(128 * 1024 * 1024)
 
     assert flash.read(100 * 1024 * 1024, 8) == b"\xff" * 8
+
+
+def test_what_the_sectors_held_is_known_when_they_have_changed() -> None:
+    flash = make_flash()
+    flash.program(0, b"first")
+    flash.program(SECTOR, b"second")
+    before = flash.sectors()
+    flash.program(1, b"more")
+    flash.erase(SECTOR, 1)
+    flash.put_sectors({2: b"put!" * 1024})
+    assert before == {0: b"first".ljust(SECTOR, b"\xff"), 1: b"second".ljust(SECTOR, b"\xff")}
+
+
+@pytest.mark.parametrize(
+    "sectors", [{SIZE // SECTOR: bytes(SECTOR)}, {-1: bytes(SECTOR)}, {0: b""}]
+)
+def test_a_sector_that_a_flash_has_not_is_refused(sectors: dict[int, bytes]) -> None:
+    flash = make_flash()
+    with pytest.raises(ValueError, match="bytes for sector"):
+        flash.put_sectors(sectors)
+    assert not flash.sectors()
 
 
 def test_erasing_counts_per_sector() -> None:
@@ -171,6 +200,17 @@ def test_every_change_is_in_the_file_at_once(tmp_path: Path, size: int | None) -
     assert path.read_bytes() == flash.read(0, SIZE)
     flash.erase(0, 65536)
     assert path.read_bytes() == flash.read(0, SIZE)
+
+
+def test_sectors_that_are_put_are_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "flash.bin"
+    path.write_bytes(b"\xff" * SIZE)
+    flash = make_flash()
+    flash.keep_in(path)
+    flash.put_sectors({1: b"put!" * 1024})
+    flash.leave_file()
+    assert path.read_bytes() == flash.read(0, SIZE)
+    assert path.read_bytes()[SECTOR : 2 * SECTOR] == b"put!" * 1024
 
 
 def test_what_a_power_cut_left_half_done_is_in_the_file(tmp_path: Path) -> None:

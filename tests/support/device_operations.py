@@ -491,6 +491,7 @@ SILENT = {
     "link": "an object",
     "session": "an object",
     "port": "a name",
+    "partitions.table_offset": "said by the caller",
     "efuses.forget": "has them read anew the next time",
     "check_reset": "says what reset would refuse, and asks nothing",
 }
@@ -504,6 +505,17 @@ NOTHING_IS_PROMISED = {
 }
 """Of which no value comes, and why."""
 
+MADE_OF = {
+    "partitions.table": "flash.read",
+    "partitions.raw_table": "flash.read",
+    "partitions.otadata": "flash.read",
+    "partitions.select": "flash.read",
+    "partitions.booting": "flash.read",
+    "partitions.next_ota_slot": "flash.read",
+    "partitions.boot": "flash.write",
+}
+"""What says nothing to the device but by another one, which is played."""
+
 UNSEEN = {
     "memory.read": "of the registers of peripherals, which reading may change: these are read once",
     "memory.write_register": "of a peripheral, which may hold something else than was written, as "
@@ -513,7 +525,8 @@ UNSEEN = {
     "command reads it back",
     "flash.write_status": "what else a request to write registers wrote whose address was hit",
     "flash.write": "in Secure Download Mode, what came of a request to erase that was hit, or of a "
-    "block, whose checksum of eight bits may be right all the same",
+    "block, whose checksum of eight bits may be right all the same; and of a block that the device "
+    "encrypts",
     "flash.erase_region": "in Secure Download Mode, the same",
 }
 """Parts of what is played of which the right value cannot be seen, and why."""

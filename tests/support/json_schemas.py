@@ -165,6 +165,42 @@ ERASED: Final = of(
         "warnings": TEXTS,
     }
 )
+PARTITION: Final = of(
+    {
+        "name": TEXT,
+        "type": TEXT,
+        "subtype": TEXT,
+        "offset": NUMBER,
+        "size": NUMBER,
+        "flags": TEXTS,
+    }
+)
+FREE: Final[Json] = {
+    "anyOf": [{"type": "null"}, list_of(of({"offset": NUMBER, "size": NUMBER}))],
+    "description": "null where the size of the flash is not known",
+}
+PARTITION_TABLE: Final[dict[str, Json]] = {
+    "table_offset": NUMBER,
+    "has_md5": YES_OR_NO,
+    "flash_size": NUMBER_OR_NULL,
+    "partitions": list_of(PARTITION),
+    "free": FREE,
+}
+OTADATA: Final[Json] = {
+    "anyOf": [
+        {"type": "null"},
+        list_of(of({"sequence": NUMBER, "state": TEXT, "valid": YES_OR_NO})),
+    ]
+}
+BOOT_CHOICE: Final[dict[str, Json]] = {
+    "boots": TEXT_OR_NULL,
+    "next_update": TEXT_OR_NULL,
+    "otadata": OTADATA,
+    "boot_changed": {
+        "type": ["boolean", "null"],
+        "description": "whether anything had to be written for --boot; null without it",
+    },
+}
 STUBS: Final = list_of(of({"name": TEXT, "sha256": SHA256, "versions": TEXTS}))
 
 REVISION: Final[Json] = {"type": "string", "pattern": "^v[0-9]+\\.[0-9]+$"}
@@ -231,6 +267,7 @@ ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
     "read-flash": [{"read": of({"offset": NUMBER, "size": NUMBER, "file": TEXT})}],
     "erase-flash": [{"erased": ERASED}],
     "erase-region": [{"erased": ERASED}],
+    "partition-table": [{**PARTITION_TABLE, **BOOT_CHOICE}],
     "read-flash-status": [{"status": NUMBER}],
     "write-flash-status": [{"status": NUMBER, "status_before": NUMBER}],
     "read-flash-sfdp": [{"offset": NUMBER, "data": TEXT}],
@@ -303,6 +340,8 @@ def schemas() -> dict[str, Json]:
         ]
         if command == "image-info":
             done.append(of({"file": TEXT, "images": IMAGES, **WARNINGS}))
+        if command == "partition-table":
+            done.append(of({"file": TEXT, **PARTITION_TABLE, **WARNINGS}))
         found[command] = _schema(command, *done)
     return {**found, **{command: _schema(command, done) for command, done in OTHERS.items()}}
 

@@ -63,6 +63,8 @@ class Counts:
     errors: int = 0
     elsewhere: int = 0
     """How often something was erased outside the plan, by a request to erase that was hit."""
+    unseen: int = 0
+    """How often the data are not as they should be, where the result says that nobody saw them."""
     wrong: int = 0
 
 

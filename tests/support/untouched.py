@@ -34,6 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 SECTOR = 0x1000
+_BLANK_SECTOR = b"\xff" * SECTOR
 
 # No byte is one that erasing or a window of zeros leaves, and no two sectors are alike.
 _PATTERN = bytes(1 + number * 37 % 254 for number in range(4093))
@@ -44,30 +45,49 @@ def old_content(size: int) -> bytes:
     return (_PATTERN * (size // len(_PATTERN) + 1))[:size]
 
 
+@functools.lru_cache
+def _old_sectors(size: int) -> dict[int, bytes]:
+    """Return :func:`old_content` by sectors, each of which is in memory once."""
+    different = min(size // SECTOR, len(_PATTERN))
+    old = old_content(different * SECTOR)
+    sectors = [old[start : start + SECTOR] for start in range(0, len(old), SECTOR)]
+    return {index: sectors[index % different] for index in range(size // SECTOR)}
+
+
 def fill(simulated: HardwareOnBench) -> None:
     """Put something into all sectors of the flash that are blank."""
     nor = simulated.nor
-    content, old = bytearray(nor.read(0, nor.size)), old_content(nor.size)
-    for start in range(0, nor.size, SECTOR):
-        if nor.is_blank(start, SECTOR):
-            content[start : start + SECTOR] = old[start : start + SECTOR]
-    nor.fill(bytes(content))
+    held = {index: data for index, data in nor.sectors().items() if data != _BLANK_SECTOR}
+    nor.put_sectors({**_old_sectors(nor.size), **held})
 
 
 def assert_untouched(before: bytes, after: bytes, regions: Iterable[tuple[int, int]]) -> None:
     """Assert that nothing but the sectors of ``regions``, offsets and ends, has changed."""
     assert len(before) == len(after)
-    expected = bytearray(before)
-    for start, end in regions:
-        first, last = start - start % SECTOR, -(-end // SECTOR) * SECTOR
-        expected[first:last] = after[first:last]
-    if expected != after:
-        wrong = [
-            start
+    _assert_same(
+        {
+            start // SECTOR
             for start in range(0, len(after), SECTOR)
-            if expected[start : start + SECTOR] != after[start : start + SECTOR]
-        ]
-        raise AssertionError(f"changed, though no plan covers it: {list(map(hex, wrong))}")
+            if before[start : start + SECTOR] != after[start : start + SECTOR]
+        },
+        regions,
+    )
+
+
+def _assert_same(changed: set[int], regions: Iterable[tuple[int, int]]) -> None:
+    """Assert that the sectors that have changed, by number, are among those of ``regions``."""
+    for start, end in regions:
+        changed -= set(range(start // SECTOR, -(-end // SECTOR)))
+    wrong = [hex(index * SECTOR) for index in sorted(changed)]
+    assert not wrong, f"changed, though no plan covers it: {wrong}"
+
+
+def _changed(before: dict[int, bytes], after: dict[int, bytes]) -> set[int]:
+    return {
+        index
+        for index in before.keys() | after.keys()
+        if before.get(index, _BLANK_SECTOR) != after.get(index, _BLANK_SECTOR)
+    }
 
 
 @contextlib.contextmanager
@@ -76,12 +96,11 @@ def comparing(simulated: HardwareOnBench, *regions: tuple[int, int]) -> Iterator
 
     However that ends.
     """
-    nor = simulated.nor
-    before = nor.read(0, nor.size)
+    before = simulated.nor.sectors()
     try:
         yield
     finally:
-        assert_untouched(before, nor.read(0, nor.size), regions)
+        _assert_same(_changed(before, simulated.nor.sectors()), regions)
 
 
 def simulated_behind(transport: Transport) -> HardwareOnBench:
@@ -128,13 +147,12 @@ class _WatchedFlash(DeviceFlash):
     @contextlib.contextmanager
     def comparing(self) -> Iterator[None]:
         """Compare what is not planned."""
-        nor = self.simulated.nor
-        before = nor.read(0, nor.size)
+        before = self.simulated.nor.sectors()
         self.planned = []
         try:
             yield
         finally:
-            assert_untouched(before, nor.read(0, nor.size), self.planned)
+            _assert_same(_changed(before, self.simulated.nor.sectors()), self.planned)
 
     @override
     def erase_region(

@@ -133,8 +133,13 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.ImageError: Explanation(
         50, "Is it the right file, made for this chip? If so, build or download it again."
     ),
-    errors.ElfError: Explanation(52, "Is it what the linker made for this chip, and all of it?"),
+    errors.ElfError: Explanation(53, "Is it what the linker made for this chip, and all of it?"),
     errors.RecordingError: Explanation(51, ""),
+    errors.PartitionTableError: Explanation(
+        52,
+        "Is it the right file, is the table at --partition-table-offset? 'partition-table' shows "
+        "that of a device.",
+    ),
 }
 
 

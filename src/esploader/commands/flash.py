@@ -9,6 +9,7 @@ from esploader.commands.command import Command
 from esploader.commands.flash_options import (
     PairsAction,
     Unheeded,
+    add_extent,
     add_flash_parameters,
     add_inputs,
     add_no_progress,
@@ -16,10 +17,11 @@ from esploader.commands.flash_options import (
     pace,
 )
 from esploader.commands.on_device import OnDevice
-from esploader.commands.values import flash_size, number, size
+from esploader.commands.values import flash_size
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from esploader.commands.output import Json, Output
     from esploader.device.device import Device
@@ -34,7 +36,10 @@ MAX_LISTED: Final = 20
 
 
 def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.commands.partition_names import check_table_stays, place_inputs
+
     parameters = _flash_parameters(arguments)
+    place_inputs(device, arguments, output)
     inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
     if arguments.encrypt:
         inputs, encrypted_inputs = [], inputs
@@ -48,12 +53,14 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
             force=arguments.force,
             ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         )
+        check_table_stays(device, arguments, plan)
         output.line("Would write:")
         output.line(str(plan))
         return _plan_document(plan)
     plans: list[WritePlan] = []
 
     def on_plan(plan: WritePlan) -> None:
+        check_table_stays(device, arguments, plan)
         plans.append(plan)
         _say_plan(plan, parameters, output)
 
@@ -71,26 +78,27 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
     )
     for result in results:
         _say_result(result, device, output)
-    return {
-        "written": [
-            {
-                "offset": result.offset,
-                "size": result.size,
-                "written": result.written,
-                "sent": result.sent,
-                "restarts": result.restarts,
-                "verified": result.verified,
-                "seconds": round(result.seconds, 3),
-                "warnings": list(result.warnings),
-                "inputs": [
-                    {"name": part.name, "offset": part.offset, "size": part.size}
-                    for part in result.inputs
-                ],
-            }
-            for result in results
-        ],
-        "header": _header_document(plans[0].header),
-    }
+    return {"written": _written_document(results), "header": _header_document(plans[0].header)}
+
+
+def _written_document(results: Iterable[RegionResult]) -> Json:
+    return [
+        {
+            "offset": result.offset,
+            "size": result.size,
+            "written": result.written,
+            "sent": result.sent,
+            "restarts": result.restarts,
+            "verified": result.verified,
+            "seconds": round(result.seconds, 3),
+            "warnings": list(result.warnings),
+            "inputs": [
+                {"name": part.name, "offset": part.offset, "size": part.size}
+                for part in result.inputs
+            ],
+        }
+        for result in results
+    ]
 
 
 def _say_plan(plan: WritePlan, parameters: FlashParameters, output: Output) -> None:
@@ -195,23 +203,25 @@ def _flash_parameters(arguments: argparse.Namespace) -> FlashParameters:
 
 
 def _read_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    from esploader.commands.flash_extent import size_from_offset
+    from esploader.commands.flash_extent import extent
     from esploader.commands.output_file import OutputFile
 
-    size = size_from_offset(device, arguments, arguments.flash_size)
+    offset, size = extent(device, arguments, arguments.flash_size, output)
     path, clock = Path(arguments.output), device.session.transport.clock
     with OutputFile.open(path) as file:
         start = clock.now()
-        data = device.flash.read(arguments.offset, size, on_progress=output.progress)
+        data = device.flash.read(offset, size, on_progress=output.progress)
         taken = pace(size, clock.now() - start)
         file.write(data)
-    output.line(f"Read {size} bytes from {arguments.offset:#010x} {taken} to '{path}'.")
-    return {"read": {"offset": arguments.offset, "size": size, "file": str(path)}}
+    output.line(f"Read {size} bytes from {offset:#010x} {taken} to '{path}'.")
+    return {"read": {"offset": offset, "size": size, "file": str(path)}}
 
 
 def _verify_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
+    from esploader.commands.partition_names import place_inputs
     from esploader.errors import VerifyError
 
+    place_inputs(device, arguments, output)
     differences = device.flash.verify(
         arguments.inputs,
         parameters=_flash_parameters(arguments),
@@ -238,15 +248,11 @@ def _erase_flash(device: Device, arguments: argparse.Namespace, output: Output) 
 
 
 def _erase_region(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    from esploader.commands.flash_extent import size_from_offset
-    from esploader.errors import PlanError, UnsupportedError
+    from esploader.commands.flash_extent import extent
 
-    try:
-        size = size_from_offset(device, arguments, arguments.region_flash_size)
-    except UnsupportedError as exc:
-        raise PlanError(f"{exc}: give a size, or that of the flash by --flash-size") from exc
+    offset, size = extent(device, arguments, arguments.region_flash_size, output, erases=True)
     result = device.flash.erase_region(
-        arguments.offset,
+        offset,
         size,
         flash_size=arguments.region_flash_size,
         force=arguments.force,
@@ -359,8 +365,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_read(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("offset", type=number, metavar="OFFSET", help="where to begin")
-    parser.add_argument("size", type=size, metavar="SIZE", help="bytes, 64k, 4M, or all")
+    add_extent(parser, "bytes, 64k, 4M, or all")
     parser.add_argument("output", metavar="FILE", help="written when all has been read")
     parser.add_argument(
         "-fs",
@@ -382,10 +387,7 @@ def _add_erase(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_erase_region(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("offset", type=number, metavar="OFFSET", help="where to begin")
-    parser.add_argument(
-        "size", type=size, metavar="SIZE", help="both multiples of 4096 bytes; or all"
-    )
+    add_extent(parser, "both multiples of 4096 bytes; or all")
     parser.add_argument(
         "-fs",
         "--flash-size",

@@ -1,36 +1,67 @@
-"""How much of the flash a command is about, where that is said by ``all``."""
+"""Which part of the flash a command is about, where that is said by ``all`` or by a name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esploader.commands.values import number
-from esploader.errors import PlanError
+from esploader.commands.flash_options import WHOLE_PARTITION
+from esploader.commands.partition_names import partitions_of
+from esploader.commands.values import PartitionName, number
+from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.jedec import name_of_size
 from esploader.flash.parameters import DETECT, KEEP
 
 if TYPE_CHECKING:
     import argparse
 
+    from esploader.commands.output import Output
     from esploader.device.device import Device
 
 
-def size_from_offset(device: Device, arguments: argparse.Namespace, name: str) -> int:
-    """Return the size that was given, or how many bytes there are from the offset on.
+def extent(
+    device: Device,
+    arguments: argparse.Namespace,
+    name: str,
+    output: Output,
+    *,
+    erases: bool = False,
+) -> tuple[int, int]:
+    """Return the offset and the size that were given, or what they stand for.
 
-    ``name`` is that of the size of the flash, where it cannot be found out.
+    ``name`` is that of the size of the flash, where it cannot be found out. ``erases`` says that
+    what is there is lost.
 
     Raises:
-        PlanError: there are none, or the size of the flash is not known.
+        PlanError: there are no such bytes, or the size of the flash is not known.
         EsploaderError: the flash cannot be asked.
     """
-    size: int | None = arguments.size
+    where, size = arguments.offset, arguments.size
+    if isinstance(where, PartitionName):
+        (partition,) = partitions_of(device, arguments, [where], output)
+        entry = partition.entry
+        if erases:
+            partition.place.check_alone()
+        if size in {None, WHOLE_PARTITION}:
+            return entry.offset, entry.size
+        if size > entry.size:
+            raise PlanError(f"{size:#x} bytes are more than the partition {partition.place} has")
+        return entry.offset, size
+    offset = int(where)
     if size is not None:
-        return size
+        return offset, size
+    try:
+        return offset, _size_to_the_end(device, offset, name)
+    except UnsupportedError as exc:
+        if not erases:
+            raise
+        raise PlanError(f"{exc}: give a size, or that of the flash by --flash-size") from exc
+
+
+def _size_to_the_end(device: Device, offset: int, name: str) -> int:
     flash_size = _flash_size(device, name)
-    if arguments.offset >= flash_size:
-        raise PlanError(f"{arguments.offset:#x} is beyond the flash of {name_of_size(flash_size)}")
-    return flash_size - int(arguments.offset)
+    if offset >= flash_size:
+        raise PlanError(f"{offset:#x} is beyond the flash of {name_of_size(flash_size)}")
+    return flash_size - offset
 
 
 def _flash_size(device: Device, name: str) -> int:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from esploader.commands.values import flash_frequency, flash_mode, flash_size, number
+from esploader.commands.values import (
+    PartitionName,
+    flash_frequency,
+    flash_mode,
+    flash_size,
+    number,
+    offset,
+    size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +85,58 @@ def add_inputs(parser: argparse.ArgumentParser, *, nargs: str = "+") -> None:
         nargs=nargs,
         action=PairsAction,
         metavar="OFFSET FILE",
-        help="where to, and what; as often as wanted",
+        help="where to (part:NAME for a partition), and what; as often as wanted",
     )
+    add_table_offset(parser)
+
+
+def add_table_offset(parser: argparse.ArgumentParser) -> None:
+    """Add where the table is in which the names of partitions are looked up."""
+    parser.add_argument(
+        "--partition-table-offset",
+        type=number,
+        default=0x8000,
+        metavar="OFFSET",
+        help="where the device has its partition table (default: 0x8000)",
+    )
+
+
+WHOLE_PARTITION: Final = -1
+"""The size of which nothing was said."""
+
+
+class ExtentAction(argparse.Action):
+    """Takes a size, which may be left out where a partition says it."""
+
+    # typing_extensions, for its `override`, takes as long to import as all else here.
+    def __call__(  # type: ignore[explicit-override]
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,  # noqa: ARG002 - argparse passes it
+    ) -> None:
+        """Take the size."""
+        if values == WHOLE_PARTITION and not isinstance(namespace.offset, PartitionName):
+            parser.error("the following arguments are required: SIZE")
+        namespace.size = values
+
+
+def add_extent(parser: argparse.ArgumentParser, help_of_size: str) -> None:
+    """Add where something begins, and how many bytes it is about."""
+    parser.add_argument(
+        "offset", type=offset, metavar="OFFSET", help="where to begin; part:NAME for a partition"
+    )
+    parser.add_argument(
+        "size",
+        type=size,
+        nargs="?",
+        default=WHOLE_PARTITION,
+        action=ExtentAction,
+        metavar="SIZE",
+        help=f"{help_of_size}; not needed for a whole partition",
+    )
+    add_table_offset(parser)
 
 
 class PairsAction(argparse.Action):
@@ -98,7 +156,7 @@ class PairsAction(argparse.Action):
         if not words and not namespace.encrypt_files:
             parser.error("the following arguments are required: OFFSET FILE")
         try:
-            offsets = [number(word) for word in words[::2]]
+            offsets = [offset(word) for word in words[::2]]
         except argparse.ArgumentTypeError as exc:
             parser.error(str(exc))
         if len(words) % 2:

@@ -18,6 +18,7 @@ HOMES: Final = {
     "read-flash": "flash",
     "erase-flash": "flash",
     "erase-region": "flash",
+    "partition-table": "partitions",
     "read-flash-status": "flash_chip",
     "write-flash-status": "flash_chip",
     "read-flash-sfdp": "flash_chip",

@@ -18,6 +18,9 @@ _MAX_COUNT: Final = 1_000_000
 _MAX_SECONDS: Final = 1_000_000.0
 _MAX_TCP_PORT: Final = 0xFFFF
 _MAX_USB_ID: Final = 0xFFFF
+PARTITION: Final = "part:"
+"""In front of the name of a partition that stands in place of an offset."""
+
 _UNITS: Final = {"k": 1 << 10, "m": 1 << 20}
 _SIZE: Final = "(.+)([kKmM])[bB]?"
 _MODE: Final = "keep|[qd](io|out)"
@@ -32,6 +35,29 @@ def number(text: str) -> int:
         return _bounded(text, 0, _MAX_WORD)
     unit = _UNITS[match[2].lower()]
     return unit * _bounded(match[1], 0, _MAX_WORD // unit)
+
+
+class PartitionName:
+    """The name of a partition in place of an offset: which that is, the device tells."""
+
+    def __init__(self, name: str, start: int = 0) -> None:
+        self.name = name
+        self.start = start
+        """Bytes between the beginning of the partition and what is meant."""
+
+    def __add__(self, size: int) -> PartitionName:
+        """Return what is so many bytes further on."""
+        return PartitionName(self.name, self.start + size)
+
+
+def offset(text: str) -> int | PartitionName:
+    """Return an offset in flash, or what stands for one: ``part:NAME``."""
+    if not text.startswith(PARTITION):
+        return number(text)
+    name = text.removeprefix(PARTITION)
+    if not name:
+        raise argparse.ArgumentTypeError(f"{PARTITION} needs the name of a partition behind it")
+    return PartitionName(name)
 
 
 def size(text: str) -> int | None:

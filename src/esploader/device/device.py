@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
     from esploader.device.efuses import DeviceEfuses
     from esploader.device.memory import DeviceMemory
+    from esploader.device.partitions import DevicePartitions
     from esploader.loader.link import Link
     from esploader.session.session import Session
 
@@ -77,6 +78,7 @@ class Device:
     """What it says of its security, and what that forbids."""
 
     _efuses: DeviceEfuses | None = attrs.field(default=None, init=False)
+    _partitions: DevicePartitions | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.security = DeviceSecurity(self._context)
@@ -97,6 +99,15 @@ class Device:
         if self._efuses is None:
             self._efuses = DeviceEfuses(self._context)
         return self._efuses
+
+    @property
+    def partitions(self) -> DevicePartitions:
+        """The parts of its flash that have names, and which application boots."""
+        from esploader.device.partitions import DevicePartitions
+
+        if self._partitions is None:
+            self._partitions = DevicePartitions(self._context, self.security, self.flash)
+        return self._partitions
 
     @property
     def link(self) -> Link:

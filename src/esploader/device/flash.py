@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from esploader.device.planner import WritePlanner
     from esploader.device.security import DeviceSecurity
     from esploader.flash.erasure import EraseResult
+    from esploader.flash.place import Offset
     from esploader.flash.plan import WritePlan
     from esploader.flash.source import Source
     from esploader.flash.verify import Difference
@@ -191,9 +192,9 @@ class DeviceFlash:
 
     def plan(
         self,
-        inputs: Iterable[tuple[int, Source]] = (),
+        inputs: Iterable[tuple[Offset, Source]] = (),
         *,
-        encrypted_inputs: Iterable[tuple[int, Source]] = (),
+        encrypted_inputs: Iterable[tuple[Offset, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
         erase_all: bool = False,
         compress: bool | None = None,
@@ -205,10 +206,11 @@ class DeviceFlash:
         What :meth:`write` refuses is refused here, too. Only a stub is not started: that it
         is to be had, and made for this chip, is seen; whether it starts is not.
 
-        ``inputs`` are offsets and what goes there; ``encrypted_inputs``, too, and the
-        device encrypts them as it writes them. ``parameters`` go into the header of
-        the bootloader, if that is among them; ``detect`` as a size stands for the size of
-        the flash that is there. ``erase_all`` says that the whole flash is erased first.
+        ``inputs`` are offsets, or places of ``device.partitions``, and what goes there;
+        ``encrypted_inputs``, too, and the device encrypts them as it writes them. ``parameters``
+        go into the header of the bootloader, if that is among them; ``detect`` as a size stands
+        for the size of the flash that is there. ``erase_all`` says that the whole flash is erased
+        first.
         ``compress`` forces or forbids compression; a loader that must get nothing compressed
         does not, with a warning if it was forced.
 
@@ -244,9 +246,9 @@ class DeviceFlash:
 
     def write(  # noqa: PLR0913 - options, all by keyword
         self,
-        inputs: Iterable[tuple[int, Source]] = (),
+        inputs: Iterable[tuple[Offset, Source]] = (),
         *,
-        encrypted_inputs: Iterable[tuple[int, Source]] = (),
+        encrypted_inputs: Iterable[tuple[Offset, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
         erase_all: bool = False,
         skip: bool = True,
@@ -320,7 +322,7 @@ class DeviceFlash:
 
     def verify(
         self,
-        inputs: Iterable[tuple[int, Source]],
+        inputs: Iterable[tuple[Offset, Source]],
         *,
         parameters: FlashParameters = KEEP_PARAMETERS,
         on_progress: ProgressCallback = ignore_progress,
@@ -336,6 +338,7 @@ class DeviceFlash:
             EsploaderError: the loader refused, or could not be reached again.
         """
         from esploader.flash.inputs import read_pieces
+        from esploader.flash.plan import check_places
         from esploader.flash.programs import with_images
         from esploader.flash.verify import compare
 
@@ -343,6 +346,7 @@ class DeviceFlash:
         pieces = with_images(read_pieces(inputs), self._context.chip)
         if not pieces:
             raise PlanError("there is nothing to compare with")
+        check_places(pieces)
         for piece in pieces:
             self._preparation.check_region(piece.offset, len(piece.data))
         if parameters != KEEP_PARAMETERS:

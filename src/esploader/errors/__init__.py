@@ -40,6 +40,7 @@
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
     * :exc:`ImageError`: the data are no intact firmware image
         * :exc:`ElfError`: they are an ELF file, of which none can be made
+    * :exc:`PartitionTableError`: the data are no partition table, or none that can be
     * :exc:`RecordingError`: a file is no recording
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
@@ -83,13 +84,12 @@ class NoPortError(EsploaderError):
 
     @override
     def __str__(self) -> str:
-        if self.filtered:
-            found = ", ".join(self.candidates)
-            none = "no serial port matches the filter"
-            return f"more than one port matches the filter: {found}" if found else none
-        if not self.candidates:
-            return "no port was named and no serial port was found"
         found = ", ".join(self.candidates)
+        if self.filtered:
+            several = f"more than one port matches the filter: {found}"
+            return several if found else "no serial port matches the filter"
+        if not found:
+            return "no port was named and no serial port was found"
         return f"no port was named and none of these is the obvious one: {found}"
 
 
@@ -192,10 +192,6 @@ class ProtocolError(EsploaderError):
 
     reason: str
     """What rule they broke."""
-
-    @override
-    def __str__(self) -> str:
-        return self.reason
 
 
 class CommandError(EsploaderError):
@@ -344,10 +340,6 @@ class PlanError(EsploaderError):
     reason: str
     """Why not."""
 
-    @override
-    def __str__(self) -> str:
-        return self.reason
-
 
 class FlashError(EsploaderError):
     """The flash could not be made to hold, or to tell, what it should, after every effort."""
@@ -434,6 +426,13 @@ class ElfError(ImageError):
     @override
     def __str__(self) -> str:
         return f"no firmware image can be made of the ELF file: {self.reason}"
+
+
+class PartitionTableError(EsploaderError):
+    """The data are no partition table, or none that can be; or it lacks what is asked for."""
+
+    reason: str
+    """What is wrong with it."""
 
 
 class RecordingError(EsploaderError):

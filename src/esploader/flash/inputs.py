@@ -6,12 +6,13 @@ import logging
 import operator
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import attrs
 
 from esploader.errors import PlanError
 from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
+from esploader.flash.place import Offset, Place, offset_of
 from esploader.flash.plan import HeaderChange, InputPart, Piece
 from esploader.flash.source import (
     MAX_SOURCE_SIZE,
@@ -26,10 +27,11 @@ from esploader.flash.source import (
 from esploader.image import hexfile, patch
 from esploader.image.foreign import foreign_kind
 from esploader.image.header import FLASH_PARAMETERS
-from esploader.image.suitability import Suitability, check_image
+from esploader.image.suitability import Suitability, Verdict, check_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Self
 
     from esploader.chips.model.chip import Chip
     from esploader.chips.model.revision import Revision
@@ -38,16 +40,25 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 
+class _Movable(Protocol):
+    """Where something goes to; so many bytes further on is somewhere, too."""
+
+    def __add__(self, size: int, /) -> Self: ...
+
+
+_MovableT = TypeVar("_MovableT", bound=_Movable)
+
 _MADE_FOR_OTHERS: Final = {Suitability.WRONG_CHIP, Suitability.WRONG_REVISION}
-_UNSUITABLE_BOOTLOADERS: Final = {*_MADE_FOR_OTHERS, Suitability.INVALID}
+_UNSUITABLE: Final = {*_MADE_FOR_OTHERS, Suitability.INVALID}
 
 
 def read_pieces(
-    inputs: Iterable[tuple[int, Source]], encrypted_inputs: Iterable[tuple[int, Source]] = ()
+    inputs: Iterable[tuple[Offset, Source]], encrypted_inputs: Iterable[tuple[Offset, Source]] = ()
 ) -> list[Piece]:
     """Return what is to be written; an input without bytes is left out, with a warning.
 
-    Nothing is read of inputs that no flash has room for.
+    Nothing is read of inputs that no flash has room for. Whether what goes to a place stays there
+    is not seen to: :func:`~esploader.flash.plan.check_places`.
 
     Raises:
         PlanError: an offset is no whole number, a source cannot be read, or all together are
@@ -66,17 +77,20 @@ def read_pieces(
     return pieces
 
 
-def settle_inputs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
+def settle_inputs(
+    inputs: Iterable[tuple[_MovableT, Source]],
+) -> list[tuple[_MovableT, Source]]:
     """Return inputs that can be read at any time: others are read now, and waited for.
 
-    For whoever is to open a port afterwards, and not to keep it from others meanwhile.
+    For whoever is to open a port afterwards, and not to keep it from others meanwhile. Where they
+    go may be said by anything that can be moved on by some bytes.
 
     Raises:
         PlanError: as :func:`read_pieces`.
     """
-    pairs = _pairs(inputs)
+    pairs = [*inputs]
     _check_total(pairs)
-    settled: list[tuple[int, Source]] = []
+    settled: list[tuple[_MovableT, Source]] = []
     for offset, source in pairs:
         if is_lasting(source):
             with open_source(source):
@@ -87,7 +101,8 @@ def settle_inputs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Sourc
     return settled
 
 
-def _pieces(offset: int, source: Source, room: int, *, encrypted: bool) -> list[Piece]:
+def _pieces(where: Offset, source: Source, room: int, *, encrypted: bool) -> list[Piece]:
+    offset = offset_of(where)
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     found = [
         Piece(
@@ -95,6 +110,7 @@ def _pieces(offset: int, source: Source, room: int, *, encrypted: bool) -> list[
             data,
             encrypted=encrypted,
             inputs=(InputPart(name=name, offset=offset + start, size=len(data)),),
+            place=where if isinstance(where, Place) else None,
         )
         for start, data in _contents(source, room)
         if data
@@ -104,17 +120,21 @@ def _pieces(offset: int, source: Source, room: int, *, encrypted: bool) -> list[
     return found
 
 
-def _pairs(inputs: Iterable[tuple[int, Source]]) -> list[tuple[int, Source]]:
+def _pairs(inputs: Iterable[tuple[Offset, Source]]) -> list[tuple[Offset, Source]]:
     """Return the inputs, seen to be what their types promise: many a caller has no types."""
     try:
-        return [(operator.index(offset), source) for offset, source in inputs]
+        return [
+            (where if isinstance(where, Place) else operator.index(where), source)
+            for where, source in inputs
+        ]
     except (TypeError, ValueError) as exc:
         raise PlanError(
-            f"inputs are pairs of an offset, a whole number, and what goes there: {exc}"
+            "inputs are pairs of an offset, a whole number or a place in a partition, and what "
+            f"goes there: {exc}"
         ) from exc
 
 
-def _check_total(pairs: Iterable[tuple[int, Source]]) -> None:
+def _check_total(pairs: Iterable[tuple[object, Source]]) -> None:
     # Of an Intel HEX file the size tells little; it is read up to what there is room for.
     check_total(source for _, source in pairs if not _is_known_as_hex(source))
 
@@ -226,20 +246,35 @@ def check_suitability(
     there in place of one, where that can be told.
 
     Raises:
-        PlanError: it is for another chip or revision, or it is damaged.
+        PlanError: it is for another chip or revision, or it is damaged; or what goes to a
+            partition for an app is.
     """
     kind: str | None = None
     for piece in pieces:
         inside = chip.bootloader_offset - piece.offset
+        is_encrypted_already = security.flash_encryption and not piece.encrypted
         if 0 <= inside < len(piece.data):
-            is_encrypted_already = security.flash_encryption and not piece.encrypted
             data = piece.data[inside:]
             kind = _check_bootloader(data, chip, revision, opaque=is_encrypted_already)
-        else:
-            verdict = check_image(piece.data, chip, revision)
-            if verdict.suitability in _MADE_FOR_OTHERS:
-                _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
+            continue
+        verdict = check_image(piece.data, chip, revision)
+        if piece.place is not None and piece.place.is_app and not is_encrypted_already:
+            _check_app(piece.place, verdict)
+        elif verdict.suitability in _MADE_FOR_OTHERS:
+            _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
     return kind
+
+
+def _check_app(place: Place, verdict: Verdict) -> None:
+    """Refuse an image that the partition it goes to is not for; remark on what is none.
+
+    Raises:
+        PlanError: it is for another chip or revision, or it is damaged.
+    """
+    if verdict.suitability in _UNSUITABLE:
+        raise PlanError(f"the app for {place.name} cannot run here: {verdict.reason}")
+    if verdict.suitability is Suitability.NO_IMAGE:
+        _log.warning("what goes to %s, which is for apps, is none: %s", place.name, verdict.reason)
 
 
 def _check_bootloader(
@@ -259,7 +294,7 @@ def _check_bootloader(
                 "would decrypt it, and not boot",
                 offset,
             )
-    elif verdict.suitability in _UNSUITABLE_BOOTLOADERS:
+    elif verdict.suitability in _UNSUITABLE:
         raise PlanError(f"the image for {offset:#x} cannot run here: {verdict.reason}")
     elif verdict.suitability is Suitability.NO_IMAGE:
         return foreign_kind(data)

@@ -23,6 +23,8 @@ from esploader.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from esploader.flash.place import Place
+
 SECTOR_SIZE: Final = 0x1000
 """The smallest unit of erasing, in bytes."""
 
@@ -62,6 +64,8 @@ class Piece:
     """The device encrypts the bytes as it writes them."""
     inputs: tuple[InputPart, ...] = attrs.field(default=(), kw_only=True, eq=False, repr=False)
     """What they were read from; in between and around they are filled up."""
+    place: Place | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+    """What they must not leave; ``None`` for data that were given an offset."""
 
     @property
     def end(self) -> int:
@@ -207,7 +211,32 @@ def _belong_together(first: Piece, second: Piece) -> bool:
     return not first.encrypted and start <= end
 
 
+def check_places(pieces: Iterable[Piece]) -> None:
+    """Refuse pieces that leave the place they belong to.
+
+    Raises:
+        PlanError: one ends behind it, or in a sector that it has only a part of; or the place
+            is none of its own.
+    """
+    for piece in pieces:
+        place = piece.place
+        if place is None:
+            continue
+        place.check_alone()
+        if piece.end > place.end:
+            raise PlanError(
+                f"{len(piece.data)} bytes at {piece.offset:#x} do not fit into the partition "
+                f"{place}: {piece.end - place.end} bytes too many"
+            )
+        if _round_down(piece.offset) < place.start or _round_up(piece.end) > place.end:
+            raise PlanError(
+                f"the partition {place} shares a sector of {SECTOR_SIZE:#x} bytes with what is "
+                "beside it, which would be erased with it"
+            )
+
+
 def _check(pieces: Sequence[Piece], flash_size: int | None) -> None:
+    check_places(pieces)
     for piece in pieces:
         if not piece.data:
             raise PlanError(f"there is nothing to write at {piece.offset:#x}")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.chips.model.revision import Revision
     from esploader.chips.reading.security_state import SecurityState
+    from esploader.flash.place import Offset
     from esploader.flash.plan import Piece
     from esploader.flash.source import Source
     from esploader.protocol.dialect import Dialect
@@ -47,8 +48,8 @@ class WriteRequest:
     @classmethod
     def read(
         cls,
-        inputs: Iterable[tuple[int, Source]],
-        encrypted_inputs: Iterable[tuple[int, Source]],
+        inputs: Iterable[tuple[Offset, Source]],
+        encrypted_inputs: Iterable[tuple[Offset, Source]],
         *,
         parameters: FlashParameters,
         erase_all: bool,

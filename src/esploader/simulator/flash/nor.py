@@ -16,7 +16,7 @@ import attrs
 from esploader.simulator.flash.file import FlashFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from esploader.simulator.flash.timings import Timings
@@ -78,7 +78,7 @@ class NorFlash:
     fails_after: int | None = attrs.field(default=None, init=False)
     """The power fails in the middle of the operation after that many."""
 
-    _sectors: dict[int, bytearray] = attrs.field(factory=dict, init=False, repr=False)
+    _sectors: dict[int, bytes] = attrs.field(factory=dict, init=False, repr=False)
     _worn: set[int] = attrs.field(factory=set, init=False)
     """Sectors that no longer erase, by number."""
     _bad_bits: dict[int, dict[int, int]] = attrs.field(factory=dict, init=False)
@@ -201,6 +201,27 @@ class NorFlash:
             raise ValueError(f"{len(content)} bytes are more than a flash of {self.size} holds")
         self._fill(io.BytesIO(content))
 
+    def sectors(self) -> dict[int, bytes]:
+        """Return what is in the sectors now, by number; those that never held anything lack.
+
+        It takes next to no time: what does not change is not copied.
+        """
+        return dict(self._sectors)
+
+    def put_sectors(self, sectors: Mapping[int, bytes]) -> None:
+        """Let whole sectors, by number, hold that, in no time.
+
+        Raises:
+            ValueError: there is no such sector, or a sector has another size.
+        """
+        count = self.size // SECTOR_SIZE
+        for index, content in sectors.items():
+            if not 0 <= index < count or len(content) != SECTOR_SIZE:
+                raise ValueError(f"{len(content)} bytes for sector {index} of {count}")
+        self._sectors.update(sectors)
+        for index, content in sectors.items():
+            self._store(index * SECTOR_SIZE, content)
+
     def _fill(self, file: BinaryIO) -> None:
         self._sectors.clear()
         for index in range(self.size // SECTOR_SIZE):
@@ -208,7 +229,7 @@ class NorFlash:
             if not content:
                 break
             if content != _BLANK_SECTOR[: len(content)]:
-                self._sectors[index] = bytearray(content.ljust(SECTOR_SIZE, b"\xff"))
+                self._sectors[index] = content.ljust(SECTOR_SIZE, b"\xff")
 
     def keep_in(self, path: Path) -> None:
         """Take the content from a file, if there is one, and write every change to it at once.
@@ -252,7 +273,7 @@ class NorFlash:
             self._file.release()
             self._file = None
 
-    def _store(self, offset: int, data: bytes | bytearray) -> None:
+    def _store(self, offset: int, data: bytes) -> None:
         file = self._file
         if file is None or file.is_stale:
             return
@@ -276,15 +297,17 @@ class NorFlash:
             piece = data[position : position + SECTOR_SIZE - start]
             position += len(piece)
             piece = self._without_bad_bits(piece, index, start)
+            end = start + len(piece)
             sector = self._sectors.get(index)
             if sector is None:
                 if piece.count(0xFF) == len(piece):
                     continue
-                sector = self._sectors[index] = bytearray(_BLANK_SECTOR)
-            end = start + len(piece)
-            merged = int.from_bytes(sector[start:end], "big") & int.from_bytes(piece, "big")
-            sector[start:end] = merged.to_bytes(len(piece), "big")
-            self._store(index * SECTOR_SIZE + start, sector[start:end])
+                sector, programmed = _BLANK_SECTOR, piece
+            else:
+                merged = int.from_bytes(sector[start:end], "big") & int.from_bytes(piece, "big")
+                programmed = merged.to_bytes(len(piece), "big")
+            self._sectors[index] = sector[:start] + programmed + sector[end:]
+            self._store(index * SECTOR_SIZE + start, programmed)
 
     def _without_bad_bits(self, data: bytes, index: int, start: int) -> bytes:
         """Return the data that programs what can be programmed in a sector from ``start`` on."""
@@ -303,15 +326,15 @@ class NorFlash:
             sector = self._sectors.get(index)
             count = min(SECTOR_SIZE, offset + size - position)
             if sector is not None and index not in self._worn:
-                sector[:count] = _BLANK_SECTOR[:count]
-                self._store(position % self.size, sector[:count])
+                self._sectors[index] = _BLANK_SECTOR[:count] + sector[count:]
+                self._store(position % self.size, _BLANK_SECTOR[:count])
 
     def _erase_sector(self, index: int) -> None:
         if index not in self._worn and self._sectors.pop(index, None) is not None:
             self._store(index * SECTOR_SIZE, _BLANK_SECTOR)
         self.erase_counts[index] = self.erase_counts.get(index, 0) + 1
 
-    def _pieces(self, offset: int, size: int) -> Iterator[bytes | bytearray]:
+    def _pieces(self, offset: int, size: int) -> Iterator[bytes]:
         position = offset
         while position < offset + size:
             index, start = divmod(position % self.size, SECTOR_SIZE)

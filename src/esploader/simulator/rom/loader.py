@@ -99,6 +99,7 @@ class RomLoader(Program):
     listening_from: float = 0.0
     """Bytes that are complete before that time are lost."""
 
+    _known_opcodes: frozenset[int] = attrs.field(init=False, repr=False)
     _state: RomState = attrs.field(init=False)
     _decoder: RomFrameDecoder = attrs.field(factory=RomFrameDecoder, init=False)
     _buffer: bytearray = attrs.field(factory=lambda: bytearray(FRAME_BUFFER_SIZE), init=False)
@@ -109,6 +110,7 @@ class RomLoader(Program):
     _ended: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._known_opcodes = self.machine.chip.rom.opcodes | self.machine.personality.more_opcodes
         self._state = RomState(machine=self.machine)
         if self.machine.chip.stub_hook is not None:
             self.machine.memory.write_word(self.machine.chip.stub_hook, READ_FUNCTION)
@@ -211,11 +213,10 @@ class RomLoader(Program):
             outcome.then(self._busy_until)
 
     def _find_handler(self, direction: int, code: int) -> Handler | None:
-        chip = self.machine.chip
-        known = chip.rom.opcodes | self.machine.personality.more_opcodes
-        if direction != _REQUEST or code not in known:
+        if direction != _REQUEST or code not in self._known_opcodes:
             return None
-        if code not in _SECURE_DOWNLOAD and self.machine.memory.extract(chip.secure_download):
+        secure_download = self.machine.chip.secure_download
+        if code not in _SECURE_DOWNLOAD and self.machine.memory.extract(secure_download):
             return None
         return HANDLERS[Opcode(code)]
 

@@ -125,4 +125,8 @@ class Memory:
             position += len(piece)
 
     def _is_bulk(self, address: int) -> bool:
-        return any(region.start <= address < region.end for region in self.regions)
+        # A loop in place of any(): this is done several times for each command.
+        for region in self.regions:  # noqa: SIM110
+            if region.start <= address < region.end:
+                return True
+        return False
