@@ -53,7 +53,7 @@ class DeadFlash(NorFlash):
             raise EverBusyError
 
     @override
-    def _pieces(self, offset: int, size: int) -> Iterator[bytes | bytearray]:
+    def _pieces(self, offset: int, size: int) -> Iterator[bytes]:
         piece = bytes((self.level,)) * SECTOR_SIZE
         for start in range(0, size, SECTOR_SIZE):
             yield piece[: size - start]
