@@ -14,6 +14,7 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.image import ImageOptions, build_image, inspect_image
+from esploader.image.partitions import parse_csv
 from json_schemas import schemas
 from untouched import old_content
 
@@ -282,6 +283,8 @@ def test_texts_of_an_image_do_nothing_to_a_terminal(
 def _port(tmp_path: Path) -> str:
     flash = bytearray(old_content(4 << 20))
     flash[0x1_0000 : 0x1_0000 + len(IMAGE)] = IMAGE
+    table = parse_csv("factory,app,factory,0x10000,1M\nota_0,app,ota_0,0x110000,1M")
+    flash[0x8000 : 0x8000 + 0xC00] = table.to_bytes()
     (tmp_path / "flash.bin").write_bytes(flash)
     return f"sim://esp32c3?file={tmp_path / 'flash.bin'}"
 
@@ -299,6 +302,16 @@ def test_an_image_in_the_flash_of_a_device(port: str, capsys: pytest.CaptureFixt
     (found,) = json.loads(text)["images"]
     assert (found["offset"], found["size"]) == (0x1_0000, len(IMAGE))
     assert found["digest_valid"]
+
+
+def test_an_image_in_a_partition_of_a_device(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--port", port, "--no-stub", "image-info"]
+    assert main([*words, "flash:part:factory"]) == 0
+    text = capsys.readouterr().out
+    assert f"Image size: {len(IMAGE)} bytes at 0x10000 of the flash\n" in text
+    assert "instead of 0xe9" in refused(capsys, *words, "flash:part:ota_0")
+    assert "ota_7" in refused(capsys, *words, "flash:part:ota_7")
+    assert "part: needs the name of a partition" in refused(capsys, *words, "flash:part:")
 
 
 def test_no_image_in_the_flash_of_a_device(port: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from esploader.cli import main
 from esploader.errors import ElfError
 from esploader.image import build_image
 from esploader.image.elf import is_program
+from esploader.image.partitions import parse_csv
 from untouched import assert_untouched, connect, old_content
 
 if TYPE_CHECKING:
@@ -61,6 +62,25 @@ def test_nothing_else_is_written(path: Path, tmp_path: Path) -> None:
     after = flash.read_bytes()
     assert after[0x1_0000 : 0x1_0000 + len(IMAGE)] == IMAGE
     assert_untouched(before, after, [(0x1_0000, 0x1_0000 + len(IMAGE))])
+
+
+def test_it_is_the_image_that_has_to_fit_into_a_partition(tmp_path: Path) -> None:
+    path, flash = tmp_path / "app.elf", tmp_path / "flash.bin"
+    debug = Section(".debug_info", 0, bytes(0x2_0000), flags=0)
+    sections = [Section(".iram0.text", 0x4037_C000, b"code" * 100), debug]
+    elf = elf_for(ESP32_C3, sections).build()
+    path.write_bytes(elf)
+    before = bytearray(old_content(4 << 20))
+    table = parse_csv("factory,app,factory,0x10000,64K\nota_0,app,ota_0,0x20000,64K")
+    before[0x8000:0x8C00] = table.to_bytes()
+    flash.write_bytes(before)
+    words = ["--port", f"sim://esp32c3?file={flash}", "--no-stub"]
+    assert main([*words, "write_flash", "part:ota_0", str(path)]) == 0
+    image = build_image(elf, ESP32_C3).data
+    after = flash.read_bytes()
+    assert after[0x2_0000 : 0x2_0000 + len(image)] == image
+    assert_untouched(bytes(before), after, [(0x2_0000, 0x2_0000 + len(image))])
+    assert main([*words, "verify_flash", "part:ota_0", str(path)]) == 0
 
 
 def test_both_files_of_an_esp8266_are_written(tmp_path: Path) -> None:

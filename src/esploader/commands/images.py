@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
-from esploader.commands.values import flash_frequency, flash_mode, flash_size, number, one_of
+from esploader.commands.flash_options import add_table_offset
+from esploader.commands.values import (
+    PartitionName,
+    flash_frequency,
+    flash_mode,
+    flash_size,
+    number,
+    one_of,
+)
+from esploader.commands.values import offset as place_in_flash
 from esploader.numerals import whole
 
 if TYPE_CHECKING:
@@ -300,21 +309,27 @@ def _image_in_flash(
     device: Device, arguments: argparse.Namespace, output: Output
 ) -> dict[str, Json]:
     from esploader.commands.image_report import images_document, say_images
+    from esploader.commands.partition_names import partitions_of
     from esploader.image.inspection import inspect_image
     from esploader.image.measuring import measure_image
 
-    offset = number(arguments.file.removeprefix(_IN_FLASH))
-    size = measure_image(lambda start, size: device.flash.read(offset + start, size), device.chip)
-    data = device.flash.read(offset, size, on_progress=output.progress)
-    output.line(f"Image size: {size} bytes at {offset:#x} of the flash")
+    where = place_in_flash(arguments.file.removeprefix(_IN_FLASH))
+    if isinstance(where, PartitionName):
+        (partition,) = partitions_of(device, arguments, [where], output)
+        start = partition.entry.offset
+    else:
+        start = where
+    size = measure_image(lambda at, size: device.flash.read(start + at, size), device.chip)
+    data = device.flash.read(start, size, on_progress=output.progress)
+    output.line(f"Image size: {size} bytes at {start:#x} of the flash")
     reports = (inspect_image(data, device.chip),)
-    say_images(reports, offset, output, is_told_chip=True)
-    return {"images": images_document(reports, offset)}
+    say_images(reports, start, output, is_told_chip=True)
+    return {"images": images_document(reports, start)}
 
 
 def _image_place(text: str) -> str:
     if text.startswith(_IN_FLASH):
-        number(text.removeprefix(_IN_FLASH))
+        place_in_flash(text.removeprefix(_IN_FLASH))
     return text
 
 
@@ -323,9 +338,10 @@ def _add_image_info(parser: argparse.ArgumentParser) -> None:
         "file",
         type=_image_place,
         metavar="FILE",
-        help="an image, several in one file, an Intel HEX file, or flash:OFFSET: what the flash "
-        "of a device has there",
+        help="an image, several in one file, an Intel HEX file, or flash:OFFSET or "
+        "flash:part:NAME: what the flash of a device has there",
     )
+    add_table_offset(parser)
 
 
 COMMANDS: Final = (
