@@ -7,7 +7,6 @@ stderr; with ``--json`` stdout holds one JSON document.
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, cast
 
@@ -92,6 +91,8 @@ class Output:
         """Print the JSON document, if that was asked for."""
         self.end_progress()
         if self._as_json:
+            import json
+
             self.stdout.write(f"{json.dumps(document, indent=2)}\n")
 
     def progress(self, event: ProgressEvent) -> None:
