@@ -237,6 +237,19 @@ def test_the_pieces_of_a_hex_file_are_gone_through(
     assert "Entry point: " in text
 
 
+def test_an_image_for_a_chip_of_which_little_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "image.bin"
+    path.write_bytes(SMALL[:12] + b"\x1f" + SMALL[13:])
+    assert main(["image-info", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "Detected image type: ESP32-E22\n" in text
+    assert "Flash size: unknown (0x0)\n" in text
+    assert main(["--json", "image-info", str(path)]) == 0
+    check("image-info", capsys.readouterr().out)
+
+
 def test_an_image_for_another_chip_is_noted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from elf_programs import app_descriptor, bootloader_descriptor, made_up
 from elf_writer import Section, elf_for
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32e22 import ESP32_E22
 from esploader.chips.esp8266 import ESP8266
 from esploader.chips.model.chip import KIB, MIB, Chip
 from esploader.chips.model.revision import Revision
@@ -102,6 +103,20 @@ def test_an_image_of_version_2() -> None:
     assert report.is_intact
     # The bootloader's CRC has what the checksum leaves out.
     assert not inspect_image(VERSION_2.replace(b"code", b"Code", 1)).is_intact
+
+
+def test_only_an_esp8266_has_version_2() -> None:
+    assert inspect_image(VERSION_2, ESP8266).version == 2
+    with pytest.raises(ImageError, match="begins with 0xea instead of 0xe9"):
+        inspect_image(VERSION_2, ESP32)
+
+
+def test_an_image_for_a_chip_of_which_little_is_known() -> None:
+    image = bytearray(BOOTLOADER)
+    image[12] = 31
+    report = inspect_image(bytes(image))
+    assert (report.chip, report.bootloader) == (ESP32_E22, None)
+    assert report.digest != report.computed_digest
 
 
 def test_damage_is_in_the_report() -> None:

@@ -108,8 +108,6 @@ def inspect_image(
         ImageError: there is no image, or not all of one.
     """
     view = memoryview(data)[offset:]
-    if view[:1] == bytes((V2_MAGIC,)):
-        return _report(view, chip or chip_by_name(_ESP8266), offset)
     if chip is not None:
         return _report(view, chip, offset)
     reports: list[ImageReport] = []
@@ -187,7 +185,7 @@ def _unknown_chip(view: memoryview) -> ImageError | None:
 
 
 def _report(view: memoryview, chip: Chip, offset: int) -> ImageReport:
-    is_version_2 = view[:1] == bytes((V2_MAGIC,))
+    is_version_2 = chip.image_chip_id is None and view[:1] == bytes((V2_MAGIC,))
     if is_version_2:
         layout, summed = parse_version_2(view, chip)
         size = layout.digest_offset + CRC_SIZE
