@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
+from elf_programs import app_descriptor
+from elf_writer import Section, elf_for
 from esploader import Chip, FlashParameters, Restarted, connect, open_transport
 from esploader.chips import CHIPS
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import EsploaderError
+from esploader.image import ImageOptions, Signature, build_image, find_images, parse_elf
 from esploader.image.partitions import parse_csv
 from esploader.server import Server
 from esploader.simulator import (
@@ -136,12 +139,29 @@ def of_the_simulator() -> Iterator[object]:
         yield from (clock, transport, Server(transport), Timings(), UNPACED)
 
 
+def of_images() -> Iterator[object]:
+    """Yield what is made of a program whose descriptors have texts of any bytes."""
+    application = app_descriptor()[:16] + b"\x01" * 64 + app_descriptor()[80:]
+    sections = [
+        Section(".dram0.bootdesc", 0x3FC9_0000, b"\x50" + b"\0\0\0" + b"\x01" * 76),
+        Section(".flash.appdesc", 0x3C00_0020, application),
+    ]
+    for chosen in (sections, sections[:1]):
+        elf = elf_for(ESP32_C3, chosen).build()
+        options = ImageOptions(signature=Signature.V2, flash_size="4MB", flash_mode="dio")
+        built = build_image(elf, ESP32_C3, options)
+        file, (report,) = parse_elf(elf), find_images(built.data)
+        yield from (options, built, file, *file.sections, report)
+        yield from filter(None, (report.application, report.bootloader))
+
+
 def instances() -> Iterator[object]:
     """Yield something of each kind that callers can get."""
     yield from of_a_device()
     yield from of_the_simulator()
     for chip in CHIPS:
         yield from parts_of(chip)
+    yield from of_images()
     rows = [f"a_long_name_{number},data,0x40,,4K,encrypted:readonly" for number in range(90)]
     table = parse_csv("\n".join(rows))
     yield from (table, *table, *table.gaps(4 << 20))

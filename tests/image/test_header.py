@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
+from hypothesis import given
 
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.chips.model.revision import Revision
 from esploader.errors import ImageError
-from esploader.image.header import NO_MAXIMUM, ExtendedHeader, ImageHeader, parse_header
+from esploader.image.header import (
+    NO_MAXIMUM,
+    ExtendedHeader,
+    ImageHeader,
+    encode_header,
+    parse_header,
+)
+from images import Plan, plans
 
 COMMON = bytes.fromhex("e9 03 02 2f d4 04 38 40")
 EXTENDED = bytes.fromhex("ee 21 43 65 05 00 03 2c 01 8f 01 00 00 00 00 01")
@@ -99,3 +108,19 @@ def test_which_images_are_older_than_revisions_in_two_parts(
 def test_what_is_no_header(data: bytes, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
         parse_header(data, ESP32_C3)
+
+
+def test_a_header_is_encoded_byte_by_byte() -> None:
+    for data, chip in ((COMMON, ESP8266), (COMMON + EXTENDED, ESP32_C3)):
+        assert encode_header(parse_header(data, chip)) == data
+
+
+@given(plans())
+def test_any_header_is_encoded_as_it_is_read(plan: Plan) -> None:
+    assert parse_header(encode_header(plan.header), plan.chip) == plan.header
+
+
+def test_what_has_no_room_in_a_header_is_refused() -> None:
+    header = attrs.evolve(parse_header(COMMON, ESP8266), entry=1 << 32)
+    with pytest.raises(ValueError, match="does not fit"):
+        encode_header(header)

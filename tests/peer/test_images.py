@@ -5,13 +5,12 @@ Every run of esptool is a process of its own; none of them needs a port.
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 import pytest
 
 from described_chips import DESCRIBED
-from esploader.chips.model.chip import Architecture
+from elf_writer import Section, elf_for
 from esploader.chips.model.revision import Revision
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from esploader.image.patch import patch_header
@@ -33,9 +32,6 @@ with_chip_id = pytest.mark.parametrize(
     ids=lambda chip: chip.key,
 )
 
-ELF_MACHINES = {Architecture.XTENSA: 0x5E, Architecture.RISCV: 0xF3}
-PROGBITS, STRTAB = 1, 3
-
 
 def ask(chip: Chip, *arguments: str | Path) -> str:
     """Return what esptool prints."""
@@ -45,39 +41,8 @@ def ask(chip: Chip, *arguments: str | Path) -> str:
 
 
 def elf(chip: Chip, parts: Parts) -> bytes:
-    """Return an ELF file with one section for each part.
-
-    Source: Tool Interface Standard, "Executable and Linking Format", version 1.2.
-    """
-    names = b"\0.text\0.names\0"
-    text, strings = names.index(b".text"), names.index(b".names")
-    contents = bytearray()
-    sections = [bytes(40)]
-    for address, data in parts:
-        fields = (text, PROGBITS, 2, address, 52 + len(contents), len(data), 0, 0, 4, 0)
-        sections.append(struct.pack("<10I", *fields))
-        contents += data
-    fields = (strings, STRTAB, 0, 0, 52 + len(contents), len(names), 0, 0, 1, 0)
-    sections.append(struct.pack("<10I", *fields))
-    contents += names
-    header = struct.pack(
-        "<16s2H5I6H",
-        b"\x7fELF\1\1\1",
-        2,
-        ELF_MACHINES[chip.architecture],
-        1,
-        parts[-1][0],
-        0,
-        52 + len(contents),
-        0,
-        52,
-        32,
-        0,
-        40,
-        len(sections),
-        len(sections) - 1,
-    )
-    return b"".join((header, contents, *sections))
+    """Return an ELF file with one section for each part."""
+    return elf_for(chip, [Section(".text", address, data) for address, data in parts]).build()
 
 
 def last_frequency(chip: Chip) -> str:

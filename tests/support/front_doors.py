@@ -11,6 +11,7 @@ PACKAGES = (
     "esploader.compat",
     "esploader.compat.esptool",
     "esploader.errors",
+    "esploader.image",
     "esploader.image.partitions",
     "esploader.server",
     "esploader.simulator",

@@ -203,6 +203,57 @@ BOOT_CHOICE: Final[dict[str, Json]] = {
 }
 STUBS: Final = list_of(of({"name": TEXT, "sha256": SHA256, "versions": TEXTS}))
 
+REVISION: Final[Json] = {"type": "string", "pattern": "^v[0-9]+\\.[0-9]+$"}
+EXTENDED: Final = of(
+    {
+        "wp_pin": NUMBER,
+        "drives": list_of(NUMBER),
+        "chip_id": NUMBER,
+        "minimum_revision": REVISION,
+        "maximum_revision": REVISION,
+        "legacy_minimum_revision": NUMBER,
+    }
+)
+APPLICATION: Final = of(
+    {
+        "project": TEXT,
+        "version": TEXT,
+        "date": TEXT,
+        "time": TEXT,
+        "idf_version": TEXT,
+        "elf_sha256": SHA256,
+        "minimum_efuse_revision": REVISION,
+        "maximum_efuse_revision": REVISION,
+        "mmu_page_size": NUMBER_OR_NULL,
+        "secure_version": NUMBER,
+    }
+)
+BOOTLOADER: Final = of({"version": NUMBER, "idf_version": TEXT, "compiled": TEXT})
+NOTHING: Final[Json] = {"type": "null"}
+SEGMENT: Final = of({"address": NUMBER, "offset": NUMBER, "size": NUMBER, "memory": TEXTS})
+IMAGES: Final = list_of(
+    of(
+        {
+            "offset": NUMBER,
+            "size": NUMBER,
+            "chip": TEXT,
+            "version": NUMBER,
+            "entry": NUMBER,
+            "flash_size": TEXT,
+            "flash_frequency": TEXT,
+            "flash_mode": TEXT,
+            "extended": {"anyOf": [EXTENDED, NOTHING]},
+            "segments": list_of(SEGMENT),
+            "checksum": NUMBER,
+            "checksum_valid": YES_OR_NO,
+            "digest": {"anyOf": [SHA256, NOTHING]},
+            "digest_valid": {"type": ["boolean", "null"]},
+            "application": {"anyOf": [APPLICATION, NOTHING]},
+            "bootloader": {"anyOf": [BOOTLOADER, NOTHING]},
+        }
+    )
+)
+
 OPEN_COMMANDS: Final = frozenset({"get-security-info", "write-flash", "erase-region", "run"})
 """Those that work in Secure Download Mode, too."""
 
@@ -226,6 +277,7 @@ ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
     "load-ram": [{"loaded": TEXT}],
     "run": [{"way": one_of("soft-reset", "watchdog-reset")}],
     "efuse-summary": [{"efuses": by_name(EFUSE)}],
+    "image-info": [{"images": IMAGES}],
 }
 """What each command adds to what is told of the device; some have two documents."""
 
@@ -240,6 +292,15 @@ DIFFERENT_ROW: Final = of(
     }
 )
 OTHERS: Final[dict[str, Json]] = {
+    "elf2image": of(
+        {
+            "chip": TEXT,
+            "files": list_of(of({"file": TEXT, "size": NUMBER, "offset": NUMBER_OR_NULL})),
+            "joined": NUMBER,
+            "remarks": TEXTS,
+            **WARNINGS,
+        }
+    ),
     "ports": list_of(
         of(
             {
@@ -277,6 +338,8 @@ def schemas() -> dict[str, Json]:
             for device in devices
             for result in results
         ]
+        if command == "image-info":
+            done.append(of({"file": TEXT, "images": IMAGES, **WARNINGS}))
         if command == "partition-table":
             done.append(of({"file": TEXT, **PARTITION_TABLE, **WARNINGS}))
         found[command] = _schema(command, *done)

@@ -271,5 +271,5 @@ ESP32: Final = Chip(
     stub_files=(Label("esp32"),),
     stub_hook=None,
     flash_power=None,
-    quirks=frozenset({Quirk.STUB_RESTARTS_UART}),
+    quirks=frozenset({Quirk.SHORT_LAST_PAGE_IS_NOT_MAPPED, Quirk.STUB_RESTARTS_UART}),
 )

@@ -134,6 +134,7 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.ImageError: Explanation(
         50, "Is it the right file, made for this chip? If so, build or download it again."
     ),
+    errors.ElfError: Explanation(53, "Is it what the linker made for this chip, and all of it?"),
     errors.RecordingError: Explanation(51, ""),
     errors.PartitionTableError: Explanation(
         52,

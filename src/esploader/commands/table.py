@@ -28,6 +28,8 @@ HOMES: Final = {
     "load-ram": "memory",
     "run": "chip",
     "efuse-summary": "efuses",
+    "elf2image": "images",
+    "image-info": "images",
     "ports": "ports",
     "version": "version",
     "sim": "sim",

@@ -345,10 +345,11 @@ class DeviceFlash:
         """
         from esploader.flash.inputs import read_pieces
         from esploader.flash.plan import check_places
+        from esploader.flash.programs import with_images
         from esploader.flash.verify import compare
 
         self._context.known_identity("comparing flash")
-        pieces = read_pieces(inputs)
+        pieces = with_images(read_pieces(inputs), self._context.chip)
         if not pieces:
             raise PlanError("there is nothing to compare with")
         check_places(pieces)

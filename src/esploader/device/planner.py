@@ -53,10 +53,12 @@ class WritePlanner:
 
         Raises:
             PlanError: it cannot be done.
+            ElfError: an input is an ELF file, of which no image for the chip can be made.
             StubError: a certain stub was asked for, and it cannot be used.
             UnsupportedError: the chip or its loader cannot do that.
         """
         context, preparation = self._context, self._preparation
+        request = request.made_for(context.chip)
         preparation.check_reach(request.end)
         security = self._security.state()
         revision = None if context.identity is None else context.identity.revision

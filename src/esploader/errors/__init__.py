@@ -39,6 +39,7 @@
     * :exc:`VerifyError`: the flash holds something else
     * :exc:`UnsupportedError`: the chip, its loader or its state cannot do that
     * :exc:`ImageError`: the data are no intact firmware image
+        * :exc:`ElfError`: they are an ELF file, of which none can be made
     * :exc:`PartitionTableError`: the data are no partition table, or none that can be
     * :exc:`RecordingError`: a file is no recording
 
@@ -191,10 +192,6 @@ class ProtocolError(EsploaderError):
     reason: str
     """What rule they broke."""
 
-    @override
-    def __str__(self) -> str:
-        return self.reason
-
 
 class CommandError(EsploaderError):
     """A command did not succeed."""
@@ -342,10 +339,6 @@ class PlanError(EsploaderError):
     reason: str
     """Why not."""
 
-    @override
-    def __str__(self) -> str:
-        return self.reason
-
 
 class FlashError(EsploaderError):
     """The flash could not be made to hold, or to tell, what it should, after every effort."""
@@ -424,6 +417,14 @@ class ImageError(EsploaderError):
     @override
     def __str__(self) -> str:
         return f"not an intact firmware image: {self.reason}"
+
+
+class ElfError(ImageError):
+    """No firmware image can be made of the ELF file."""
+
+    @override
+    def __str__(self) -> str:
+        return f"no firmware image can be made of the ELF file: {self.reason}"
 
 
 class PartitionTableError(EsploaderError):

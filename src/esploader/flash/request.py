@@ -19,6 +19,7 @@ from esploader.flash.guards import (
 from esploader.flash.inputs import check_suitability, put_parameters, read_pieces
 from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 from esploader.flash.plan import WritePlan, plan_write
+from esploader.flash.programs import with_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +69,15 @@ class WriteRequest:
             compress=compress,
             force=force,
         )
+
+    def made_for(self, chip: Chip) -> WriteRequest:
+        """Return the request with images for ``chip`` in place of the ELF files of programs.
+
+        Raises:
+            ElfError: no image for the chip can be made of one.
+            UnsupportedError: too little is known of the chip.
+        """
+        return attrs.evolve(self, pieces=tuple(with_images(self.pieces, chip)))
 
     @property
     def end(self) -> int:

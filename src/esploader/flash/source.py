@@ -27,7 +27,8 @@ Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | B
 
 Of what is to be written or compared, a path that ends in ``.hex`` or ``.ihex`` names an Intel
 HEX file, and so does one whose content is that: its bytes belong to the addresses in it, counted
-from the offset that is given. Bytes and open files are taken as they are.
+from the offset that is given. Of one whose content is the ELF file of a program, the image made of
+it for the chip is meant. Bytes and open files are taken as they are.
 """
 
 

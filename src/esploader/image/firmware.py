@@ -21,6 +21,8 @@ from esploader.image.segment import Segment, parse_segments
 from esploader.protocol.packet import CHECKSUM_SEED, checksum
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from esploader.chips.model.chip import Chip
 
 DIGEST_SIZE: Final = hashlib.sha256().digest_size
@@ -55,7 +57,7 @@ class ImageLayout:
         return self.digest_offset + (DIGEST_SIZE if self.header.has_digest else 0)
 
 
-def parse_image(data: bytes, chip: Chip) -> ImageLayout:
+def parse_image(data: bytes | memoryview, chip: Chip) -> ImageLayout:
     """Return the layout of the image that ``data`` begins with.
 
     Checksum and digest are located, not verified; that the image is for ``chip`` and no
@@ -71,29 +73,38 @@ def parse_image(data: bytes, chip: Chip) -> ImageLayout:
     return layout
 
 
-def verify_checksum(data: bytes, layout: ImageLayout) -> None:
+def verify_checksum(data: bytes | memoryview, layout: ImageLayout) -> None:
     """Compare the checksum of the image ``data`` with its segments.
 
     Raises :exc:`~esploader.errors.ImageError` when they differ.
     """
-    stored = data[layout.checksum_offset]
-    computed = CHECKSUM_SEED
-    for segment in layout.segments:
-        for start in range(segment.offset, segment.end, _PART_SIZE):
-            part = data[start : min(start + _PART_SIZE, segment.end)]
-            computed ^= checksum(part) ^ CHECKSUM_SEED
+    stored, computed = data[layout.checksum_offset], checksum_of(data, layout.segments)
     if stored != computed:
         raise ImageError(f"its checksum is {stored:#04x} and should be {computed:#04x}")
 
 
-def verify_digest(data: bytes, layout: ImageLayout) -> None:
+def checksum_of(data: bytes | memoryview, segments: Iterable[Segment]) -> int:
+    """Return what the checksum of these segments of the image ``data`` has to be."""
+    computed = CHECKSUM_SEED
+    for segment in segments:
+        for start in range(segment.offset, segment.end, _PART_SIZE):
+            part = data[start : min(start + _PART_SIZE, segment.end)]
+            computed ^= checksum(part) ^ CHECKSUM_SEED
+    return computed
+
+
+def verify_digest(data: bytes | memoryview, layout: ImageLayout) -> None:
     """Compare the digest of the image ``data``, where it has one, with what it is of.
 
     Raises :exc:`~esploader.errors.ImageError` when they differ.
     """
     if not layout.header.has_digest:
         return
-    stored = data[layout.digest_offset : layout.size]
-    computed = hashlib.sha256(memoryview(data)[: layout.digest_offset]).digest()
+    stored, computed = data[layout.digest_offset : layout.size], digest_of(data, layout)
     if stored != computed:
         raise ImageError(f"its SHA-256 digest is {stored.hex()} and should be {computed.hex()}")
+
+
+def digest_of(data: bytes | memoryview, layout: ImageLayout) -> bytes:
+    """Return what the digest of the image ``data`` has to be."""
+    return hashlib.sha256(memoryview(data)[: layout.digest_offset]).digest()

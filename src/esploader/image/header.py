@@ -28,6 +28,12 @@ FLASH_PARAMETERS: Final = slice(2, 4)
 MAX_SEGMENT_COUNT: Final = 16
 """ESP_IMAGE_MAX_SEGMENTS."""
 
+NO_WP_PIN: Final = 0xEE
+"""In place of a pin: eFuses do not name the flash pins."""
+
+NO_MINIMUM: Final = Revision(0, 0)
+"""The minimum revision of an image that runs on all earlier ones."""
+
 NO_MAXIMUM: Final = Revision(655, 35)
 """The maximum revision of an image that runs on all later ones: all bits set."""
 
@@ -40,7 +46,6 @@ _COMMON: Final = struct.Struct("<4BI")
 _EXTENDED: Final = struct.Struct("<B3sHBHH4xB")
 
 _REVISION_RADIX: Final = 100  # a revision in 16 bits is major x 100 + minor
-_NO_REVISION: Final = Revision(0, 0)
 
 
 @frozen(kw_only=True)
@@ -75,11 +80,11 @@ class ExtendedHeader:
 
         Such an image left the newer fields 0, or had the later one filled in.
         """
-        if self.maximum_revision == _NO_REVISION:
+        if self.maximum_revision == NO_MINIMUM:
             return True
         return (
             self.maximum_revision == NO_MAXIMUM
-            and self.minimum_revision == _NO_REVISION
+            and self.minimum_revision == NO_MINIMUM
             and self.legacy_minimum_revision != 0
         )
 
@@ -119,18 +124,51 @@ MAX_HEADER_SIZE: Final = _COMMON.size + _EXTENDED.size
 """Of any chip, in bytes."""
 
 
-def parse_header(data: bytes, chip: Chip) -> ImageHeader:
+def encode_header(header: ImageHeader) -> bytes:
+    """Return the bytes of a header; what does not fit into its fields is a :exc:`ValueError`."""
+    try:
+        common = _COMMON.pack(
+            MAGIC,
+            header.segment_count,
+            header.flash_mode,
+            header.flash_size << 4 | header.flash_frequency,
+            header.entry,
+        )
+        return common + (b"" if header.extended is None else _encode_extended(header.extended))
+    except struct.error as exc:
+        raise ValueError(f"{header!r} does not fit: {exc}") from exc
+
+
+def _encode_extended(extended: ExtendedHeader) -> bytes:
+    lower, upper = extended.drives[::2], extended.drives[1::2]
+    return _EXTENDED.pack(
+        extended.wp_pin,
+        bytes(low | high << 4 for low, high in zip(lower, upper, strict=True)),
+        extended.chip_id,
+        extended.legacy_minimum_revision,
+        _revision_number(extended.minimum_revision),
+        _revision_number(extended.maximum_revision),
+        extended.has_digest,
+    )
+
+
+def _revision_number(revision: Revision) -> int:
+    return revision.major * _REVISION_RADIX + revision.minor
+
+
+def parse_header(data: bytes | memoryview, chip: Chip, *, magic: int = MAGIC) -> ImageHeader:
     """Return the header at the beginning of ``data``, in the form of the images of ``chip``.
 
-    That it is the header of an image for that chip is not checked.
+    That it is the header of an image for that chip is not checked. ``magic`` is what it has to
+    begin with.
 
     Raises :exc:`~esploader.errors.ImageError` when it is no header.
     """
     if len(data) < _COMMON.size:
         raise ImageError(f"its {len(data)} bytes are fewer than a header has")
-    magic, segment_count, flash_mode, size_and_frequency, entry = _COMMON.unpack_from(data)
-    if magic != MAGIC:
-        raise ImageError(f"it begins with {magic:#04x} instead of {MAGIC:#04x}")
+    first, segment_count, flash_mode, size_and_frequency, entry = _COMMON.unpack_from(data)
+    if first != magic:
+        raise ImageError(f"it begins with {first:#04x} instead of {magic:#04x}")
     if segment_count > MAX_SEGMENT_COUNT:
         raise ImageError(f"it announces {segment_count} segments; {MAX_SEGMENT_COUNT} are possible")
     return ImageHeader(
@@ -144,7 +182,7 @@ def parse_header(data: bytes, chip: Chip) -> ImageHeader:
     )
 
 
-def _parse_extended(data: bytes) -> ExtendedHeader:
+def _parse_extended(data: bytes | memoryview) -> ExtendedHeader:
     if len(data) < _COMMON.size + _EXTENDED.size:
         raise ImageError(f"its {len(data)} bytes are fewer than a header has")
     wp_pin, drives, chip_id, legacy_minimum, minimum, maximum, digest_flag = _EXTENDED.unpack_from(

@@ -90,16 +90,22 @@ def check_parameters(
     _code("size", size, chip.flash_sizes, chip)
 
 
-def _code(
-    what: str, name: str | None, table: tuple[tuple[str, int], ...], chip: Chip
-) -> int | None:
-    if name is None:
-        return None
+def parameter_code(what: str, name: str, table: tuple[tuple[str, int], ...], chip: Chip) -> int:
+    """Return the code that ``name`` has in a table of ``chip``; ``what`` is the table about.
+
+    Raises :exc:`~esploader.errors.UnsupportedError`, which lists the choices, when there is none.
+    """
     for known, code in table:
         if known == name:
             return code
     choices = ", ".join(known for known, _ in table)
     raise UnsupportedError(f"flash {what} {name!r}", f"{chip.name} has these: {choices}")
+
+
+def _code(
+    what: str, name: str | None, table: tuple[tuple[str, int], ...], chip: Chip
+) -> int | None:
+    return None if name is None else parameter_code(what, name, table, chip)
 
 
 def _intact_layout(image: bytes, chip: Chip) -> ImageLayout:

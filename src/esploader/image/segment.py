@@ -41,7 +41,7 @@ class Segment:
         return self.offset + self.size
 
 
-def parse_segments(data: bytes, offset: int, count: int) -> tuple[Segment, ...]:
+def parse_segments(data: bytes | memoryview, offset: int, count: int) -> tuple[Segment, ...]:
     """Return the ``count`` segments of the image ``data`` that begin at ``offset``.
 
     Raises :exc:`~esploader.errors.ImageError` when one is too large or not all there.

@@ -25,7 +25,7 @@ HEADER_SIZE: Final = _HEADER.size
 CHECKSUM_SEED: Final = 0xEF
 
 
-def checksum(data: bytes) -> int:
+def checksum(data: bytes | memoryview) -> int:
     """Return the XOR of all bytes of ``data`` and the seed."""
     # Folding halves is as fast as C and needs no loop over bytes.
     size = 1 << max(len(data) - 1, 0).bit_length()

@@ -35,6 +35,12 @@ class Quirk(enum.Enum):
     ESP-IDF, components/bootloader_support/include/esp_app_format.h, ``min_chip_rev``.
     """
 
+    SHORT_LAST_PAGE_IS_NOT_MAPPED = enum.auto()
+    """A bootloader may miss the last page of a segment that has less than 36 bytes there.
+
+    So images are made to have as many. What esptool 5.6.0 does.
+    """
+
     BEGIN_ERASES_HEAD_TWICE = enum.auto()
     """FLASH_BEGIN of the ROM loader erases more sectors than it is told.
 
