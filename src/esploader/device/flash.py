@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import define
-from esploader.errors import PlanError, UnsupportedError
+from esploader.errors import UnsupportedError
 from esploader.flash.jedec import FlashId, check_presence
 from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.progress import ProgressCallback, ignore_progress
@@ -341,22 +341,13 @@ class DeviceFlash:
             PlanError: an input lies outside the flash.
             UnsupportedError: the device is in Secure Download Mode, or the chip does not know
                 one of the parameters.
+            ElfError: an input is an ELF file, of which no image for the chip can be made.
             EsploaderError: the loader refused, or could not be reached again.
         """
-        from esploader.flash.inputs import read_pieces
-        from esploader.flash.plan import check_places
-        from esploader.flash.programs import with_images
         from esploader.flash.verify import compare
 
         self._context.known_identity("comparing flash")
-        pieces = with_images(read_pieces(inputs), self._context.chip)
-        if not pieces:
-            raise PlanError("there is nothing to compare with")
-        check_places(pieces)
-        for piece in pieces:
-            self._preparation.check_region(piece.offset, len(piece.data))
-        if parameters != KEEP_PARAMETERS:
-            pieces = self._planner.with_parameters(pieces, parameters)
+        pieces = self._planner.pieces_to_compare(inputs, parameters)
         self._prepare_to_see(
             max(piece.end for piece in pieces), sum(len(piece.data) for piece in pieces)
         )

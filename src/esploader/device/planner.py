@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import define
-from esploader.errors import UnsupportedError
+from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.guards import (
     check_encryption,
     check_encryption_from_info,
     check_loader_encrypts,
     encryption_addresses,
 )
-from esploader.flash.inputs import check_parameters, put_parameters
+from esploader.flash.inputs import check_parameters, put_parameters, read_pieces
 from esploader.flash.jedec import name_of_size
 from esploader.flash.limits import usable_size, warn_of_size
 from esploader.flash.parameters import DETECT, KEEP, KEEP_PARAMETERS, FlashParameters
+from esploader.flash.plan import check_places
+from esploader.flash.programs import with_images
 from esploader.flash.request import WriteRequest, header_parameters, usable_compression
 from esploader.protocol.dialect import STUB
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from esploader.device.context import DeviceContext
     from esploader.device.preparation import Preparation
     from esploader.device.security import DeviceSecurity
+    from esploader.flash.place import Offset
     from esploader.flash.plan import Piece, WritePlan
+    from esploader.flash.source import Source
 
 _log: Final = logging.getLogger(__name__)
 
@@ -100,11 +104,28 @@ class WritePlanner:
             self._preparation.check_reach_of_loader(region.end)
         return usable_compression(loader, self._context.chip, compress=plan.compress)
 
-    def with_parameters(self, pieces: list[Piece], parameters: FlashParameters) -> list[Piece]:
-        """Return ``pieces`` as they are written with ``parameters``."""
+    def pieces_to_compare(
+        self, inputs: Iterable[tuple[Offset, Source]], parameters: FlashParameters
+    ) -> list[Piece]:
+        """Return ``inputs`` as they are written with ``parameters``, each within the flash.
+
+        Raises:
+            PlanError: there are none, or one lies outside the flash or its place.
+            ElfError: an input is an ELF file, of which no image for the chip can be made.
+            UnsupportedError: the chip does not know one of the parameters.
+        """
+        chip = self._context.chip
+        pieces = with_images(read_pieces(inputs), chip)
+        if not pieces:
+            raise PlanError("there is nothing to compare with")
+        check_places(pieces)
+        for piece in pieces:
+            self._preparation.check_region(piece.offset, len(piece.data))
+        if parameters == KEEP_PARAMETERS:
+            return pieces
         usable = self.usable_parameters(parameters)
         found = self._header_parameters(usable, pieces, self._security.state())
-        changed, _ = put_parameters(pieces, self._context.chip, found)
+        changed, _ = put_parameters(pieces, chip, found)
         return changed
 
     def _header_parameters(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.quirks import Quirk
+from esploader.classes import frozen
 from esploader.errors import ElfError, UnsupportedError
 from esploader.image import esp8266
 from esploader.image.descriptor import APP_DIGEST, parse_app_descriptor
@@ -55,7 +56,7 @@ _USUAL_PAGE_SIZE: Final = 64 * _KIB
 _BLANK: Final = b"\xff"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class BuiltImage:
     """An image made of an ELF file."""
 
@@ -123,7 +124,7 @@ def _parts(file: ElfFile, chip: Chip, options: ImageOptions) -> tuple[list[Part]
     return parts, len(found) - len(parts)
 
 
-@attrs.frozen
+@frozen
 class _Build:
     """An image of the form that all chips but the ESP8266 have."""
 

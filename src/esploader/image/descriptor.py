@@ -10,10 +10,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-import attrs
-from typing_extensions import override
-
 from esploader.chips.model.revision import Revision
+from esploader.classes import frozen, override
 
 _APP_MAGIC: Final = 0xABCD_5432
 _BOOTLOADER_MAGIC: Final = 0x50
@@ -42,7 +40,7 @@ _SHORT: Final = 60
 _LARGEST_LOG2: Final = 31
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class AppDescriptor:
     """What an application says of itself. Texts are as they stand there; trust none."""
 
@@ -81,7 +79,7 @@ class AppDescriptor:
         return f"<AppDescriptor {_short(self.project)}, version {_short(self.version)}>"
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class BootloaderDescriptor:
     """What a bootloader says of itself. Texts are as they stand there; trust none."""
 

@@ -13,9 +13,9 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
 from esploader.chips.model.chip import Architecture
+from esploader.classes import frozen, override
 from esploader.errors import ElfError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ NOBITS, REL, DYNSYM, SYMTAB_SHNDX."""
 _LOAD: Final = 1
 
 
-@attrs.frozen
+@frozen
 class ElfPart:
     """Bytes of a program, and where they belong: a section, or a segment that is loaded."""
 
@@ -76,7 +76,7 @@ class ElfPart:
     """Of its address, as the linker was asked for it; 0 and 1 stand for none."""
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class ElfFile:
     """A program as the linker left it."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.layouts import FLASH_SIZES
+from esploader.classes import frozen
 from esploader.errors import ElfError
 from esploader.image.encoding import chained, with_digest, with_digest_at, with_footer
 from esploader.image.header import ImageHeader, encode_header
@@ -50,7 +51,7 @@ _WORD: Final = 0xFFFF_FFFF
 _SIGN: Final = 0x8000_0000
 
 
-@attrs.frozen
+@frozen
 class Made:
     """An image for an ESP8266."""
 
@@ -78,7 +79,7 @@ def build(
     return build_version(_Program(parts, entry, chip, options, elf_digest))
 
 
-@attrs.frozen
+@frozen
 class _Program:
     parts: Sequence[Part]
     entry: int

@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-import attrs
-from typing_extensions import override
-
 from esploader.chips.registry import chip_by_image_id, chip_by_name
+from esploader.classes import frozen, override
 from esploader.errors import ImageError
 from esploader.image.descriptor import (
     AppDescriptor,
@@ -44,7 +42,7 @@ _MAX_SUMMED: Final = 8
 """How often as many bytes as there are may be summed up to find images among them."""
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class ImageReport:
     """What is in an image."""
 

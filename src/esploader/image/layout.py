@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import ElfError
 from esploader.image.parts import WORD_SIZE, Part
 
@@ -35,7 +36,7 @@ _LEAST_IN_LAST_PAGE: Final = 0x24
 """Bytes that a mapped part has to have in its last page, where that matters."""
 
 
-@attrs.frozen
+@frozen
 class Placed:
     """A part, and where its data begin in the image."""
 

@@ -6,8 +6,8 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from typing_extensions import override
 
+from esploader.classes import frozen, override
 from esploader.errors import UnsupportedError
 from esploader.image.header import NO_MAXIMUM, NO_MINIMUM
 
@@ -32,7 +32,7 @@ class Signature(enum.Enum):
     """Secure Boot V2: only the digest is in the page; the signature has the sector behind it."""
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class ImageOptions:
     """What can be chosen about an image; the defaults are those of ``elf2image``."""
 

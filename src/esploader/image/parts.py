@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.chips.model.chip import MIB
+from esploader.classes import define, frozen
 from esploader.errors import ElfError
 from esploader.image.header import MAX_SEGMENT_COUNT
 from esploader.image.mapping import regions_of
@@ -25,7 +26,7 @@ _MAX_FILLED: Final = 4 * MIB
 """Bytes that may be filled in between parts, in all."""
 
 
-@attrs.frozen
+@frozen
 class Part:
     """What becomes a segment of an image."""
 
@@ -98,7 +99,7 @@ def _checked(part: Part) -> Part:
     return part
 
 
-@attrs.define
+@define
 class _Run:
     """Parts that follow each other."""
 
