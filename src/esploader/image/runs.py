@@ -1,0 +1,148 @@
+"""Bytes and where they belong, as they come out of a file piece by piece, in whatever order.
+
+For formats that give an address with every few bytes. Nothing is used of a file in which bytes
+are given twice: programs differ about which of them count.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, Protocol
+
+import attrs
+
+from esploader.errors import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_RUNS: Final = 4096
+"""Linkers write a few; each becomes a region to be erased, written and compared."""
+
+_MIN_UNJOINED: Final = 65536
+"""So many wait until they are joined."""
+
+
+class Readable(Protocol):
+    """What is used of a binary file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes; none at the end."""
+        ...
+
+
+@attrs.frozen
+class Run:
+    """Bytes without a gap."""
+
+    address: int = attrs.field(repr=hex)
+    """Where the first of them belongs."""
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+
+    @property
+    def end(self) -> int:
+        """The address behind the last byte."""
+        return self.address + len(self.data)
+
+
+@attrs.frozen
+class FileKind:
+    """What a kind of file is called, and its parts, in what is said of one that is no good."""
+
+    name: str
+    """With its article: ``an Intel HEX file``."""
+
+    part: str
+    """``line`` or ``block``: they are counted from 1."""
+
+    def damaged(self, number: int, reason: str) -> PlanError:
+        """Return the error for a file that is wrong at that part."""
+        return self.unusable(f"{self.part} {number}: {reason}")
+
+    def unusable(self, reason: str) -> PlanError:
+        """Return the error for a file that is wrong as a whole."""
+        _, _, name = self.name.partition(" ")
+        return PlanError(f"the {name} is damaged: {reason}")
+
+
+@attrs.define
+class _Growing:
+    """Data that follow each other, as they stand in the file."""
+
+    number: int
+    """The part of the file that has the first of them."""
+    address: int
+    data: bytearray
+
+    @property
+    def end(self) -> int:
+        """The address behind the last byte."""
+        return self.address + len(self.data)
+
+
+@attrs.define
+class Gathering:
+    """Takes in what is read, part by part, and makes runs of it."""
+
+    _kind: FileKind
+    _room: int
+    """How many bytes are allowed."""
+    _size: int = attrs.field(default=0, init=False)
+    _found: list[_Growing] = attrs.field(factory=list, init=False)
+    _end: int = attrs.field(default=-1, init=False)
+    """Behind the last byte that was taken in."""
+    _limit: int = attrs.field(default=_MIN_UNJOINED, init=False)
+
+    def add(self, number: int, address: int, data: bytes) -> None:
+        """Take in the data of one part.
+
+        Raises:
+            PlanError: they are too much.
+        """
+        self._size += len(data)
+        if self._size > self._room:
+            raise PlanError(f"{self._kind.name} of more than {self._room} bytes is too much here")
+        if address == self._end:
+            self._found[-1].data += data
+        else:
+            if len(self._found) >= self._limit:
+                self._join()
+            self._found.append(_Growing(number, address, bytearray(data)))
+        self._end = address + len(data)
+
+    def runs(self) -> tuple[Run, ...]:
+        """Return all that has been taken in, in order of the addresses; only once.
+
+        Raises:
+            PlanError: bytes are given twice, or it is in too many pieces.
+        """
+        self._join()
+        if len(self._found) > MAX_RUNS:
+            raise PlanError(f"{self._kind.name} in more than {MAX_RUNS} pieces is not read")
+        return tuple(_made(self._found))
+
+    def _join(self) -> None:
+        """Put what was found in order, and make one of what follows each other."""
+        self._found.sort(key=attrgetter("address"))
+        joined: list[_Growing] = []
+        for each in self._found:
+            if joined and each.address < joined[-1].end:
+                number = max(each.number, joined[-1].number)
+                reason = f"what is at {each.address:#x} is given twice, from here on"
+                raise self._kind.damaged(number, reason)
+            if joined and each.address == joined[-1].end:
+                joined[-1].data += each.data
+                joined[-1].number = max(joined[-1].number, each.number)
+            else:
+                joined.append(each)
+        self._found = joined
+        self._end = -1
+        self._limit = max(_MIN_UNJOINED, 2 * len(joined))
+
+
+def _made(found: list[_Growing]) -> Iterable[Run]:
+    """Yield what they have become, and let go of each."""
+    for each in found:
+        data, each.data = bytes(each.data), bytearray()
+        yield Run(each.address, data)
