@@ -330,7 +330,7 @@ class DeviceFlash:
         ``parameters`` are those that ``inputs`` were written with (:meth:`write`).
 
         Raises:
-            PlanError: an input lies outside the flash.
+            PlanError: an input lies outside the flash, or is a UF2 file for other chips.
             UnsupportedError: the device is in Secure Download Mode, or the chip does not know
                 one of the parameters.
             EsploaderError: the loader refused, or could not be reached again.
@@ -344,8 +344,7 @@ class DeviceFlash:
             raise PlanError("there is nothing to compare with")
         for piece in pieces:
             self._preparation.check_region(piece.offset, len(piece.data))
-        if parameters != KEEP_PARAMETERS:
-            pieces = self._planner.with_parameters(pieces, parameters)
+        pieces = self._planner.with_parameters(pieces, parameters)
         self._prepare_to_see(
             max(piece.end for piece in pieces), sum(len(piece.data) for piece in pieces)
         )

@@ -14,7 +14,7 @@ from esploader.flash.guards import (
     check_loader_encrypts,
     encryption_addresses,
 )
-from esploader.flash.inputs import check_parameters, put_parameters
+from esploader.flash.inputs import check_families, check_parameters, put_parameters
 from esploader.flash.jedec import name_of_size
 from esploader.flash.limits import usable_size, warn_of_size
 from esploader.flash.parameters import DETECT, KEEP, KEEP_PARAMETERS, FlashParameters
@@ -98,7 +98,15 @@ class WritePlanner:
         return usable_compression(loader, self._context.chip, compress=plan.compress)
 
     def with_parameters(self, pieces: list[Piece], parameters: FlashParameters) -> list[Piece]:
-        """Return ``pieces`` as they are written with ``parameters``."""
+        """Return ``pieces`` as they are written with ``parameters``.
+
+        Raises:
+            PlanError: one is from a UF2 file for other chips.
+            UnsupportedError: the chip does not know one of the parameters.
+        """
+        check_families(pieces, self._context.chip)
+        if parameters == KEEP_PARAMETERS:
+            return pieces
         usable = self.usable_parameters(parameters)
         found = self._header_parameters(usable, pieces, self._security.state())
         changed, _ = put_parameters(pieces, self._context.chip, found)

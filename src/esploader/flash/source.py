@@ -21,14 +21,31 @@ from esploader.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from esploader.image.hexfile import Readable
+    from typing_extensions import TypeIs
 
-Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
+    from esploader.image.runs import Readable
+
+
+@attrs.frozen
+class Contents:
+    """What has been read of an input already."""
+
+    parts: tuple[tuple[int, bytes], ...] = attrs.field(
+        repr=lambda parts: f"<{sum(len(data) for _, data in parts)} bytes>"
+    )
+    """Bytes without a gap, and how far behind the offset of the input they belong."""
+
+    family: int | None = None
+    """The family of chips that a UF2 file is for; ``None`` where nobody says."""
+
+
+Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Contents"
 """Bytes, the path of a file, or an open binary file, which is read to its end.
 
 Of what is to be written or compared, a path that ends in ``.hex`` or ``.ihex`` names an Intel
-HEX file, and so does one whose content is that: its bytes belong to the addresses in it, counted
-from the offset that is given. Bytes and open files are taken as they are.
+HEX file and one that ends in ``.uf2`` a UF2 file, and so does one whose content is that: its bytes
+belong to the addresses in it, counted from the offset that is given. Bytes and open files are
+taken as they are.
 """
 
 
@@ -77,7 +94,7 @@ def open_source(source: Source, *, patience: float = PATIENCE) -> Iterator[Reada
     """
     # A file that is closed, or a path with a zero byte in it, is a ValueError.
     try:
-        if isinstance(source, str | os.PathLike):
+        if is_path(source):
             with contextlib.ExitStack() as stack:
                 yield stack.enter_context(_open(Path(source), patience))
         elif isinstance(source, bytes | bytearray | memoryview):
@@ -102,10 +119,15 @@ def begin(file: Readable, size: int) -> tuple[bytes, Readable]:
     return beginning, _Begun(beginning, file)
 
 
+def is_path(source: Source) -> TypeIs[str | os.PathLike[str]]:
+    """Tell whether ``source`` is the path of a file."""
+    return isinstance(source, str | os.PathLike)
+
+
 def is_lasting(source: Source) -> bool:
     """Tell whether ``source`` can be read at any time, as often as wanted, without waiting."""
-    if not isinstance(source, str | os.PathLike):
-        return isinstance(source, bytes | bytearray | memoryview)
+    if not is_path(source):
+        return isinstance(source, bytes | bytearray | memoryview | Contents)
     try:
         return stat.S_ISREG(Path(source).stat().st_mode)
     except (OSError, ValueError):
@@ -128,7 +150,9 @@ def _known_size(source: Source) -> int:
         return len(source)
     if isinstance(source, memoryview):
         return source.nbytes
-    if not isinstance(source, str | os.PathLike) or not is_lasting(source):
+    if isinstance(source, Contents):
+        return sum(len(data) for _, data in source.parts)
+    if not is_path(source) or not is_lasting(source):
         return 0
     return Path(source).stat().st_size
 
