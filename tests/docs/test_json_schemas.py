@@ -108,6 +108,8 @@ def test_a_schema_is_one_and_refuses_what_is_none_of_its_documents(name: str) ->
         ("sim://esp32", ["run"]),
         ("", ["ports"]),
         ("", ["version"]),
+        ("", ["merge-bin", "-o", "copy", "0", "boot", "0x1000", "app"]),
+        (C3, ["merge-bin", "-o", "copy", "--chip", "esp32c3", "-fs", "8MB", "0", "boot"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value or "no port",
 )

@@ -26,7 +26,7 @@ found = {name: options(each) for name, each in esptool.cli.commands.items() if n
 print(json.dumps({"": options(esptool.cli), **found}))
 """
 
-NOT_HERE = {"elf2image", "image-info", "merge-bin", "verify-sdc-certificate", "read-sdc-chip-info"}
+NOT_HERE = {"elf2image", "image-info", "verify-sdc-certificate", "read-sdc-chip-info"}
 """Commands of esptool for which there is none here."""
 
 

@@ -192,6 +192,17 @@ ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
 }
 """What each command adds to what is told of the device; some have two documents."""
 
+MERGED: Final = of(
+    {
+        "file": TEXT,
+        "format": one_of("raw", "uf2", "hex"),
+        "size": NUMBER,
+        "offset": NUMBER,
+        "chip": TEXT_OR_NULL,
+        "inputs": list_of(of({"name": TEXT, "offset": NUMBER, "size": NUMBER})),
+        "header_changed": YES_OR_NO,
+    }
+)
 SERVED: Final = of({"name": TEXT, "chip": TEXT, "urls": by_name(TEXT)})
 DIFFERENT_ROW: Final = of(
     {
@@ -216,6 +227,7 @@ OTHERS: Final[dict[str, Json]] = {
         )
     ),
     "version": of({"version": TEXT}),
+    "merge-bin": of({"merged": MERGED, **WARNINGS}),
     "serve": of({"urls": by_name(TEXT)}),
     "sim-serve": of({"devices": list_of(SERVED)}),
     "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),

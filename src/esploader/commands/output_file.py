@@ -20,7 +20,7 @@ import attrs
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -73,20 +73,28 @@ class OutputFile:
             replacement, stream = successor
             return cls(path, stream, target, replacement)
 
-    def write(self, data: bytes) -> None:
-        """Make ``data`` the content of the file.
+    def write(self, data: bytes) -> int:
+        """Make ``data`` the content of the file, and return how many bytes that are.
 
         Raises:
             PlanError: it cannot be written.
         """
+        return self.write_parts((data,))
+
+    def write_parts(self, parts: Iterable[bytes]) -> int:
+        """Make ``parts`` the content of the file, one after the other, as :meth:`write`."""
+        size = 0
         with _errors_of(self._path):
             if stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
                 self._stream.truncate(0)
-            self._stream.write(data)
+            for part in parts:
+                self._stream.write(part)
+                size += len(part)
             self._stream.close()
             if self._replacement is not None:
                 self._replacement.replace(self._target)
                 self._replacement = None
+        return size
 
     def close(self) -> None:
         """Leave what :meth:`write` has made, and nothing else. Closing twice is allowed."""

@@ -27,6 +27,7 @@ HOMES: Final = {
     "load-ram": "memory",
     "run": "chip",
     "efuse-summary": "efuses",
+    "merge-bin": "merge",
     "ports": "ports",
     "version": "version",
     "sim": "sim",
