@@ -21,7 +21,14 @@ NEEDED_PROGRAMS = {"flash_id": ("ser2net",), "remote": ("ser2net",)}
 
 WITHOUT_PEERS = ("hex_file", "simulated_chips", "tls_handshakes", "write_efficiency")
 
-LINUX_ONLY = ("client_cost", "first_answer", "server_load", "simulated_chips", "tls_handshakes")
+LINUX_ONLY = (
+    "client_cost",
+    "first_answer",
+    "merging",
+    "server_load",
+    "simulated_chips",
+    "tls_handshakes",
+)
 """They ask ``/proc`` what a process has used."""
 
 SCRIPTS = sorted(

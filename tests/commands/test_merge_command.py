@@ -81,7 +81,6 @@ def test_the_document_says_what_was_done(
             "format": "raw",
             "size": 0x10578,
             "offset": 0,
-            "chip": "ESP32-C3",
             "inputs": [
                 {"name": "bootloader.bin", "offset": 0, "size": len(small_image(ESP32_C3))},
                 {"name": "app.bin", "offset": 0x1_0000, "size": 1400},

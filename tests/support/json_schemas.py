@@ -198,7 +198,6 @@ MERGED: Final = of(
         "format": one_of("raw", "uf2", "hex"),
         "size": NUMBER,
         "offset": NUMBER,
-        "chip": TEXT_OR_NULL,
         "inputs": list_of(of({"name": TEXT, "offset": NUMBER, "size": NUMBER})),
         "header_changed": YES_OR_NO,
     }

@@ -181,13 +181,22 @@ def chip_by_name(name: str, chips: Iterable[Chip] = CHIPS) -> Chip:
     Raises :exc:`~esploader.errors.UnsupportedError`, which lists the names, when no chip
     has it.
     """
+    return _row_by_name(name, chips).load()
+
+
+def check_name(name: str) -> None:
+    """See that there is a chip of that name. Raises as :func:`chip_by_name`."""
+    _row_by_name(name, CHIPS)
+
+
+def _row_by_name(name: str, chips: Iterable[Chip]) -> _Row:
     wanted = name.lower().translate(_IGNORED)
-    keys = []
-    for key, _, _, load in _rows(chips):
-        if key == wanted:
-            return load()
-        keys.append(key)
-    raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {', '.join(keys)}")
+    rows = _rows(chips)
+    for row in rows:
+        if row.key == wanted:
+            return row
+    keys = ", ".join(row.key for row in rows)
+    raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {keys}")
 
 
 def chip_by_image_id(image_chip_id: int, chips: Iterable[Chip] = CHIPS) -> Chip | None:
@@ -200,7 +209,7 @@ def chip_by_magic(magic: int, chips: Iterable[Chip] = CHIPS) -> Chip | None:
     return next((row.load() for row in _rows(chips) if row.magic == magic), None)
 
 
-def _rows(chips: Iterable[Chip]) -> Iterable[_Row]:
+def _rows(chips: Iterable[Chip]) -> Sequence[_Row]:
     if isinstance(chips, _KnownChips):
         return chips.rows
     return [_Row(chip.key, chip.image_chip_id, chip.magic, _returning(chip)) for chip in chips]

@@ -94,12 +94,16 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
 
 
 def _say_plan(plan: WritePlan, parameters: FlashParameters, output: Output) -> None:
-    """Say what becomes of the header of the bootloader, in the words that tools know."""
+    """Say what is known of the flash, and what the bootloader is told of it."""
     from esploader.flash.jedec import name_of_size
 
     if parameters.size == "detect" and plan.flash_size is not None:
         output.line(f"Auto-detected flash size: {name_of_size(plan.flash_size)}")
-    header = plan.header
+    say_header(plan.header, output)
+
+
+def say_header(header: HeaderChange | None, output: Output) -> None:
+    """Say what becomes of the header of the bootloader, in the words that tools know."""
     if header is None:
         return
     if not header.is_new:

@@ -13,37 +13,31 @@ from esploader.commands.values import flash_frequency, flash_mode, flash_size, n
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from esploader.chips.model.chip import Chip
-    from esploader.commands.output import Json, Output
-    from esploader.flash.parameters import FlashParameters
-    from esploader.flash.plan import HeaderChange, Piece
+    from esploader.commands.output import Output
     from esploader.image.merge import Merged
+    from esploader.image.runs import Run
 
 _RAW: Final = "raw"
 _HEX: Final = "hex"
 _UF2: Final = "uf2"
 FORMATS: Final = (_RAW, _UF2, _HEX)
 
+_KEEP: Final = "keep"
+_DETECT: Final = "detect"
+
 
 def _merge_bin(arguments: argparse.Namespace, output: Output) -> None:
     from esploader.commands.output_file import OutputFile
-    from esploader.flash.inputs import read_pieces
     from esploader.image.merge import merge
-    from esploader.image.runs import Run
 
     output.banner()
-    parameters = _flash_parameters(arguments, output)
-    chip = _chip(arguments, parameters)
+    parameters = _parameters(arguments, output)
+    _check_chip(arguments, parameters)
     _note_unheeded(arguments, output)
-    pieces = read_pieces(arguments.inputs)
-    for piece in pieces:
-        output.line(f"{piece.inputs[0]}.")
-    pieces, header = _with_parameters(pieces, chip, parameters)
-    if header is not None:
-        _say_header(header, output)
+    inputs = _read(arguments, output)
+    is_changed, runs = _with_parameters(inputs, arguments, parameters, output)
     start = arguments.target_offset
-    merged = merge((Run(piece.offset, piece.data) for piece in pieces), start=start)
-    parts = _parts(merged, chip, arguments, output)
+    parts = _parts(merge(runs, start=start), arguments, output)
     with OutputFile.open(Path(arguments.output)) as file:
         size = file.write_parts(parts)
     output.line(f"Wrote {size:#x} bytes to file '{arguments.output}', {_use(arguments)}.")
@@ -54,22 +48,65 @@ def _merge_bin(arguments: argparse.Namespace, output: Output) -> None:
                 "format": arguments.format,
                 "size": size,
                 "offset": start,
-                "chip": None if chip is None else chip.name,
-                "inputs": _inputs_document(pieces),
-                "header_changed": header is not None and header.is_new,
+                "inputs": [
+                    {"name": name, "offset": run.address, "size": len(run.data)}
+                    for name, run in inputs
+                ],
+                "header_changed": is_changed,
             },
             "warnings": output.warnings,
         }
     )
 
 
-def _parts(
-    merged: Merged, chip: Chip | None, arguments: argparse.Namespace, output: Output
-) -> Iterator[bytes]:
+def _read(arguments: argparse.Namespace, output: Output) -> list[tuple[str, Run]]:
+    """Return what the inputs hold, with the name of the file that each run is from; say it.
+
+    Raises:
+        PlanError: one cannot be read, is too large, or is a UF2 file for other chips.
+    """
+    from esploader.flash.contents import read_contents
+    from esploader.flash.source import MAX_SOURCE_SIZE
+    from esploader.image.runs import Run
+
+    found: list[tuple[str, Run]] = []
+    for offset, name in arguments.inputs:
+        room = MAX_SOURCE_SIZE - sum(len(run.data) for _, run in found)
+        contents = read_contents(name, room)
+        _check_family(name, contents.family, arguments.chip)
+        runs = [Run(offset + start, data) for start, data in contents.parts if data]
+        if not runs:
+            output.note(f"'{name}' is empty")
+        for run in runs:
+            output.line(f"'{name}': {len(run.data)} bytes at 0x{run.address:08x}.")
+            found.append((name, run))
+    return found
+
+
+def _check_family(name: str, family: int | None, chip: str) -> None:
+    """Refuse a UF2 file for other chips.
+
+    Raises:
+        PlanError: it is one.
+    """
+    if family is None or chip.lower() == "auto":
+        return
+    from esploader.chips.registry import chip_by_name
+    from esploader.errors import PlanError
+    from esploader.image.suitability import family_problem
+
+    problem = family_problem(family, chip_by_name(chip))
+    if problem is not None:
+        raise PlanError(f"{name} is a UF2 file, and {problem}")
+
+
+def _parts(merged: Merged, arguments: argparse.Namespace, output: Output) -> Iterator[bytes]:
     """Return the file, piece by piece."""
-    if arguments.format == _UF2 and chip is not None:
+    if arguments.format == _UF2:
+        from esploader.chips.registry import chip_by_name
+
         return merged.uf2(
-            chip.uf2_family,
+            chip_by_name(arguments.chip).uf2_family,
             chunk_size=arguments.chunk_size,
             has_checksum=not arguments.md5_disable,
         )
@@ -91,35 +128,33 @@ def _use(arguments: argparse.Namespace) -> str:
     return f"ready to flash to offset {offset:#x}"
 
 
-def _chip(arguments: argparse.Namespace, parameters: FlashParameters) -> Chip | None:
-    """Return the chip that was named; ``None`` where nothing depends on it.
+def _check_chip(arguments: argparse.Namespace, parameters: dict[str, str]) -> None:
+    """See that the chip is named where something depends on it, and that there is one.
 
     Raises:
-        PlanError: something does.
-        UnsupportedError: there is no such chip, or it is not known what depends on it.
+        PlanError: it is not named.
+        UnsupportedError: there is none of that name.
     """
-    from esploader.chips.registry import chip_by_name
+    from esploader.chips.registry import check_name
     from esploader.errors import PlanError
-    from esploader.flash.parameters import KEEP_PARAMETERS
 
     if arguments.chip.lower() != "auto":
-        return chip_by_name(arguments.chip)
-    if arguments.format == _UF2:
+        check_name(arguments.chip)
+    elif arguments.format == _UF2:
         raise PlanError("a UF2 file is for one kind of chip: name it with --chip")
-    if parameters != KEEP_PARAMETERS:
+    elif parameters:
         raise PlanError("flash parameters are those of one kind of chip: name it with --chip")
-    return None
 
 
-def _flash_parameters(arguments: argparse.Namespace, output: Output) -> FlashParameters:
-    from esploader.flash.parameters import DETECT, KEEP, FlashParameters
-
+def _parameters(arguments: argparse.Namespace, output: Output) -> dict[str, str]:
+    """Return the flash parameters that are not to be kept."""
     size = arguments.flash_size
-    if size == DETECT:
+    if size == _DETECT:
         # On the command line it was refused.
         output.note("ESPTOOL_FS=detect is not heeded: there is no flash here")
-        size = KEEP
-    return FlashParameters(mode=arguments.flash_mode, frequency=arguments.flash_freq, size=size)
+        size = _KEEP
+    named = {"mode": arguments.flash_mode, "frequency": arguments.flash_freq, "size": size}
+    return {what: name for what, name in named.items() if name != _KEEP}
 
 
 def _note_unheeded(arguments: argparse.Namespace, output: Output) -> None:
@@ -133,46 +168,37 @@ def _note_unheeded(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def _with_parameters(
-    pieces: list[Piece], chip: Chip | None, parameters: FlashParameters
-) -> tuple[list[Piece], HeaderChange | None]:
-    """Return the pieces with what the bootloader is told of the flash, and what that is.
+    inputs: Iterable[tuple[str, Run]],
+    arguments: argparse.Namespace,
+    parameters: dict[str, str],
+    output: Output,
+) -> tuple[bool, list[Run]]:
+    """Tell the bootloader of the flash; return whether that is new to it, and all runs.
 
     Raises:
-        PlanError: one is from a UF2 file for other chips.
         UnsupportedError: the chip does not know one of the parameters.
     """
-    from esploader.flash.inputs import check_families, check_parameters, put_parameters
-    from esploader.flash.parameters import KEEP_PARAMETERS
+    runs = [run for _, run in inputs]
+    if not parameters:
+        return False, runs
+    from esploader.chips.registry import chip_by_name
+    from esploader.commands.flash import say_header
+    from esploader.flash.inputs import check_parameters, put_parameters
+    from esploader.flash.parameters import FlashParameters
+    from esploader.flash.plan import Piece
+    from esploader.image.runs import Run
 
-    if chip is None:
-        return pieces, None
-    check_families(pieces, chip)
-    if parameters == KEEP_PARAMETERS:
-        return pieces, None
-    check_parameters(parameters, chip)
-    return put_parameters(pieces, chip, parameters)
-
-
-def _say_header(header: HeaderChange, output: Output) -> None:
-    if not header.is_new:
-        output.line(f"Flash parameters are {header.word:#06x} already ({header.names}).")
-        return
-    output.line(f"Flash parameters set to {header.word:#06x} ({header.names}).")
-    if header.digest_renewed:
-        output.line("SHA digest in image updated.")
-
-
-def _inputs_document(pieces: Iterable[Piece]) -> list[Json]:
-    return [
-        {"name": part.name, "offset": part.offset, "size": part.size}
-        for piece in pieces
-        for part in piece.inputs
-    ]
+    chip, wanted = chip_by_name(arguments.chip), FlashParameters(**parameters)
+    check_parameters(wanted, chip)
+    pieces, header = put_parameters([Piece(run.address, run.data) for run in runs], chip, wanted)
+    say_header(header, output)
+    is_new = header is not None and header.is_new
+    return is_new, [Run(piece.offset, piece.data) for piece in pieces]
 
 
 def _size_to_keep(text: str) -> str:
     """Return the name of a flash size; there is no flash that could be asked for its own."""
-    if text == "detect":
+    if text == _DETECT:
         raise argparse.ArgumentTypeError("there is no flash here whose size could be detected")
     return flash_size(text)
 
@@ -227,7 +253,7 @@ def _add_merge(parser: argparse.ArgumentParser) -> None:
             short,
             f"--flash-{name}",
             type=check,
-            default="keep",
+            default=_KEEP,
             metavar=name.upper(),
             help=f"what to put into the bootloader's header: {values} "
             f"(default: keep; environment: ESPTOOL_{short[1:].upper()})",
@@ -239,6 +265,7 @@ COMMANDS: Final = (
         name="merge-bin",
         help="make one file of many, for no device in particular",
         add_arguments=_add_merge,
+        heeds_files=False,
         run=_merge_bin,
         example="--chip esp32c3 merge-bin -o all.bin 0 bootloader.bin 0x10000 app.bin",
     ),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -132,7 +131,7 @@ def _open_in_place(path: Path) -> IO[bytes]:
 
 def _make_beside(target: Path) -> tuple[Path, IO[bytes]]:
     """Make a file in the directory of ``target``, with the permissions of any new file."""
-    path = target.with_name(f".esploader-{secrets.token_hex(8)}.part")
+    path = target.with_name(f".esploader-{os.urandom(8).hex()}.part")
     return path, path.open("xb")
 
 
