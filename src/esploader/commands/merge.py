@@ -182,7 +182,7 @@ def _with_parameters(
     if not parameters:
         return False, runs
     from esploader.chips.registry import chip_by_name
-    from esploader.commands.flash import say_header
+    from esploader.commands.plan_report import say_header
     from esploader.flash.inputs import check_parameters, put_parameters
     from esploader.flash.parameters import FlashParameters
     from esploader.flash.plan import Piece

@@ -14,6 +14,7 @@ HOMES: Final = {
     "read-mac": "chip",
     "get-security-info": "chip",
     "write-flash": "flash",
+    "flash": "build",
     "verify-flash": "flash",
     "read-flash": "flash",
     "erase-flash": "flash",
