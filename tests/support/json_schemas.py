@@ -144,7 +144,7 @@ WRITTEN: Final = of(
         "verified": YES_OR_NO,
         "seconds": SECONDS,
         "warnings": TEXTS,
-        "inputs": list_of(of({"name": TEXT, "offset": NUMBER, "size": NUMBER})),
+        "inputs": list_of(of({"name": TEXT_OR_NULL, "offset": NUMBER, "size": NUMBER})),
     }
 )
 PLAN: Final[dict[str, Json]] = {
@@ -167,7 +167,20 @@ ERASED: Final = of(
 )
 STUBS: Final = list_of(of({"name": TEXT, "sha256": SHA256, "versions": TEXTS}))
 
-OPEN_COMMANDS: Final = frozenset({"get-security-info", "write-flash", "erase-region", "run"})
+BUILD: Final = of(
+    {
+        "tool": TEXT,
+        "folder": TEXT,
+        "chip": TEXT_OR_NULL,
+        "parts": list_of(
+            of({"name": TEXT, "partition": TEXT_OR_NULL, "offset": NUMBER, "file": TEXT_OR_NULL})
+        ),
+    }
+)
+
+OPEN_COMMANDS: Final = frozenset(
+    {"get-security-info", "write-flash", "flash", "erase-region", "run"}
+)
 """Those that work in Secure Download Mode, too."""
 
 ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
@@ -176,6 +189,10 @@ ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
     "read-mac": [{}],
     "get-security-info": [{"security_info": SECURITY_INFO}],
     "write-flash": [{"written": list_of(WRITTEN), "header": HEADER}, PLAN],
+    "flash": [
+        {"build": BUILD, "written": list_of(WRITTEN), "header": HEADER},
+        {"build": BUILD, **PLAN},
+    ],
     "verify-flash": [{"differences": RANGES}],
     "read-flash": [{"read": of({"offset": NUMBER, "size": NUMBER, "file": TEXT})}],
     "erase-flash": [{"erased": ERASED}],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
-from esploader.commands.flash_options import add_no_progress, add_spi_connection
+from esploader.commands.flash_options import add_spi_connection
 from esploader.commands.on_device import OnDevice
 
 if TYPE_CHECKING:
@@ -118,7 +118,6 @@ def _add_flash(parser: argparse.ArgumentParser) -> None:
         help="do not check whether the build is out of date, the bootloader and the security state",
     )
     parser.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
-    add_no_progress(parser)
     add_spi_connection(parser)
     # As write-flash has them where nothing is said.
     parser.set_defaults(compress=None, no_skip=False, ignore_flash_enc_efuse=False)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from esploader.device.device import Device
     from esploader.flash.erasure import EraseResult
     from esploader.flash.parameters import FlashParameters
-    from esploader.flash.plan import WritePlan
+    from esploader.flash.plan import HeaderChange, WritePlan
     from esploader.flash.source import Source
     from esploader.flash.write_plan import RegionResult
 
@@ -86,6 +86,12 @@ def write_inputs(
     )
     for result in results:
         _say_result(result, device, output)
+    return _written_document(results, plans[0].header)
+
+
+def _written_document(
+    results: Iterable[RegionResult], header: HeaderChange | None
+) -> dict[str, Json]:
     return {
         "written": [
             {
@@ -104,7 +110,7 @@ def write_inputs(
             }
             for result in results
         ],
-        "header": header_document(plans[0].header),
+        "header": header_document(header),
     }
 
 

@@ -27,6 +27,9 @@ MAX_PARTS: Final = 64
 MAX_ENTRIES: Final = 10_000
 """So many files of a folder are looked at."""
 
+MAX_NAME_SIZE: Final = 300
+"""Characters of the name of a file that are shown, at most."""
+
 MAX_WORD_SIZE: Final = 100
 """Characters that a name has, at most."""
 
@@ -111,18 +114,25 @@ class Folder:
             is_file = real.is_file()
             size = real.stat().st_size if is_file else 0
         except (OSError, ValueError, RuntimeError) as exc:
-            raise PlanError(f"the build in '{self.path}' names {shown(name)}: {exc}") from exc
+            # Else the text has the name once more, however long that is.
+            reason = (exc.strerror if isinstance(exc, OSError) else None) or "it leads nowhere"
+            raise PlanError(f"the build in '{self.path}' names {_quoted(name)}: {reason}") from exc
         if not any(real.is_relative_to(home) for home in homes):
             raise PlanError(
-                f"the build in '{self.path}' names {shown(name)}, which lies outside of it"
+                f"the build in '{self.path}' names {_quoted(name)}, which lies outside of it"
             )
         if not is_file:
             raise PlanError(
-                f"the build in '{self.path}' is not complete: there is no file {shown(name)}"
+                f"the build in '{self.path}' is not complete: there is no file {_quoted(name)}"
             )
         if not size:
-            raise PlanError(f"the build in '{self.path}' is not complete: {shown(name)} is empty")
+            raise PlanError(f"the build in '{self.path}' is not complete: {_quoted(name)} is empty")
         return path
+
+
+def _quoted(name: str) -> str:
+    """Return the name of a file as it is shown: whole, unless it is no name for the eye."""
+    return f"'{name}'" if name.isprintable() and len(name) <= MAX_NAME_SIZE else shown(name)
 
 
 def mapping(value: Json, where: str) -> dict[str, Json]:
