@@ -328,3 +328,28 @@ def test_an_address_of_more_than_32_bits_is_refused() -> None:
 
 def test_suffixes_are_in_lower_case() -> None:
     assert all(suffix == suffix.lower() for suffix in uf2.SUFFIXES)
+
+
+def test_blocks_are_as_the_bridge_of_espressif_takes_them() -> None:
+    first, second = noise(500), b"another part"
+    size = 452
+    expected = [
+        (0x1000, first[:size], 0, 2),
+        (0x1000 + size, first[size:], 1, 2),
+        (0x9000, second, 0, 1),
+    ]
+    for has_checksum, flags in ((True, FAMILY | CHECKSUM), (False, FAMILY)):
+        content = (Run(0x1000, first), Run(0x9000, second))
+        file = written(content, 7, chunk_size=size, has_checksum=has_checksum)
+        assert b"".join(file) == b"".join(
+            block(
+                address,
+                data,
+                place=place,
+                count=count,
+                flags=flags,
+                family=7,
+                behind=checksum(address, data) if has_checksum else b"",
+            )
+            for address, data, place, count in expected
+        )
