@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from programs import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOADED = """
 import sys
@@ -15,6 +19,9 @@ code = main(sys.argv[1:])
 print(*(name for name in sys.modules if name.startswith("esploader.")), file=sys.stderr)
 sys.exit(code)
 """
+
+
+LOADED_AT_ALL = LOADED.replace(' if name.startswith("esploader.")', "")
 
 
 def loaded_by(*words: str) -> set[str]:
@@ -40,6 +47,19 @@ def test_a_stub_is_loaded_where_one_is_wanted() -> None:
     port = ("--port", "sim://esp32c3")
     assert "esploader.loader.stub" not in loaded_by(*port, "read-mac")
     assert "esploader.flash.write" not in loaded_by(*port, "read-mac")
+
+
+@pytest.mark.parametrize("kind", ["raw", "hex", "uf2"])
+def test_who_merges_files_waits_for_no_chip_and_no_device(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "app.bin"
+    source.write_bytes(b"app")
+    words = ("--chip", "esp32c3", "merge-bin", "-f", kind, "-o", str(tmp_path / "all"))
+    done = run(sys.executable, "-c", LOADED_AT_ALL, *words, "0", str(source))
+    assert done.exit_code == 0, done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert not loaded & {"attr", "typing_extensions", "serial", "esploader.device"}
+    assert not {name for name in loaded if name.startswith("esploader.chips.esp")}
+    assert ("hashlib" in loaded) is (kind == "uf2")
 
 
 def test_the_version_loads_next_to_nothing() -> None:

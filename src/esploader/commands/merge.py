@@ -89,10 +89,11 @@ def _check_family(name: str, family: int | None, chip: str) -> None:
     Raises:
         PlanError: it is one.
     """
-    if family is None or chip.lower() == "auto":
-        return
-    from esploader.chips.registry import chip_by_name
+    from esploader.chips.registry import chip_by_name, uf2_family_of
     from esploader.errors import PlanError
+
+    if chip.lower() == "auto" or family in (None, uf2_family_of(chip)):
+        return
     from esploader.image.suitability import family_problem
 
     problem = family_problem(family, chip_by_name(chip))
@@ -103,10 +104,12 @@ def _check_family(name: str, family: int | None, chip: str) -> None:
 def _parts(merged: Merged, arguments: argparse.Namespace, output: Output) -> Iterator[bytes]:
     """Return the file, piece by piece."""
     if arguments.format == _UF2:
-        from esploader.chips.registry import chip_by_name
+        from esploader.chips.registry import chip_by_name, uf2_family_of
 
+        family = uf2_family_of(arguments.chip)
         return merged.uf2(
-            chip_by_name(arguments.chip).uf2_family,
+            # One that is not known says so.
+            chip_by_name(arguments.chip).uf2_family if family is None else family,
             chunk_size=arguments.chunk_size,
             has_checksum=not arguments.md5_disable,
         )
@@ -135,11 +138,11 @@ def _check_chip(arguments: argparse.Namespace, parameters: dict[str, str]) -> No
         PlanError: it is not named.
         UnsupportedError: there is none of that name.
     """
-    from esploader.chips.registry import check_name
+    from esploader.chips.registry import uf2_family_of
     from esploader.errors import PlanError
 
     if arguments.chip.lower() != "auto":
-        check_name(arguments.chip)
+        uf2_family_of(arguments.chip)
     elif arguments.format == _UF2:
         raise PlanError("a UF2 file is for one kind of chip: name it with --chip")
     elif parameters:

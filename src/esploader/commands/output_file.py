@@ -14,8 +14,6 @@ import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import attrs
-
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
@@ -24,21 +22,22 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-@attrs.define
 class OutputFile:
     """An open file that :meth:`write` fills; as a context manager it leaves none half done.
 
     Until then an older file keeps its content, and a new one is not there.
     """
 
-    _path: Path
-    _stream: IO[bytes]
-    _target: Path
-    """The file itself, where the path is a link to it."""
-
-    _replacement: Path | None
-    """The name of the stream until it takes the place of the target; ``None`` where the
-    stream is the target."""
+    def __init__(
+        self, path: Path, stream: IO[bytes], target: Path, replacement: Path | None
+    ) -> None:
+        self._path = path
+        self._stream = stream
+        self._target = target
+        """The file itself, where the path is a link to it."""
+        self._replacement = replacement
+        """The name of the stream until it takes the place of the target; ``None`` where the
+        stream is the target."""
 
     @classmethod
     def open(cls, path: Path) -> OutputFile:

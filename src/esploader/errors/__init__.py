@@ -46,9 +46,8 @@ Branch on the class and on the fields; the wording of ``str()`` may change.
 
 from __future__ import annotations
 
-from typing_extensions import override
-
 from esploader.errors import telling
+from esploader.errors.overriding import override
 
 
 class EsploaderError(telling.TellingError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import reprlib
 from typing import ClassVar, Final, dataclass_transform
 
-from typing_extensions import override
+from esploader.errors.overriding import override
 
 _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80

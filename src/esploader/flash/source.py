@@ -12,11 +12,10 @@ import os
 import select
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
-
-import attrs
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeAlias
 
 from esploader.errors import PlanError
+from esploader.errors.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,17 +25,19 @@ if TYPE_CHECKING:
     from esploader.image.runs import Readable
 
 
-@attrs.frozen
-class Contents:
+class Contents(NamedTuple):
     """What has been read of an input already."""
 
-    parts: tuple[tuple[int, bytes], ...] = attrs.field(
-        repr=lambda parts: f"<{sum(len(data) for _, data in parts)} bytes>"
-    )
+    parts: tuple[tuple[int, bytes], ...]
     """Bytes without a gap, and how far behind the offset of the input they belong."""
 
     family: int | None = None
     """The family of chips that a UF2 file is for; ``None`` where nobody says."""
+
+    @override
+    def __repr__(self) -> str:
+        size = sum(len(data) for _, data in self.parts)
+        return f"Contents(<{size} bytes>, family={self.family})"
 
 
 Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Contents"
@@ -99,7 +100,7 @@ def open_source(source: Source, *, patience: float = PATIENCE) -> Iterator[Reada
                 yield stack.enter_context(_open(Path(source), patience))
         elif isinstance(source, bytes | bytearray | memoryview):
             yield io.BytesIO(source)
-        elif hasattr(source, "read"):
+        elif not isinstance(source, Contents) and hasattr(source, "read"):
             yield source
         else:
             raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
@@ -172,13 +173,13 @@ def _open(path: Path, patience: float) -> Iterator[Readable]:
             yield file
 
 
-@attrs.frozen
 class _Pipe:
     """The reading end of something that somebody else writes into."""
 
-    _path: Path
-    _descriptor: int
-    _patience: float
+    def __init__(self, path: Path, descriptor: int, patience: float) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._patience = patience
 
     def read(self, size: int, /) -> bytes:
         """Wait for bytes, and return them; none when the other end is closed."""
@@ -191,12 +192,12 @@ class _Pipe:
         return os.read(self._descriptor, min(size, _READ_SIZE))
 
 
-@attrs.define
 class _Begun:
     """A file of which the beginning has been read already."""
 
-    _beginning: bytes
-    _file: Readable
+    def __init__(self, beginning: bytes, file: Readable) -> None:
+        self._beginning = beginning
+        self._file = file
 
     def read(self, size: int, /) -> bytes:
         """Return up to so many bytes, the beginning first; none at the end."""

@@ -14,8 +14,6 @@ import io
 import re
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from esploader.errors import PlanError
 from esploader.image.runs import FileKind, Gathering, Run
 
@@ -171,14 +169,12 @@ def _require_shape(number: int, address: int, data: bytes, size: int) -> None:
         raise _damaged(number, f"a record of this type has {size} bytes, and no address")
 
 
-@attrs.define
 class _Bases:
     """What the addresses of data are counted from, as two readings of the format have it."""
 
-    _segment: int = 0
-    _linear: int = 0
-    _last: int = 0
-    _is_started: bool = False
+    def __init__(self) -> None:
+        self._segment = self._linear = self._last = 0
+        self._is_started = False
 
     def take_in(self, number: int, kind: int, address: int, data: bytes) -> None:
         """Take over a base; refuse what is none, and no start of a program, which is not used."""

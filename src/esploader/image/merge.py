@@ -9,9 +9,7 @@ Sources: esptool documentation, "Merge Binaries for Flashing"; what esptool 5.6.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
-
-import attrs
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from esploader.errors import PlanError
 from esploader.image import hexfile, uf2
@@ -29,14 +27,13 @@ _BLANK: Final = b"\xff"
 _FILL_SIZE: Final = 1024 * 1024
 
 
-@attrs.frozen
-class Merged:
+class Merged(NamedTuple):
     """What :func:`merge` has put in order."""
 
     runs: tuple[Run, ...]
     """In order of the offsets, none overlapping another."""
 
-    start: int = attrs.field(repr=hex)
+    start: int
     """The offset in flash that a file is made for."""
 
     @property

@@ -2,16 +2,18 @@
 
 For formats that give an address with every few bytes. Nothing is used of a file in which bytes
 are given twice: programs differ about which of them count.
+
+There are no classes of attrs here, nor in what reads and writes the formats: a command that merges
+files takes as long as it takes to import that.
 """
 
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Protocol
-
-import attrs
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from esploader.errors import PlanError
+from esploader.errors.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,23 +33,25 @@ class Readable(Protocol):
         ...
 
 
-@attrs.frozen
-class Run:
+class Run(NamedTuple):
     """Bytes without a gap."""
 
-    address: int = attrs.field(repr=hex)
+    address: int
     """Where the first of them belongs."""
 
-    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    data: bytes
 
     @property
     def end(self) -> int:
         """The address behind the last byte."""
         return self.address + len(self.data)
 
+    @override
+    def __repr__(self) -> str:
+        return f"Run(address={self.address:#x}, data=<{len(self.data)} bytes>)"
 
-@attrs.frozen
-class FileKind:
+
+class FileKind(NamedTuple):
     """What a kind of file is called, and its parts, in what is said of one that is no good."""
 
     name: str
@@ -58,22 +62,20 @@ class FileKind:
 
     def damaged(self, number: int, reason: str) -> PlanError:
         """Return the error for a file that is wrong at that part."""
-        return self.unusable(f"{self.part} {number}: {reason}")
-
-    def unusable(self, reason: str) -> PlanError:
-        """Return the error for a file that is wrong as a whole."""
         _, _, name = self.name.partition(" ")
-        return PlanError(f"the {name} is damaged: {reason}")
+        return PlanError(f"the {name} is damaged: {self.part} {number}: {reason}")
 
 
-@attrs.define
 class _Growing:
     """Data that follow each other, as they stand in the file."""
 
-    number: int
-    """The part of the file that has the first of them."""
-    address: int
-    data: bytearray
+    __slots__ = ("address", "data", "number")
+
+    def __init__(self, number: int, address: int, data: bytearray) -> None:
+        self.number = number
+        """The part of the file that has the first of them."""
+        self.address = address
+        self.data = data
 
     @property
     def end(self) -> int:
@@ -81,18 +83,18 @@ class _Growing:
         return self.address + len(self.data)
 
 
-@attrs.define
 class Gathering:
     """Takes in what is read, part by part, and makes runs of it."""
 
-    _kind: FileKind
-    _room: int
-    """How many bytes are allowed."""
-    _size: int = attrs.field(default=0, init=False)
-    _found: list[_Growing] = attrs.field(factory=list, init=False)
-    _end: int = attrs.field(default=-1, init=False)
-    """Behind the last byte that was taken in."""
-    _limit: int = attrs.field(default=_MIN_UNJOINED, init=False)
+    def __init__(self, kind: FileKind, room: int) -> None:
+        """``room`` is how many bytes are allowed."""
+        self._kind = kind
+        self._room = room
+        self._size = 0
+        self._found: list[_Growing] = []
+        self._end = -1
+        """Behind the last byte that was taken in."""
+        self._limit = _MIN_UNJOINED
 
     def add(self, number: int, address: int, data: bytes) -> None:
         """Take in the data of one part.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.chips.model.quirks import Quirk
-from esploader.chips.registry import CHIPS, chip_by_image_id
+from esploader.chips.registry import chip_by_image_id, chip_by_uf2_family
 from esploader.errors import ImageError
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
 from esploader.image.header import MAGIC, NO_MAXIMUM, ExtendedHeader, ImageHeader
@@ -96,8 +96,8 @@ def family_problem(family: int | None, chip: Chip) -> str | None:
     """
     if family is None or not chip.knows("uf2_family") or family == chip.uf2_family:
         return None
-    names = [each.name for each in CHIPS if each.knows("uf2_family") and each.uf2_family == family]
-    name = names[0] if names else f"chips of the UF2 family {family:#010x}"
+    made_for = chip_by_uf2_family(family)
+    name = f"chips of the UF2 family {family:#010x}" if made_for is None else made_for.name
     return f"it is for {name}, not for {chip.name}"
 
 

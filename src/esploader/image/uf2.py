@@ -12,19 +12,16 @@ Sources: the specification of UF2 (microsoft/uf2, ``README.md``); what esptool 5
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
-
-import attrs
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from esploader.errors import PlanError
 from esploader.image.runs import FileKind, Gathering, Readable, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SUFFIXES: Final = frozenset({".uf2"})
 """How the name of such a file ends, in lower case."""
@@ -70,8 +67,7 @@ _MAX_BLOCKS_PER_BYTE: Final = 4
 _MIN_BLOCKS: Final = 4096
 
 
-@attrs.frozen
-class Uf2Content:
+class Uf2Content(NamedTuple):
     """What a UF2 file holds."""
 
     runs: tuple[Run, ...]
@@ -121,15 +117,14 @@ def read_file(file: Readable, *, max_size: int = MAX_SIZE) -> Uf2Content:
     return Uf2Content(runs, families.pop() if families else None)
 
 
-@attrs.frozen(kw_only=True)
-class _Block:
+class _Block(NamedTuple):
     """One block, as it stands in a file."""
 
     flags: int
     address: int
     place: int
     """Its number, from 0."""
-    count: int
+    total: int
     """How many there are of those that are counted with it."""
     family: int | None
     data: bytes
@@ -169,28 +164,27 @@ def _parsed(number: int, block: bytes) -> _Block:
         flags=flags,
         address=address,
         place=place,
-        count=count,
+        total=count,
         family=family if flags & _HAS_FAMILY else None,
         data=data[:size],
         rest=data[size:],
     )
 
 
-@attrs.define
 class _Sequence:
     """The numbers of blocks: those of each part of a file are counted from 0."""
 
-    _next: int = 0
-    _count: int = 0
-    _is_begun: bool = False
+    def __init__(self) -> None:
+        self._next = self._count = 0
+        self._is_begun = False
 
     def take_in(self, number: int, block: _Block) -> None:
         """See that it is the block that is due."""
         self._is_begun = True
         if self._next == self._count:
-            self._next, self._count = 0, block.count
-        if block.place != self._next or block.count != self._count or not self._count:
-            found = f"it says it is number {block.place} of {block.count}"
+            self._next, self._count = 0, block.total
+        if block.place != self._next or block.total != self._count or not self._count:
+            found = f"it says it is number {block.place} of {block.total}"
             due = f", and {self._next} of {self._count} is due" if self._count else ""
             raise _KIND.damaged(number, found + due)
         self._next += 1
@@ -206,12 +200,13 @@ class _Sequence:
             )
 
 
-@attrs.define
 class _Checksums:
     """The checksums of regions; many blocks may have that of the same one."""
 
-    _by_region: dict[tuple[int, int], tuple[bytes, int]] = attrs.field(factory=dict, init=False)
-    """The MD5, and the first block that has it, by address and size."""
+    def __init__(self) -> None:
+        self._md5 = _md5()
+        self._by_region: dict[tuple[int, int], tuple[bytes, int]] = {}
+        """The MD5, and the first block that has it, by address and size."""
 
     def take_in(self, number: int, block: _Block) -> None:
         """See that the checksum of a block is right; note one that is that of a region."""
@@ -219,7 +214,7 @@ class _Checksums:
             return
         address, size, digest = _CHECKSUM.unpack_from(block.rest)
         if (address, size) == (block.address, len(block.data)):
-            if digest != _md5(block.data):
+            if digest != self._md5(block.data):
                 raise _KIND.damaged(number, "its checksum is wrong")
             return
         address, size, digest = _CHECKSUM.unpack(block.rest[-_CHECKSUM.size :])
@@ -246,7 +241,7 @@ class _Checksums:
             if run is None or not run.address <= start <= start + size <= run.end:
                 raise _KIND.damaged(number, "its checksum is of more than the file holds")
             view = memoryview(run.data)[start - run.address : start - run.address + size]
-            if digest != _md5(view):
+            if digest != self._md5(view):
                 raise _KIND.damaged(number, "the checksum of its region is wrong")
 
 
@@ -293,21 +288,35 @@ def written(
 
 def _written(runs: Sequence[Run], family: int, size: int, *, has_checksum: bool) -> Iterator[bytes]:
     flags = _HAS_FAMILY | (_HAS_CHECKSUM if has_checksum else 0)
+    first, second = _FIRST_MAGICS
+    whole = _shape(size, has_checksum=has_checksum)
+    md5 = _md5()
     held: list[bytes] = []
     for run in runs:
-        count = -(-len(run.data) // size)
-        for place in range(count):
+        total = -(-len(run.data) // size)
+        address = run.address
+        for place in range(total):
             data = run.data[place * size : (place + 1) * size]
-            address = run.address + place * size
-            rest = _CHECKSUM.pack(address, len(data), _md5(data)) if has_checksum else b""
-            fields = (*_FIRST_MAGICS, flags, address, len(data), place, count, family)
-            # What is left of the block is filled up with zeros.
-            held.append(_BLOCK.pack(*fields, data + rest, _LAST_MAGIC))
+            count = len(data)
+            shape = whole if count == size else _shape(count, has_checksum=has_checksum)
+            header = (first, second, flags, address, count, place, total, family)
+            checksum = (address, count, md5(data)) if has_checksum else ()
+            held.append(shape.pack(*header, data, *checksum, _LAST_MAGIC))
+            address += count
             if len(held) == _WRITTEN_BLOCKS:
                 yield b"".join(held)
                 held.clear()
     yield b"".join(held)
 
 
-def _md5(data: bytes | memoryview) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()
+def _shape(size: int, *, has_checksum: bool) -> struct.Struct:
+    """Return how a block with ``size`` bytes of data is made; it is filled up with zeros."""
+    rest = _DATA_SIZE - size - (_CHECKSUM.size if has_checksum else 0)
+    return struct.Struct(f"<8I{size}s{'2I16s' if has_checksum else ''}{rest}xI")
+
+
+def _md5() -> Callable[[bytes | memoryview], bytes]:
+    """Return what makes checksums: only files with blocks wait until that is loaded."""
+    from hashlib import md5
+
+    return lambda data: md5(data, usedforsecurity=False).digest()

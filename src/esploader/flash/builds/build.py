@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from typing_extensions import override
 
-from esploader.errors import PlanError
+from esploader.chips.registry import chip_by_name
+from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 
 if TYPE_CHECKING:
@@ -111,4 +112,7 @@ class Build:
 
 def same_chip(name: str, chip: Chip) -> bool:
     """Tell whether a build tool means ``chip`` by ``name``."""
-    return name.lower().replace("-", "").replace("_", "") == chip.key
+    try:
+        return chip_by_name(name.replace("_", "-"), [chip]) is chip
+    except UnsupportedError:
+        return False
