@@ -398,7 +398,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(
         (b"[" * 100_000, "is no JSON: it makes no sense"),
         (b'{"flash_files": ' + b"9" * 5000 + b"}", "is no JSON: it makes no sense"),
         (b"\xff\xfe", "is no text in UTF-8"),
-        (b" " * (MAX_TEXT_SIZE + 1), "has more than 4194304 bytes"),
+        (b" " * (MAX_TEXT_SIZE + 1), "has more than 1048576 bytes"),
     ],
     ids=["empty", "list", "deep", "number", "binary", "large"],
 )

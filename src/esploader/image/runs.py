@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 MAX_RUNS: Final = 4096
 """Linkers write a few; each becomes a region to be erased, written and compared."""
 
-_MIN_UNJOINED: Final = 65536
-"""So many wait until they are joined."""
+MAX_SCATTERED: Final = 65536
+"""So many may be apart from each other before what belongs in between has come: each takes many
+times the memory of what it has."""
 
 
 class Readable(Protocol):
@@ -94,13 +95,12 @@ class Gathering:
         self._found: list[_Growing] = []
         self._end = -1
         """Behind the last byte that was taken in."""
-        self._limit = _MIN_UNJOINED
 
     def add(self, number: int, address: int, data: bytes) -> None:
         """Take in the data of one part.
 
         Raises:
-            PlanError: they are too much.
+            PlanError: they are too much, or too scattered.
         """
         self._size += len(data)
         if self._size > self._room:
@@ -108,8 +108,9 @@ class Gathering:
         if address == self._end:
             self._found[-1].data += data
         else:
-            if len(self._found) >= self._limit:
+            if len(self._found) >= 2 * MAX_SCATTERED:
                 self._join()
+                self._check_count(MAX_SCATTERED)
             self._found.append(_Growing(number, address, bytearray(data)))
         self._end = address + len(data)
 
@@ -120,9 +121,12 @@ class Gathering:
             PlanError: bytes are given twice, or it is in too many pieces.
         """
         self._join()
-        if len(self._found) > MAX_RUNS:
-            raise PlanError(f"{self._kind.name} in more than {MAX_RUNS} pieces is not read")
+        self._check_count(MAX_RUNS)
         return tuple(_made(self._found))
+
+    def _check_count(self, limit: int) -> None:
+        if len(self._found) > limit:
+            raise PlanError(f"{self._kind.name} in more than {limit} pieces is not read")
 
     def _join(self) -> None:
         """Put what was found in order, and make one of what follows each other."""
@@ -140,7 +144,6 @@ class Gathering:
                 joined.append(each)
         self._found = joined
         self._end = -1
-        self._limit = max(_MIN_UNJOINED, 2 * len(joined))
 
 
 def _made(found: list[_Growing]) -> Iterable[Run]:

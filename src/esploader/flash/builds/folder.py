@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
-MAX_TEXT_SIZE: Final = 4 * 1024 * 1024
-"""Of a file that describes a build, in bytes: one of ESP-IDF has a third of a megabyte."""
+MAX_TEXT_SIZE: Final = 1024 * 1024
+"""Of a file that describes a build, in bytes: one of ESP-IDF has a third of that, and what is made
+of JSON takes many times its size."""
 
 MAX_PARTS: Final = 64
 """So many files has no build; each becomes a region to be erased, written and compared."""
