@@ -159,6 +159,7 @@ C3 = ("--chip", "esp32c3")
         (("0xf0000000", "app.bin"), (), "are in no flash"),
         (("0", "empty.bin"), (), "there is nothing to merge"),
         (("0", "damaged.uf2"), (), "the UF2 file is damaged: block 1"),
+        (("0", "c3.uf2", "0x1000", "other.uf2"), (), "other.uf2 is a UF2 file for other chips"),
         (("0", "other.uf2"), C3, "other.uf2 is a UF2 file, and it is for ESP32, not for ESP32-C3"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -176,6 +177,8 @@ def test_what_cannot_be_merged_leaves_the_output_as_it_was(
     (tmp_path / "damaged.uf2").write_bytes(b"UF2")
     other = b"".join(uf2.written((Run(0, b"x"),), ESP32.uf2_family))
     (tmp_path / "other.uf2").write_bytes(other)
+    same = b"".join(uf2.written((Run(0, b"x"),), ESP32_C3.uf2_family))
+    (tmp_path / "c3.uf2").write_bytes(same)
     names = sorted(each.name for each in tmp_path.iterdir())
     assert merge(*words, before=before) == 2
     said = capsys.readouterr().err

@@ -212,6 +212,13 @@ def test_a_build_for_the_esp8266_is_one_file(tmp_path: Path) -> None:
     assert places(the_build(tmp_path / "pio", ESP8266)) == [("app", 0, small_image(ESP8266))]
 
 
+@pytest.mark.parametrize("name", ["firmware.bin", "blink.ino.bin"])
+def test_one_file_for_another_chip_is_no_build(name: str, tmp_path: Path) -> None:
+    put(tmp_path, name, app(ESP32_C3))
+    with pytest.raises(PlanError, match=r"is not complete: there is no file '.*bootloader.bin'"):
+        read_builds(tmp_path)
+
+
 def test_what_platformio_keeps_of_esp_idf_is_not_used(tmp_path: Path) -> None:
     expected = made_builds.platformio(tmp_path, ESP32_C3)
     put_json(tmp_path, "flasher_args.json", {"flash_files": {"0": "bootloader/bootloader.bin"}})

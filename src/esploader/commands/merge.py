@@ -65,15 +65,20 @@ def _read(arguments: argparse.Namespace, output: Output) -> list[tuple[str, Run]
     Raises:
         PlanError: one cannot be read, is too large, or is a UF2 file for other chips.
     """
+    from esploader.errors import PlanError
     from esploader.flash.contents import read_contents
     from esploader.flash.source import MAX_SOURCE_SIZE
     from esploader.image.runs import Run
 
     found: list[tuple[str, Run]] = []
+    families: set[int] = set()
     for offset, name in arguments.inputs:
         room = MAX_SOURCE_SIZE - sum(len(run.data) for _, run in found)
         contents = read_contents(name, room)
         _check_family(name, contents.family, arguments.chip)
+        families |= set() if contents.family is None else {contents.family}
+        if len(families) > 1:
+            raise PlanError(f"{name} is a UF2 file for other chips than the one before it")
         runs = [Run(offset + start, data) for start, data in contents.parts if data]
         if not runs:
             output.note(f"'{name}' is empty")

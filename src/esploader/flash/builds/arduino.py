@@ -25,6 +25,7 @@ from esploader.flash.builds.layout import (
     FIRST_SLOT,
     NO_SLOT,
     chip_of,
+    is_image_with_chip,
     read_table,
 )
 
@@ -80,8 +81,8 @@ def read_arduino(folder: Folder) -> Build:
 
 def _read_by_name(tool: str, folder: Folder, app: str, *, bootloader: str, table: str) -> Build:
     app_path = folder.file(app)
-    if not folder.has(bootloader) and not folder.has(table):
-        # Its image does not say what it is for, and it is the only chip whose builds are one file.
+    if not (folder.has(bootloader) or folder.has(table) or is_image_with_chip(app_path)):
+        # The only chip whose builds are one file, and whose images do not say what they are for.
         part = BuildPart(name=APP, offset=0, path=app_path)
         return Build(tool=tool, folder=folder.path, chip=_ESP8266, parts=(part,))
     bootloader_path, table_path = folder.file(bootloader), folder.file(table)

@@ -58,7 +58,8 @@ class BuildPart:
     @override
     def __str__(self) -> str:
         name = " or ".join(self.names)
-        what = "made for this" if self.path is None else f"'{self.path}'"
+        size = len(self.content)
+        what = f"{size} bytes, always the same" if self.path is None else f"'{self.path}'"
         return f"0x{self.offset:08x}: {name}: {what}"
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from esploader.chips.registry import chip_by_image_id
+from esploader.chips.registry import chip_by_image_id, chip_by_name
 from esploader.errors import PlanError
 from esploader.image.header import MAGIC, MAX_HEADER_SIZE
+from esploader.image.suitability import Suitability, check_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ DEFAULT_TABLE_OFFSET: Final = 0x8000
 DEFAULT_APP_OFFSET: Final = 0x1_0000
 
 _MAX_TABLE_SIZE: Final = 0xC00
+_MAX_IMAGE_SIZE: Final = 16 * 1024 * 1024
 
 # magic u16 | type u8 | subtype u8 | offset u32 | size u32 | label 16 bytes | flags u32
 _ROW: Final = struct.Struct("<HBBII16sI")
@@ -91,6 +93,19 @@ def chip_of(path: Path) -> str | None:
         return None
     chip = chip_by_image_id(int.from_bytes(data[_CHIP_ID], "little"))
     return None if chip is None else chip.name
+
+
+def is_image_with_chip(path: Path) -> bool:
+    """Tell whether a file is an intact image that says which chip it is for.
+
+    Raises:
+        PlanError: it cannot be read.
+    """
+    name = chip_of(path)
+    if name is None:
+        return False
+    verdict = check_image(beginning(path, _MAX_IMAGE_SIZE), chip_by_name(name), None)
+    return verdict.suitability is Suitability.SUITABLE
 
 
 def beginning(path: Path, size: int) -> bytes:
