@@ -344,23 +344,16 @@ def test_reading_takes_little_more_memory_than_the_data(size: int) -> None:
     assert peak < 3 * size + 6 * READ_SIZE
 
 
-def test_what_is_scattered_costs_no_more_memory_than_there_is() -> None:
-    # Each record has one byte, which none of the others touches.
+def test_what_is_scattered_is_not_read_to_its_end() -> None:
+    # Each record has one byte, which none of the others touches: twelve times that in memory.
     lines = []
-    for base in range(5):
+    for base in range(7):
         lines.append(record(0, base.to_bytes(2, "big"), kind=4))
         lines += (record(at, b"x") for at in range(0, 0x1_0000, 2))
     file = io.BytesIO(b"".join((*lines, END)))
-    size = len(file.getbuffer())
-    del lines
-    tracemalloc.start()
-    try:
-        with pytest.raises(PlanError, match="in more than 65536 pieces is not read"):
-            read_file(file)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 2 * size + 32 * 1024 * 1024
+    with pytest.raises(PlanError, match="in more than 65536 pieces is not read"):
+        read_file(file)
+    assert file.tell() < len(file.getbuffer())
 
 
 def test_suffixes_are_in_lower_case() -> None:
