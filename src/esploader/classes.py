@@ -5,7 +5,8 @@ which takes longer than all the rest of a class. ``define`` and ``frozen`` of th
 of attrs, except that classes get functions that look up what to show and to compare. What comes of
 it is the same, to the letter.
 
-``override`` is the one of typing_extensions, which takes long to import.
+``override`` is the one of typing_extensions, which takes long to import; and so does attrs, which
+is imported where the first class is made.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from functools import cache
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import attrs
 
     _Method: TypeAlias = Callable[..., object]
     _Key: TypeAlias = Callable[[object], object]
@@ -32,10 +33,12 @@ _EQUALITY: Final = frozenset({"__eq__", "__ne__"})
 
 @recursive_repr()
 def _represent(self: object) -> str:
+    from attrs import NOTHING
+
     cls: type = self.__class__
     values = [
         # What is no argument may not be set yet.
-        f"{name}={show(getattr(self, name) if init else getattr(self, name, attrs.NOTHING))}"
+        f"{name}={show(getattr(self, name) if init else getattr(self, name, NOTHING))}"
         for name, show, init in _shown(cls)
     ]
     return f"{cls.__qualname__.rsplit('>.', 1)[-1]}({', '.join(values)})"
@@ -91,8 +94,10 @@ def _hashed(cls: type) -> tuple[tuple[str, _Key | None], ...]:
 
 def _fields(cls: type, name: str, method: _Method) -> tuple[attrs.Attribute[object], ...]:
     """Return the attributes of the class that ``cls`` has a method from, itself or a base."""
+    from attrs import fields as fields_of
+
     owner = next(each for each in cls.__mro__ if vars(each).get(name) is method)
-    fields: tuple[attrs.Attribute[object], ...] = attrs.fields(owner)
+    fields: tuple[attrs.Attribute[object], ...] = fields_of(owner)
     return fields
 
 
@@ -121,10 +126,14 @@ def _shared_methods(
     return methods
 
 
-def _sharing(build: Callable[..., type], *, is_frozen: bool) -> Callable[..., object]:
-    """Return ``build``, a decorator of attrs, for classes with shared methods."""
+def _sharing(*, is_frozen: bool) -> Callable[..., object]:
+    """Return one of the decorators of attrs, for classes with shared methods."""
 
     def decorate(cls: type | None = None, **options: bool) -> object:
+        import attrs
+
+        build: Callable[..., type] = attrs.frozen if is_frozen else attrs.define
+
         def make(cls: type) -> type:
             for name, method in _shared_methods(cls, options, is_frozen=is_frozen).items():
                 setattr(cls, name, method)
@@ -139,8 +148,8 @@ if TYPE_CHECKING:
     from attrs import define, frozen
     from typing_extensions import override
 else:
-    define = _sharing(attrs.define, is_frozen=False)
-    frozen = _sharing(attrs.frozen, is_frozen=True)
+    define = _sharing(is_frozen=False)
+    frozen = _sharing(is_frozen=True)
 
     def override(method: _Method) -> _Method:
         """Mark a method as one that the class inherits, for type checkers alone."""

@@ -25,6 +25,7 @@ LINUX_ONLY = (
     "client_cost",
     "first_answer",
     "image_info",
+    "merging",
     "server_load",
     "simulated_chips",
     "tls_handshakes",

@@ -13,7 +13,9 @@ from esploader.chips.registry import (
     chip_by_image_id,
     chip_by_magic,
     chip_by_name,
+    chip_by_uf2_family,
     registered,
+    uf2_family_of,
 )
 from esploader.errors import UnsupportedError
 
@@ -58,7 +60,15 @@ def test_an_image_names_its_chip(chip: Chip) -> None:
         assert chip_by_image_id(chip.image_chip_id) is chip
 
 
+@chips
+def test_a_uf2_file_names_its_chip(chip: Chip) -> None:
+    family = uf2_family_of(chip.name)
+    assert family == (chip.uf2_family if chip.knows("uf2_family") else None)
+    assert family is None or chip_by_uf2_family(family) is chip
+
+
 def test_what_no_chip_has_finds_none() -> None:
+    assert chip_by_uf2_family(0) is None
     assert chip_by_image_id(0xFFFF) is None
     assert chip_by_magic(0) is None
     assert chip_by_magic(0xFFFF_FFFF) is None

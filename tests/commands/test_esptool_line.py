@@ -159,7 +159,7 @@ def test_common_options_mean_the_same_everywhere_but_where_esptool_has_it_otherw
     found: Command,
 ) -> None:
     if found.has_common_options:
-        expected = {"write-flash": {"-p", "-s"}, "read-flash": {"-p"}}
+        expected = {"write-flash": {"-p", "-s"}, "read-flash": {"-p"}, "merge-bin": {"-t"}}
         assert _lost(found) == expected.get(found.name, set())
 
 

@@ -12,6 +12,7 @@ from programs import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LOADED = """
 import sys
@@ -98,6 +99,9 @@ MOST_MODULES = 100
 MOST_OF_SIMULATOR = 50
 
 
+LOADED_AT_ALL = LOADED.replace(' if name.startswith("esploader.")', "")
+
+
 def loaded_by(*words: str) -> set[str]:
     """Return the modules that a command has loaded when it is done."""
     done = run(sys.executable, "-c", LOADED, *words)
@@ -151,6 +155,19 @@ def test_what_is_loaded_is_not_searched_for_garbage() -> None:
 def test_a_stub_is_loaded_where_one_is_wanted() -> None:
     loaded = ours(loaded_by("--port", "sim://esp32c3", "read-mac"))
     assert sorted(loaded & {"loader.stub", "flash.write"}) == []
+
+
+@pytest.mark.parametrize("kind", ["raw", "hex", "uf2"])
+def test_who_merges_files_waits_for_no_chip_and_no_device(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "app.bin"
+    source.write_bytes(b"app")
+    words = ("--chip", "esp32c3", "merge-bin", "-f", kind, "-o", str(tmp_path / "all"))
+    done = run(sys.executable, "-c", LOADED_AT_ALL, *words, "0", str(source))
+    assert done.exit_code == 0, done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert not loaded & {"attr", "typing_extensions", "serial", "esploader.device"}
+    assert not {name for name in loaded if name.startswith("esploader.chips.esp")}
+    assert ("hashlib" in loaded) is (kind == "uf2")
 
 
 def test_the_version_loads_next_to_nothing() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
+import made_builds
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.cli import main
 from esploader.commands.parser import command_parser
@@ -95,6 +96,8 @@ def test_a_schema_is_one_and_refuses_what_is_none_of_its_documents(name: str) ->
         (C3, ["write-flash", "-fm", "dio", "-fs", "detect", "0", "boot"]),
         (C3, ["write-flash", "--dry-run", "-fm", "dio", "0", "boot", "0x8000", "app"]),
         ("sim://esp32c3?efuses=secure_download:1", ["write-flash", "0x10000", "app"]),
+        (C3, ["flash", "build"]),
+        (C3, ["flash", "--dry-run", "--app-only", "build"]),
         (C3, ["read-flash", "0", "4096", "copy"]),
         (C3, ["erase-flash"]),
         (C3, ["erase-region", "0", "4096"]),
@@ -111,6 +114,8 @@ def test_a_schema_is_one_and_refuses_what_is_none_of_its_documents(name: str) ->
         ("sim://esp32", ["run"]),
         ("", ["ports"]),
         ("", ["version"]),
+        ("", ["merge-bin", "-o", "copy", "0", "boot", "0x1000", "app"]),
+        (C3, ["merge-bin", "-o", "copy", "--chip", "esp32c3", "-fs", "8MB", "0", "boot"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value or "no port",
 )
@@ -125,6 +130,7 @@ def test_documents(
     Path("app").write_bytes(b"app")
     Path("boot").write_bytes(small_image(ESP32_C3))
     Path("table").write_text("nvs,data,nvs,,0x6000\n")
+    made_builds.arduino(Path("build"), ESP32_C3)
     loader = ["--no-stub"]
     if words[0] == "erase-flash":
         loader = ["--stub", str(stub_directory(tmp_path))]

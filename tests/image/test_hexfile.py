@@ -17,16 +17,15 @@ from typing_extensions import override
 from esploader.errors import PlanError
 from esploader.image import hexfile
 from esploader.image.hexfile import (
-    MAX_SEGMENTS,
     MAX_TEXT_PER_BYTE,
     MIN_TEXT_SIZE,
     READ_SIZE,
     SAMPLE_SIZE,
-    HexSegment,
     is_hex,
     read_file,
     read_segments,
 )
+from esploader.image.runs import MAX_RUNS, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -121,7 +120,7 @@ def test_what_is_apart_is_a_segment_of_its_own() -> None:
             END,
         )
     )
-    assert read_segments(text) == (HexSegment(0x10, b"first"), HexSegment(0x1_8000, b"second"))
+    assert read_segments(text) == (Run(0x10, b"first"), Run(0x1_8000, b"second"))
     assert read_segments(text.lower().replace(b"\n", b"\r\n")) == read_segments(text)
 
 
@@ -171,7 +170,7 @@ def test_a_file_without_data_has_no_segment() -> None:
         (b"\xef\xbb\xbf" + record(0, b"x") + END, "line 1: it does not begin"),
         (b":\xb2\n" + END, "line 1: behind the colon are"),
         (record(0, b"x") + b" \n" + END, "line 2: it is blank"),
-        (b"".join(record(2 * n, b"x") for n in range(MAX_SEGMENTS + 1)) + END, "4096 pieces"),
+        (b"".join(record(2 * n, b"x") for n in range(MAX_RUNS + 1)) + END, "4096 pieces"),
     ],
     ids=itertools.count(),
 )
@@ -194,7 +193,7 @@ def test_two_bases_of_which_one_is_zero_are_no_riddle() -> None:
             b"\n\r\n  \n",
         )
     )
-    assert read_segments(text) == (HexSegment(0xF_0010, b"low"), HexSegment(0x10_0020, b"high"))
+    assert read_segments(text) == (Run(0xF_0010, b"low"), Run(0x10_0020, b"high"))
 
 
 def joined(pieces: Iterable[tuple[int, bytes]]) -> dict[int, int]:
@@ -202,7 +201,7 @@ def joined(pieces: Iterable[tuple[int, bytes]]) -> dict[int, int]:
     return {start + at: byte for start, data in pieces for at, byte in enumerate(data)}
 
 
-def held(segments: Iterable[HexSegment]) -> dict[int, int]:
+def held(segments: Iterable[Run]) -> dict[int, int]:
     return joined((segment.address, segment.data) for segment in segments)
 
 
@@ -275,7 +274,7 @@ MOST_TEXT = MIN_TEXT_SIZE + MAX_TEXT_PER_BYTE * ROOM
 
 def test_more_data_than_there_is_room_for_are_refused() -> None:
     fitting = b"".join(record(10 * n, b"0123456789") for n in range(ROOM // 10))
-    assert read_segments(fitting + END, max_size=ROOM) == (HexSegment(0, b"0123456789" * 100),)
+    assert read_segments(fitting + END, max_size=ROOM) == (Run(0, b"0123456789" * 100),)
     with pytest.raises(PlanError, match="more than 1000 bytes is too much"):
         read_segments(fitting + record(0x8000, b"x") + END, max_size=ROOM)
 
@@ -320,7 +319,7 @@ def test_records_come_in_any_order(order: str) -> None:
             pass
     records = (base[at >> 16] + record(at & 0xFFFF, data[at : at + 1]) for at in starts)
     text = b"".join(records) + END
-    assert read_segments(text) == (HexSegment(0, data),)
+    assert read_segments(text) == (Run(0, data),)
     with pytest.raises(PlanError, match="given twice"):
         read_segments(text[: -len(END)] + base[0] + record(7, b"x") + END)
 
@@ -337,7 +336,7 @@ def test_reading_takes_little_more_memory_than_the_data(size: int) -> None:
     del lines
     tracemalloc.start()
     try:
-        assert read_file(file) == (HexSegment(0, data),)
+        assert read_file(file) == (Run(0, data),)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -345,5 +344,70 @@ def test_reading_takes_little_more_memory_than_the_data(size: int) -> None:
     assert peak < 3 * size + 6 * READ_SIZE
 
 
+def test_what_is_scattered_is_not_read_to_its_end() -> None:
+    # Each record has one byte, which none of the others touches: twelve times that in memory.
+    lines = []
+    for base in range(7):
+        lines.append(record(0, base.to_bytes(2, "big"), kind=4))
+        lines += (record(at, b"x") for at in range(0, 0x1_0000, 2))
+    file = io.BytesIO(b"".join((*lines, END)))
+    with pytest.raises(PlanError, match="in more than 65536 pieces is not read"):
+        read_file(file)
+    assert file.tell() < len(file.getbuffer())
+
+
 def test_suffixes_are_in_lower_case() -> None:
     assert all(suffix == suffix.lower() for suffix in hexfile.SUFFIXES)
+
+
+def as_runs(content: dict[int, int]) -> tuple[Run, ...]:
+    """Return what is at each address as runs, of which some touch each other."""
+    runs: list[Run] = []
+    for address in sorted(content):
+        byte = bytes((content[address],))
+        if runs and runs[-1].end == address and len(runs[-1].data) < 23:
+            runs[-1] = Run(runs[-1].address, runs[-1].data + byte)
+        else:
+            runs.append(Run(address, byte))
+    return tuple(runs)
+
+
+@given(contents)
+def test_what_is_written_is_what_intelhex_writes(content: dict[int, int]) -> None:
+    text = b"".join(hexfile.written(as_runs(content)))
+    assert text == written(content, None, "native")
+    assert held(read_segments(text)) == content
+
+
+@pytest.mark.parametrize(
+    ("runs", "lines"),
+    [
+        ((), [":00000001FF"]),
+        ((Run(0xFFFF, b"\1"),), [":01FFFF000100", ":00000001FF"]),
+        (
+            (Run(0xFFFF, b"\1\2"),),
+            [":020000040000FA", ":01FFFF000100", ":020000040001F9", ":0100000002FD", ":00000001FF"],
+        ),
+        (
+            (Run(0xFFFF_FFFF, b"\1"),),
+            [":02000004FFFFFC", ":01FFFF000100", ":00000001FF"],
+        ),
+    ],
+    ids=["nothing", "no_base", "two_bases", "last_address"],
+)
+def test_bases_are_given_where_one_does_not_do(runs: tuple[Run, ...], lines: list[str]) -> None:
+    assert b"".join(hexfile.written(runs)).decode().splitlines() == lines
+
+
+def test_neighbours_share_a_line() -> None:
+    first, second = Run(8, b"0123"), Run(12, b"4567")
+    whole = (Run(8, b"01234567"),)
+    assert [*hexfile.written((first, second))] == [*hexfile.written(whole)]
+
+
+def test_a_large_file_is_written_in_parts() -> None:
+    data = bytes(512 * 1024)
+    sizes = [len(part) for part in hexfile.written((Run(8, data), Run(0x7F0_0000, data)))]
+    assert sum(sizes) > 2.5 * 2 * len(data)
+    # Those of 64 KiB.
+    assert max(sizes) == 4096 * len(":10000000") + 4096 * len("00") * 17 + 4096 * len("\n")

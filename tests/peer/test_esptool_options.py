@@ -26,7 +26,7 @@ found = {name: options(each) for name, each in esptool.cli.commands.items() if n
 print(json.dumps({"": options(esptool.cli), **found}))
 """
 
-NOT_HERE = {"merge-bin", "verify-sdc-certificate", "read-sdc-chip-info"}
+NOT_HERE = {"verify-sdc-certificate", "read-sdc-chip-info"}
 """Commands of esptool for which there is none here."""
 
 

@@ -73,6 +73,7 @@ NEW_THINGS: Final = """\
 | something that goes wrong on a line | `simulator/line` |
 | a command of the command line | a module in `commands`, or a place in one, and a line in `commands/table.py` |
 | what another program finds the library by | `integrations` |
+| the folder of another build tool | a module in `flash/builds`, and a line in its `reading.py` |
 | an exception | `errors/__init__.py`, which has them all on one page |
 | what stands in for another program | a module in `compat` |
 | many devices at once | a room of its own, `fleet`, beside `server` |

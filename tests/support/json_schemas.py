@@ -144,7 +144,7 @@ WRITTEN: Final = of(
         "verified": YES_OR_NO,
         "seconds": SECONDS,
         "warnings": TEXTS,
-        "inputs": list_of(of({"name": TEXT, "offset": NUMBER, "size": NUMBER})),
+        "inputs": list_of(of({"name": TEXT_OR_NULL, "offset": NUMBER, "size": NUMBER})),
     }
 )
 PLAN: Final[dict[str, Json]] = {
@@ -254,7 +254,20 @@ IMAGES: Final = list_of(
     )
 )
 
-OPEN_COMMANDS: Final = frozenset({"get-security-info", "write-flash", "erase-region", "run"})
+BUILD: Final = of(
+    {
+        "tool": TEXT,
+        "folder": TEXT,
+        "chip": TEXT_OR_NULL,
+        "parts": list_of(
+            of({"name": TEXT, "partition": TEXT_OR_NULL, "offset": NUMBER, "file": TEXT_OR_NULL})
+        ),
+    }
+)
+
+OPEN_COMMANDS: Final = frozenset(
+    {"get-security-info", "write-flash", "flash", "erase-region", "run"}
+)
 """Those that work in Secure Download Mode, too."""
 
 ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
@@ -263,6 +276,10 @@ ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
     "read-mac": [{}],
     "get-security-info": [{"security_info": SECURITY_INFO}],
     "write-flash": [{"written": list_of(WRITTEN), "header": HEADER}, PLAN],
+    "flash": [
+        {"build": BUILD, "written": list_of(WRITTEN), "header": HEADER},
+        {"build": BUILD, **PLAN},
+    ],
     "verify-flash": [{"differences": RANGES}],
     "read-flash": [{"read": of({"offset": NUMBER, "size": NUMBER, "file": TEXT})}],
     "erase-flash": [{"erased": ERASED}],
@@ -281,6 +298,16 @@ ON_DEVICE: Final[dict[str, list[dict[str, Json]]]] = {
 }
 """What each command adds to what is told of the device; some have two documents."""
 
+MERGED: Final = of(
+    {
+        "file": TEXT,
+        "format": one_of("raw", "uf2", "hex"),
+        "size": NUMBER,
+        "offset": NUMBER,
+        "inputs": list_of(of({"name": TEXT, "offset": NUMBER, "size": NUMBER})),
+        "header_changed": YES_OR_NO,
+    }
+)
 SERVED: Final = of({"name": TEXT, "chip": TEXT, "urls": by_name(TEXT)})
 DIFFERENT_ROW: Final = of(
     {
@@ -314,6 +341,7 @@ OTHERS: Final[dict[str, Json]] = {
         )
     ),
     "version": of({"version": TEXT}),
+    "merge-bin": of({"merged": MERGED, **WARNINGS}),
     "serve": of({"urls": by_name(TEXT)}),
     "sim-serve": of({"devices": list_of(SERVED)}),
     "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),

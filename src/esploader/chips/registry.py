@@ -130,6 +130,7 @@ class _Row(NamedTuple):
     key: str
     image_chip_id: int | None
     magic: int | None
+    uf2_family: int | None
     load: Callable[[], Chip]
 
 
@@ -155,21 +156,21 @@ class _KnownChips(Sequence["Chip"]):
 
 
 CHIPS: Final = _KnownChips(
-    _Row("esp8266", None, 0xFFF0_C101, _esp8266),
-    _Row("esp32", 0, 0x00F0_1D83, _esp32),
-    _Row("esp32s2", 2, 0x0000_07C6, _esp32s2),
-    _Row("esp32s3", 9, None, _esp32s3),
-    _Row("esp32c3", 5, None, _esp32c3),
-    _Row("esp32c2", 12, None, _esp32c2),
-    _Row("esp32c6", 13, None, _esp32c6),
-    _Row("esp32h2", 16, None, _esp32h2),
-    _Row("esp32p4", 18, None, _esp32p4),
-    _Row("esp32c61", 20, None, _esp32c61),
-    _Row("esp32c5", 23, None, _esp32c5),
-    _Row("esp32h21", 25, None, _esp32h21),
-    _Row("esp32h4", 28, None, _esp32h4),
-    _Row("esp32e22", 31, None, _esp32e22),
-    _Row("esp32s31", 32, None, _esp32s31),
+    _Row("esp8266", None, 0xFFF0_C101, 0x7EAB_61ED, _esp8266),
+    _Row("esp32", 0, 0x00F0_1D83, 0x1C5F_21B0, _esp32),
+    _Row("esp32s2", 2, 0x0000_07C6, 0xBFDD_4EEE, _esp32s2),
+    _Row("esp32s3", 9, None, 0xC47E_5767, _esp32s3),
+    _Row("esp32c3", 5, None, 0xD42B_A06C, _esp32c3),
+    _Row("esp32c2", 12, None, 0x2B88_D29C, _esp32c2),
+    _Row("esp32c6", 13, None, 0x540D_DF62, _esp32c6),
+    _Row("esp32h2", 16, None, 0x3327_26F6, _esp32h2),
+    _Row("esp32p4", 18, None, 0x3D30_8E94, _esp32p4),
+    _Row("esp32c61", 20, None, 0x77D8_50C4, _esp32c61),
+    _Row("esp32c5", 23, None, 0xF71C_0343, _esp32c5),
+    _Row("esp32h21", 25, None, 0xB6DD_00AF, _esp32h21),
+    _Row("esp32h4", 28, None, 0x9E0B_AA8A, _esp32h4),
+    _Row("esp32e22", 31, None, None, _esp32e22),
+    _Row("esp32s31", 32, None, 0x3101_F7C1, _esp32s31),
 )
 """All chips: those told apart by a magic word, the others roughly as they came out."""
 
@@ -180,13 +181,25 @@ def chip_by_name(name: str, chips: Iterable[Chip] = CHIPS) -> Chip:
     Raises :exc:`~esploader.errors.UnsupportedError`, which lists the names, when no chip
     has it.
     """
+    return _row_by_name(name, chips).load()
+
+
+def uf2_family_of(name: str) -> int | None:
+    """Return the UF2 family of the chip of that name, without building it.
+
+    It is ``None`` where nobody knows it. Raises as :func:`chip_by_name`.
+    """
+    return _row_by_name(name, CHIPS).uf2_family
+
+
+def _row_by_name(name: str, chips: Iterable[Chip]) -> _Row:
     wanted = name.lower().translate(_IGNORED)
-    keys = []
-    for key, _, _, load in _rows(chips):
-        if key == wanted:
-            return load()
-        keys.append(key)
-    raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {', '.join(keys)}")
+    rows = _rows(chips)
+    for row in rows:
+        if row.key == wanted:
+            return row
+    keys = ", ".join(row.key for row in rows)
+    raise UnsupportedError(f"chip {name!r}", f"it is not known; these are: {keys}")
 
 
 def chip_by_image_id(image_chip_id: int, chips: Iterable[Chip] = CHIPS) -> Chip | None:
@@ -199,10 +212,24 @@ def chip_by_magic(magic: int, chips: Iterable[Chip] = CHIPS) -> Chip | None:
     return next((row.load() for row in _rows(chips) if row.magic == magic), None)
 
 
-def _rows(chips: Iterable[Chip]) -> Iterable[_Row]:
+def chip_by_uf2_family(family: int) -> Chip | None:
+    """Return the chip that UF2 files with that family are for, if there is one."""
+    return next((row.load() for row in CHIPS.rows if row.uf2_family == family), None)
+
+
+def _rows(chips: Iterable[Chip]) -> Sequence[_Row]:
     if isinstance(chips, _KnownChips):
         return chips.rows
-    return [_Row(chip.key, chip.image_chip_id, chip.magic, _returning(chip)) for chip in chips]
+    return [
+        _Row(
+            chip.key,
+            chip.image_chip_id,
+            chip.magic,
+            chip.uf2_family if chip.knows("uf2_family") else None,
+            _returning(chip),
+        )
+        for chip in chips
+    ]
 
 
 def _returning(chip: Chip) -> Callable[[], Chip]:

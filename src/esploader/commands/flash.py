@@ -17,17 +17,20 @@ from esploader.commands.flash_options import (
     pace,
 )
 from esploader.commands.on_device import OnDevice
+from esploader.commands.plan_report import header_document, plan_document, say_header
 from esploader.commands.values import flash_size
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from esploader.commands.output import Json, Output
     from esploader.device.device import Device
     from esploader.flash.erasure import EraseResult
     from esploader.flash.parameters import FlashParameters
-    from esploader.flash.plan import HeaderChange, WritePlan
+    from esploader.flash.place import Offset
+    from esploader.flash.plan import WritePlan
+    from esploader.flash.source import Source
     from esploader.flash.write_plan import RegionResult
 
 
@@ -36,13 +39,28 @@ MAX_LISTED: Final = 20
 
 
 def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
-    from esploader.commands.partition_names import check_table_stays, place_inputs
+    from esploader.commands.partition_names import place_inputs
 
-    parameters = _flash_parameters(arguments)
     place_inputs(device, arguments, output)
     inputs, encrypted_inputs = arguments.inputs, arguments.encrypt_files
     if arguments.encrypt:
         inputs, encrypted_inputs = [], inputs
+    parameters = _flash_parameters(arguments)
+    return write_inputs(device, inputs, encrypted_inputs, parameters, arguments, output)
+
+
+def write_inputs(
+    device: Device,
+    inputs: Sequence[tuple[Offset, Source]],
+    encrypted_inputs: Sequence[tuple[Offset, Source]],
+    parameters: FlashParameters,
+    arguments: argparse.Namespace,
+    output: Output,
+) -> dict[str, Json]:
+    """Write, or say what would be written, as the options of ``write-flash`` have it."""
+    from esploader.commands.partition_names import check_table_stays
+
+    named = (*inputs, *encrypted_inputs)
     if arguments.dry_run:
         plan = device.flash.plan(
             inputs,
@@ -53,14 +71,14 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
             force=arguments.force,
             ignore_encryption_efuses=arguments.ignore_flash_enc_efuse,
         )
-        check_table_stays(device, arguments, plan)
+        check_table_stays(device, named, plan)
         output.line("Would write:")
         output.line(str(plan))
-        return _plan_document(plan)
+        return plan_document(plan)
     plans: list[WritePlan] = []
 
     def on_plan(plan: WritePlan) -> None:
-        check_table_stays(device, arguments, plan)
+        check_table_stays(device, named, plan)
         plans.append(plan)
         _say_plan(plan, parameters, output)
 
@@ -78,7 +96,7 @@ def _write_flash(device: Device, arguments: argparse.Namespace, output: Output) 
     )
     for result in results:
         _say_result(result, device, output)
-    return {"written": _written_document(results), "header": _header_document(plans[0].header)}
+    return {"written": _written_document(results), "header": header_document(plans[0].header)}
 
 
 def _written_document(results: Iterable[RegionResult]) -> Json:
@@ -102,20 +120,12 @@ def _written_document(results: Iterable[RegionResult]) -> Json:
 
 
 def _say_plan(plan: WritePlan, parameters: FlashParameters, output: Output) -> None:
-    """Say what becomes of the header of the bootloader, in the words that tools know."""
+    """Say what is known of the flash, and what the bootloader is told of it."""
     from esploader.flash.jedec import name_of_size
 
     if parameters.size == "detect" and plan.flash_size is not None:
         output.line(f"Auto-detected flash size: {name_of_size(plan.flash_size)}")
-    header = plan.header
-    if header is None:
-        return
-    if not header.is_new:
-        output.line(f"Flash parameters are {header.word:#06x} already ({header.names}).")
-        return
-    output.line(f"Flash parameters set to {header.word:#06x} ({header.names}).")
-    if header.digest_renewed:
-        output.line("SHA digest in image updated.")
+    say_header(plan.header, output)
 
 
 def _say_result(result: RegionResult, device: Device, output: Output) -> None:
@@ -165,33 +175,6 @@ def _reason(device: Device) -> str:
     if device.is_in_secure_download_mode:
         return "in Secure Download Mode nobody can see what the flash holds"
     return "only the device can read what it encrypted"
-
-
-def _plan_document(plan: WritePlan) -> dict[str, Json]:
-    return {
-        "plan": [
-            {"offset": region.offset, "size": len(region.data), "encrypted": region.encrypted}
-            for region in plan.regions
-        ],
-        "uncovered": [{"start": lost.start, "end": lost.end} for lost in plan.uncovered],
-        "starts_stub": plan.starts_stub,
-        "erase_all": plan.erase_all,
-        "compress": plan.compress,
-        "header": _header_document(plan.header),
-    }
-
-
-def _header_document(header: HeaderChange | None) -> Json:
-    if header is None:
-        return None
-    return {
-        "offset": header.offset,
-        "mode": header.mode,
-        "frequency": header.frequency,
-        "size": header.size,
-        "changed": header.is_new,
-        "digest_renewed": header.digest_renewed,
-    }
 
 
 def _flash_parameters(arguments: argparse.Namespace) -> FlashParameters:

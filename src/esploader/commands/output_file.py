@@ -10,35 +10,34 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from esploader.classes import define
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
 
-@define
 class OutputFile:
     """An open file that :meth:`write` fills; as a context manager it leaves none half done.
 
     Until then an older file keeps its content, and a new one is not there.
     """
 
-    _path: Path
-    _stream: IO[bytes]
-    _target: Path
-    """The file itself, where the path is a link to it."""
-
-    _replacement: Path | None
-    """The name of the stream until it takes the place of the target; ``None`` where the
-    stream is the target."""
+    def __init__(
+        self, path: Path, stream: IO[bytes], target: Path, replacement: Path | None
+    ) -> None:
+        self._path = path
+        self._stream = stream
+        self._target = target
+        """The file itself, where the path is a link to it."""
+        self._replacement = replacement
+        """The name of the stream until it takes the place of the target; ``None`` where the
+        stream is the target."""
 
     @classmethod
     def open(cls, path: Path) -> OutputFile:
@@ -72,20 +71,28 @@ class OutputFile:
             replacement, stream = successor
             return cls(path, stream, target, replacement)
 
-    def write(self, data: bytes) -> None:
-        """Make ``data`` the content of the file.
+    def write(self, data: bytes) -> int:
+        """Make ``data`` the content of the file, and return how many bytes that are.
 
         Raises:
             PlanError: it cannot be written.
         """
+        return self.write_parts((data,))
+
+    def write_parts(self, parts: Iterable[bytes]) -> int:
+        """Make ``parts`` the content of the file, one after the other, as :meth:`write`."""
+        size = 0
         with _errors_of(self._path):
             if stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
                 self._stream.truncate(0)
-            self._stream.write(data)
+            for part in parts:
+                self._stream.write(part)
+                size += len(part)
             self._stream.close()
             if self._replacement is not None:
                 self._replacement.replace(self._target)
                 self._replacement = None
+        return size
 
     def close(self) -> None:
         """Leave what :meth:`write` has made, and nothing else. Closing twice is allowed."""
@@ -123,7 +130,7 @@ def _open_in_place(path: Path) -> IO[bytes]:
 
 def _make_beside(target: Path) -> tuple[Path, IO[bytes]]:
     """Make a file in the directory of ``target``, with the permissions of any new file."""
-    path = target.with_name(f".esploader-{secrets.token_hex(8)}.part")
+    path = target.with_name(f".esploader-{os.urandom(8).hex()}.part")
     return path, path.open("xb")
 
 

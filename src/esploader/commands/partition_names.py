@@ -71,7 +71,9 @@ def _placed(inputs: Given, partitions: dict[str, DevicePartition]) -> Placed:
     ]
 
 
-def check_table_stays(device: Device, arguments: argparse.Namespace, plan: WritePlan) -> None:
+def check_table_stays(
+    device: Device, inputs: Sequence[tuple[Offset, Source]], plan: WritePlan
+) -> None:
     """Refuse to go by names of a table that is erased, or in whose place another one is written.
 
     Raises:
@@ -81,8 +83,7 @@ def check_table_stays(device: Device, arguments: argparse.Namespace, plan: Write
     from esploader.flash.place import Place
     from esploader.image.partition import TABLE_SIZE
 
-    start: int = arguments.partition_table_offset
-    inputs = (*arguments.inputs, *arguments.encrypt_files)
+    start = device.partitions.table_offset
     # The table itself may be a partition, and go by its name.
     places = [each for each, _ in inputs if isinstance(each, Place) and each.start != start]
     if not places:

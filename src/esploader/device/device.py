@@ -10,6 +10,7 @@ from esploader.classes import define, override
 from esploader.device.flash import DeviceFlash
 from esploader.device.security import DeviceSecurity
 from esploader.errors import UnsupportedError
+from esploader.flash.progress import ignore_progress
 from esploader.loader.resetting import (
     After,
     check_watchdog_reset,
@@ -20,6 +21,8 @@ from esploader.loader.resetting import (
 from esploader.transport import reset
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Collection
     from types import TracebackType
     from typing import Self
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from esploader.device.efuses import DeviceEfuses
     from esploader.device.memory import DeviceMemory
     from esploader.device.partitions import DevicePartitions
+    from esploader.flash.plan import WritePlan
+    from esploader.flash.progress import ProgressCallback
+    from esploader.flash.write_plan import RegionResult
     from esploader.loader.link import Link
     from esploader.session.session import Session
 
@@ -174,6 +180,46 @@ class Device:
             UnsupportedError: the device is in Secure Download Mode.
         """
         return self._context.known_identity("reading the revision").revision
+
+    def flash_build(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        app_only: bool = False,
+        partitions: Collection[str] = (),
+        encrypt: bool = False,
+        erase_all: bool = False,
+        force: bool = False,
+        on_plan: Callable[[WritePlan], None] | None = None,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> tuple[RegionResult, ...]:
+        """Write what a build tool has left at ``path``, with its flash parameters.
+
+        That is a folder of ESP-IDF, PlatformIO, Arduino or Zephyr, or a manifest of ESP Web
+        Tools. ``app_only`` and ``partitions``, by their names, say which parts of it; ``encrypt``
+        has the device encrypt those that the build marks so. The others are as in
+        :meth:`~esploader.device.flash.DeviceFlash.write`; ``force`` also leaves out that
+        no file of the build is out of date.
+
+        Raises:
+            EsploaderError: as that; a :exc:`~esploader.errors.PlanError` where there is no build,
+                or it is for another chip, incomplete, out of date, or without such a part.
+        """
+        from esploader.flash.builds.choosing import choose, read_builds, warn_of
+
+        build = choose(
+            read_builds(path), self.chip, app_only=app_only, names=partitions, force=force
+        )
+        warn_of(build, erase_all=erase_all)
+        return self.flash.write(
+            build.inputs(encrypt=encrypt),
+            encrypted_inputs=build.encrypted_inputs(encrypt=encrypt),
+            parameters=build.parameters,
+            erase_all=erase_all,
+            force=force,
+            on_plan=on_plan,
+            on_progress=on_progress,
+        )
 
     def reset(self, after: After = After.HARD_RESET) -> None:
         """End the conversation with the loader as ``after`` says.

@@ -338,7 +338,7 @@ class DeviceFlash:
         ``parameters`` are those that ``inputs`` were written with (:meth:`write`).
 
         Raises:
-            PlanError: an input lies outside the flash.
+            PlanError: an input lies outside the flash, or is a UF2 file for other chips.
             UnsupportedError: the device is in Secure Download Mode, or the chip does not know
                 one of the parameters.
             ElfError: an input is an ELF file, of which no image for the chip can be made.

@@ -15,7 +15,12 @@ from esploader.flash.guards import (
     check_loader_encrypts,
     encryption_addresses,
 )
-from esploader.flash.inputs import check_parameters, put_parameters, read_pieces
+from esploader.flash.inputs import (
+    check_families,
+    check_parameters,
+    put_parameters,
+    read_pieces,
+)
 from esploader.flash.jedec import name_of_size
 from esploader.flash.limits import usable_size, warn_of_size
 from esploader.flash.parameters import DETECT, KEEP, KEEP_PARAMETERS, FlashParameters
@@ -110,7 +115,8 @@ class WritePlanner:
         """Return ``inputs`` as they are written with ``parameters``, each within the flash.
 
         Raises:
-            PlanError: there are none, or one lies outside the flash or its place.
+            PlanError: there are none, one lies outside the flash or its place, or one is from a
+                UF2 file for other chips.
             ElfError: an input is an ELF file, of which no image for the chip can be made.
             UnsupportedError: the chip does not know one of the parameters.
         """
@@ -121,6 +127,7 @@ class WritePlanner:
         check_places(pieces)
         for piece in pieces:
             self._preparation.check_region(piece.offset, len(piece.data))
+        check_families(pieces, chip)
         if parameters == KEEP_PARAMETERS:
             return pieces
         usable = self.usable_parameters(parameters)

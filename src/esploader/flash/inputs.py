@@ -5,32 +5,30 @@ from __future__ import annotations
 import logging
 import operator
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import attrs
 
 from esploader.errors import PlanError
+from esploader.flash.contents import is_known_as_packed, read_contents
 from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.place import Offset, Place, offset_of
 from esploader.flash.plan import HeaderChange, InputPart, Piece
 from esploader.flash.source import (
     MAX_SOURCE_SIZE,
     Source,
-    begin,
     check_total,
     is_lasting,
+    is_path,
     open_source,
-    read_all,
-    read_source,
 )
-from esploader.image import hexfile, patch
+from esploader.image import patch
 from esploader.image.foreign import foreign_kind
 from esploader.image.header import FLASH_PARAMETERS
-from esploader.image.suitability import Suitability, Verdict, check_image
+from esploader.image.suitability import Suitability, Verdict, check_image, family_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import Self
 
     from esploader.chips.model.chip import Chip
@@ -96,23 +94,29 @@ def settle_inputs(
             with open_source(source):
                 settled.append((offset, source))
         else:
-            found = list(_contents(source, MAX_SOURCE_SIZE)) or [(0, b"")]
-            settled += [(offset + start, data) for start, data in found]
+            found = read_contents(source, MAX_SOURCE_SIZE)
+            if found.family is not None:
+                settled.append((offset, found))
+                continue
+            parts = found.parts or ((0, b""),)
+            settled += [(offset + start, data) for start, data in parts]
     return settled
 
 
 def _pieces(where: Offset, source: Source, room: int, *, encrypted: bool) -> list[Piece]:
     offset = offset_of(where)
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+    name = os.fspath(source) if is_path(source) else None
+    contents = read_contents(source, room)
     found = [
         Piece(
             offset + start,
             data,
             encrypted=encrypted,
+            family=contents.family,
             inputs=(InputPart(name=name, offset=offset + start, size=len(data)),),
             place=where if isinstance(where, Place) else None,
         )
-        for start, data in _contents(source, room)
+        for start, data in contents.parts
         if data
     ]
     if not found:
@@ -136,44 +140,7 @@ def _pairs(inputs: Iterable[tuple[Offset, Source]]) -> list[tuple[Offset, Source
 
 def _check_total(pairs: Iterable[tuple[object, Source]]) -> None:
     # Of an Intel HEX file the size tells little; it is read up to what there is room for.
-    check_total(source for _, source in pairs if not _is_known_as_hex(source))
-
-
-def _is_known_as_hex(source: Source) -> bool:
-    """Tell whether ``source`` is an Intel HEX file, without waiting for anybody."""
-    if not isinstance(source, str | os.PathLike):
-        return False
-    if _is_named_hex(source) or not is_lasting(source):
-        return _is_named_hex(source)
-    with open_source(source) as file:
-        return hexfile.is_hex(begin(file, hexfile.SAMPLE_SIZE)[0])
-
-
-def _is_named_hex(path: str | os.PathLike[str]) -> bool:
-    return Path(path).suffix.lower() in hexfile.SUFFIXES
-
-
-def _contents(source: Source, room: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the bytes of ``source``, and how far behind its offset they belong.
-
-    What is not at a path is taken as it is.
-    """
-    if not isinstance(source, str | os.PathLike):
-        yield 0, read_source(source, limit=room)
-        return
-    with open_source(source) as file:
-        beginning, whole = begin(file, hexfile.SAMPLE_SIZE)
-        is_hex = hexfile.is_hex(beginning)
-        if is_hex and not _is_named_hex(source):
-            _log.warning("%s is read as an Intel HEX file: that is what it holds", source)
-        if is_hex or _is_named_hex(source):
-            found = [
-                (segment.address, segment.data)
-                for segment in hexfile.read_file(whole, max_size=room)
-            ]
-        else:
-            found = [(0, read_all(whole, room))]
-    yield from found
+    check_total(source for _, source in pairs if not is_known_as_packed(source))
 
 
 def put_parameters(
@@ -235,6 +202,20 @@ def check_parameters(parameters: FlashParameters, chip: Chip) -> None:
 
 def _named(value: str) -> str | None:
     return None if value == KEEP else value
+
+
+def check_families(pieces: Iterable[Piece], chip: Chip) -> None:
+    """Refuse what comes from a UF2 file for other chips.
+
+    Raises:
+        PlanError: it does.
+    """
+    for piece in pieces:
+        problem = family_problem(piece.family, chip)
+        if problem is not None:
+            part = piece.inputs[0]
+            name = f"what goes to {part.offset:#x}" if part.name is None else part.name
+            raise PlanError(f"{name} is a UF2 file, and {problem}")
 
 
 def check_suitability(

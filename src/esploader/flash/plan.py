@@ -39,7 +39,7 @@ ERASED: Final = b"\xff"
 
 @frozen(kw_only=True)
 class InputPart:
-    """An input, or one of the parts of an Intel HEX file: bytes without a gap."""
+    """An input, or one of the parts of an Intel HEX or UF2 file: bytes without a gap."""
 
     name: str | None
     """The path that it was read from; ``None`` for bytes and open files."""
@@ -62,6 +62,8 @@ class Piece:
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
     encrypted: bool = attrs.field(default=False, kw_only=True)
     """The device encrypts the bytes as it writes them."""
+    family: int | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+    """The family of chips that the UF2 file is for which they are from, if they are."""
     inputs: tuple[InputPart, ...] = attrs.field(default=(), kw_only=True, eq=False, repr=False)
     """What they were read from; in between and around they are filled up."""
     place: Place | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)

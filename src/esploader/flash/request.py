@@ -16,7 +16,12 @@ from esploader.flash.guards import (
     check_loader_erases_everything,
     check_write,
 )
-from esploader.flash.inputs import check_suitability, put_parameters, read_pieces
+from esploader.flash.inputs import (
+    check_families,
+    check_suitability,
+    put_parameters,
+    read_pieces,
+)
 from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 from esploader.flash.plan import WritePlan, plan_write
 from esploader.flash.programs import with_images
@@ -90,7 +95,7 @@ class WriteRequest:
         return any(piece.encrypted for piece in self.pieces)
 
     def check_device(self, chip: Chip, revision: Revision | None, security: SecurityState) -> bool:
-        """Refuse what would leave the device without a bootloader that it boots.
+        """Refuse what is for other chips, or would leave the device without a bootloader.
 
         Returns whether what goes to its offset may be one: what is named as something else
         has no header, and has been told.
@@ -100,6 +105,7 @@ class WriteRequest:
         """
         if self.force:
             return True
+        check_families(self.pieces, chip)
         kind = check_suitability(self.pieces, chip, revision, security)
         check_write(self.pieces, security)
         if self.erase_all:

@@ -12,23 +12,42 @@ import os
 import select
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeAlias
 
-from esploader.classes import define, frozen
+from esploader.classes import override
 from esploader.errors import PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from esploader.image.hexfile import Readable
+    from typing_extensions import TypeIs
 
-Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
+    from esploader.image.runs import Readable
+
+
+class Contents(NamedTuple):
+    """What has been read of an input already."""
+
+    parts: tuple[tuple[int, bytes], ...]
+    """Bytes without a gap, and how far behind the offset of the input they belong."""
+
+    family: int | None = None
+    """The family of chips that a UF2 file is for; ``None`` where nobody says."""
+
+    @override
+    def __repr__(self) -> str:
+        size = sum(len(data) for _, data in self.parts)
+        return f"Contents(<{size} bytes>, family={self.family})"
+
+
+Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Contents"
 """Bytes, the path of a file, or an open binary file, which is read to its end.
 
 Of what is to be written or compared, a path that ends in ``.hex`` or ``.ihex`` names an Intel
-HEX file, and so does one whose content is that: its bytes belong to the addresses in it, counted
-from the offset that is given. Of one whose content is the ELF file of a program, the image made of
-it for the chip is meant. Bytes and open files are taken as they are.
+HEX file and one that ends in ``.uf2`` a UF2 file, and so does one whose content is that: its bytes
+belong to the addresses in it, counted from the offset that is given. Of one whose content is the
+ELF file of a program, the image made of it for the chip is meant. Bytes and open files are taken as
+they are.
 """
 
 
@@ -77,12 +96,12 @@ def open_source(source: Source, *, patience: float = PATIENCE) -> Iterator[Reada
     """
     # A file that is closed, or a path with a zero byte in it, is a ValueError.
     try:
-        if isinstance(source, str | os.PathLike):
+        if is_path(source):
             with contextlib.ExitStack() as stack:
                 yield stack.enter_context(_open(Path(source), patience))
         elif isinstance(source, bytes | bytearray | memoryview):
             yield io.BytesIO(source)
-        elif hasattr(source, "read"):
+        elif not isinstance(source, Contents) and hasattr(source, "read"):
             yield source
         else:
             raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
@@ -102,10 +121,15 @@ def begin(file: Readable, size: int) -> tuple[bytes, Readable]:
     return beginning, _Begun(beginning, file)
 
 
+def is_path(source: Source) -> TypeIs[str | os.PathLike[str]]:
+    """Tell whether ``source`` is the path of a file."""
+    return isinstance(source, str | os.PathLike)
+
+
 def is_lasting(source: Source) -> bool:
     """Tell whether ``source`` can be read at any time, as often as wanted, without waiting."""
-    if not isinstance(source, str | os.PathLike):
-        return isinstance(source, bytes | bytearray | memoryview)
+    if not is_path(source):
+        return isinstance(source, bytes | bytearray | memoryview | Contents)
     try:
         return stat.S_ISREG(Path(source).stat().st_mode)
     except (OSError, ValueError):
@@ -128,7 +152,9 @@ def _known_size(source: Source) -> int:
         return len(source)
     if isinstance(source, memoryview):
         return source.nbytes
-    if not isinstance(source, str | os.PathLike) or not is_lasting(source):
+    if isinstance(source, Contents):
+        return sum(len(data) for _, data in source.parts)
+    if not is_path(source) or not is_lasting(source):
         return 0
     return Path(source).stat().st_size
 
@@ -148,13 +174,13 @@ def _open(path: Path, patience: float) -> Iterator[Readable]:
             yield file
 
 
-@frozen
 class _Pipe:
     """The reading end of something that somebody else writes into."""
 
-    _path: Path
-    _descriptor: int
-    _patience: float
+    def __init__(self, path: Path, descriptor: int, patience: float) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._patience = patience
 
     def read(self, size: int, /) -> bytes:
         """Wait for bytes, and return them; none when the other end is closed."""
@@ -167,12 +193,12 @@ class _Pipe:
         return os.read(self._descriptor, min(size, _READ_SIZE))
 
 
-@define
 class _Begun:
     """A file of which the beginning has been read already."""
 
-    _beginning: bytes
-    _file: Readable
+    def __init__(self, beginning: bytes, file: Readable) -> None:
+        self._beginning = beginning
+        self._file = file
 
     def read(self, size: int, /) -> bytes:
         """Return up to so many bytes, the beginning first; none at the end."""

@@ -1,8 +1,8 @@
 """Intel HEX files: bytes and where they belong, as text.
 
-Read record by record, in pieces of the file: a flash of 16 MiB is 45 MB of text and a million
-records. Nothing is used of a file in which anything is odd, and nothing in which programs differ
-about where a byte belongs.
+Read and written record by record, in pieces of the file: a flash of 16 MiB is 45 MB of text and a
+million records. Nothing is used of a file in which anything is odd, and nothing in which programs
+differ about where a byte belongs.
 
 Source of the format: Intel, "Hexadecimal Object File Format Specification", revision A, 1988.
 """
@@ -12,16 +12,15 @@ from __future__ import annotations
 import binascii
 import io
 import re
-from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from esploader.classes import define, frozen
 from esploader.errors import PlanError
+from esploader.image.runs import FileKind, Gathering, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
+
+    from esploader.image.runs import Readable
 
 SUFFIXES: Final = frozenset({".hex", ".ihex"})
 """How the name of such a file ends, in lower case."""
@@ -35,9 +34,6 @@ MAX_TEXT_PER_BYTE: Final = 4
 MIN_TEXT_SIZE: Final = 1024 * 1024
 """So much text is read in any case, in bytes."""
 
-MAX_SEGMENTS: Final = 4096
-"""Linkers write a few; each becomes a region to be erased, written and compared."""
-
 READ_SIZE: Final = 1024 * 1024
 """How much of a file is held at once, in bytes."""
 
@@ -49,7 +45,8 @@ _END_OF_FILE: Final = b":00000001FF"
 _DATA: Final = 0
 _END: Final = 1
 _SEGMENT_BASE: Final = 2
-_BASES: Final = frozenset({_SEGMENT_BASE, 4})
+_LINEAR_BASE: Final = 4
+_BASES: Final = frozenset({_SEGMENT_BASE, _LINEAR_BASE})
 _BASE_SIZE: Final = 2
 _STARTS: Final = frozenset({3, 5})
 _START_SIZE: Final = 4
@@ -61,27 +58,17 @@ _TEXT: Final = frozenset((*b"\t\n\f\r", *range(0x20, 0x7F)))
 
 _MAX_LINE_SIZE: Final = 1 + 2 * (_RECORD_SIZE + 0xFF)
 
+ADDRESS_LIMIT: Final = 1 << 32
+"""Addresses are smaller."""
+
 _SPAN: Final = 64 * 1024
 """What the address of a record reaches, in bytes."""
 
-_MIN_RUNS: Final = 65536
-"""So many runs wait until they are joined."""
+_ROW_SIZE: Final = 16
+"""Data of each record that is written, in bytes, as everybody has it."""
 
-
-class Readable(Protocol):
-    """What is used of a binary file."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to so many bytes; none at the end."""
-        ...
-
-
-@frozen
-class HexSegment:
-    """Bytes without a gap."""
-
-    address: int = attrs.field(repr=hex)
-    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+_KIND: Final = FileKind("an Intel HEX file", "line")
+_damaged: Final = _KIND.damaged
 
 
 def is_hex(beginning: bytes) -> bool:
@@ -100,7 +87,7 @@ def is_hex(beginning: bytes) -> bool:
     )
 
 
-def read_segments(text: bytes, *, max_size: int = MAX_SIZE) -> tuple[HexSegment, ...]:
+def read_segments(text: bytes, *, max_size: int = MAX_SIZE) -> tuple[Run, ...]:
     """Return what an Intel HEX file holds, in order of the addresses in it.
 
     Raises:
@@ -109,9 +96,9 @@ def read_segments(text: bytes, *, max_size: int = MAX_SIZE) -> tuple[HexSegment,
     return read_file(io.BytesIO(text), max_size=max_size)
 
 
-def read_file(file: Readable, *, max_size: int = MAX_SIZE) -> tuple[HexSegment, ...]:
+def read_file(file: Readable, *, max_size: int = MAX_SIZE) -> tuple[Run, ...]:
     """Return what ``file`` holds, up to ``max_size`` bytes. Raises as :func:`read_segments`."""
-    runs = _Runs(max_size)
+    runs = Gathering(_KIND, max_size)
     bases = _Bases()
     is_ended = False
     blank = 0
@@ -138,7 +125,7 @@ def read_file(file: Readable, *, max_size: int = MAX_SIZE) -> tuple[HexSegment, 
         raise PlanError(
             f"the Intel HEX file is cut off, or none: it has no end record, {_END_OF_FILE.decode()}"
         )
-    return runs.segments()
+    return runs.runs()
 
 
 def _lines(file: Readable, max_size: int) -> Iterator[bytes]:
@@ -182,14 +169,12 @@ def _require_shape(number: int, address: int, data: bytes, size: int) -> None:
         raise _damaged(number, f"a record of this type has {size} bytes, and no address")
 
 
-@define
 class _Bases:
     """What the addresses of data are counted from, as two readings of the format have it."""
 
-    _segment: int = 0
-    _linear: int = 0
-    _last: int = 0
-    _is_started: bool = False
+    def __init__(self) -> None:
+        self._segment = self._linear = self._last = 0
+        self._is_started = False
 
     def take_in(self, number: int, kind: int, address: int, data: bytes) -> None:
         """Take over a base; refuse what is none, and no start of a program, which is not used."""
@@ -222,77 +207,48 @@ class _Bases:
         return self._last + address
 
 
-@define
-class _Run:
-    """Data that follow each other, as they stand in the file."""
+def written(runs: Sequence[Run]) -> Iterator[bytes]:
+    """Yield a file that holds ``runs``, in pieces: those of each 64 KiB at once.
 
-    number: int
-    """The line of the first."""
-    address: int
-    data: bytearray
-
-    @property
-    def end(self) -> int:
-        """The address behind the last byte."""
-        return self.address + len(self.data)
-
-
-@define
-class _Runs:
-    """What has been read, in whatever order it came."""
-
-    _room: int
-    """How many bytes more are allowed."""
-    _size: int = attrs.field(default=0, init=False)
-    _runs: list[_Run] = attrs.field(factory=list, init=False)
-    _end: int = attrs.field(default=-1, init=False)
-    """Behind the last byte of the last run."""
-    _limit: int = attrs.field(default=_MIN_RUNS, init=False)
-
-    def add(self, number: int, address: int, data: bytes) -> None:
-        """Take in a record's data, or refuse them if they are too much."""
-        self._size += len(data)
-        if self._size > self._room:
-            raise PlanError(f"an Intel HEX file of more than {self._room} bytes is too much here")
-        if address == self._end:
-            self._runs[-1].data += data
-        else:
-            if len(self._runs) >= self._limit:
-                self._join()
-            self._runs.append(_Run(number, address, bytearray(data)))
-        self._end = address + len(data)
-
-    def segments(self) -> tuple[HexSegment, ...]:
-        """Return all that has been read, in order."""
-        self._join()
-        if len(self._runs) > MAX_SEGMENTS:
-            raise PlanError(f"an Intel HEX file in more than {MAX_SEGMENTS} pieces is not read")
-        return tuple(_made(self._runs))
-
-    def _join(self) -> None:
-        """Put the runs in order, and make one of those that follow each other."""
-        self._runs.sort(key=attrgetter("address"))
-        joined: list[_Run] = []
-        for run in self._runs:
-            if joined and run.address < joined[-1].end:
-                number = max(run.number, joined[-1].number)
-                raise _damaged(number, f"what is at {run.address:#x} is given twice, from here on")
-            if joined and run.address == joined[-1].end:
-                joined[-1].data += run.data
-                joined[-1].number = max(joined[-1].number, run.number)
-            else:
-                joined.append(run)
-        self._runs = joined
-        self._end = -1
-        self._limit = max(_MIN_RUNS, 2 * len(joined))
+    The runs are in order and do not overlap; where one begins where another ends, the records go
+    on. What is in no run is not in the file. The base of the addresses is given where there is
+    more than one, and nobody is told where a program starts.
+    """
+    has_bases = bool(runs) and runs[-1].end > _SPAN
+    base = -1
+    for address, data in _spans(runs):
+        if has_bases and address // _SPAN != base:
+            base = address // _SPAN
+            yield _row(0, _LINEAR_BASE, base.to_bytes(_BASE_SIZE, "big")).encode()
+        start = address % _SPAN
+        yield "".join(
+            _row(start + at, _DATA, data[at : at + _ROW_SIZE])
+            for at in range(0, len(data), _ROW_SIZE)
+        ).encode()
+    yield _END_OF_FILE + b"\n"
 
 
-def _made(runs: list[_Run]) -> Iterable[HexSegment]:
-    """Yield what the runs have become, and let go of each."""
+def _spans(runs: Sequence[Run]) -> Iterator[tuple[int, bytes]]:
+    """Yield what has no gap, in parts that end where the address of a record does."""
+    start, held = 0, bytearray()
     for run in runs:
-        data, run.data = bytes(run.data), bytearray()
-        yield HexSegment(run.address, data)
+        if held and start + len(held) != run.address:
+            yield start, bytes(held)
+            held.clear()
+        at = 0
+        while at < len(run.data):
+            if not held:
+                start = run.address + at
+            part = run.data[at : at + _SPAN - (start + len(held)) % _SPAN]
+            held += part
+            at += len(part)
+            if (start + len(held)) % _SPAN == 0:
+                yield start, bytes(held)
+                held.clear()
+    if held:
+        yield start, bytes(held)
 
 
-def _damaged(number: int, reason: str) -> PlanError:
-    return PlanError(f"the Intel HEX file is damaged: line {number}: {reason}")
+def _row(address: int, kind: int, data: bytes) -> str:
+    total = len(data) + (address >> 8) + address + kind + sum(data)
+    return f":{len(data):02X}{address:04X}{kind:02X}{data.hex().upper()}{-total & 0xFF:02X}\n"

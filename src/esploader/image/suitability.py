@@ -11,7 +11,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from esploader.chips.model.quirks import Quirk
-from esploader.chips.registry import chip_by_image_id
+from esploader.chips.registry import chip_by_image_id, chip_by_uf2_family
 from esploader.classes import frozen
 from esploader.errors import ImageError
 from esploader.image.firmware import parse_image, verify_checksum, verify_digest
@@ -85,6 +85,18 @@ def chip_problem(header: ImageHeader, chip: Chip) -> str | None:
         return None
     made_for = chip_by_image_id(header.chip_id)
     name = f"the chip with id {header.chip_id}" if made_for is None else made_for.name
+    return f"it is for {name}, not for {chip.name}"
+
+
+def family_problem(family: int | None, chip: Chip) -> str | None:
+    """Return why a UF2 file for ``family`` is not for ``chip``; ``None`` when it is.
+
+    It is where it does not say, and where nobody knows the family of the chip.
+    """
+    if family is None or not chip.knows("uf2_family") or family == chip.uf2_family:
+        return None
+    made_for = chip_by_uf2_family(family)
+    name = f"chips of the UF2 family {family:#010x}" if made_for is None else made_for.name
     return f"it is for {name}, not for {chip.name}"
 
 

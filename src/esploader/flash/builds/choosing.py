@@ -1,0 +1,108 @@
+"""Which build is for a chip, which parts of it are wanted, and whether it is what it says it is.
+
+What is looked at is what the file system says of the last change of a file, and what images say of
+the chip that they are for.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from esploader.errors import PlanError
+from esploader.flash.builds.build import APP, Build, same_chip
+from esploader.flash.builds.esp_idf import ARGUMENTS, TOOL
+from esploader.flash.builds.layout import chip_of
+from esploader.flash.builds.reading import read_builds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from esploader.chips.model.chip import Chip
+
+__all__ = ["choose", "read_builds", "warn_of"]
+
+_log: Final = logging.getLogger(__name__)
+
+_HOW: Final = "build it again"
+
+_TOLERANCE: Final = 2_000_000_000
+"""Who copies a folder may mix up what is so few nanoseconds apart; some file systems do."""
+
+
+def choose(
+    builds: Sequence[Build],
+    chip: Chip,
+    *,
+    app_only: bool = False,
+    names: Collection[str] = (),
+    force: bool = False,
+) -> Build:
+    """Return that of ``builds`` that is for ``chip``, with the parts that are wanted.
+
+    ``names`` are those of parts or of partitions; ``force`` leaves out that nothing is out of date.
+
+    Raises:
+        PlanError: none is, or more than one; it has no such part; a file is older than the ELF
+            file that it is made of, or an image is for another chip.
+    """
+    build = _only_one(builds, chip)
+    wanted = [*names, *([APP] if app_only else [])]
+    if wanted:
+        build = build.only(wanted)
+    if not force:
+        _check(build, chip)
+    return build
+
+
+def warn_of(build: Build, *, erase_all: bool) -> None:
+    """Say what may be wrong with a build, and need not be."""
+    # It may change without the application.
+    description = build.folder / ARGUMENTS
+    for part in build.parts if build.tool == TOOL else ():
+        if part.name == APP and part.path is not None and _is_newer(description, part.path):
+            _log.warning("%s is older than %s: it may be out of date", part.path, ARGUMENTS)
+    if build.wants_erasing and not erase_all:
+        _log.warning(
+            "the %s has people asked whether to erase the flash first; it is not erased", build
+        )
+
+
+def _only_one(builds: Sequence[Build], chip: Chip) -> Build:
+    found = [build for build in builds if build.chip is None or same_chip(build.chip, chip)]
+    first = builds[0]
+    if not found:
+        kinds = " and ".join(dict.fromkeys(str(build.chip) for build in builds))
+        raise PlanError(
+            f"the {first.tool} build in '{first.folder}' is for {kinds}, not for {chip.name}"
+        )
+    usual = [build for build in found if build.variant is None] or found
+    if len(usual) > 1:
+        variants = ", ".join(build.variant for build in usual if build.variant is not None)
+        raise PlanError(
+            f"'{first.folder}' has {len(usual)} builds for {chip.name}"
+            f"{variants and f' ({variants})'}, and nothing says which one is meant"
+        )
+    return usual[0]
+
+
+def _check(build: Build, chip: Chip) -> None:
+    for part in build.parts:
+        if part.path is None:
+            continue
+        elf = part.path.with_suffix(".elf")
+        if _is_newer(elf, part.path):
+            raise PlanError(f"{part.path} is out of date: {elf.name} is newer; {_HOW}")
+        made_for = chip_of(part.path)
+        # The images of the ESP8266 do not say what they are for.
+        if made_for is None or chip.image_chip_id is None or same_chip(made_for, chip):
+            continue
+        raise PlanError(f"{part.path} is for {made_for}, and the build is for {chip.name}; {_HOW}")
+
+
+def _is_newer(path: Path, other: Path) -> bool:
+    try:
+        return path.stat().st_mtime_ns > other.stat().st_mtime_ns + _TOLERANCE
+    except OSError:
+        return False

@@ -1,0 +1,116 @@
+"""From a path to the builds that are there, whichever tool has made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from esploader.errors import PlanError
+from esploader.flash.builds import arduino, esp_idf, web_tools, zephyr
+from esploader.flash.builds.build import PARTITION_TABLE
+from esploader.flash.builds.folder import MAX_PARTS, Folder
+from esploader.flash.builds.layout import read_table
+
+if TYPE_CHECKING:
+    import os
+
+    from esploader.flash.builds.build import Build
+
+_KNOWN: Final = (
+    "flasher_args.json (ESP-IDF), firmware.bin (PlatformIO), *.ino.bin (Arduino), "
+    "zephyr/runners.yaml (Zephyr), manifest.json (ESP Web Tools)"
+)
+
+
+def read_builds(path: str | os.PathLike[str]) -> tuple[Build, ...]:
+    """Return the builds at ``path``: one, but for a manifest, which has one for each kind of chip.
+
+    ``path`` is the folder that a build tool has written to, that of the project around it where
+    only one build is there, or the file in it that describes the build.
+
+    Raises:
+        PlanError: there is none or more than one, it makes no sense, or a file of it is missing,
+            empty, or outside of the folder.
+    """
+    place = Path(path)
+    if place.is_file():
+        builds = _of_file(place)
+    elif place.is_dir():
+        builds = _of_folder(Folder(place))
+    else:
+        raise PlanError(f"there is no build at '{place}': no such file or folder")
+    return tuple(_completed(build) for build in builds)
+
+
+def _of_file(path: Path) -> list[Build]:
+    folder = Folder(path.parent)
+    if path.name in (esp_idf.ARGUMENTS, esp_idf.WORDS):
+        return [esp_idf.read(folder)]
+    if path.name == zephyr.RUNNERS:
+        return [zephyr.read(folder)]
+    if path.suffix == ".json":
+        return web_tools.read(folder, path.name)
+    raise PlanError(
+        f"'{path}' describes no build; 'write-flash OFFSET {path.name}' writes one file"
+    )
+
+
+def _of_folder(folder: Folder) -> list[Build]:
+    # PlatformIO keeps what ESP-IDF says below it, which names files that it has moved.
+    if folder.has(arduino.FIRMWARE):
+        return [arduino.read_platformio(folder)]
+    if folder.has(esp_idf.ARGUMENTS) or folder.has(esp_idf.WORDS):
+        return [esp_idf.read(folder)]
+    if folder.matching(arduino.SKETCH):
+        return [arduino.read_arduino(folder)]
+    for place in (folder, folder / "zephyr"):
+        if place.has(zephyr.RUNNERS):
+            return [zephyr.read(place)]
+    if folder.has(web_tools.MANIFEST):
+        return web_tools.read(folder)
+    return _of_project(folder)
+
+
+def _of_project(folder: Folder) -> list[Build]:
+    """Return the only build within the folder of a project."""
+    if folder.has(zephyr.DOMAINS):
+        images = [
+            each for each in folder.folders() if (folder / each / "zephyr").has(zephyr.RUNNERS)
+        ]
+        raise PlanError(
+            f"'{folder.path}' has several images of Zephyr; flash each: {', '.join(images)}"
+        )
+    found = [each.path for each in arduino.environments(folder)]
+    below = folder / "build"
+    is_zephyr = below.has(zephyr.DOMAINS) or (below / "zephyr").has(zephyr.RUNNERS)
+    if is_zephyr or below.has(esp_idf.ARGUMENTS):
+        found.append(below.path)
+    if not found:
+        raise PlanError(f"there is no build in '{folder.path}': none of {_KNOWN}")
+    if len(found) > 1:
+        names = ", ".join(str(path) for path in found)
+        raise PlanError(f"'{folder.path}' has more than one build; name one of them: {names}")
+    return _of_folder(Folder(found[0]))
+
+
+def _completed(build: Build) -> Build:
+    """Return a build with its parts in order, and what the partitions are called they go to."""
+    if not build.parts:
+        raise PlanError(f"the {build} has no parts")
+    if len(build.parts) > MAX_PARTS:
+        raise PlanError(f"the {build} has more than {MAX_PARTS} parts")
+    names: dict[int, str] = {}
+    for part in build.parts:
+        if part.path is not None and _is_table(part.name):
+            names |= {each.offset: each.name for each in read_table(part.path)}
+    parts = sorted(build.parts, key=lambda part: part.offset)
+    return attrs.evolve(
+        build,
+        parts=tuple(attrs.evolve(part, partition=names.get(part.offset)) for part in parts),
+    )
+
+
+def _is_table(name: str) -> bool:
+    return name.replace("_", "-") in (PARTITION_TABLE, "partitions")
