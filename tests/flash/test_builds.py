@@ -229,9 +229,10 @@ def test_what_platformio_keeps_of_esp_idf_is_not_used(tmp_path: Path) -> None:
     ("name", "data", "reason"),
     [
         ("bootloader.bin", b"no image" * 10, "does not say which chip it is for"),
-        ("partitions.bin", b"no table" * 10, "is no partition table"),
+        ("partitions.bin", b"no table" * 10, "is no partition table: row 1 begins with"),
+        ("partitions.bin", table()[:40], "is no partition table: it is cut off"),
     ],
-    ids=["bootloader", "table"],
+    ids=["bootloader", "table", "half a table"],
 )
 def test_without_what_says_where_it_goes_there_is_no_build(
     name: str, data: bytes, reason: str, tmp_path: Path

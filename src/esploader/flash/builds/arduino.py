@@ -30,10 +30,10 @@ from esploader.flash.builds.layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from esploader.flash.builds.folder import Folder, Json
-    from esploader.flash.builds.layout import Partition
+    from esploader.image.partition import Partition
 
 PLATFORMIO: Final = "PlatformIO"
 ARDUINO: Final = "Arduino"
@@ -90,10 +90,8 @@ def _read_by_name(tool: str, folder: Folder, app: str, *, bootloader: str, table
     if chip is None:
         raise PlanError(f"{bootloader_path} does not say which chip it is for, so nothing does")
     partitions = read_table(table_path)
-    if not partitions:
-        raise PlanError(f"{table_path} is no partition table")
     home = _home_of_app(partitions)
-    otadata = NO_SLOT if home is not None and home.is_factory else FIRST_SLOT
+    otadata = NO_SLOT if home is not None and home.ota_slot is None else FIRST_SLOT
     parts = [
         BuildPart(name=BOOTLOADER, offset=_bootloader_offset(chip), path=bootloader_path),
         BuildPart(name=PARTITION_TABLE, offset=DEFAULT_TABLE_OFFSET, path=table_path),
@@ -109,7 +107,7 @@ def _read_by_name(tool: str, folder: Folder, app: str, *, bootloader: str, table
     return Build(tool=tool, folder=folder.path, chip=chip, parts=tuple(parts))
 
 
-def _home_of_app(partitions: Sequence[Partition]) -> Partition | None:
+def _home_of_app(partitions: Iterable[Partition]) -> Partition | None:
     """Return where the application goes: to its usual place, or into the first that is for one."""
     apps = [partition for partition in partitions if partition.is_app]
     usual = (partition for partition in apps if partition.offset == DEFAULT_APP_OFFSET)
