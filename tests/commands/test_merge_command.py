@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
+from elf_writer import Section, elf_for
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
-from esploader.image import hexfile, uf2
+from esploader.image import build_image, hexfile, uf2
 from esploader.image.patch import patch_header
 from esploader.image.runs import Run
 from images import small_image
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
 
 APP = b"an application" * 100
+PROGRAM = elf_for(ESP32_C3, [Section(".iram0.text", 0x4037_C000, b"code" * 100)]).build()
 
 
 @pytest.fixture(name="merge")
@@ -130,6 +133,31 @@ def test_hex_and_uf2_files_are_inputs(merge: Callable[..., int], tmp_path: Path)
     assert (tmp_path / "merged").read_bytes() == expected
 
 
+def test_of_a_program_the_image_is_merged(merge: Callable[..., int], tmp_path: Path) -> None:
+    (tmp_path / "app.elf").write_bytes(PROGRAM)
+    assert merge("0", "bootloader.bin", "0x1000", "app.elf", before=("--chip", "esp32c3")) == 0
+    image = build_image(PROGRAM, ESP32_C3).data
+    expected = small_image(ESP32_C3).ljust(0x1000, b"\xff") + image
+    assert (tmp_path / "merged").read_bytes() == expected
+    # A library is loaded from where it lies, by somebody who knows what it is.
+    library = PROGRAM[:16] + b"\x03" + PROGRAM[17:]
+    (tmp_path / "app.elf").write_bytes(library)
+    assert merge("0", "app.elf") == 0
+    assert (tmp_path / "merged").read_bytes() == library
+
+
+def test_both_files_of_an_esp8266_are_merged(merge: Callable[..., int], tmp_path: Path) -> None:
+    sections = [
+        Section(".text", 0x4010_0000, b"code" * 20),
+        Section(".irom0.text", 0x4020_1010, b"irom" * 30),
+    ]
+    elf = elf_for(ESP8266, sections).build()
+    (tmp_path / "app.elf").write_bytes(elf)
+    assert merge("0", "app.elf", before=("--chip", "esp8266")) == 0
+    expected = build_image(elf, ESP8266).data.ljust(0x1010, b"\xff") + b"irom" * 30
+    assert (tmp_path / "merged").read_bytes() == expected
+
+
 def test_an_output_may_be_an_input(merge: Callable[..., int], tmp_path: Path) -> None:
     (tmp_path / "merged").write_bytes(b"older")
     assert merge("0x10", "merged") == 0
@@ -160,6 +188,9 @@ C3 = ("--chip", "esp32c3")
         (("0", "empty.bin"), (), "there is nothing to merge"),
         (("0", "damaged.uf2"), (), "the UF2 file is damaged: block 1"),
         (("0", "c3.uf2", "0x1000", "other.uf2"), (), "other.uf2 is a UF2 file for other chips"),
+        (("0", "bootloader.bin", "part:nvs", "app.bin"), (), "names of partitions are those of a"),
+        (("0", "app.elf"), (), "app.elf is an ELF file, which does not say its chip: name it"),
+        (("0", "app.elf"), ("--chip", "esp32"), "the program is for riscv, and the ESP32 is"),
         (("0", "other.uf2"), C3, "other.uf2 is a UF2 file, and it is for ESP32, not for ESP32-C3"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -179,6 +210,7 @@ def test_what_cannot_be_merged_leaves_the_output_as_it_was(
     (tmp_path / "other.uf2").write_bytes(other)
     same = b"".join(uf2.written((Run(0, b"x"),), ESP32_C3.uf2_family))
     (tmp_path / "c3.uf2").write_bytes(same)
+    (tmp_path / "app.elf").write_bytes(PROGRAM)
     names = sorted(each.name for each in tmp_path.iterdir())
     assert merge(*words, before=before) == 2
     said = capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
-from esploader.commands.flash_options import add_inputs
+from esploader.commands.flash_options import add_merged_inputs
 from esploader.commands.values import flash_frequency, flash_mode, flash_size, number, one_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ _RAW: Final = "raw"
 _HEX: Final = "hex"
 _UF2: Final = "uf2"
 FORMATS: Final = (_RAW, _UF2, _HEX)
+
+_BEGINNING_OF_ELF: Final = b"\x7fELF"
 
 _KEEP: Final = "keep"
 _DETECT: Final = "detect"
@@ -63,7 +65,9 @@ def _read(arguments: argparse.Namespace, output: Output) -> list[tuple[str, Run]
     """Return what the inputs hold, with the name of the file that each run is from; say it.
 
     Raises:
-        PlanError: one cannot be read, is too large, or is a UF2 file for other chips.
+        PlanError: one cannot be read, is too large, or is a UF2 file for other chips; or an
+            image is to be made, and nobody says for which chip.
+        ElfError: an input is an ELF file, of which no image for the chip can be made.
     """
     from esploader.errors import PlanError
     from esploader.flash.contents import read_contents
@@ -79,13 +83,44 @@ def _read(arguments: argparse.Namespace, output: Output) -> list[tuple[str, Run]
         families |= set() if contents.family is None else {contents.family}
         if len(families) > 1:
             raise PlanError(f"{name} is a UF2 file for other chips than the one before it")
-        runs = [Run(offset + start, data) for start, data in contents.parts if data]
+        runs = [
+            run
+            for start, data in contents.parts
+            if data
+            for run in _made(Run(offset + start, data), name, arguments.chip)
+        ]
         if not runs:
             output.note(f"'{name}' is empty")
         for run in runs:
             output.line(f"'{name}': {len(run.data)} bytes at 0x{run.address:08x}.")
             found.append((name, run))
     return found
+
+
+def _made(run: Run, name: str, chip: str) -> Iterable[Run]:
+    """Return what is merged of an input: of the ELF file of a program the image made of it.
+
+    Raises:
+        PlanError: it is one, and nobody says for which chip.
+        ElfError: no image for the chip can be made of it.
+    """
+    # It takes a while to load what makes images.
+    if not run.data.startswith(_BEGINNING_OF_ELF):
+        return (run,)
+    from esploader.chips.registry import chip_by_name
+    from esploader.errors import PlanError
+    from esploader.flash.plan import InputPart, Piece
+    from esploader.flash.programs import with_images
+    from esploader.image.elf import is_program
+    from esploader.image.runs import Run
+
+    if not is_program(run.data):
+        return (run,)
+    if chip.lower() == "auto":
+        raise PlanError(f"{name} is an ELF file, which does not say its chip: name it with --chip")
+    part = InputPart(name=name, offset=run.address, size=len(run.data))
+    pieces = with_images([Piece(run.address, run.data, inputs=(part,))], chip_by_name(chip))
+    return [Run(piece.offset, piece.data) for piece in pieces]
 
 
 def _check_family(name: str, family: int | None, chip: str) -> None:
@@ -212,7 +247,7 @@ def _size_to_keep(text: str) -> str:
 
 
 def _add_merge(parser: argparse.ArgumentParser) -> None:
-    add_inputs(parser)
+    add_merged_inputs(parser)
     parser.add_argument(
         "-o",
         "--output",
