@@ -14,7 +14,9 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.image import ImageOptions, build_image, inspect_image
+from esploader.image.merge import merge
 from esploader.image.partitions import parse_csv
+from esploader.image.runs import Run
 from json_schemas import schemas
 from untouched import old_content
 
@@ -30,6 +32,8 @@ SECTIONS = [
 ELF = elf_for(ESP32_C3, SECTIONS).build()
 IMAGE = build_image(ELF, ESP32_C3).data
 SMALL = build_image(elf_for(ESP32_C3, SECTIONS[1:2]).build(), ESP32_C3).data
+
+TABLE = "factory,app,factory,0x10000,1M\nota_0,app,ota_0,0x110000,1M"
 
 ESP8266_ELF = elf_for(
     ESP8266,
@@ -221,20 +225,30 @@ def test_a_merged_file_is_gone_through(tmp_path: Path, capsys: pytest.CaptureFix
     assert [image["offset"] for image in json.loads(text)["images"]] == [0, 0x1_0000]
 
 
-def test_the_pieces_of_a_hex_file_are_gone_through(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["hex", "uf2"])
+def test_the_pieces_of_a_file_with_addresses_are_gone_through(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # As merge-bin makes it of a whole build: what is between the images is none.
+    runs = [Run(0, SMALL), Run(0x8000, parse_csv(TABLE).to_bytes()), Run(0x1_0000, IMAGE)]
+    merged = merge(runs)
     path = tmp_path / "image"
-    lines = [b":020000040001F9"]
-    for start in range(0, len(SMALL), 16):
-        part = SMALL[start : start + 16]
-        body = bytes((len(part),)) + start.to_bytes(2, "big") + b"\0" + part
-        lines.append(b":" + (body + bytes((-sum(body) & 0xFF,))).hex().upper().encode())
-    path.write_bytes(b"\n".join((*lines, b":00000001FF")))
+    path.write_bytes(b"".join(merged.hex() if kind == "hex" else merged.uf2(ESP32_C3.uf2_family)))
     assert main(["image-info", str(path)]) == 0
+    shown = capsys.readouterr()
+    assert f"Image size: {len(SMALL)} bytes\n" in shown.out
+    assert f"Image size: {len(IMAGE)} bytes at 0x10000\n" in shown.out
+    assert shown.out.count("Entry point: ") == 2
+    noted = "NOTE: there is no image at 0x8000: it begins with 0xaa instead of 0xe9\n"
+    assert shown.err == noted
+
+    assert main(["image-info", "--json", str(path)]) == 0
     text = capsys.readouterr().out
-    assert f"Image size: {len(SMALL)} bytes at 0x10000\n" in text
-    assert "Entry point: " in text
+    check("image-info", text)
+    assert [image["offset"] for image in json.loads(text)["images"]] == [0, 0x1_0000]
+
+    path.write_bytes(b"".join(merge(runs[1:2]).hex()))
+    assert "it begins with 0xaa instead of 0xe9" in refused(capsys, "image-info", str(path))
 
 
 def test_an_image_for_a_chip_of_which_little_is_known(
@@ -271,6 +285,7 @@ def test_an_image_for_another_chip_is_noted(
         (bytes(100), "it begins with 0x00 instead of 0xe9"),
         (IMAGE[:-1], "it ends 1 bytes too early"),
         (b":020000040001F9\n:garbage", "line 2"),
+        (b"UF2\n" + bytes(508), "block 1"),
     ],
 )
 def test_what_is_no_image_is_named(
@@ -296,8 +311,7 @@ def test_texts_of_an_image_do_nothing_to_a_terminal(
 def _port(tmp_path: Path) -> str:
     flash = bytearray(old_content(4 << 20))
     flash[0x1_0000 : 0x1_0000 + len(IMAGE)] = IMAGE
-    table = parse_csv("factory,app,factory,0x10000,1M\nota_0,app,ota_0,0x110000,1M")
-    flash[0x8000 : 0x8000 + 0xC00] = table.to_bytes()
+    flash[0x8000 : 0x8000 + 0xC00] = parse_csv(TABLE).to_bytes()
     (tmp_path / "flash.bin").write_bytes(flash)
     return f"sim://esp32c3?file={tmp_path / 'flash.bin'}"
 

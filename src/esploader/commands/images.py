@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.commands.output import Json, Output
     from esploader.device.device import Device
+    from esploader.errors import ImageError
     from esploader.image.build import BuiltImage
+    from esploader.image.inspection import ImageReport
     from esploader.image.options import ImageOptions
 
 _MAX_REVISION: Final = 0xFFFF
@@ -241,6 +243,9 @@ def _add_layout_options(parser: argparse.ArgumentParser) -> None:
 
 
 _BEGINNING_OF_HEX: Final = b":"
+_BEGINNING_OF_UF2: Final = b"UF2\n"
+_SAMPLE_SIZE: Final = 4096
+"""How much of the beginning of a file tells what it is, in bytes."""
 
 _IN_FLASH: Final = "flash:"
 """What stands in front of a place in a flash, in place of the path of a file."""
@@ -258,51 +263,79 @@ def _image_info(arguments: argparse.Namespace, output: Output) -> None:
 def _image_in_file(arguments: argparse.Namespace, output: Output) -> None:
     from esploader.chips.registry import chip_by_name
     from esploader.commands.image_report import images_document, say_images
-    from esploader.errors import ImageError
-    from esploader.image.inspection import find_images
 
     with output.beside():
         output.banner()
     chip = None if arguments.chip.lower() == "auto" else chip_by_name(arguments.chip)
     documents: list[Json] = []
-    for start, data in _contents(arguments.file):
+    for start, data, reports in _images_in(arguments.file, chip, output):
         where = f" at {start:#x}" if start else ""
         output.line(f"Image size: {len(data)} bytes{where}")
-        try:
-            reports = find_images(data, chip)
-        except ImageError as exc:
-            from esploader.image.foreign import foreign_kind
-
-            kind = foreign_kind(data)
-            raise exc if kind is None else ImageError(f"it is {kind}") from exc
         say_images(reports, start, output, is_told_chip=chip is not None)
         documents += images_document(reports, start)
     output.finish({"file": arguments.file, "images": documents, "warnings": output.warnings})
+
+
+def _images_in(
+    path: str, chip: Chip | None, output: Output
+) -> list[tuple[int, bytes, tuple[ImageReport, ...]]]:
+    """Return the pieces of a file with images in them, and note those without.
+
+    Raises:
+        PlanError: the file cannot be read, or is a damaged Intel HEX or UF2 file.
+        ImageError: no piece has an image.
+    """
+    from esploader.errors import ImageError
+    from esploader.image.inspection import find_images
+
+    found: list[tuple[int, bytes, tuple[ImageReport, ...]]] = []
+    problems: list[tuple[int, ImageError]] = []
+    for start, data in _contents(path):
+        try:
+            found.append((start, data, find_images(data, chip)))
+        except ImageError as exc:
+            problems.append((start, _named(exc, data)))
+    if not found:
+        raise problems[0][1]
+    for start, problem in problems:
+        output.note(f"there is no image at {start:#x}: {problem.reason}")
+    return found
+
+
+def _named(problem: ImageError, data: bytes) -> ImageError:
+    """Return why ``data`` are no image: what they are, if that can be told."""
+    from esploader.errors import ImageError
+    from esploader.image.foreign import foreign_kind
+
+    kind = foreign_kind(data)
+    return problem if kind is None else ImageError(f"it is {kind}")
 
 
 def _contents(path: str) -> list[tuple[int, bytes]]:
     """Return what a file has, and at which address, 0 where that is not said.
 
     Raises:
-        PlanError: it cannot be read, or is a damaged Intel HEX file.
+        PlanError: it cannot be read, or is a damaged Intel HEX or UF2 file.
         ImageError: it is empty.
     """
     from esploader.errors import ImageError
-    from esploader.flash.source import read_source
+    from esploader.flash.source import MAX_SOURCE_SIZE, begin, open_source, read_all
 
-    data = read_source(path)
-    if not data:
-        raise ImageError("it is empty")
-    # It takes a while to load what knows of Intel HEX.
-    if data[:64].lstrip()[:1] == _BEGINNING_OF_HEX:
-        import io
+    with open_source(path) as file:
+        beginning, whole = begin(file, _SAMPLE_SIZE)
+        if not beginning:
+            raise ImageError("it is empty")
+        # It takes a while to load what knows of other files.
+        if beginning.startswith(_BEGINNING_OF_UF2):
+            from esploader.image import uf2
 
-        from esploader.image import hexfile
+            return [(run.address, run.data) for run in uf2.read_file(whole).runs]
+        if beginning[:64].lstrip()[:1] == _BEGINNING_OF_HEX:
+            from esploader.image import hexfile
 
-        if hexfile.is_hex(data[: hexfile.SAMPLE_SIZE]):
-            found = hexfile.read_file(io.BytesIO(data), max_size=len(data))
-            return [(segment.address, segment.data) for segment in found]
-    return [(0, data)]
+            if hexfile.is_hex(beginning):
+                return [(run.address, run.data) for run in hexfile.read_file(whole)]
+        return [(0, read_all(whole, MAX_SOURCE_SIZE))]
 
 
 def _image_in_flash(
@@ -338,7 +371,7 @@ def _add_image_info(parser: argparse.ArgumentParser) -> None:
         "file",
         type=_image_place,
         metavar="FILE",
-        help="an image, several in one file, an Intel HEX file, or flash:OFFSET or "
+        help="an image, several in one file, an Intel HEX or UF2 file, or flash:OFFSET or "
         "flash:part:NAME: what the flash of a device has there",
     )
     add_table_offset(parser)
