@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +54,33 @@ def test_the_image_of_a_program_is_written_and_compared(path: Path) -> None:
         assert device.flash.verify([(0x1_1000, path)]) != ()
         (region,) = device.flash.plan([(0x1_0000, path)]).regions
         assert region.data[: len(IMAGE)] == IMAGE
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("command", ["write-flash", "verify-flash"])
+def test_a_program_that_comes_through_a_pipe_is_one_too(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in ``write-flash 0x10000 <(xz -dc app.elf.xz)``."""
+    pipe, flash = tmp_path / "pipe", tmp_path / "flash.bin"
+    os.mkfifo(pipe)
+    before = bytearray(old_content(4 << 20))
+    before[0x1_0000 : 0x1_0000 + len(IMAGE)] = IMAGE
+    flash.write_bytes(before)
+    common = ["--port", f"sim://esp32c3?file={flash}", "--no-stub", "--json"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        writing = pool.submit(pipe.write_bytes, PROGRAM)
+        code = main([*common, command, "0x10000", str(pipe)])
+        writing.result()
+    shown = capsys.readouterr()
+    assert "written as it is" not in shown.err
+    document = json.loads(shown.out)
+    assert code == 0
+    if command == "write-flash":
+        (written,) = document["written"]
+        assert written["inputs"] == [{"name": str(pipe), "offset": 0x1_0000, "size": len(IMAGE)}]
+    assert flash.read_bytes()[0x1_0000 : 0x1_0000 + len(IMAGE)] == IMAGE
+    assert_untouched(bytes(before), flash.read_bytes(), [(0x1_0000, 0x1_0000 + len(IMAGE))])
 
 
 def test_nothing_else_is_written(path: Path, tmp_path: Path) -> None:

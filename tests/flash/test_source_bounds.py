@@ -116,8 +116,10 @@ def test_a_pipe_is_read_to_its_end(pipe: Path) -> None:
     writer = threading.Thread(target=lambda: pipe.write_bytes(bytes(300_000)))
     writer.start()
     assert not is_lasting(pipe)
-    assert settle_inputs([(0x1000, pipe)]) == [(0x1000, bytes(300_000))]
+    (piece,) = read_pieces(settle_inputs([(0x1000, pipe)]))
     writer.join()
+    assert (piece.offset, piece.data) == (0x1000, bytes(300_000))
+    assert [part.name for part in piece.inputs] == [str(pipe)]
 
 
 def test_a_terminal_that_says_nothing_is_given_up() -> None:

@@ -61,12 +61,7 @@ def partitions_of(
 
 def _placed(inputs: Given, partitions: dict[str, DevicePartition]) -> Placed:
     return [
-        (
-            partitions[where.name].place + where.start
-            if isinstance(where, PartitionName)
-            else where,
-            source,
-        )
+        (partitions[where.name].place if isinstance(where, PartitionName) else where, source)
         for where, source in inputs
     ]
 

@@ -40,14 +40,8 @@ def number(text: str) -> int:
 class PartitionName:
     """The name of a partition in place of an offset: which that is, the device tells."""
 
-    def __init__(self, name: str, start: int = 0) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.start = start
-        """Bytes between the beginning of the partition and what is meant."""
-
-    def __add__(self, size: int) -> PartitionName:
-        """Return what is so many bytes further on."""
-        return PartitionName(self.name, self.start + size)
 
 
 def offset(text: str) -> int | PartitionName:

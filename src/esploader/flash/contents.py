@@ -7,6 +7,7 @@ file is refused, and never written as it is.
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -23,7 +24,6 @@ from esploader.flash.source import (
 from esploader.image import hexfile, uf2
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
 
     from esploader.image.runs import Readable, Run
@@ -80,10 +80,10 @@ def read_contents(source: Source, room: int) -> Contents:
         named = _by_name(source)
         found = next((each for each in _FORMATS if each.is_it(beginning)), named)
         if found is None:
-            return Contents(((0, read_all(whole, room)),))
+            return Contents(((0, read_all(whole, room)),), name=os.fspath(source))
         if found is not named:
             _log.warning("%s is read as %s: that is what it holds", source, found.name)
-        return found.read(whole, room)
+        return found.read(whole, room)._replace(name=os.fspath(source))
 
 
 def is_known_as_packed(source: Source) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
-import os
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -19,7 +18,6 @@ from esploader.flash.source import (
     Source,
     check_total,
     is_lasting,
-    is_path,
     open_source,
 )
 from esploader.image import patch
@@ -29,7 +27,6 @@ from esploader.image.suitability import Suitability, Verdict, check_image, famil
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Self
 
     from esploader.chips.model.chip import Chip
     from esploader.chips.model.revision import Revision
@@ -38,13 +35,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 
-class _Movable(Protocol):
-    """Where something goes to; so many bytes further on is somewhere, too."""
-
-    def __add__(self, size: int, /) -> Self: ...
-
-
-_MovableT = TypeVar("_MovableT", bound=_Movable)
+_WhereT = TypeVar("_WhereT")
 
 _MADE_FOR_OTHERS: Final = {Suitability.WRONG_CHIP, Suitability.WRONG_REVISION}
 _UNSUITABLE: Final = {*_MADE_FOR_OTHERS, Suitability.INVALID}
@@ -75,37 +66,29 @@ def read_pieces(
     return pieces
 
 
-def settle_inputs(
-    inputs: Iterable[tuple[_MovableT, Source]],
-) -> list[tuple[_MovableT, Source]]:
+def settle_inputs(inputs: Iterable[tuple[_WhereT, Source]]) -> list[tuple[_WhereT, Source]]:
     """Return inputs that can be read at any time: others are read now, and waited for.
 
     For whoever is to open a port afterwards, and not to keep it from others meanwhile. Where they
-    go may be said by anything that can be moved on by some bytes.
+    go may be said by anything.
 
     Raises:
         PlanError: as :func:`read_pieces`.
     """
     pairs = [*inputs]
     _check_total(pairs)
-    settled: list[tuple[_MovableT, Source]] = []
-    for offset, source in pairs:
+    settled: list[tuple[_WhereT, Source]] = []
+    for where, source in pairs:
         if is_lasting(source):
             with open_source(source):
-                settled.append((offset, source))
+                settled.append((where, source))
         else:
-            found = read_contents(source, MAX_SOURCE_SIZE)
-            if found.family is not None:
-                settled.append((offset, found))
-                continue
-            parts = found.parts or ((0, b""),)
-            settled += [(offset + start, data) for start, data in parts]
+            settled.append((where, read_contents(source, MAX_SOURCE_SIZE)))
     return settled
 
 
 def _pieces(where: Offset, source: Source, room: int, *, encrypted: bool) -> list[Piece]:
     offset = offset_of(where)
-    name = os.fspath(source) if is_path(source) else None
     contents = read_contents(source, room)
     found = [
         Piece(
@@ -113,7 +96,7 @@ def _pieces(where: Offset, source: Source, room: int, *, encrypted: bool) -> lis
             data,
             encrypted=encrypted,
             family=contents.family,
-            inputs=(InputPart(name=name, offset=offset + start, size=len(data)),),
+            inputs=(InputPart(name=contents.name, offset=offset + start, size=len(data)),),
             place=where if isinstance(where, Place) else None,
         )
         for start, data in contents.parts

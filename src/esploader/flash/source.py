@@ -34,10 +34,13 @@ class Contents(NamedTuple):
     family: int | None = None
     """The family of chips that a UF2 file is for; ``None`` where nobody says."""
 
+    name: str | None = None
+    """The path that it was read from; ``None`` for bytes and open files."""
+
     @override
     def __repr__(self) -> str:
         size = sum(len(data) for _, data in self.parts)
-        return f"Contents(<{size} bytes>, family={self.family})"
+        return f"Contents(<{size} bytes>, family={self.family}, name={self.name!r})"
 
 
 Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Contents"
