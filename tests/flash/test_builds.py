@@ -95,10 +95,11 @@ def test_the_only_build_of_a_project_is_found(tmp_path: Path) -> None:
     [
         (made_builds.esp_idf, "flasher_args.json"),
         (made_builds.esp_idf, "flash_args"),
+        (made_builds.esp_idf, "project_description.json"),
         (made_builds.zephyr, "zephyr/runners.yaml"),
         (made_builds.web_tools, "manifest.json"),
     ],
-    ids=["esp_idf", "words", "zephyr", "web_tools"],
+    ids=["esp_idf", "words", "project", "zephyr", "web_tools"],
 )
 def test_what_describes_a_build_stands_for_it(make: Make, name: str, tmp_path: Path) -> None:
     expected = make(tmp_path, ESP32_C3)
@@ -111,6 +112,19 @@ def test_another_file_is_no_build(tmp_path: Path) -> None:
         read_builds(path)
     with pytest.raises(PlanError, match="no such file or folder"):
         read_builds(tmp_path / "nowhere")
+    with pytest.raises(PlanError, match="it is neither a file nor a folder"):
+        read_builds(os.devnull)
+
+
+def test_an_empty_path_is_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``flash "$BUILD"`` has it where nobody has set that."""
+    made_builds.esp_idf(tmp_path, ESP32_C3)
+    monkeypatch.chdir(tmp_path)
+    assert the_build(Path()).parts
+    with pytest.raises(PlanError, match="a folder has a name"):
+        read_builds("")
 
 
 # ESP-IDF ------------------------------------------------------------------------------------
@@ -370,7 +384,9 @@ def test_a_manifest_names_what_is_beside_it(path: str, tmp_path: Path) -> None:
         ({"flash_files": {"-1": "hello.bin"}}, "-1 is not between 0 and"),
         ({"flash_files": {"0x100000000": "hello.bin"}}, "is not between 0 and"),
         ({"flash_files": {"0": 5}}, "what goes to 0 is no name of a file"),
-        ({"flash_files": {"0": "a\0b"}}, "leads nowhere"),
+        ({"flash_files": {"0": "a\0b"}}, "which no file is called"),
+        ({"flash_files": {"0": "a\x1b[31m.bin"}}, r"names 'a\\x1b\[31m.bin', which no file is"),
+        ({"flash_files": {"0": "a\u202eb.bin"}}, "which no file is called"),
         ({"flash_files": {"0": "."}}, "there is no file"),
         ({"flash_files": {"0": "n" * 5000}}, "names 'nnn"),
         ({"flash_files": {str(n): "hello.bin" for n in range(65)}}, "more than 64 parts"),
@@ -396,6 +412,16 @@ def test_what_makes_no_sense_is_refused_in_one_line(
         read_builds(folder)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
+
+
+def test_names_in_a_folder_that_cannot_be_shown_are_passed_over(tmp_path: Path) -> None:
+    made_builds.arduino(tmp_path, ESP32_C3)
+    expected = places(the_build(tmp_path))
+    try:
+        put(tmp_path, "\x1b[2Jfade.ino.bin", app(ESP32_C3))
+    except OSError:
+        pytest.skip("no file can have such a name here")
+    assert places(the_build(tmp_path)) == expected
 
 
 @pytest.mark.parametrize(

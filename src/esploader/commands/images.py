@@ -111,7 +111,7 @@ def _write(
 
     documents: list[Json] = []
     for path, data, offset in _files(built, chip, arguments):
-        if path.exists() and path.samefile(arguments.file):
+        if _is_same(path, arguments.file):
             raise PlanError(f"{path} is the ELF file itself: name another file with --output")
         with OutputFile.open(path) as file:
             file.write(data)
@@ -119,6 +119,14 @@ def _write(
         output.line(f"Wrote {len(data)} bytes to '{path}'{where}.")
         documents.append({"file": str(path), "size": len(data), "offset": offset})
     return documents
+
+
+def _is_same(path: Path, other: str) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        # There is none yet, or none can be there.
+        return False
 
 
 def _files(

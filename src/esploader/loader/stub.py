@@ -173,7 +173,7 @@ def find_stub(
         location = environment[DIRECTORY_VARIABLE]
     if location is not None:
         path = Path(location)
-        return _load(path / name if path.is_dir() else path, chip)
+        return _load(path / name if os.path.isdir(path) else path, chip)
     found = stub_file(Path(name).stem, environment)
     if found is None:
         raise StubError(f"stub for the {chip.name}", f"it is not installed, {HOW_TO_INSTALL}")

@@ -57,11 +57,11 @@ def esptool_folder() -> Path | None:
 def stub_file(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return the file with the stub of that name, of the user's folder before esptool's."""
     own = user_folder(environment) / f"{name}.json"
-    if own.exists():
+    if os.path.exists(own):
         return own
     folder = esptool_folder()
     theirs = None if folder is None else folder / own.name
-    return theirs if theirs is not None and theirs.exists() else None
+    return theirs if theirs is not None and os.path.exists(theirs) else None
 
 
 def remedy(environment: Mapping[str, str] = os.environ) -> str:

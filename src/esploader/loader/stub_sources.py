@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
+import os
 import re
 import tarfile
 import zlib
@@ -95,7 +96,7 @@ def from_place(place: str) -> Found:
         (content,) = _downloaded([place], _MAX_ARCHIVE_SIZE)
         return _from_file(place, place.partition("?")[0], content)
     path = Path(place)
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = [path, path / _FOLDER, path / "esptool" / _FOLDER]
         files = next(filter(None, map(_files_in, inside)), {})
         return _some(Found(place, files), "there is no file called esp*.json in it")

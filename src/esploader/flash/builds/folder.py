@@ -50,7 +50,7 @@ class Folder:
 
     def has(self, *names: str) -> bool:
         """Tell whether there are files of all these names."""
-        return all(os.path.isfile(self.path / name) for name in names)  # noqa: PTH113 - names with a zero byte
+        return all(os.path.isfile(self.path / name) for name in names)
 
     def matching(self, suffix: str) -> list[str]:
         """Return the names of files in it that end like that, in order."""
@@ -58,12 +58,14 @@ class Folder:
 
     def folders(self) -> list[str]:
         """Return the names of the folders in it, in order."""
-        return sorted(name for name in self._entries() if (self.path / name).is_dir())
+        return sorted(name for name in self._entries() if os.path.isdir(self.path / name))
 
     def _entries(self) -> Iterator[str]:
+        """Yield the names that can be shown: build tools make no others."""
         try:
             with os.scandir(self.path) as entries:
-                yield from islice((entry.name for entry in entries), MAX_ENTRIES)
+                names = islice((entry.name for entry in entries), MAX_ENTRIES)
+                yield from filter(str.isprintable, names)
         except OSError:
             return
 
@@ -105,8 +107,13 @@ class Folder:
         Links count as what they lead to.
 
         Raises:
-            PlanError: it lies outside, is not there, or has no bytes.
+            PlanError: it lies outside, is not there, or has no bytes; or its name has characters
+                that are not for the eye.
         """
+        if not name.isprintable():
+            raise PlanError(
+                f"the build in '{self.path}' names {shown(name)}, which no file is called"
+            )
         try:
             path = self.path / name
             real = path.resolve()

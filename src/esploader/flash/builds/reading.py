@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,6 @@ from esploader.flash.builds.folder import MAX_PARTS, Folder
 from esploader.flash.builds.layout import read_table
 
 if TYPE_CHECKING:
-    import os
-
     from esploader.flash.builds.build import Build
 
 _KNOWN: Final = (
@@ -35,18 +34,26 @@ def read_builds(path: str | os.PathLike[str]) -> tuple[Build, ...]:
             empty, or outside of the folder.
     """
     place = Path(path)
-    if place.is_file():
+    if not os.fspath(path):
+        # To Python that is the current folder.
+        raise PlanError("there is no build at '': a folder has a name, the current one '.'")
+    if os.path.isfile(place):
         builds = _of_file(place)
-    elif place.is_dir():
+    elif os.path.isdir(place):
         builds = _of_folder(Folder(place))
     else:
-        raise PlanError(f"there is no build at '{place}': no such file or folder")
+        found = (
+            "it is neither a file nor a folder"
+            if os.path.exists(place)
+            else "no such file or folder"
+        )
+        raise PlanError(f"there is no build at '{place}': {found}")
     return tuple(_completed(build) for build in builds)
 
 
 def _of_file(path: Path) -> list[Build]:
     folder = Folder(path.parent)
-    if path.name in (esp_idf.ARGUMENTS, esp_idf.WORDS):
+    if path.name in (esp_idf.ARGUMENTS, esp_idf.WORDS, esp_idf.DESCRIPTION):
         return [esp_idf.read(folder)]
     if path.name == zephyr.RUNNERS:
         return [zephyr.read(folder)]
