@@ -107,6 +107,18 @@ def test_what_the_build_marks_is_encrypted_by_the_device(tmp_path: Path) -> None
         assert device.flash.read(0x1_0000, len(app)) != app
 
 
+def test_what_the_build_marks_is_not_written_for_the_device_to_decrypt(tmp_path: Path) -> None:
+    made_builds.esp_idf(tmp_path, ESP32_C3)
+    url = "sim://esp32c3?efuses=key_purpose_0:4,key0:0x1234,flash_crypt_count:1"
+    with connect(url, stub=False) as device:
+        reason = "the build has bootloader, partition-table, app encrypted, which --encrypt does"
+        with pytest.raises(PlanError, match=reason):
+            device.flash_build(tmp_path)
+        # What it does not mark is plain in the flash, too.
+        assert device.flash_build(tmp_path, partitions=["otadata"])
+        assert device.flash_build(tmp_path, app_only=True, force=True)
+
+
 def test_what_may_be_wrong_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made_builds.web_tools(tmp_path / "web", ESP32_C3)
     parts = [{"path": "esp32c3.bin", "offset": 0x1_0000}]

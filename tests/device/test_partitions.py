@@ -270,6 +270,19 @@ def test_what_is_no_app_is_remarked_on(
     assert "is none" not in caplog.text
 
 
+@pytest.mark.parametrize("part", [b"\xe9 by chance", b"text"], ids=["image", "text"])
+def test_what_goes_into_the_middle_of_an_app_is_not_judged(
+    part: bytes, connect_to: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the second piece of an Intel HEX file."""
+    simulated, device = connect_to()
+    place = device.partitions["ota_0"].place
+    with comparing(simulated, (0x2_0000, 0x2_1000), (0x2_2000, 0x2_3000)):
+        device.flash.write([(place, APP), (place + 0x2000, part)])
+    assert simulated.flash[0x2_2000:][: len(part)] == part
+    assert "is none" not in caplog.text
+
+
 def test_what_was_encrypted_elsewhere_is_not_judged(connect_to: Connect) -> None:
     # It may begin like an image by chance.
     simulated, device = connect_to(efuses={"flash_crypt_count": 1})

@@ -21,6 +21,8 @@ from esploader.errors import PlanError
 from esploader.flash.builds.choosing import choose, read_builds
 from esploader.flash.builds.folder import MAX_TEXT_SIZE
 from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
+from esploader.image.merge import merge
+from esploader.image.runs import Run
 from images import small_image
 from made_builds import FACTORY_TABLE, TOOLS, app, put, put_json, table
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.flash.builds.build import Build
-    from made_builds import Place
+    from made_builds import Place, Row
 
     Make = Callable[[Path, Chip], list[Place]]
 
@@ -202,6 +204,63 @@ def test_a_file_of_another_build_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "hello.bin", app(ESP32_S3))
     with pytest.raises(PlanError, match=r"hello.bin is for ESP32-S3, and the build is for"):
         choose(read_builds(tmp_path), ESP32_C3)
+
+
+def idf_with_part(folder: Path, offset: int, data: bytes, *rows: Row) -> Build:
+    """Return a build of ESP-IDF with one more part, and with partitions for it."""
+    made_builds.esp_idf(folder, ESP32_C3)
+    put(folder, "partition_table/partition-table.bin", table((*made_builds.OTA_TABLE, *rows)))
+    put(folder, "more.bin", data)
+    path = folder / "flasher_args.json"
+    document = json.loads(path.read_text())
+    document["flash_files"][hex(offset)] = "more.bin"
+    put_json(folder, path.name, document)
+    (build,) = read_builds(folder)
+    return build
+
+
+def test_a_data_partition_may_hold_firmware_for_another_chip(tmp_path: Path) -> None:
+    """As ESP-Hosted keeps that of the chip beside an ESP32-P4, for it to be sent there."""
+    firmware = app(ESP32_S3)
+    row = (made_builds.DATA, 0x40, 0x29_0000, 0x1000, "slave_fw")
+    build = idf_with_part(tmp_path, 0x29_0000, firmware, row)
+    assert choose([build], ESP32_C3).parts[-1].names == ("more", "slave_fw")
+    row = (made_builds.APP, 0x12, 0x29_0000, 0x1000, "app2")
+    build = idf_with_part(tmp_path, 0x29_0000, firmware, row)
+    with pytest.raises(PlanError, match=r"more.bin is for ESP32-S3, and the build is for"):
+        choose([build], ESP32_C3)
+
+
+def test_a_part_that_does_not_fit_into_its_partition_is_refused(tmp_path: Path) -> None:
+    row = (made_builds.DATA, 0x82, 0x29_0000, 0x1000, "storage")
+    build = idf_with_part(tmp_path, 0x29_0000, bytes(0x1000), row)
+    assert choose([build], ESP32_C3) == build
+    build = idf_with_part(tmp_path, 0x29_0000, bytes(0x1001), row)
+    reason = r"more.bin has 4097 bytes, too many for the partition storage: 0x1000 bytes at 0x29"
+    with pytest.raises(PlanError, match=reason):
+        choose([build], ESP32_C3)
+    assert choose([build], ESP32_C3, force=True) == build
+    text = b"".join(merge([Run(0, bytes(0x1000))]).hex())
+    assert choose([idf_with_part(tmp_path, 0x29_0000, text, row)], ESP32_C3).parts
+
+
+def test_the_name_of_a_partition_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    row = (made_builds.DATA, 0x82, 0x29_0000, 0x1000, "\x1b[2J")
+    build = idf_with_part(tmp_path, 0x29_0000, b"x", row)
+    assert str(build.parts[-1]).isprintable()
+    assert build.only(["\\x1b[2J"]).parts == build.parts[-1:]
+
+
+def test_a_file_that_has_gone_or_become_empty_meanwhile_is_named(tmp_path: Path) -> None:
+    """As when the build runs while a device is connected."""
+    made_builds.esp_idf(tmp_path, ESP32_C3)
+    builds = read_builds(tmp_path)
+    put(tmp_path, "hello.bin", b"")
+    with pytest.raises(PlanError, match=r"hello.bin is empty; build it again"):
+        choose(builds, ESP32_C3)
+    (tmp_path / "hello.bin").unlink()
+    with pytest.raises(PlanError, match=r"hello.bin cannot be read: No such file"):
+        choose(builds, ESP32_C3)
 
 
 # PlatformIO and Arduino ------------------------------------------------------------------------

@@ -19,6 +19,9 @@ Place = tuple[str, int, bytes]
 OTADATA = struct.pack("<I20sII", 1, b"\xff" * 20, 0xFFFF_FFFF, 0x4743_989A).ljust(0x2000, b"\xff")
 """What the cores for Arduino call ``boot_app0.bin``."""
 
+Row = tuple[int, int, int, int, str]
+"""A partition: its type and subtype, its offset, its size and its name."""
+
 APP, DATA = 0, 1
 OTA_TABLE = (
     (DATA, 0x02, 0x9000, 0x5000, "nvs"),
@@ -33,7 +36,7 @@ FACTORY_TABLE = (
 )
 
 
-def table(rows: tuple[tuple[int, int, int, int, str], ...] = OTA_TABLE) -> bytes:
+def table(rows: tuple[Row, ...] = OTA_TABLE) -> bytes:
     """Return a partition table. Source: ESP-IDF, "Partition Tables"."""
     packed = (
         struct.pack("<HBBII16sI", 0x50AA, kind, subtype, offset, size, name.encode(), 0)

@@ -64,9 +64,11 @@ def _choose(arguments: argparse.Namespace, chip: Chip) -> Build:
 
 def _flash(device: Device, arguments: argparse.Namespace, output: Output) -> dict[str, Json]:
     from esploader.commands.flash import write_inputs
-    from esploader.flash.builds.choosing import warn_of
+    from esploader.flash.builds.choosing import check_encryption, warn_of
 
     build = _choose(arguments, device.chip)
+    if not (arguments.encrypt or arguments.force):
+        check_encryption(build, device.security.state())
     output.line(f"{build}:")
     for part in build.parts:
         output.line(f"  {part}")
@@ -85,7 +87,7 @@ def _document(build: Build) -> dict[str, Json]:
         "parts": [
             {
                 "name": part.name,
-                "partition": part.partition,
+                "partition": None if part.partition is None else part.partition.shown_name,
                 "offset": part.offset,
                 "file": None if part.path is None else str(part.path),
             }

@@ -203,13 +203,16 @@ class Device:
 
         Raises:
             EsploaderError: as that; a :exc:`~esploader.errors.PlanError` where there is no build,
-                or it is for another chip, incomplete, out of date, or without such a part.
+                or it is for another chip, incomplete, out of date, or without such a part, or
+                is to be encrypted and would not be.
         """
-        from esploader.flash.builds.choosing import choose, read_builds, warn_of
+        from esploader.flash.builds.choosing import check_encryption, choose, read_builds, warn_of
 
         build = choose(
             read_builds(path), self.chip, app_only=app_only, names=partitions, force=force
         )
+        if not (encrypt or force):
+            check_encryption(build, self.security.state())
         warn_of(build, erase_all=erase_all)
         return self.flash.write(
             build.inputs(encrypt=encrypt),

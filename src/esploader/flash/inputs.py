@@ -222,8 +222,11 @@ def check_suitability(
             kind = _check_bootloader(data, chip, revision, opaque=is_encrypted_already)
             continue
         verdict = check_image(piece.data, chip, revision)
-        if piece.place is not None and piece.place.is_app and not is_encrypted_already:
-            _check_app(piece.place, verdict)
+        place = piece.place
+        if place is not None and place.is_app and not is_encrypted_already:
+            # What goes further on is a part of something.
+            if piece.offset == place.start:
+                _check_app(place, verdict)
         elif verdict.suitability in _MADE_FOR_OTHERS:
             _log.warning("the image for %#x cannot run here: %s", piece.offset, verdict.reason)
     return kind

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from esploader.chips.model.chip import Chip
     from esploader.flash.source import Source
+    from esploader.image.partition import Partition
 
 APP: Final = "app"
 """What every tool's application is called here."""
@@ -40,8 +41,8 @@ class BuildPart:
     """What every build of the tool has there, and no file of this folder."""
     encrypted: bool = False
     """The build tool has it encrypted where flash encryption is on."""
-    partition: str | None = None
-    """What the partition is called that begins there, if the table of the build has one."""
+    partition: Partition | None = None
+    """The partition that begins there, if the table of the build has one."""
 
     @property
     def source(self) -> Source:
@@ -51,9 +52,9 @@ class BuildPart:
     @property
     def names(self) -> tuple[str, ...]:
         """What it may be called."""
-        if self.partition is None or self.partition == self.name:
+        if self.partition is None or self.partition.shown_name == self.name:
             return (self.name,)
-        return (self.name, self.partition)
+        return (self.name, self.partition.shown_name)
 
     @override
     def __str__(self) -> str:

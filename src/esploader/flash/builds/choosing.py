@@ -1,7 +1,7 @@
 """Which build is for a chip, which parts of it are wanted, and whether it is what it says it is.
 
-What is looked at is what the file system says of the last change of a file, and what images say of
-the chip that they are for.
+What is looked at is what the file system says of the last change and the size of a file, and what
+images say of the chip that they are for.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Final
 from esploader.errors import PlanError
 from esploader.flash.builds.build import APP, Build, same_chip
 from esploader.flash.builds.esp_idf import ARGUMENTS, TOOL
-from esploader.flash.builds.layout import chip_of
+from esploader.flash.builds.layout import chip_of, size_of
 from esploader.flash.builds.reading import read_builds
+from esploader.flash.contents import is_known_as_packed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from esploader.chips.model.chip import Chip
+    from esploader.chips.reading.security_state import SecurityState
+    from esploader.image.partition import Partition
 
-__all__ = ["choose", "read_builds", "warn_of"]
+__all__ = ["check_encryption", "choose", "read_builds", "warn_of"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -45,7 +48,8 @@ def choose(
 
     Raises:
         PlanError: none is, or more than one; it has no such part; a file is older than the ELF
-            file that it is made of, or an image is for another chip.
+            file that it is made of, has become empty, or is larger than its partition; or an
+            image is for another chip.
     """
     build = _only_one(builds, chip)
     wanted = [*names, *([APP] if app_only else [])]
@@ -54,6 +58,20 @@ def choose(
     if not force:
         _check(build, chip)
     return build
+
+
+def check_encryption(build: Build, security: SecurityState) -> None:
+    """Refuse to write as it is what the build has encrypted, where the device would decrypt it.
+
+    Raises:
+        PlanError: it would.
+    """
+    marked = [part.name for part in build.parts if part.encrypted]
+    if security.flash_encryption and marked:
+        raise PlanError(
+            "flash encryption is on, and the device would decrypt what is written as it is: the "
+            f"build has {', '.join(marked)} encrypted, which --encrypt does"
+        )
 
 
 def warn_of(build: Build, *, erase_all: bool) -> None:
@@ -94,11 +112,29 @@ def _check(build: Build, chip: Chip) -> None:
         elf = part.path.with_suffix(".elf")
         if _is_newer(elf, part.path):
             raise PlanError(f"{part.path} is out of date: {elf.name} is newer; {_HOW}")
+        _check_size(part.path, part.partition)
+        if part.partition is not None and not part.partition.is_app:
+            # What is kept there may well be for another chip that is beside this one.
+            continue
         made_for = chip_of(part.path)
         # The images of the ESP8266 do not say what they are for.
         if made_for is None or chip.image_chip_id is None or same_chip(made_for, chip):
             continue
         raise PlanError(f"{part.path} is for {made_for}, and the build is for {chip.name}; {_HOW}")
+
+
+def _check_size(path: Path, partition: Partition | None) -> None:
+    """Refuse a file that has become empty, or is larger than the partition it goes to.
+
+    Raises:
+        PlanError: it has, or is; or it cannot be read any more.
+    """
+    size = size_of(path)
+    if not size:
+        raise PlanError(f"{path} is empty; {_HOW}")
+    # Of files that say themselves where their bytes belong the size tells little.
+    if partition is not None and size > partition.size and not is_known_as_packed(path):
+        raise PlanError(f"{path} has {size} bytes, too many for the partition {partition}")
 
 
 def _is_newer(path: Path, other: Path) -> bool:

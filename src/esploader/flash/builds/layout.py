@@ -71,6 +71,18 @@ def is_image_with_chip(path: Path) -> bool:
     return verdict.suitability is Suitability.SUITABLE
 
 
+def size_of(path: Path) -> int:
+    """Return how many bytes a file has.
+
+    Raises:
+        PlanError: it is not there any more.
+    """
+    try:
+        return path.stat().st_size
+    except OSError as exc:
+        raise PlanError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+
+
 def beginning(path: Path, size: int) -> bytes:
     """Return up to ``size`` bytes that a file begins with.
 

@@ -16,6 +16,7 @@ from esploader.flash.builds.layout import read_table
 
 if TYPE_CHECKING:
     from esploader.flash.builds.build import Build
+    from esploader.image.partition import Partition
 
 _KNOWN: Final = (
     "flasher_args.json (ESP-IDF), firmware.bin (PlatformIO), *.ino.bin (Arduino), "
@@ -103,19 +104,19 @@ def _of_project(folder: Folder) -> list[Build]:
 
 
 def _completed(build: Build) -> Build:
-    """Return a build with its parts in order, and what the partitions are called they go to."""
+    """Return a build with its parts in order, and the partitions they go to."""
     if not build.parts:
         raise PlanError(f"the {build} has no parts")
     if len(build.parts) > MAX_PARTS:
         raise PlanError(f"the {build} has more than {MAX_PARTS} parts")
-    names: dict[int, str] = {}
+    partitions: dict[int, Partition] = {}
     for part in build.parts:
         if part.path is not None and _is_table(part.name):
-            names |= {each.offset: each.name for each in read_table(part.path)}
+            partitions |= {each.offset: each for each in read_table(part.path)}
     parts = sorted(build.parts, key=lambda part: part.offset)
     return attrs.evolve(
         build,
-        parts=tuple(attrs.evolve(part, partition=names.get(part.offset)) for part in parts),
+        parts=tuple(attrs.evolve(part, partition=partitions.get(part.offset)) for part in parts),
     )
 
 
