@@ -151,7 +151,7 @@ def test_words_will_do_where_there_is_nothing_better(tmp_path: Path) -> None:
     expected = made_builds.esp_idf(tmp_path, ESP32_C3)
     (tmp_path / "flasher_args.json").unlink()
     build = the_build(tmp_path)
-    names = ["bootloader", "partition-table", "ota_data_initial", "hello"]
+    names = ["bootloader", "partition-table", "ota_data_initial", "app"]
     assert places(build) == [
         (name, *rest) for name, (_, *rest) in zip(names, expected, strict=True)
     ]
@@ -159,6 +159,10 @@ def test_words_will_do_where_there_is_nothing_better(tmp_path: Path) -> None:
         "esp32c3",
         FlashParameters(mode="dio", size="4MB"),
     )
+    assert choose([build], ESP32_C3, app_only=True).parts == build.parts[-1:]
+    # Without the description of the project nobody says which one it is.
+    (tmp_path / "project_description.json").unlink()
+    assert the_build(tmp_path).parts[-1].names == ("hello", "app0")
 
 
 def test_parts_are_chosen_by_their_names_and_by_those_of_partitions(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def esp_idf(folder: Path, chip: Chip) -> list[Place]:
     put_json(
         folder,
         "project_description.json",
-        {"project_path": str(folder.parent), "target": chip.key, "app_elf": "hello.elf"},
+        {"project_path": str(folder.parent), "target": chip.key, "app_bin": "hello.bin"},
     )
     return [(part, int(offset, 16), data) for part, (offset, _, data) in files.items()]
 

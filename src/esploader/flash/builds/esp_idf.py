@@ -3,7 +3,8 @@
 ``flasher_args.json`` says it all: ``flash_files`` by offset; an object for each part that has a
 name, with ``offset``, ``file`` and ``encrypted``; ``flash_settings``; and the chip in
 ``extra_esptool_args``. ``flash_args`` has the same words for a command line, and no chip.
-``project_description.json`` has the chip, too, and where the project is.
+``project_description.json`` has the chip, too, where the project is, and which file is the
+application.
 
 Sources: ESP-IDF, ``components/esptool_py/flasher_args.json.in`` and ``project_include.cmake``
 beside it, ``tools/cmake/project_description.json.in``; what builds of ESP-IDF 4.4 to 5.5 have.
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.errors import PlanError
-from esploader.flash.builds.build import Build, BuildPart
+from esploader.flash.builds.build import APP, Build, BuildPart
 from esploader.flash.builds.folder import Folder, mapping, offset_of, word, word_of
 from esploader.flash.parameters import FlashParameters
 
@@ -31,6 +32,7 @@ TOOL: Final = "ESP-IDF"
 ARGUMENTS: Final = "flasher_args.json"
 WORDS: Final = "flash_args"
 DESCRIPTION: Final = "project_description.json"
+_APP_FILE: Final = "app_bin"
 
 _SETTINGS: Final = {"mode": "flash_mode", "frequency": "flash_freq", "size": "flash_size"}
 
@@ -47,7 +49,7 @@ def read(folder: Folder) -> Build:
     wider = _with_project(folder, description)
     chip = word_of(description, "target", str(folder.path / DESCRIPTION))
     if not folder.has(ARGUMENTS):
-        return _read_words(wider, chip)
+        return _read_words(wider, chip, description.get(_APP_FILE))
     where = str(folder.path / ARGUMENTS)
     document = folder.document(ARGUMENTS)
     files = mapping(document.get("flash_files"), f"{where}: flash_files")
@@ -61,7 +63,7 @@ def read(folder: Folder) -> Build:
         tool=TOOL,
         folder=folder.path,
         chip=word_of(extra, "chip", where) or chip,
-        parts=tuple(_parts(wider, files, sections, where)),
+        parts=tuple(_parts(wider, files, sections, description.get(_APP_FILE), where)),
         parameters=_parameters(document.get("flash_settings", {}), where),
     )
 
@@ -79,8 +81,13 @@ def _with_project(folder: Folder, description: Mapping[str, Json]) -> Folder:
 
 
 def _parts(
-    folder: Folder, files: Mapping[str, Json], sections: Mapping[str, dict[str, Json]], where: str
+    folder: Folder,
+    files: Mapping[str, Json],
+    sections: Mapping[str, dict[str, Json]],
+    app: Json,
+    where: str,
 ) -> Iterable[BuildPart]:
+    """Yield the parts; what no section names has the name of its file, but for ``app``."""
     by_offset = {
         offset_of(section["offset"], f"{where}: {name}"): (name, section)
         for name, section in sections.items()
@@ -89,7 +96,8 @@ def _parts(
         offset = offset_of(text, where)
         if not isinstance(file, str):
             raise PlanError(f"{where}: what goes to {text} is no name of a file")
-        name, section = by_offset.get(offset, (Path(file).stem, {}))
+        usual = APP if file == app else Path(file).stem
+        name, section = by_offset.get(offset, (usual, {}))
         yield BuildPart(
             name=word(name, where),
             offset=offset,
@@ -104,7 +112,7 @@ def _parameters(settings: Json, where: str) -> FlashParameters:
     return FlashParameters(**{what: name for what, name in found.items() if name is not None})
 
 
-def _read_words(folder: Folder, chip: str | None) -> Build:
+def _read_words(folder: Folder, chip: str | None, app: Json) -> Build:
     """Return what ``flash_args`` says, where there is nothing better."""
     where = str(folder.path / WORDS)
     try:
@@ -126,6 +134,6 @@ def _read_words(folder: Folder, chip: str | None) -> Build:
         tool=TOOL,
         folder=folder.path,
         chip=chip,
-        parts=tuple(_parts(folder, files, {}, where)),
+        parts=tuple(_parts(folder, files, {}, app, where)),
         parameters=_parameters(settings, where),
     )
