@@ -15,7 +15,7 @@ from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
-from esploader.errors import ElfError
+from esploader.errors import ElfError, PlanError
 from esploader.image import build_image
 from esploader.image.elf import is_program
 from esploader.image.partitions import parse_csv
@@ -126,6 +126,21 @@ def test_both_files_of_an_esp8266_are_written(tmp_path: Path) -> None:
         device.flash.write([(0, path)])
         assert device.flash.read(0, len(made.data)) == made.data
         assert device.flash.read(0x1_0000, 120) == b"irom" * 30
+
+
+def test_of_an_esp8266_what_is_mapped_belongs_to_its_address(tmp_path: Path) -> None:
+    path = tmp_path / "app.elf"
+    sections = [
+        Section(".text", 0x4010_0000, b"code" * 20),
+        Section(".irom0.text", 0x4021_0000, b"irom" * 30),
+    ]
+    path.write_bytes(elf_for(ESP8266, sections).build())
+    table = parse_csv("ota_0,app,ota_0,0x10000,64K\nota_1,app,ota_1,0x20000,64K")
+    with connect("sim://esp8266", stub=False) as device:
+        device.flash.write([(0x8000, table.to_bytes())])
+        reason = r"what belongs to 0x10000 lies in front of the partition ota_1 \(0x10000 bytes at"
+        with pytest.raises(PlanError, match=reason):
+            device.partitions["ota_1"].write(path)
 
 
 def test_the_header_of_a_bootloader_gets_flash_parameters(tmp_path: Path) -> None:

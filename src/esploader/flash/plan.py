@@ -217,14 +217,18 @@ def check_places(pieces: Iterable[Piece]) -> None:
     """Refuse pieces that leave the place they belong to.
 
     Raises:
-        PlanError: one ends behind it, or in a sector that it has only a part of; or the place
-            is none of its own.
+        PlanError: one begins in front of it, ends behind it, or in a sector that it has only a
+            part of; or the place is none of its own.
     """
     for piece in pieces:
         place = piece.place
         if place is None:
             continue
         place.check_alone()
+        if piece.offset < place.start:
+            raise PlanError(
+                f"what belongs to {piece.offset:#x} lies in front of the partition {place}"
+            )
         if piece.end > place.end:
             raise PlanError(
                 f"{len(piece.data)} bytes at {piece.offset:#x} do not fit into the partition "
