@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
+import os
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -182,6 +184,25 @@ def test_what_cannot_be_made_is_refused(
     assert message in refused(capsys, *words)
     assert [path.name for path in elf.parent.iterdir()] == ["app.elf"]
     assert elf.read_bytes() == ELF
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_program_from_a_pipe_needs_the_name_of_an_output(
+    elf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in ``elf2image <(xz -dc app.elf.xz)``: nothing is written beside /dev/fd/63."""
+    os.mkfifo("pipe")
+    words = ["-c", "esp32c3", "elf2image"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        writing = pool.submit((elf.parent / "pipe").write_bytes, ELF)
+        said = refused(capsys, *words, "pipe")
+        writing.result()
+        assert "pipe is no file to write an image beside: name --output" in said
+        assert {path.name for path in elf.parent.iterdir()} == {"app.elf", "pipe"}
+        writing = pool.submit((elf.parent / "pipe").write_bytes, ELF)
+        assert main([*words, "--output", "app.bin", "pipe"]) == 0
+        writing.result()
+    assert (elf.parent / "app.bin").read_bytes() == IMAGE
 
 
 @pytest.mark.parametrize(

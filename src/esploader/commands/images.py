@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -109,6 +110,9 @@ def _write(
     from esploader.commands.output_file import OutputFile
     from esploader.errors import PlanError
 
+    if arguments.output is None and not os.path.isfile(arguments.file):
+        # Of a pipe the name would be one in a folder of the system.
+        raise PlanError(f"{arguments.file} is no file to write an image beside: name --output")
     documents: list[Json] = []
     for path, data, offset in _files(built, chip, arguments):
         if _is_same(path, arguments.file):
