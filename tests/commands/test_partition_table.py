@@ -164,11 +164,14 @@ def test_where_the_bootloader_is_the_chip_says(board: Board) -> None:
     [
         (b"", "it has no partitions"),
         (b"\x00\x9c\xff", "it is neither a table in flash nor text"),
+        (b":00000001FF\n", "it is an Intel HEX file"),
+        (b"\x7fELF", "it is an ELF file"),
+        (b"\xff" * 5000, "it is blank"),
         (b"a,b", "line 1: the type b is no number from 0 to 254"),
         (TABLE.to_bytes()[:100], "it is cut off in row 4"),
         (b"#" * 2_000_000, "as text it has no more than 1048576 bytes"),
     ],
-    ids=["nothing", "no text", "no type", "cut off", "large"],
+    ids=["nothing", "no text", "hex", "elf", "blank", "no type", "cut off", "large"],
 )
 def test_files_that_are_no_table(content: bytes, message: str, board: Board) -> None:
     (board.folder / "t").write_bytes(content)

@@ -84,6 +84,7 @@ def _table_of(data: bytes, arguments: argparse.Namespace) -> PartitionTable:
         UnknownChipError: there is no such chip.
     """
     from esploader.errors import PartitionTableError
+    from esploader.image.foreign import foreign_kind
     from esploader.image.partition import TABLE_SIZE
     from esploader.image.partitions import is_table, parse_csv, parse_table
 
@@ -99,7 +100,9 @@ def _table_of(data: bytes, arguments: argparse.Namespace) -> PartitionTable:
             bootloader_offset=None if chip is None else chip.bootloader_offset,
         )
     except PartitionTableError as exc:
-        raise PartitionTableError(f"'{arguments.file}' is no partition table: {exc}") from exc
+        kind = foreign_kind(data)
+        reason = str(exc) if kind in {None, "text"} or not data else f"it is {kind}"
+        raise PartitionTableError(f"'{arguments.file}' is no partition table: {reason}") from exc
 
 
 def _chip(arguments: argparse.Namespace) -> Chip | None:
