@@ -233,6 +233,12 @@ def test_a_data_partition_may_hold_firmware_for_another_chip(tmp_path: Path) -> 
     build = idf_with_part(tmp_path, 0x29_0000, firmware, row)
     with pytest.raises(PlanError, match=r"more.bin is for ESP32-S3, and the build is for"):
         choose([build], ESP32_C3)
+    # A table may have a row for the bootloader, too.
+    row = (2, 0, 0, 0x8000, "bootloader")
+    build = idf_with_part(tmp_path, 0x29_0000, b"more", row)
+    put(tmp_path, "bootloader/bootloader.bin", small_image(ESP32_S3))
+    with pytest.raises(PlanError, match=r"bootloader.bin is for ESP32-S3, and the build is for"):
+        choose([build], ESP32_C3)
 
 
 def test_a_part_that_does_not_fit_into_its_partition_is_refused(tmp_path: Path) -> None:
@@ -265,6 +271,21 @@ def test_a_file_that_has_gone_or_become_empty_meanwhile_is_named(tmp_path: Path)
     (tmp_path / "hello.bin").unlink()
     with pytest.raises(PlanError, match=r"hello.bin cannot be read: No such file"):
         choose(builds, ESP32_C3)
+
+
+@pytest.mark.parametrize("chip", [ESP32_C3, ESP8266], ids=lambda chip: chip.key)
+def test_a_damaged_application_is_refused(chip: Chip, tmp_path: Path) -> None:
+    """As a build leaves one that broke off, or the disk was full."""
+    made_builds.esp_idf(tmp_path, chip)
+    image = small_image(chip)
+    for damaged in (image[:60], image[:40] + b"\x99" + image[41:]):
+        put(tmp_path, "hello.bin", damaged)
+        with pytest.raises(PlanError, match=r"hello.bin is damaged: .*; build it again$"):
+            the_build(tmp_path, chip)
+    assert choose(read_builds(tmp_path), chip, force=True).parts
+    # It may have been encrypted elsewhere, or be for another bootloader.
+    put(tmp_path, "hello.bin", b"no image")
+    assert the_build(tmp_path, chip).parts
 
 
 # PlatformIO and Arduino ------------------------------------------------------------------------

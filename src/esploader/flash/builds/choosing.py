@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from esploader.errors import PlanError
 from esploader.flash.builds.build import APP, Build, same_chip
 from esploader.flash.builds.esp_idf import ARGUMENTS, TOOL
-from esploader.flash.builds.layout import chip_of, size_of
+from esploader.flash.builds.layout import chip_of, damage_of, size_of
 from esploader.flash.builds.reading import read_builds
 from esploader.flash.contents import is_known_as_packed
 
@@ -49,7 +49,7 @@ def choose(
     Raises:
         PlanError: none is, or more than one; it has no such part; a file is older than the ELF
             file that it is made of, has become empty, or is larger than its partition; or an
-            image is for another chip.
+            image is for another chip, or an application is damaged.
     """
     build = _only_one(builds, chip)
     wanted = [*names, *([APP] if app_only else [])]
@@ -112,15 +112,21 @@ def _check(build: Build, chip: Chip) -> None:
         elf = part.path.with_suffix(".elf")
         if _is_newer(elf, part.path):
             raise PlanError(f"{part.path} is out of date: {elf.name} is newer; {_HOW}")
-        _check_size(part.path, part.partition)
-        if part.partition is not None and not part.partition.is_app:
+        partition = part.partition
+        _check_size(part.path, partition)
+        if partition is not None and not (partition.is_app or partition.is_primary):
             # What is kept there may well be for another chip that is beside this one.
             continue
         made_for = chip_of(part.path)
         # The images of the ESP8266 do not say what they are for.
-        if made_for is None or chip.image_chip_id is None or same_chip(made_for, chip):
-            continue
-        raise PlanError(f"{part.path} is for {made_for}, and the build is for {chip.name}; {_HOW}")
+        if made_for and chip.image_chip_id is not None and not same_chip(made_for, chip):
+            raise PlanError(
+                f"{part.path} is for {made_for}, and the build is for {chip.name}; {_HOW}"
+            )
+        if part.name == APP or (partition is not None and partition.is_app):
+            damage = damage_of(part.path, chip)
+            if damage is not None:
+                raise PlanError(f"{part.path} is damaged: {damage}; {_HOW}")
 
 
 def _check_size(path: Path, partition: Partition | None) -> None:

@@ -15,6 +15,7 @@ from esploader.image.suitability import Suitability, check_image
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from esploader.chips.model.chip import Chip
     from esploader.image.partitions import PartitionTable
 
 DEFAULT_TABLE_OFFSET: Final = 0x8000
@@ -69,6 +70,16 @@ def is_image_with_chip(path: Path) -> bool:
         return False
     verdict = check_image(beginning(path, _MAX_IMAGE_SIZE), chip_by_name(name), None)
     return verdict.suitability is Suitability.SUITABLE
+
+
+def damage_of(path: Path, chip: Chip) -> str | None:
+    """Return why what begins like an image for ``chip`` is none; ``None`` where all is right.
+
+    Raises:
+        PlanError: it cannot be read.
+    """
+    verdict = check_image(beginning(path, _MAX_IMAGE_SIZE), chip, None)
+    return verdict.reason if verdict.suitability is Suitability.INVALID else None
 
 
 def size_of(path: Path) -> int:
