@@ -113,7 +113,11 @@ def outdate(tmp_path: Path) -> None:
         (("nowhere",), (), "there is no build at 'nowhere'"),
         (("build/hello.bin",), (), "describes no build; 'write-flash OFFSET hello.bin' writes"),
         (("build", "--partition", "storage"), (), "has no 'storage'; it has: bootloader, "),
-        (("build", "--erase", "--app-only"), (), "--erase would erase what is not written again"),
+        (
+            ("build", "--erase", "--app-only"),
+            (),
+            "to erase the whole flash would erase what is not",
+        ),
         (("build",), ("--chip", "esp32"), "build in 'build' is for esp32c3, not for ESP32"),
         (("build", "--app-only", "--partition", "x"), (), "not allowed with argument"),
         ((), (), "required: BUILD"),

@@ -71,6 +71,14 @@ def test_the_flash_may_be_erased_first(tmp_path: Path) -> None:
         device.flash_build(tmp_path / "build", erase_all=True)
 
 
+def test_a_part_of_a_build_is_not_written_to_a_flash_that_is_erased_for_it(tmp_path: Path) -> None:
+    made_builds.esp_idf(tmp_path / "build", ESP32_C3)
+    with connect("sim://esp32c3", stub=str(stub_directory(tmp_path))) as device:
+        for path_and_part in ({"app_only": True}, {"partitions": ["otadata"]}):
+            with pytest.raises(PlanError, match="would erase what is not written again"):
+                device.flash_build(tmp_path / "build", erase_all=True, **path_and_part)
+
+
 def test_a_build_for_another_chip_changes_nothing(tmp_path: Path) -> None:
     made_builds.web_tools(tmp_path, ESP32_C3)
     with (

@@ -23,11 +23,10 @@ def _read(arguments: argparse.Namespace) -> None:
     Raises:
         PlanError: there is none that can be used, or something is asked for that excludes another.
     """
-    from esploader.errors import PlanError
-    from esploader.flash.builds.choosing import read_builds
+    from esploader.flash.builds.choosing import check_erasing, read_builds
 
-    if arguments.erase_all and (arguments.app_only or arguments.partition):
-        raise PlanError("--erase would erase what is not written again: leave one of them out")
+    is_partial = bool(arguments.app_only or arguments.partition)
+    check_erasing(erase_all=arguments.erase_all, is_partial=is_partial)
     arguments.builds = read_builds(arguments.build)
     chip = _expected_chip(arguments)
     if chip is not None:

@@ -203,11 +203,18 @@ class Device:
 
         Raises:
             EsploaderError: as that; a :exc:`~esploader.errors.PlanError` where there is no build,
-                or it is for another chip, incomplete, out of date, or without such a part, or
-                is to be encrypted and would not be.
+                or it is for another chip, incomplete, out of date, or without such a part; or
+                it is to be encrypted and would not be, or more would be erased than is written.
         """
-        from esploader.flash.builds.choosing import check_encryption, choose, read_builds, warn_of
+        from esploader.flash.builds.choosing import (
+            check_encryption,
+            check_erasing,
+            choose,
+            read_builds,
+            warn_of,
+        )
 
+        check_erasing(erase_all=erase_all, is_partial=bool(app_only or partitions))
         build = choose(
             read_builds(path), self.chip, app_only=app_only, names=partitions, force=force
         )

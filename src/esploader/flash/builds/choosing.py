@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from esploader.chips.reading.security_state import SecurityState
     from esploader.image.partition import Partition
 
-__all__ = ["check_encryption", "choose", "read_builds", "warn_of"]
+__all__ = ["check_encryption", "check_erasing", "choose", "read_builds", "warn_of"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -58,6 +58,19 @@ def choose(
     if not force:
         _check(build, chip)
     return build
+
+
+def check_erasing(*, erase_all: bool, is_partial: bool) -> None:
+    """Refuse to erase the whole flash where not all of a build is written.
+
+    Raises:
+        PlanError: that is what is asked for.
+    """
+    if erase_all and is_partial:
+        raise PlanError(
+            "to erase the whole flash would erase what is not written again: write all of the "
+            "build, or erase nothing"
+        )
 
 
 def check_encryption(build: Build, security: SecurityState) -> None:
