@@ -272,6 +272,18 @@ def test_the_pieces_of_a_file_with_addresses_are_gone_through(
     assert "it begins with 0xaa instead of 0xe9" in refused(capsys, "image-info", str(path))
 
 
+def test_of_many_pieces_without_an_image_some_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [Run(0, SMALL), *(Run(0x1_0000 + 512 * number, b"data") for number in range(100))]
+    path = tmp_path / "sparse.uf2"
+    path.write_bytes(b"".join(merge(runs).uf2(ESP32_C3.uf2_family)))
+    assert main(["image-info", str(path)]) == 0
+    notes = capsys.readouterr().err.splitlines()
+    assert len(notes) == 9
+    assert notes[-1] == "NOTE: there is none at 92 more places"
+
+
 def test_an_image_for_a_chip_of_which_little_is_known(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

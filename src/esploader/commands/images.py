@@ -259,6 +259,9 @@ _BEGINNING_OF_UF2: Final = b"UF2\n"
 _SAMPLE_SIZE: Final = 4096
 """How much of the beginning of a file tells what it is, in bytes."""
 
+_MAX_NOTED: Final = 8
+"""Pieces without an image that are named; some programs leave out all that is blank."""
+
 _IN_FLASH: Final = "flash:"
 """What stands in front of a place in a flash, in place of the path of a file."""
 
@@ -309,8 +312,10 @@ def _images_in(
             problems.append((start, _named(exc, data)))
     if not found:
         raise problems[0][1]
-    for start, problem in problems:
+    for start, problem in problems[:_MAX_NOTED]:
         output.note(f"there is no image at {start:#x}: {problem.reason}")
+    if len(problems) > _MAX_NOTED:
+        output.note(f"there is none at {len(problems) - _MAX_NOTED} more places")
     return found
 
 
