@@ -98,10 +98,11 @@ def test_the_only_build_of_a_project_is_found(tmp_path: Path) -> None:
         (made_builds.esp_idf, "flasher_args.json"),
         (made_builds.esp_idf, "flash_args"),
         (made_builds.esp_idf, "project_description.json"),
+        (made_builds.arduino, "flash_args"),
         (made_builds.zephyr, "zephyr/runners.yaml"),
         (made_builds.web_tools, "manifest.json"),
     ],
-    ids=["esp_idf", "words", "project", "zephyr", "web_tools"],
+    ids=["esp_idf", "words", "project", "arduino", "zephyr", "web_tools"],
 )
 def test_what_describes_a_build_stands_for_it(make: Make, name: str, tmp_path: Path) -> None:
     expected = make(tmp_path, ESP32_C3)

@@ -133,6 +133,13 @@ def arduino(folder: Path, chip: Chip) -> list[Place]:
     put(folder, "blink.ino.partitions.bin", table())
     put(folder, "blink.ino.bin", app(chip))
     put(folder, "blink.ino.elf", b"\x7fELF")
+    put(folder, "blink.ino.merged.bin", b"all of it")
+    # As versions 3 of the core write it; boot_app0.bin is not there.
+    files = "0x8000 blink.ino.partitions.bin\n0xe000 boot_app0.bin\n0x10000 blink.ino.bin\n"
+    words = (
+        f"--flash-mode dio --flash-freq 80m --flash-size 4MB\n0x0 blink.ino.bootloader.bin\n{files}"
+    )
+    put(folder, "flash_args", words.encode())
     return platformio(folder / "other", chip)
 
 

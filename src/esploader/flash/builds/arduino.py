@@ -2,11 +2,13 @@
 
 Both leave a bootloader, a partition table and an application, and write a fourth file that lies
 with the core: ``boot_app0.bin``, which says that the first application boots. It is always the
-same, so it is made here. PlatformIO's ``idedata.json``, where there is one, has the offsets; else
-they are those of the chip and of the table. A build for the ESP8266 is one file.
+same, so it is made here; ``flash_args``, which the core writes, too, names it as if it were there.
+PlatformIO's ``idedata.json``, where there is one, has the offsets; else they are those of the chip
+and of the table. A build for the ESP8266 is one file.
 
 Sources: platform-espressif32, ``builder/main.py`` and ``builder/frameworks/arduino.py``;
-arduino-esp32, ``platform.txt`` (``tools.esptool_py.upload.pattern_args``); PlatformIO
+arduino-esp32, ``platform.txt`` (``tools.esptool_py.upload.pattern_args``, and the hooks of
+``recipe.hooks.objcopy.postobjcopy``); PlatformIO
 documentation, "pio project metadata".
 """
 

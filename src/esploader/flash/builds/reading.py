@@ -55,7 +55,7 @@ def read_builds(path: str | os.PathLike[str]) -> tuple[Build, ...]:
 def _of_file(path: Path) -> list[Build]:
     folder = Folder(path.parent)
     if path.name in (esp_idf.ARGUMENTS, esp_idf.WORDS, esp_idf.DESCRIPTION):
-        return [esp_idf.read(folder)]
+        return [_of_words(folder)]
     if path.name == zephyr.RUNNERS:
         return [zephyr.read(folder)]
     if path.suffix == ".json":
@@ -70,7 +70,7 @@ def _of_folder(folder: Folder) -> list[Build]:
     if folder.has(arduino.FIRMWARE):
         return [arduino.read_platformio(folder)]
     if folder.has(esp_idf.ARGUMENTS) or folder.has(esp_idf.WORDS):
-        return [esp_idf.read(folder)]
+        return [_of_words(folder)]
     if folder.matching(arduino.SKETCH):
         return [arduino.read_arduino(folder)]
     for place in (folder, folder / "zephyr"):
@@ -79,6 +79,16 @@ def _of_folder(folder: Folder) -> list[Build]:
     if folder.has(web_tools.MANIFEST):
         return web_tools.read(folder)
     return _of_project(folder)
+
+
+def _of_words(folder: Folder) -> Build:
+    """Return the build of ESP-IDF, or that of Arduino, which has words of the same name.
+
+    These have one file that is not there, but with the core.
+    """
+    if not folder.has(esp_idf.ARGUMENTS) and folder.matching(arduino.SKETCH):
+        return arduino.read_arduino(folder)
+    return esp_idf.read(folder)
 
 
 def _of_project(folder: Folder) -> list[Build]:
