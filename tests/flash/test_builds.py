@@ -401,6 +401,19 @@ def test_of_variants_that_without_a_name_is_meant(tmp_path: Path) -> None:
         choose(builds(("a.bin", None), ("b.bin", None)), ESP32_C3)
 
 
+def test_a_manifest_counts_beside_files_with_the_names_of_platformio(tmp_path: Path) -> None:
+    made_builds.platformio(tmp_path, ESP32_C3)
+    merged = small_image(ESP32_C3).ljust(0x1_0000, b"\xff") + app(ESP32_C3)
+    put(tmp_path, "firmware.bin", merged)
+    parts = [{"path": "firmware.bin", "offset": 0}]
+    builds = [{"chipFamily": "ESP32-C3", "parts": parts}]
+    put_json(tmp_path, "manifest.json", {"name": "Blink", "builds": builds})
+    assert places(the_build(tmp_path)) == [("firmware", 0, merged)]
+    # What PlatformIO says itself of where its files go is of a folder of its own.
+    made_builds.described_platformio(tmp_path, ESP32_C3)
+    assert the_build(tmp_path).tool == "PlatformIO"
+
+
 # Hostile folders ------------------------------------------------------------------------------
 
 

@@ -42,9 +42,9 @@ ARDUINO: Final = "Arduino"
 
 SKETCH: Final = ".ino.bin"
 FIRMWARE: Final = "firmware.bin"
+IDE_DATA: Final = "idedata.json"
 
 _ESP8266: Final = "ESP8266"
-_IDE_DATA: Final = "idedata.json"
 _BOOT_APP0: Final = "boot_app0.bin"
 _NAMES: Final = {
     "bootloader.bin": BOOTLOADER,
@@ -59,7 +59,7 @@ def read_platformio(folder: Folder) -> Build:
     Raises:
         PlanError: a file is missing, or lies elsewhere, or nothing says where it goes.
     """
-    if folder.has(_IDE_DATA):
+    if folder.has(IDE_DATA):
         return _read_described(folder)
     return _read_by_name(
         PLATFORMIO, folder, FIRMWARE, bootloader="bootloader.bin", table="partitions.bin"
@@ -124,8 +124,8 @@ def _bootloader_offset(chip: str) -> int:
 
 
 def _read_described(folder: Folder) -> Build:
-    where = str(folder.path / _IDE_DATA)
-    extra = mapping(folder.document(_IDE_DATA).get("extra"), f"{where}: extra")
+    where = str(folder.path / IDE_DATA)
+    extra = mapping(folder.document(IDE_DATA).get("extra"), f"{where}: extra")
     images = sequence(extra.get("flash_images", []), f"{where}: flash_images")
     parts = [_described(folder, image, f"{where}: flash_images") for image in images]
     app = folder.file(FIRMWARE)

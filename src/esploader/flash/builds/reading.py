@@ -67,7 +67,9 @@ def _of_file(path: Path) -> list[Build]:
 
 def _of_folder(folder: Folder) -> list[Build]:
     # PlatformIO keeps what ESP-IDF says below it, which names files that it has moved.
-    if folder.has(arduino.FIRMWARE):
+    # Whoever publishes such files often leaves them the names they had, beside a manifest.
+    is_published = folder.has(web_tools.MANIFEST) and not folder.has(arduino.IDE_DATA)
+    if folder.has(arduino.FIRMWARE) and not is_published:
         return [arduino.read_platformio(folder)]
     if folder.has(esp_idf.ARGUMENTS) or folder.has(esp_idf.WORDS):
         return [_of_words(folder)]
