@@ -272,6 +272,15 @@ def test_the_pieces_of_a_file_with_addresses_are_gone_through(
     assert "it begins with 0xaa instead of 0xe9" in refused(capsys, "image-info", str(path))
 
 
+def test_what_is_nothing_but_images_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "image.bin"
+    path.write_bytes(SMALL.ljust(4096, b"\xff") * 1025)
+    said = refused(capsys, "image-info", "--json", str(path))
+    assert f"{path} has more than 1024 images: look into a part of it" in said
+
+
 def test_of_many_pieces_without_an_image_some_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -262,6 +262,9 @@ _SAMPLE_SIZE: Final = 4096
 _MAX_NOTED: Final = 8
 """Pieces without an image that are named; some programs leave out all that is blank."""
 
+_MAX_IMAGES: Final = 1024
+"""What is said of each takes some 10 KiB, and a flash has a handful."""
+
 _IN_FLASH: Final = "flash:"
 """What stands in front of a place in a flash, in place of the path of a file."""
 
@@ -297,10 +300,11 @@ def _images_in(
     """Return the pieces of a file with images in them, and note those without.
 
     Raises:
-        PlanError: the file cannot be read, or is a damaged Intel HEX or UF2 file.
+        PlanError: the file cannot be read, is a damaged Intel HEX or UF2 file, or has too many
+            images.
         ImageError: no piece has an image.
     """
-    from esploader.errors import ImageError
+    from esploader.errors import ImageError, PlanError
     from esploader.image.inspection import find_images
 
     found: list[tuple[int, bytes, tuple[ImageReport, ...]]] = []
@@ -310,6 +314,8 @@ def _images_in(
             found.append((start, data, find_images(data, chip)))
         except ImageError as exc:
             problems.append((start, _named(exc, data)))
+        if sum(len(reports) for *_, reports in found) > _MAX_IMAGES:
+            raise PlanError(f"{path} has more than {_MAX_IMAGES} images: look into a part of it")
     if not found:
         raise problems[0][1]
     for start, problem in problems[:_MAX_NOTED]:
