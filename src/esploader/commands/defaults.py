@@ -15,6 +15,7 @@ from esploader.commands.options import (
 )
 from esploader.commands.values import (
     attempts,
+    baudrate,
     flash_frequency,
     flash_mode,
     flash_size,
@@ -38,7 +39,7 @@ class SettingError(Exception):
 
 VARIABLES: Final[Sources] = {
     "ESPTOOL_PORT": ("port", str),
-    "ESPTOOL_BAUD": ("baud", str),
+    "ESPTOOL_BAUD": ("baud", baudrate),
     "ESPTOOL_CHIP": ("chip", str),
     "ESPTOOL_BEFORE": ("before", one_of(BEFORE)),
     "ESPTOOL_AFTER": ("after", one_of(AFTER)),
@@ -163,7 +164,7 @@ def _remarks(environment: Mapping[str, str]) -> list[str]:
 def _usual() -> dict[str, object]:
     return {
         "port": None,
-        "baud": str(DEFAULT_BAUDRATE),
+        "baud": DEFAULT_BAUDRATE,
         "chip": "auto",
         "before": BEFORE[0],
         "after": AFTER[0],

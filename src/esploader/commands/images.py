@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from esploader.commands.values import (
     one_of,
 )
 from esploader.commands.values import offset as place_in_flash
-from esploader.numerals import whole
+from esploader.numerals import shown, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -168,19 +169,33 @@ def _add_elf2image(parser: argparse.ArgumentParser) -> None:
     _add_layout_options(parser)
 
 
+def _for_new_header(check: Callable[[str], str], values: str) -> Callable[[str], str]:
+    """Return what takes as ``check`` does, but for what only a header that is there can have."""
+
+    def named(text: str) -> str:
+        with contextlib.suppress(argparse.ArgumentTypeError):
+            if text not in _UNSAID:
+                return check(text)
+        raise argparse.ArgumentTypeError(f"{shown(text)} is none of {values}")
+
+    return named
+
+
 def _add_header_options(parser: argparse.ArgumentParser) -> None:
     for short, name, check, values in (
-        ("-fm", "mode", flash_mode, f"qio, qout, dio or dout (default: {_MODE}"),
-        ("-ff", "freq", flash_frequency, "80m, 40m, ... as the chip has them (default: code 0"),
-        ("-fs", "size", flash_size, f"1MB, 2MB, ... as the chip has them (default: {_SIZE}"),
+        ("-fm", "mode", flash_mode, "qio, qout, dio or dout"),
+        ("-ff", "freq", flash_frequency, "80m, 40m, ... as the chip has them"),
+        ("-fs", "size", flash_size, "1MB, 2MB, ... as the chip has them"),
     ):
+        usual = {"mode": _MODE, "freq": "code 0", "size": _SIZE}[name]
         parser.add_argument(
             short,
             f"--flash-{name}",
-            type=check,
-            default="keep",
+            type=_for_new_header(check, values),
+            default=None,
             metavar=name.upper(),
-            help=f"for the header: {values}; environment: ESPTOOL_{short[1:].upper()})",
+            help=f"for the header: {values} "
+            f"(default: {usual}; environment: ESPTOOL_{short[1:].upper()})",
         )
     for name, which in (("min", "earliest"), ("max", "latest")):
         parser.add_argument(

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from esploader.commands.values import attempts, hyphened, one_of, port_filter, reset_sequence
+from esploader.commands.values import (
+    attempts,
+    baudrate,
+    hyphened,
+    one_of,
+    port_filter,
+    reset_sequence,
+)
 
 PROGRAM: Final = "esploader"
 
@@ -46,6 +53,7 @@ def _add_ports(connecting: argparse._ArgumentGroup) -> None:
     connecting.add_argument(
         "-b",
         "--baud",
+        type=baudrate,
         metavar="RATE",
         help=f"baud rate after connecting (default: {DEFAULT_BAUDRATE}; environment: ESPTOOL_BAUD)",
     )

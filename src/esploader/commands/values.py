@@ -17,6 +17,8 @@ _MAX_WORD: Final = 0xFFFF_FFFF
 _MAX_COUNT: Final = 1_000_000
 _MAX_SECONDS: Final = 1_000_000.0
 _MAX_TCP_PORT: Final = 0xFFFF
+_MAX_BAUDRATE: Final = 20_000_000
+"""What :func:`esploader.connect` takes; what knows it takes long to load."""
 _MAX_USB_ID: Final = 0xFFFF
 PARTITION: Final = "part:"
 """In front of the name of a partition that stands in place of an offset."""
@@ -73,6 +75,11 @@ def count(text: str) -> int:
 def attempts(text: str) -> int:
     """Return how often something is to be tried: 0, or less, means without end."""
     return max(0, _bounded(text, -_MAX_COUNT, _MAX_COUNT))
+
+
+def baudrate(text: str) -> int:
+    """Return a rate in baud."""
+    return _bounded(text, 1, _MAX_BAUDRATE)
 
 
 def tcp_port(text: str) -> int:
