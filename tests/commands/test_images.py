@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -222,6 +223,15 @@ def test_a_merged_file_is_gone_through(tmp_path: Path, capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     check("image-info", text)
     assert [image["offset"] for image in json.loads(text)["images"]] == [0, 0x1_0000]
+
+
+def test_what_has_no_address_in_version_2_is_mapped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "image.bin"
+    path.write_bytes(build_image(ESP8266_ELF, ESP8266, ImageOptions(esp8266_version=2)).data)
+    assert main(["image-info", str(path)]) == 0
+    assert re.search(r"^ +0 .* 0x00000000 .* IROM$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_pieces_of_a_hex_file_are_gone_through(
