@@ -14,12 +14,12 @@ from esploader.commands.options import (
     PROGRAM,
 )
 from esploader.commands.values import (
+    OneOf,
     attempts,
     baudrate,
     flash_frequency,
     flash_mode,
     flash_size,
-    one_of,
     reset_sequence,
     seconds,
 )
@@ -41,8 +41,8 @@ VARIABLES: Final[Sources] = {
     "ESPTOOL_PORT": ("port", str),
     "ESPTOOL_BAUD": ("baud", baudrate),
     "ESPTOOL_CHIP": ("chip", str),
-    "ESPTOOL_BEFORE": ("before", one_of(BEFORE)),
-    "ESPTOOL_AFTER": ("after", one_of(AFTER)),
+    "ESPTOOL_BEFORE": ("before", OneOf(*BEFORE)),
+    "ESPTOOL_AFTER": ("after", OneOf(*AFTER)),
     "ESPTOOL_CONNECT_ATTEMPTS": ("connect_attempts", attempts),
     "ESPTOOL_OPEN_PORT_ATTEMPTS": ("open_attempts", attempts),
     "ESPTOOL_FM": ("flash_mode", flash_mode),

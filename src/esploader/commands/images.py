@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 from esploader.commands.command import Command
 from esploader.commands.flash_options import add_table_offset
 from esploader.commands.values import (
+    FLASH_MODES,
+    OneOf,
     PartitionName,
     flash_frequency,
-    flash_mode,
     flash_size,
     number,
-    one_of,
 )
 from esploader.commands.values import offset as place_in_flash
 from esploader.numerals import shown, whole
@@ -169,29 +169,39 @@ def _add_elf2image(parser: argparse.ArgumentParser) -> None:
     _add_layout_options(parser)
 
 
-def _for_new_header(check: Callable[[str], str], values: str) -> Callable[[str], str]:
+def _for_new_header(check: Callable[[str], str], examples: str) -> Callable[[str], str]:
     """Return what takes as ``check`` does, but for what only a header that is there can have."""
 
     def named(text: str) -> str:
         with contextlib.suppress(argparse.ArgumentTypeError):
             if text not in _UNSAID:
                 return check(text)
-        raise argparse.ArgumentTypeError(f"{shown(text)} is none of {values}")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is none of {examples} or the like")
 
     return named
 
 
 def _add_header_options(parser: argparse.ArgumentParser) -> None:
     for short, name, check, values in (
-        ("-fm", "mode", flash_mode, "qio, qout, dio or dout"),
-        ("-ff", "freq", flash_frequency, "80m, 40m, ... as the chip has them"),
-        ("-fs", "size", flash_size, "1MB, 2MB, ... as the chip has them"),
+        ("-fm", "mode", OneOf(*FLASH_MODES), "qio, qout, dio or dout"),
+        (
+            "-ff",
+            "freq",
+            _for_new_header(flash_frequency, "80m, 40m"),
+            "80m, 40m, ... as the chip has them",
+        ),
+        (
+            "-fs",
+            "size",
+            _for_new_header(flash_size, "1MB, 2MB"),
+            "1MB, 2MB, ... as the chip has them",
+        ),
     ):
         usual = {"mode": _MODE, "freq": "code 0", "size": _SIZE}[name]
         parser.add_argument(
             short,
             f"--flash-{name}",
-            type=_for_new_header(check, values),
+            type=check,
             default=None,
             metavar=name.upper(),
             help=f"for the header: {values} "
@@ -242,7 +252,7 @@ def _add_layout_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--flash-mmu-page-size",
-        type=one_of(_MMU_PAGE_SIZES),
+        type=OneOf(*_MMU_PAGE_SIZES),
         metavar="SIZE",
         help=f"{', '.join(_MMU_PAGE_SIZES)}, where the chip has a choice (default: as the "
         "application says)",

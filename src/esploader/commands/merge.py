@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
 from esploader.commands.flash_options import add_inputs
-from esploader.commands.values import flash_frequency, flash_mode, flash_size, number, one_of
+from esploader.commands.values import OneOf, flash_frequency, flash_mode, flash_size, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -177,7 +177,7 @@ def _add_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f",
         "--format",
-        type=one_of(FORMATS),
+        type=OneOf(*FORMATS),
         default=_RAW,
         metavar="FORMAT",
         help="raw, uf2 or hex (default: raw)",
