@@ -345,3 +345,6 @@ def test_no_image_in_the_flash_of_a_device(port: str, capsys: pytest.CaptureFixt
     assert "instead of 0xe9" in refused(capsys, *words, "flash:0x20000")
     assert "end beyond the flash of" in refused(capsys, *words, "flash:4M")
     assert "'part' is not a number" in refused(capsys, *words, "flash:part")
+    blank = ["--port", "sim://esp32c3", "--no-stub", "image-info"]
+    assert "image: it is blank\n" in refused(capsys, *blank, "flash:0x10000")
+    assert "image: it is blank\n" in refused(capsys, *blank, "flash:0x3fffe8")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.commands.output import Json, Output
     from esploader.device.device import Device
+    from esploader.errors import ImageError
     from esploader.image.build import BuiltImage
     from esploader.image.options import ImageOptions
 
@@ -296,13 +297,19 @@ def _image_in_file(arguments: argparse.Namespace, output: Output) -> None:
         try:
             reports = find_images(data, chip)
         except ImageError as exc:
-            from esploader.image.foreign import foreign_kind
-
-            kind = foreign_kind(data)
-            raise exc if kind is None else ImageError(f"it is {kind}") from exc
+            raise _told_by(data, exc) from exc
         say_images(reports, start, output, is_told_chip=chip is not None)
         documents += images_document(reports, start)
     output.finish({"file": arguments.file, "images": documents, "warnings": output.warnings})
+
+
+def _told_by(data: bytes, problem: ImageError) -> ImageError:
+    """Return what ``data`` are in place of an image; the ``problem``, where that cannot be told."""
+    from esploader.errors import ImageError
+    from esploader.image.foreign import foreign_kind
+
+    kind = foreign_kind(data)
+    return problem if kind is None else ImageError(f"it is {kind}")
 
 
 def _contents(path: str) -> list[tuple[int, bytes]]:
@@ -335,6 +342,8 @@ def _image_in_flash(
 ) -> dict[str, Json]:
     from esploader.commands.image_report import images_document, say_images
     from esploader.commands.partition_names import partitions_of
+    from esploader.errors import ImageError
+    from esploader.image.header import MAX_HEADER_SIZE
     from esploader.image.inspection import inspect_image
     from esploader.image.measuring import measure_image
 
@@ -344,7 +353,10 @@ def _image_in_flash(
         start = partition.entry.offset
     else:
         start = where
-    size = measure_image(lambda at, size: device.flash.read(start + at, size), device.chip)
+    try:
+        size = measure_image(lambda at, size: device.flash.read(start + at, size), device.chip)
+    except ImageError as exc:
+        raise _told_by(device.flash.read(start, MAX_HEADER_SIZE), exc) from exc
     data = device.flash.read(start, size, on_progress=output.progress)
     output.line(f"Image size: {size} bytes at {start:#x} of the flash")
     reports = (inspect_image(data, device.chip),)
