@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
 from esploader.commands.flash_options import add_inputs
-from esploader.commands.values import flash_frequency, flash_mode, flash_size, number, one_of
+from esploader.commands.values import OneOf, flash_frequency, flash_mode, flash_size, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,6 +27,7 @@ _DETECT: Final = "detect"
 
 
 def _merge_bin(arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.commands.merge_inputs import read_inputs
     from esploader.commands.output_file import OutputFile
     from esploader.image.merge import merge
 
@@ -34,7 +35,7 @@ def _merge_bin(arguments: argparse.Namespace, output: Output) -> None:
     parameters = _parameters(arguments, output)
     _check_chip(arguments, parameters)
     _note_unheeded(arguments, output)
-    inputs = _read(arguments, output)
+    inputs = read_inputs(arguments, output)
     is_changed, runs = _with_parameters(inputs, arguments, parameters, output)
     start = arguments.target_offset
     parts = _parts(merge(runs, start=start), arguments, output)
@@ -57,53 +58,6 @@ def _merge_bin(arguments: argparse.Namespace, output: Output) -> None:
             "warnings": output.warnings,
         }
     )
-
-
-def _read(arguments: argparse.Namespace, output: Output) -> list[tuple[str, Run]]:
-    """Return what the inputs hold, with the name of the file that each run is from; say it.
-
-    Raises:
-        PlanError: one cannot be read, is too large, or is a UF2 file for other chips.
-    """
-    from esploader.errors import PlanError
-    from esploader.flash.contents import read_contents
-    from esploader.flash.source import MAX_SOURCE_SIZE
-    from esploader.image.runs import Run
-
-    found: list[tuple[str, Run]] = []
-    families: set[int] = set()
-    for offset, name in arguments.inputs:
-        room = MAX_SOURCE_SIZE - sum(len(run.data) for _, run in found)
-        contents = read_contents(name, room)
-        _check_family(name, contents.family, arguments.chip)
-        families |= set() if contents.family is None else {contents.family}
-        if len(families) > 1:
-            raise PlanError(f"{name} is a UF2 file for other chips than the one before it")
-        runs = [Run(offset + start, data) for start, data in contents.parts if data]
-        if not runs:
-            output.note(f"'{name}' is empty")
-        for run in runs:
-            output.line(f"'{name}': {len(run.data)} bytes at 0x{run.address:08x}.")
-            found.append((name, run))
-    return found
-
-
-def _check_family(name: str, family: int | None, chip: str) -> None:
-    """Refuse a UF2 file for other chips.
-
-    Raises:
-        PlanError: it is one.
-    """
-    from esploader.chips.registry import chip_by_name, uf2_family_of
-    from esploader.errors import PlanError
-
-    if chip.lower() == "auto" or family in (None, uf2_family_of(chip)):
-        return
-    from esploader.image.suitability import family_problem
-
-    problem = family_problem(family, chip_by_name(chip))
-    if problem is not None:
-        raise PlanError(f"{name} is a UF2 file, and {problem}")
 
 
 def _parts(merged: Merged, arguments: argparse.Namespace, output: Output) -> Iterator[bytes]:
@@ -223,7 +177,7 @@ def _add_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f",
         "--format",
-        type=one_of(FORMATS),
+        type=OneOf(*FORMATS),
         default=_RAW,
         metavar="FORMAT",
         help="raw, uf2 or hex (default: raw)",
