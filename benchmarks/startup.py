@@ -37,7 +37,7 @@ def benchmark(extent: Extent) -> list[Goal]:
         for ours, theirs, limit in (
             ("import esploader", "import serial", 1.6),
             ("from esploader import connect", "esptool version", 0.3),
-            ("esploader version", "esptool version", 0.5),
+            ("esploader version", "esptool version", 0.4),
         )
     ]
 

@@ -93,7 +93,8 @@ def run(argv: Sequence[str], understand: Understand) -> int:
         cause = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
         output.write(f"\nInterrupted{cause}.\n")
         raise
-    return code or (_code_without_output(output.stdout) if is_all else DONE)
+    has_worked = any(getattr(arguments, option) for option in command.works_with)
+    return code or (_code_without_output(output.stdout) if is_all and not has_worked else DONE)
 
 
 def _code_without_output(stdout: StandardStream) -> int:

@@ -22,7 +22,7 @@ def text_of(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_all_that_may_stand_there_is_named(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = text_of(shell, capsys)
-    words = set(re.findall(r"[\w-]+", text))
+    words = set(re.findall(r"[\w.-]+", text))
     for place in places():
         assert {name for name, _ in place.words} <= words
         for option in place.options:
@@ -43,6 +43,10 @@ def test_values_that_can_be_named_are() -> None:
     assert not options["--trace"].takes_value
     assert [name for name, _ in by_path["sim",].words] == ["serve", "run", "check"]
     assert "--spi_connection" not in options
+    of_merges = {name: each for each in by_path["merge-bin",].options for name in each.names}
+    assert of_merges["--format"].values == ("raw", "uf2", "hex")
+    assert of_merges["-fm"].values == ("keep", "qio", "qout", "dio", "dout")
+    assert not of_merges["--output"].values
 
 
 def test_other_shells_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "text", "value", "line"),
     [
         ("PORT", "P", "P", "read-mac -p P"),
-        ("BAUD", "9600", "9600", "read-mac -b 9600"),
+        ("BAUD", "9600", 9600, "read-mac -b 9600"),
         ("CHIP", "esp32", "esp32", "read-mac -c esp32"),
         ("BEFORE", "no_reset", "no-reset", "read-mac --before no-reset"),
         ("AFTER", "watchdog-reset", "watchdog-reset", "read-mac -a watchdog-reset"),
@@ -61,7 +61,7 @@ def test_each_is_the_default_of_an_option(
     assert getattr(parse(words, {variable: ""})[1], option) != value
     if line is not None:
         # What the line says counts more.
-        other = {"CONNECT_ATTEMPTS": "3", "FM": "dio", "FF": "40m", "FS": "1MB"}
+        other = {"CONNECT_ATTEMPTS": "3", "BAUD": "300", "FM": "dio", "FF": "40m", "FS": "1MB"}
         others = {"BEFORE": "usb-reset", "AFTER": "no-reset", **other}
         said = parse(shlex.split(line), {variable: others.get(name, "other")})[1]
         assert getattr(said, option) == value
@@ -70,6 +70,7 @@ def test_each_is_the_default_of_an_option(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("ESPTOOL_BAUD", "fast"),
         ("ESPTOOL_BEFORE", "tomorrow"),
         ("ESPTOOL_AFTER", "hard"),
         ("ESPTOOL_CONNECT_ATTEMPTS", "many"),

@@ -48,7 +48,7 @@ def test_options_stand_anywhere_between_pairs(line: str) -> None:
     arguments = parse(shlex.split(line), {})[1]
     assert arguments.inputs == [(0, "a.bin"), (0x8000, "b.bin")]
     flash = (arguments.flash_mode, arguments.flash_freq, arguments.flash_size)
-    assert (*flash, arguments.compress, arguments.baud) == ("dio", "40m", "2MB", True, "115200")
+    assert (*flash, arguments.compress, arguments.baud) == ("dio", "40m", "2MB", True, 115200)
 
 
 def test_what_takes_any_number_takes_no_more_than_to_the_next_option() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -212,6 +213,9 @@ def test_a_program_from_a_pipe_needs_the_name_of_an_output(
         (["--max-rev-full", "-1"], "--max-rev-full"),
         (["--min-rev", "256"], "--min-rev: 256 is not between 0 and 255"),
         (["--version", "4"], "--version"),
+        (["-fm", "keep"], "--flash-mode: 'keep' is none of qio, qout, dio, dout"),
+        (["-ff", "fast"], "--flash-freq: 'fast' is none of 80m, 40m or the like"),
+        (["-fs", "detect"], "--flash-size: 'detect' is none of 1MB, 2MB or the like"),
         (["--pad-to-size", "0"], "0 is not from 1 to 256MB"),
         (["--pad-to-size", "1G"], "--pad-to-size"),
         (["--flash-mmu-page-size", "4KB"], "'4KB' is none of 8KB, 16KB"),
@@ -244,6 +248,15 @@ def test_a_merged_file_is_gone_through(tmp_path: Path, capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     check("image-info", text)
     assert [image["offset"] for image in json.loads(text)["images"]] == [0, 0x1_0000]
+
+
+def test_what_has_no_address_in_version_2_is_mapped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "image.bin"
+    path.write_bytes(build_image(ESP8266_ELF, ESP8266, ImageOptions(esp8266_version=2)).data)
+    assert main(["image-info", str(path)]) == 0
+    assert re.search(r"^ +0 .* 0x00000000 .* IROM$", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("kind", ["hex", "uf2"])
@@ -388,3 +401,6 @@ def test_no_image_in_the_flash_of_a_device(port: str, capsys: pytest.CaptureFixt
     assert "instead of 0xe9" in refused(capsys, *words, "flash:0x20000")
     assert "end beyond the flash of" in refused(capsys, *words, "flash:4M")
     assert "'part' is not a number" in refused(capsys, *words, "flash:part")
+    blank = ["--port", "sim://esp32c3", "--no-stub", "image-info"]
+    assert "image: it is blank\n" in refused(capsys, *blank, "flash:0x10000")
+    assert "image: it is blank\n" in refused(capsys, *blank, "flash:0x3fffe8")

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
+from elf_programs import made_up
 from elf_writer import Section, elf_for
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.image import build_image, hexfile, uf2
+from esploader.image.partitions import parse_csv
 from esploader.image.patch import patch_header
 from esploader.image.runs import Run
 from images import small_image
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
 
 APP = b"an application" * 100
-PROGRAM = elf_for(ESP32_C3, [Section(".iram0.text", 0x4037_C000, b"code" * 100)]).build()
 
 
 @pytest.fixture(name="merge")
@@ -133,29 +134,52 @@ def test_hex_and_uf2_files_are_inputs(merge: Callable[..., int], tmp_path: Path)
     assert (tmp_path / "merged").read_bytes() == expected
 
 
-def test_of_a_program_the_image_is_merged(merge: Callable[..., int], tmp_path: Path) -> None:
-    (tmp_path / "app.elf").write_bytes(PROGRAM)
-    assert merge("0", "bootloader.bin", "0x1000", "app.elf", before=("--chip", "esp32c3")) == 0
-    image = build_image(PROGRAM, ESP32_C3).data
-    expected = small_image(ESP32_C3).ljust(0x1000, b"\xff") + image
+TABLE = "nvs,data,nvs,0x9000,0x3000\nfactory,app,factory,0x20000,64K\n"
+
+
+def test_partitions_are_those_of_the_table_among_the_inputs(
+    merge: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = parse_csv(TABLE).to_bytes()
+    (tmp_path / "table.bin").write_bytes(table)
+    assert merge("part:factory", "app.bin", "0x8000", "table.bin", "-t", "0x8000") == 0
+    expected = table.ljust(0x1_8000, b"\xff") + APP
     assert (tmp_path / "merged").read_bytes() == expected
-    # A library is loaded from where it lies, by somebody who knows what it is.
-    library = PROGRAM[:16] + b"\x03" + PROGRAM[17:]
-    (tmp_path / "app.elf").write_bytes(library)
-    assert merge("0", "app.elf") == 0
-    assert (tmp_path / "merged").read_bytes() == library
+    assert "Partition factory: 0x10000 bytes at 0x20000.\n" in capsys.readouterr().out
+    # It may be in the midst of another file, and elsewhere.
+    (tmp_path / "both.bin").write_bytes(b"boot".ljust(0x2000, b"\xff") + table)
+    elsewhere = ("--partition-table-offset", "0x7000", "-t", "0x5000")
+    assert merge("0x5000", "both.bin", "part:factory", "app.bin", *elsewhere) == 0
+    expected = (b"boot".ljust(0x2000, b"\xff") + table).ljust(0x1_B000, b"\xff") + APP
+    assert (tmp_path / "merged").read_bytes() == expected
 
 
-def test_both_files_of_an_esp8266_are_merged(merge: Callable[..., int], tmp_path: Path) -> None:
+def test_the_elf_file_of_a_program_stands_for_its_image(
+    merge: Callable[..., int], tmp_path: Path
+) -> None:
+    for chip in (ESP32_C3, ESP8266):
+        elf = made_up(chip, 0).elf
+        (tmp_path / "program").write_bytes(elf)
+        built = build_image(elf, chip)
+        runs = {Run(0x0, built.data), *(() if built.mapped is None else (Run(*built.mapped),))}
+        assert merge("-f", "hex", "0", "program", before=("--chip", chip.key)) == 0
+        assert set(hexfile.read_segments((tmp_path / "merged").read_bytes())) == runs
+
+
+def test_what_is_mapped_of_an_esp8266_is_kept_within_a_partition(
+    merge: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sections = [
         Section(".text", 0x4010_0000, b"code" * 20),
-        Section(".irom0.text", 0x4020_1010, b"irom" * 30),
+        Section(".irom0.text", 0x4021_0000, b"irom" * 30),
     ]
-    elf = elf_for(ESP8266, sections).build()
-    (tmp_path / "app.elf").write_bytes(elf)
-    assert merge("0", "app.elf", before=("--chip", "esp8266")) == 0
-    expected = build_image(elf, ESP8266).data.ljust(0x1010, b"\xff") + b"irom" * 30
-    assert (tmp_path / "merged").read_bytes() == expected
+    (tmp_path / "app.elf").write_bytes(elf_for(ESP8266, sections).build())
+    (tmp_path / "table.bin").write_bytes(parse_csv(TABLE).to_bytes())
+    words = ("0x8000", "table.bin", "part:factory", "app.elf")
+    assert merge(*words, before=("--chip", "esp8266")) == 2
+    reason = "what belongs to 0x10000 lies in front of the partition factory: 0x10000 bytes at 0x20"
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "merged").exists()
 
 
 def test_an_output_may_be_an_input(merge: Callable[..., int], tmp_path: Path) -> None:
@@ -186,11 +210,18 @@ C3 = ("--chip", "esp32c3")
         (("0",), (), "offsets and files come in pairs"),
         (("0xf0000000", "app.bin"), (), "are in no flash"),
         (("0", "empty.bin"), (), "there is nothing to merge"),
+        (("part:nvs", "app.bin"), (), "where part:nvs is only a partition table among the inputs"),
+        (("0x8000", "app.bin", "part:nvs", "app.bin"), (), "row 1 begins with 616e instead of"),
+        (("0x8000", "table.bin", "part:nv", "app.bin"), (), "no partition nv (did you mean nvs?)"),
+        (
+            ("0x8000", "table.bin", "part:nvs", "large.bin"),
+            (),
+            "into the partition nvs: 0x3000 bytes at 0x9000: 1 b",
+        ),
+        (("0", "program.elf"), (), "program.elf is an ELF file, and an image made of it is for"),
+        (("0", "program.elf"), ("--chip", "esp32"), "the program is for riscv, and the ESP32"),
         (("0", "damaged.uf2"), (), "the UF2 file is damaged: block 1"),
         (("0", "c3.uf2", "0x1000", "other.uf2"), (), "other.uf2 is a UF2 file for other chips"),
-        (("0", "bootloader.bin", "part:nvs", "app.bin"), (), "names of partitions are those of a"),
-        (("0", "app.elf"), (), "app.elf is an ELF file, which does not say its chip: name it"),
-        (("0", "app.elf"), ("--chip", "esp32"), "the program is for riscv, and the ESP32 is"),
         (("0", "other.uf2"), C3, "other.uf2 is a UF2 file, and it is for ESP32, not for ESP32-C3"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -206,11 +237,13 @@ def test_what_cannot_be_merged_leaves_the_output_as_it_was(
     (tmp_path / "merged").write_bytes(b"older")
     (tmp_path / "empty.bin").write_bytes(b"")
     (tmp_path / "damaged.uf2").write_bytes(b"UF2")
+    (tmp_path / "large.bin").write_bytes(bytes(0x3001))
+    (tmp_path / "table.bin").write_bytes(parse_csv(TABLE).to_bytes())
+    (tmp_path / "program.elf").write_bytes(made_up(ESP32_C3, 0).elf)
     other = b"".join(uf2.written((Run(0, b"x"),), ESP32.uf2_family))
     (tmp_path / "other.uf2").write_bytes(other)
     same = b"".join(uf2.written((Run(0, b"x"),), ESP32_C3.uf2_family))
     (tmp_path / "c3.uf2").write_bytes(same)
-    (tmp_path / "app.elf").write_bytes(PROGRAM)
     names = sorted(each.name for each in tmp_path.iterdir())
     assert merge(*words, before=before) == 2
     said = capsys.readouterr().err

@@ -146,6 +146,17 @@ def test_where_the_output_is_all_its_loss_shows_in_the_exit_code(
 
 @needs_posix
 @pytest.mark.parametrize("how", REASONS)
+def test_a_table_that_is_converted_counts_more_than_what_is_shown(how: str, tmp_path: Path) -> None:
+    table, made = tmp_path / "table.csv", tmp_path / "table.bin"
+    table.write_text("nvs,data,nvs,,0x6000\n")
+    lost = Lost(how, "partition-table", str(table), "--binary", str(made))
+    assert lost.code == 0
+    assert made.stat().st_size == 0xC00
+    assert Lost(how, "partition-table", str(table)).code in {FAILED, READER_GONE}
+
+
+@needs_posix
+@pytest.mark.parametrize("how", REASONS)
 def test_a_help_that_nobody_reads_leaves_no_complaint(how: str) -> None:
     lost = Lost(how, "version", "--help")
     assert lost.code in {0, FAILED, READER_GONE}

@@ -6,22 +6,25 @@ source leaves to its reader. It runs on a simulated device with a stub, among fi
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shlex
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import attrs
 import pytest
 
+from elf_programs import app_descriptor
+from elf_writer import Section, elf_for
 from esploader.chips import chip_by_name
+from esploader.chips.model.revision import Revision
 from esploader.cli import main
+from esploader.image import ImageOptions, build_image
 from images import small_image
 from simulated import incompressible
 from stub_files import stub_directory
 from untouched import assert_untouched, old_content
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SECTOR: Final = 0x1000
 MIB: Final = 1 << 20
@@ -204,6 +207,49 @@ READING: Final = [
     Published(PIOARDUINO, "esp32", "--port /dev/ttyUSB0 read-flash 0x8000 0x1000 partitions.bin"),
 ]
 
+MAKING: Final = [
+    Published(
+        PLATFORMIO,
+        "esp32",
+        "--chip esp32 elf2image --flash_mode dio --flash_freq 40m --flash_size 4MB -o "
+        ".pio/build/esp32dev/firmware.bin .pio/build/esp32dev/firmware.elf",
+    ),
+    Published(
+        ARDUINO,
+        "esp32c3",
+        "--chip esp32c3 elf2image --flash-mode dio --flash-freq 80m --flash-size 4MB "
+        "--elf-sha256-offset 0xb0 -o sketch.ino.bin sketch.ino.elf",
+    ),
+    Published(
+        ESP_IDF_ARGUMENTS,
+        "esp32s3",
+        "--chip esp32s3 elf2image --flash_mode dio --flash_freq 80m --flash_size 16MB "
+        "--elf-sha256-offset 0xb0 --min-rev-full 0 --max-rev-full 99 -o hello.bin hello.elf",
+    ),
+]
+
+MERGING: Final = [
+    Published(
+        PLATFORMIO,
+        "esp32",
+        "--chip esp32 merge_bin -o firmware_merged.bin --flash_mode dio --flash_size 4MB 0x10000 "
+        '".pio/firmware.bin" "0x1000" "bootloader.bin" "0x8000" "partitions.bin"',
+    ),
+    Published(
+        ARDUINO,
+        "esp32c3",
+        "--chip esp32c3 merge-bin -o sketch.ino.merged.bin --pad-to-size 4MB --flash-mode keep "
+        "--flash-freq keep --flash-size keep 0x0 sketch.ino.bootloader.bin 0x8000 "
+        "sketch.ino.partitions.bin 0xe000 boot_app0.bin 0x10000 sketch.ino.bin",
+    ),
+    Published(
+        ESPHOME,
+        "esp32",
+        "--chip esp32 merge_bin --flash_size 4MB --output firmware.factory.bin 0x1000 "
+        "bootloader.bin 0x8000 partitions.bin 0x9000 ota_data_initial.bin 0x10000 firmware.bin",
+    ),
+]
+
 
 @attrs.frozen
 class Board:
@@ -293,6 +339,54 @@ def test_what_others_publish_reads(
     start = int(offset, 0)
     assert (tmp_path / name).read_bytes() == board.before[start:][: int(size, 0)]
     assert board.flash.read_bytes() == board.before
+
+
+@pytest.mark.parametrize("published", MAKING, ids=lambda published: published.label)
+def test_what_others_publish_makes_images(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    *words, output, source = published.words
+    chip = chip_by_name(published.chip)
+    # What is at 0xB0 of the image is the digest in the descriptor of the application.
+    start = next(each.start for each in chip.memory if each.name == "drom")
+    elf = elf_for(chip, [Section(".flash.appdesc", start + 0x20, app_descriptor())]).build()
+    Path(source).parent.mkdir(parents=True, exist_ok=True)
+    Path(source).write_bytes(elf)
+    assert main([*words, output, source]) == 0
+    options = dict(itertools.pairwise(words))
+    made = build_image(
+        elf,
+        chip,
+        ImageOptions(
+            flash_mode="dio",
+            flash_frequency=options.get("--flash_freq") or options["--flash-freq"],
+            flash_size=options.get("--flash_size") or options["--flash-size"],
+            maximum_revision=Revision(*divmod(int(options.get("--max-rev-full", 65535)), 100)),
+        ),
+    )
+    assert Path(output).read_bytes() == made.data
+    assert made.data[0xB0:0xD0] == hashlib.sha256(elf).digest()
+
+
+@pytest.mark.parametrize("published", MERGING, ids=lambda published: published.label)
+def test_what_others_publish_merges(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bootable = make_files(published, tmp_path)
+    assert main(published.words) == 0
+    options = dict(itertools.pairwise(published.words))
+    merged = Path(options.get("-o") or options["--output"]).read_bytes()
+    size = 4 * MIB if "--pad-to-size" in options else 0
+    expected = bytearray(b"\xff" * max(len(merged), size))
+    for offset, name in published.inputs.items():
+        data = bytearray((tmp_path / name).read_bytes())
+        if name == bootable:
+            assert merged[offset:][: len(data)].startswith(bytes(data[:2]))
+            data[2:4] = merged[offset:][2:4]
+        expected[offset : offset + len(data)] = data
+    assert merged == expected
 
 
 def test_the_arguments_that_a_build_of_esp_idf_leaves(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VECTORS = Path(__file__).parents[1] / "vectors"
+PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+
+OF_EVERY_COMMAND = {
+    *("port", "chip", "description", "revision", "features", "crystal_mhz", "usb_mode", "mac"),
+    *("eui64", "secure_download_mode", "warnings", "error"),
+}
 
 C3 = "sim://esp32c3"
 
@@ -60,6 +67,24 @@ def test_the_schemas_are_current() -> None:
 
 def test_every_command_that_knows_json_has_one() -> None:
     assert set(schemas()) == set(names_with_json())
+
+
+def test_the_page_names_what_each_command_adds() -> None:
+    text = PAGE.read_text(encoding="utf-8").split("What a command adds to that:")[1]
+    table = text.split("\n\n")[1]
+    rows = [row.split("|") for row in table.splitlines()[2:]]
+    untold = {}
+    for path in FOLDER.glob("*.json"):
+        name = path.stem
+        if name.startswith(("sim-", "stub-")) or name in {"ports", "serve", "version"}:
+            # They have documents of their own.
+            continue
+        documents = json.loads(path.read_text(encoding="utf-8"))["anyOf"]
+        added = {key for each in documents for key in each["properties"]} - OF_EVERY_COMMAND
+        told = "".join(keys for _, names, keys, *_ in rows if re.search(f"`{name}[` ]", names))
+        untold[name] = {key for key in added if f"`{key}`" not in told}
+    assert len(untold) > 20
+    assert {name: keys for name, keys in untold.items() if keys} == {}
 
 
 @pytest.mark.parametrize("name", schemas())

@@ -16,6 +16,7 @@ from esploader.chips import CHIPS
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import EsploaderError
 from esploader.image import ImageOptions, Signature, build_image, find_images, parse_elf
+from esploader.image.merge import Run, merge
 from esploader.image.partitions import parse_csv
 from esploader.server import Server
 from esploader.simulator import (
@@ -153,6 +154,8 @@ def of_images() -> Iterator[object]:
         file, (report,) = parse_elf(elf), find_images(built.data)
         yield from (options, built, file, *file.sections, report)
         yield from filter(None, (report.application, report.bootloader))
+    merged = merge([Run(8 * number, bytes(4)) for number in range(1000)])
+    yield from (merged, Run(0, bytes(1000)))
 
 
 def instances() -> Iterator[object]:

@@ -548,7 +548,7 @@ def test_a_description_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     made_builds.web_tools(tmp_path, ESP32_C3)
     for name in ("flasher_args.json", "manifest.json"):
         text = (tmp_path / name).read_bytes()
-        for end in range(0, len(text), 5):
+        for end in range(len(text)):
             (tmp_path / name).write_bytes(text[:end])
             with pytest.raises(PlanError):
                 read_builds(tmp_path / name)

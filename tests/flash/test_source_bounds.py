@@ -163,7 +163,8 @@ def test_a_missing_input_is_said_before_there_is_a_port(
 ) -> None:
     missing = tmp_path / "missing.bin"
     assert main(["--port", "/dev/no-such-port", "write_flash", "0", str(missing)]) == 2
-    assert "an input cannot be read" in capsys.readouterr().err
+    expected = f"an input cannot be read: No such file or directory: '{missing}'"
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["read_flash", "dump_mem"])

@@ -256,6 +256,11 @@ def test_the_size_of_pages_is_that_of_the_application() -> None:
     sections = [Section(".flash.appdesc", 0x4200_8020, app_descriptor(0)), text]
     assert built(sections, ESP32_C6).remarks == ("MMU pages are taken to have 32 KiB",)
 
+    sections = [Section(".flash.appdesc", 0x4200_0024, app_descriptor(0)), text]
+    assert built(sections, ESP32_C6).remarks == (
+        "MMU pages are taken to have 64 KiB, although .flash.appdesc begins at 0x42000024",
+    )
+
 
 def test_a_size_of_pages_that_the_chip_does_not_have() -> None:
     with pytest.raises(UnsupportedError, match="MMU pages of 128 KiB: ESP32-C6 has 8 KiB, 16 KiB"):

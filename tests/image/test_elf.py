@@ -56,6 +56,14 @@ def test_what_would_be_loaded_is_read() -> None:
     assert repr(elf) == "<ElfFile riscv, entry 0x4037c004, 2 sections, 1 segments>"
 
 
+def test_the_table_of_sections_may_stand_anywhere() -> None:
+    at = int.from_bytes(SMALL[FIELDS["sections_at"] :][:4], "little")
+    ahead = SMALL[:at] + b"more" * 100
+    moved = changed(ahead + SMALL[at:] + b"rest", FIELDS["sections_at"], len(ahead), 4)
+    assert parse_elf(moved) == parse_elf(SMALL)
+    assert parse_elf(moved).sections
+
+
 def test_the_architecture_is_that_of_the_chip() -> None:
     assert parse_elf(elf_for(ESP32, SECTIONS).build()).architecture is Architecture.XTENSA
 

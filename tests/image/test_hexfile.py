@@ -258,6 +258,13 @@ def test_the_beginning_of_a_file_is_refused(content: dict[int, int], data: st.Da
         read_segments(text[: data.draw(st.integers(0, len(text) - 2))])
 
 
+def test_a_file_that_is_cut_anywhere_is_refused() -> None:
+    text = written({**dict.fromkeys(range(40), 7), 0x12_3456: 8}, {"EIP": 0x4000}, "native")
+    for size in range(len(text.rstrip())):
+        with pytest.raises(PlanError):
+            read_segments(text[:size])
+
+
 @given(st.lists(st.binary(max_size=30)), st.booleans())
 def test_any_text_is_segments_or_a_plan_error(lines: list[bytes], is_hex: bool) -> None:  # noqa: FBT001 - drawn
     text = b"".join(b":" + (line.hex().encode() if is_hex else line) + b"\n" for line in lines)

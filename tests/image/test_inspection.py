@@ -96,6 +96,15 @@ def test_what_a_bootloader_says_of_itself() -> None:
     assert found.compiled == "Feb 29 2024 12:34:56"
 
 
+def test_data_that_begin_like_a_descriptor_are_none() -> None:
+    descriptor = bootloader_descriptor()
+    for data in (descriptor[:1] + b"\xa6" * 99, descriptor[:76], b"Q" + descriptor[1:]):
+        image = build_image(
+            elf_for(ESP32_C3, [Section(".data", 0x3FC8_0000, data)]).build(), ESP32_C3
+        )
+        assert inspect_image(image.data).bootloader is None
+
+
 def test_an_image_of_version_2() -> None:
     report = inspect_image(VERSION_2)
     assert (report.chip, report.version, report.size) == (ESP8266, 2, len(VERSION_2))

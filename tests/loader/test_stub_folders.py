@@ -108,6 +108,14 @@ def test_who_is_slower_without_a_stub_is_told_how_to_get_one(tmp_path: Path) -> 
     assert out.read_bytes() == b"\xff" * 16
 
 
+def test_a_folder_without_a_stub_is_named_to_who_needs_one(tmp_path: Path) -> None:
+    command = ["-m", "esploader", "--port", "sim://esp32c3", "erase-flash"]
+    nowhere = str(tmp_path / "nowhere")
+    done = run_bare(tmp_path, *command, environment={"ESPLOADER_STUB_DIR": nowhere})
+    assert done.exit_code == 2
+    assert f"a stub can: ESPLOADER_STUB_DIR names {nowhere}, where there is none\n" in done.stderr
+
+
 def test_who_has_a_stub_is_not_told_to_get_one(tmp_path: Path) -> None:
     stubs = tmp_path / "stubs"
     stubs.mkdir()

@@ -6,6 +6,7 @@ One process imports esptool and works off all merges of a test.
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ for job in json.load(open(sys.argv[1])):
 print(json.dumps(codes))
 """
 
-JOBS_A_CHIP = 10
+JOBS_A_CHIP = 200 if os.environ.get("ESPLOADER_FULL") == "1" else 20
 
 
 @attrs.frozen

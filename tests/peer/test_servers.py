@@ -142,10 +142,11 @@ def test_the_whole_job_through(server: str, chip: str, tmp_path: Path) -> None:
 def test_the_usual_reset_of_espressifs_server_cannot_work_on_a_port_without_descriptor(
     tmp_path: Path,
 ) -> None:
-    # Asserting DTR is left to that reset, and where it fails the chip stays in reset.
+    # Asserting DTR is left to that reset, and where it fails the chip stays in reset. What it said
+    # when the server opened the port may be heard only then.
     with (
         esp_rfc2217_server("sim://esp32c3", tmp_path / "none.cfg") as url,
-        pytest.raises(SilentDeviceError),
+        pytest.raises((SilentDeviceError, WrongBootModeError)),
     ):
         eventually(lambda: connect(url, attempts=1), HostUnreachableError)
 

@@ -506,6 +506,7 @@ NOTHING_IS_PROMISED = {
 """Of which no value comes, and why."""
 
 MADE_OF = {
+    "flash_build": "flash.write",
     "partitions.table": "flash.read",
     "partitions.raw_table": "flash.read",
     "partitions.otadata": "flash.read",

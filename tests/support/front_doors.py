@@ -12,6 +12,7 @@ PACKAGES = (
     "esploader.compat.esptool",
     "esploader.errors",
     "esploader.image",
+    "esploader.image.merge",
     "esploader.image.partitions",
     "esploader.server",
     "esploader.simulator",

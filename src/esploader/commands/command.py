@@ -44,6 +44,9 @@ class Command(NamedTuple):
     only_prints: bool = False
     """What it prints is all that it does."""
 
+    works_with: tuple[str, ...] = ()
+    """Of what only prints: the options with which it does more, as their values are called."""
+
     usage: str | None = None
     """Where argparse would not find it out by itself."""
 

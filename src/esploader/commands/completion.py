@@ -32,6 +32,7 @@ COMMANDS: Final = (
         run=_completion,
         example="completion bash",
         has_common_options=False,
+        heeds_files=False,
         only_prints=True,
     ),
 )

@@ -9,6 +9,7 @@ from esploader.chips.registry import CHIPS
 from esploader.classes import frozen
 from esploader.commands.parser import Parser, command_parser, common_parser
 from esploader.commands.table import commands
+from esploader.commands.values import OneOf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,8 @@ def _options(parser: Parser) -> Iterator[Option]:
         names = tuple(name for name in action.option_strings if "_" not in name)
         if names:
             values: tuple[str, ...] = tuple(str(value) for value in action.choices or ())
+            if isinstance(action.type, OneOf):
+                values = action.type.names
             if action.metavar == _CHIP:
                 values = tuple(chip.name.lower().replace("-", "") for chip in CHIPS)
             yield Option(names, _short(action.help or ""), action.nargs != 0, values)

@@ -14,11 +14,12 @@ from esploader.commands.options import (
     PROGRAM,
 )
 from esploader.commands.values import (
+    OneOf,
     attempts,
+    baudrate,
     flash_frequency,
     flash_mode,
     flash_size,
-    one_of,
     reset_sequence,
     seconds,
 )
@@ -38,10 +39,10 @@ class SettingError(Exception):
 
 VARIABLES: Final[Sources] = {
     "ESPTOOL_PORT": ("port", str),
-    "ESPTOOL_BAUD": ("baud", str),
+    "ESPTOOL_BAUD": ("baud", baudrate),
     "ESPTOOL_CHIP": ("chip", str),
-    "ESPTOOL_BEFORE": ("before", one_of(BEFORE)),
-    "ESPTOOL_AFTER": ("after", one_of(AFTER)),
+    "ESPTOOL_BEFORE": ("before", OneOf(*BEFORE)),
+    "ESPTOOL_AFTER": ("after", OneOf(*AFTER)),
     "ESPTOOL_CONNECT_ATTEMPTS": ("connect_attempts", attempts),
     "ESPTOOL_OPEN_PORT_ATTEMPTS": ("open_attempts", attempts),
     "ESPTOOL_FM": ("flash_mode", flash_mode),
@@ -163,7 +164,7 @@ def _remarks(environment: Mapping[str, str]) -> list[str]:
 def _usual() -> dict[str, object]:
     return {
         "port": None,
-        "baud": str(DEFAULT_BAUDRATE),
+        "baud": DEFAULT_BAUDRATE,
         "chip": "auto",
         "before": BEFORE[0],
         "after": AFTER[0],

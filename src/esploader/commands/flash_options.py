@@ -90,18 +90,6 @@ def add_inputs(parser: argparse.ArgumentParser, *, nargs: str = "+") -> None:
     add_table_offset(parser)
 
 
-def add_merged_inputs(parser: argparse.ArgumentParser) -> None:
-    """Add pairs of an offset and a file, where there is no device that has partitions."""
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        action=PairsAction,
-        has_names=False,
-        metavar="OFFSET FILE",
-        help="where to, and what; as often as wanted",
-    )
-
-
 def add_table_offset(parser: argparse.ArgumentParser) -> None:
     """Add where the table is in which the names of partitions are looked up."""
     parser.add_argument(
@@ -154,11 +142,6 @@ def add_extent(parser: argparse.ArgumentParser, help_of_size: str) -> None:
 class PairsAction(argparse.Action):
     """Collects offsets and files, one after the other, into pairs."""
 
-    def __init__(self, *args: object, has_names: bool = True, **options: object) -> None:
-        """``has_names`` says that names of partitions may stand for offsets."""
-        super().__init__(*args, **options)  # type: ignore[arg-type]
-        self._has_names = has_names
-
     # `override` of esploader.classes loads attrs, which takes longer than all else here.
     def __call__(  # type: ignore[explicit-override]
         self,
@@ -178,8 +161,6 @@ class PairsAction(argparse.Action):
             parser.error(str(exc))
         if len(words) % 2:
             parser.error("offsets and files come in pairs")
-        if not self._has_names and any(isinstance(where, PartitionName) for where in offsets):
-            parser.error("names of partitions are those of a device: give offsets here")
         setattr(namespace, self.dest, [*zip(offsets, words[1::2], strict=True)])
 
 

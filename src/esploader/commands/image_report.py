@@ -117,7 +117,8 @@ def _memory_types(segment: Segment, chip: Chip) -> list[str]:
     from esploader.image.mapping import regions_of
 
     if not segment.address:
-        return ["PADDING"]
+        # The bootloader of an ESP8266 maps what has no address, from wherever it is in flash.
+        return ["IROM" if chip.image_chip_id is None else "PADDING"]
     if not chip.knows("memory"):
         return []
     return [name.upper() for name in sorted(regions_of(segment.address, chip))]

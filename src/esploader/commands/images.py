@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 from esploader.commands.command import Command
 from esploader.commands.flash_options import add_table_offset
 from esploader.commands.values import (
+    FLASH_MODES,
+    OneOf,
     PartitionName,
     flash_frequency,
-    flash_mode,
     flash_size,
     number,
-    one_of,
 )
 from esploader.commands.values import offset as place_in_flash
-from esploader.numerals import whole
+from esploader.numerals import shown, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,19 +183,43 @@ def _add_elf2image(parser: argparse.ArgumentParser) -> None:
     _add_layout_options(parser)
 
 
+def _for_new_header(check: Callable[[str], str], examples: str) -> Callable[[str], str]:
+    """Return what takes as ``check`` does, but for what only a header that is there can have."""
+
+    def named(text: str) -> str:
+        with contextlib.suppress(argparse.ArgumentTypeError):
+            if text not in _UNSAID:
+                return check(text)
+        raise argparse.ArgumentTypeError(f"{shown(text)} is none of {examples} or the like")
+
+    return named
+
+
 def _add_header_options(parser: argparse.ArgumentParser) -> None:
     for short, name, check, values in (
-        ("-fm", "mode", flash_mode, f"qio, qout, dio or dout (default: {_MODE}"),
-        ("-ff", "freq", flash_frequency, "80m, 40m, ... as the chip has them (default: code 0"),
-        ("-fs", "size", flash_size, f"1MB, 2MB, ... as the chip has them (default: {_SIZE}"),
+        ("-fm", "mode", OneOf(*FLASH_MODES), "qio, qout, dio or dout"),
+        (
+            "-ff",
+            "freq",
+            _for_new_header(flash_frequency, "80m, 40m"),
+            "80m, 40m, ... as the chip has them",
+        ),
+        (
+            "-fs",
+            "size",
+            _for_new_header(flash_size, "1MB, 2MB"),
+            "1MB, 2MB, ... as the chip has them",
+        ),
     ):
+        usual = {"mode": _MODE, "freq": "code 0", "size": _SIZE}[name]
         parser.add_argument(
             short,
             f"--flash-{name}",
             type=check,
-            default="keep",
+            default=None,
             metavar=name.upper(),
-            help=f"for the header: {values}; environment: ESPTOOL_{short[1:].upper()})",
+            help=f"for the header: {values} "
+            f"(default: {usual}; environment: ESPTOOL_{short[1:].upper()})",
         )
     for name, which in (("min", "earliest"), ("max", "latest")):
         parser.add_argument(
@@ -241,7 +266,7 @@ def _add_layout_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--flash-mmu-page-size",
-        type=one_of(_MMU_PAGE_SIZES),
+        type=OneOf(*_MMU_PAGE_SIZES),
         metavar="SIZE",
         help=f"{', '.join(_MMU_PAGE_SIZES)}, where the chip has a choice (default: as the "
         "application says)",
@@ -313,7 +338,7 @@ def _images_in(
         try:
             found.append((start, data, find_images(data, chip)))
         except ImageError as exc:
-            problems.append((start, _named(exc, data)))
+            problems.append((start, _told_by(data, exc)))
         if sum(len(reports) for *_, reports in found) > _MAX_IMAGES:
             raise PlanError(f"{path} has more than {_MAX_IMAGES} images: look into a part of it")
     if not found:
@@ -325,8 +350,8 @@ def _images_in(
     return found
 
 
-def _named(problem: ImageError, data: bytes) -> ImageError:
-    """Return why ``data`` are no image: what they are, if that can be told."""
+def _told_by(data: bytes, problem: ImageError) -> ImageError:
+    """Return what ``data`` are in place of an image; the ``problem``, where that cannot be told."""
     from esploader.errors import ImageError
     from esploader.image.foreign import foreign_kind
 
@@ -366,6 +391,8 @@ def _image_in_flash(
 ) -> dict[str, Json]:
     from esploader.commands.image_report import images_document, say_images
     from esploader.commands.partition_names import partitions_of
+    from esploader.errors import ImageError
+    from esploader.image.header import MAX_HEADER_SIZE
     from esploader.image.inspection import inspect_image
     from esploader.image.measuring import measure_image
 
@@ -375,7 +402,10 @@ def _image_in_flash(
         start = partition.entry.offset
     else:
         start = where
-    size = measure_image(lambda at, size: device.flash.read(start + at, size), device.chip)
+    try:
+        size = measure_image(lambda at, size: device.flash.read(start + at, size), device.chip)
+    except ImageError as exc:
+        raise _told_by(device.flash.read(start, MAX_HEADER_SIZE), exc) from exc
     data = device.flash.read(start, size, on_progress=output.progress)
     output.line(f"Image size: {size} bytes at {start:#x} of the flash")
     reports = (inspect_image(data, device.chip),)

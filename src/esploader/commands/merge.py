@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
-from esploader.commands.flash_options import add_merged_inputs
-from esploader.commands.values import flash_frequency, flash_mode, flash_size, number, one_of
+from esploader.commands.flash_options import add_inputs
+from esploader.commands.values import OneOf, flash_frequency, flash_mode, flash_size, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,13 +22,12 @@ _HEX: Final = "hex"
 _UF2: Final = "uf2"
 FORMATS: Final = (_RAW, _UF2, _HEX)
 
-_BEGINNING_OF_ELF: Final = b"\x7fELF"
-
 _KEEP: Final = "keep"
 _DETECT: Final = "detect"
 
 
 def _merge_bin(arguments: argparse.Namespace, output: Output) -> None:
+    from esploader.commands.merge_inputs import read_inputs
     from esploader.commands.output_file import OutputFile
     from esploader.image.merge import merge
 
@@ -36,7 +35,7 @@ def _merge_bin(arguments: argparse.Namespace, output: Output) -> None:
     parameters = _parameters(arguments, output)
     _check_chip(arguments, parameters)
     _note_unheeded(arguments, output)
-    inputs = _read(arguments, output)
+    inputs = read_inputs(arguments, output)
     is_changed, runs = _with_parameters(inputs, arguments, parameters, output)
     start = arguments.target_offset
     parts = _parts(merge(runs, start=start), arguments, output)
@@ -59,86 +58,6 @@ def _merge_bin(arguments: argparse.Namespace, output: Output) -> None:
             "warnings": output.warnings,
         }
     )
-
-
-def _read(arguments: argparse.Namespace, output: Output) -> list[tuple[str, Run]]:
-    """Return what the inputs hold, with the name of the file that each run is from; say it.
-
-    Raises:
-        PlanError: one cannot be read, is too large, or is a UF2 file for other chips; or an
-            image is to be made, and nobody says for which chip.
-        ElfError: an input is an ELF file, of which no image for the chip can be made.
-    """
-    from esploader.errors import PlanError
-    from esploader.flash.contents import read_contents
-    from esploader.flash.source import MAX_SOURCE_SIZE
-    from esploader.image.runs import Run
-
-    found: list[tuple[str, Run]] = []
-    families: set[int] = set()
-    for offset, name in arguments.inputs:
-        room = MAX_SOURCE_SIZE - sum(len(run.data) for _, run in found)
-        contents = read_contents(name, room)
-        _check_family(name, contents.family, arguments.chip)
-        families |= set() if contents.family is None else {contents.family}
-        if len(families) > 1:
-            raise PlanError(f"{name} is a UF2 file for other chips than the one before it")
-        runs = [
-            run
-            for start, data in contents.parts
-            if data
-            for run in _made(Run(offset + start, data), name, arguments.chip)
-        ]
-        if not runs:
-            output.note(f"'{name}' is empty")
-        for run in runs:
-            output.line(f"'{name}': {len(run.data)} bytes at 0x{run.address:08x}.")
-            found.append((name, run))
-    return found
-
-
-def _made(run: Run, name: str, chip: str) -> Iterable[Run]:
-    """Return what is merged of an input: of the ELF file of a program the image made of it.
-
-    Raises:
-        PlanError: it is one, and nobody says for which chip.
-        ElfError: no image for the chip can be made of it.
-    """
-    # It takes a while to load what makes images.
-    if not run.data.startswith(_BEGINNING_OF_ELF):
-        return (run,)
-    from esploader.chips.registry import chip_by_name
-    from esploader.errors import PlanError
-    from esploader.flash.plan import InputPart, Piece
-    from esploader.flash.programs import with_images
-    from esploader.image.elf import is_program
-    from esploader.image.runs import Run
-
-    if not is_program(run.data):
-        return (run,)
-    if chip.lower() == "auto":
-        raise PlanError(f"{name} is an ELF file, which does not say its chip: name it with --chip")
-    part = InputPart(name=name, offset=run.address, size=len(run.data))
-    pieces = with_images([Piece(run.address, run.data, inputs=(part,))], chip_by_name(chip))
-    return [Run(piece.offset, piece.data) for piece in pieces]
-
-
-def _check_family(name: str, family: int | None, chip: str) -> None:
-    """Refuse a UF2 file for other chips.
-
-    Raises:
-        PlanError: it is one.
-    """
-    from esploader.chips.registry import chip_by_name, uf2_family_of
-    from esploader.errors import PlanError
-
-    if chip.lower() == "auto" or family in (None, uf2_family_of(chip)):
-        return
-    from esploader.image.suitability import family_problem
-
-    problem = family_problem(family, chip_by_name(chip))
-    if problem is not None:
-        raise PlanError(f"{name} is a UF2 file, and {problem}")
 
 
 def _parts(merged: Merged, arguments: argparse.Namespace, output: Output) -> Iterator[bytes]:
@@ -247,7 +166,7 @@ def _size_to_keep(text: str) -> str:
 
 
 def _add_merge(parser: argparse.ArgumentParser) -> None:
-    add_merged_inputs(parser)
+    add_inputs(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -258,7 +177,7 @@ def _add_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f",
         "--format",
-        type=one_of(FORMATS),
+        type=OneOf(*FORMATS),
         default=_RAW,
         metavar="FORMAT",
         help="raw, uf2 or hex (default: raw)",

@@ -130,7 +130,7 @@ def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.Ex
         device = connect(
             name if recorded is None else recorded.transport,
             chip=_chip(arguments),
-            baudrate=_baudrate(arguments.baud),
+            baudrate=arguments.baud,
             before=arguments.before,
             attempts=arguments.connect_attempts,
             reset_sequence=arguments.custom_reset_sequence,
@@ -162,7 +162,7 @@ def _first_baudrate(arguments: argparse.Namespace) -> int:
     """Return the rate at which :func:`esploader.connect` opens a port."""
     from esploader.connector import DEFAULT_BAUDRATE
 
-    rate = _baudrate(arguments.baud)
+    rate: int = arguments.baud
     return rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
 
 
@@ -183,17 +183,6 @@ def _only_port(filters: Sequence[tuple[str, int | str]] | None) -> str:
             candidates=tuple(port.device for port in sensible or found), filtered=bool(filters)
         )
     return sensible[0].device
-
-
-def _baudrate(text: str) -> int:
-    from esploader.device.connecting import MAX_BAUDRATE
-    from esploader.errors import UnsupportedError
-    from esploader.numerals import whole
-
-    try:
-        return whole(text, 1, MAX_BAUDRATE)
-    except ValueError as exc:
-        raise UnsupportedError("--baud", f"a baud rate is a number; {exc}") from None
 
 
 def _print_device(device: Device, output: Output) -> dict[str, Json]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from esploader.commands.values import attempts, hyphened, one_of, port_filter, reset_sequence
+from esploader.commands.values import (
+    OneOf,
+    attempts,
+    baudrate,
+    hyphened,
+    port_filter,
+    reset_sequence,
+)
 
 PROGRAM: Final = "esploader"
 
@@ -46,6 +53,7 @@ def _add_ports(connecting: argparse._ArgumentGroup) -> None:
     connecting.add_argument(
         "-b",
         "--baud",
+        type=baudrate,
         metavar="RATE",
         help=f"baud rate after connecting (default: {DEFAULT_BAUDRATE}; environment: ESPTOOL_BAUD)",
     )
@@ -85,7 +93,7 @@ def _add_resets(connecting: argparse._ArgumentGroup) -> None:
 def _add_loaders(connecting: argparse._ArgumentGroup) -> None:
     connecting.add_argument(
         "--override-vddsdio",
-        type=one_of(tuple(SUPPLIES)),
+        type=OneOf(*SUPPLIES),
         metavar="VOLTAGE",
         help="supply the flash of an ESP32 with 1.8V or 1.9V, or not at all (OFF), whatever its "
         "eFuses and straps say (default: as they say)",

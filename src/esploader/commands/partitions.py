@@ -264,5 +264,6 @@ COMMANDS: Final = (
         run=_run,
         example="--port /dev/ttyUSB0 partition-table --boot ota_1",
         only_prints=True,
+        works_with=("boot", "csv", "binary"),
     ),
 )

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Final
 from esploader.numerals import real, shown, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from esploader.transport.steps import ResetSequence
 
 _MAX_WORD: Final = 0xFFFF_FFFF
 _MAX_COUNT: Final = 1_000_000
 _MAX_SECONDS: Final = 1_000_000.0
 _MAX_TCP_PORT: Final = 0xFFFF
+_MAX_BAUDRATE: Final = 20_000_000
+"""What :func:`esploader.connect` takes; what knows it takes long to load."""
 _MAX_USB_ID: Final = 0xFFFF
+FLASH_MODES: Final = ("qio", "qout", "dio", "dout")
 PARTITION: Final = "part:"
 """In front of the name of a partition that stands in place of an offset."""
 
 _UNITS: Final = {"k": 1 << 10, "m": 1 << 20}
 _SIZE: Final = "(.+)([kKmM])[bB]?"
-_MODE: Final = "keep|[qd](io|out)"
 _FREQUENCY: Final = r"keep|\d{1,3}m"
 _FLASH_SIZE: Final = r"keep|detect|\d{1,4}[KM]B(-c1)?"
 
@@ -69,6 +69,11 @@ def attempts(text: str) -> int:
     return max(0, _bounded(text, -_MAX_COUNT, _MAX_COUNT))
 
 
+def baudrate(text: str) -> int:
+    """Return a rate in baud."""
+    return _bounded(text, 1, _MAX_BAUDRATE)
+
+
 def tcp_port(text: str) -> int:
     """Return the number of a TCP port, 0 included."""
     return _bounded(text, 0, _MAX_TCP_PORT)
@@ -107,22 +112,23 @@ def port_filter(text: str) -> tuple[str, int | str]:
             )
 
 
-def one_of(names: Sequence[str]) -> Callable[[str], str]:
-    """Return what takes one of ``names``, in any spelling."""
-    known = {name.lower(): name for name in names}
+class OneOf:
+    """Takes one of some names, in any spelling."""
 
-    def named(text: str) -> str:
-        name = known.get(hyphened(text).lower())
-        if name is None:
-            raise argparse.ArgumentTypeError(f"{shown(text)} is none of {', '.join(names)}")
-        return name
+    def __init__(self, *names: str) -> None:
+        self.names = names
 
-    return named
+    def __call__(self, text: str) -> str:
+        """Return the name."""
+        wanted = hyphened(text).lower()
+        for name in self.names:
+            if name.lower() == wanted:
+                return name
+        raise argparse.ArgumentTypeError(f"{shown(text)} is none of {', '.join(self.names)}")
 
 
-def flash_mode(text: str) -> str:
-    """Return the name of a flash mode."""
-    return _named(text, _MODE, "keep, qio, qout, dio or dout")
+flash_mode: Final = OneOf("keep", *FLASH_MODES)
+"""Takes the name of a flash mode."""
 
 
 def flash_frequency(text: str) -> str:

@@ -109,7 +109,14 @@ def open_source(source: Source, *, patience: float = PATIENCE) -> Iterator[Reada
         else:
             raise PlanError(f"an input is bytes, a path or a binary file, and not {source!r}")
     except (OSError, ValueError) as exc:
-        raise PlanError(f"an input cannot be read: {exc}") from exc
+        raise PlanError(f"an input cannot be read: {_reason(exc)}") from exc
+
+
+def _reason(exc: OSError | ValueError) -> str:
+    """Return what went wrong, without the number that the system has for it."""
+    if not isinstance(exc, OSError) or not exc.strerror:
+        return str(exc)
+    return exc.strerror if exc.filename is None else f"{exc.strerror}: {exc.filename!r}"
 
 
 def begin(file: Readable, size: int) -> tuple[bytes, Readable]:

@@ -221,8 +221,10 @@ class _Build:
             return self._checked(descriptor.mmu_page_size)
         # The descriptor stands right behind the headers of image and segment.
         start = section.address - MAX_HEADER_SIZE - SEGMENT_HEADER_SIZE
-        size = max((size for size in choices if start % size == 0), default=_USUAL_PAGE_SIZE)
-        self._remarks.append(f"MMU pages are taken to have {size // _KIB} KiB")
+        fitting = [size for size in choices if start % size == 0]
+        size = max(fitting, default=_USUAL_PAGE_SIZE)
+        doubt = "" if fitting else f", although {section.name} begins at {section.address:#x}"
+        self._remarks.append(f"MMU pages are taken to have {size // _KIB} KiB{doubt}")
         return size
 
     def _app_descriptor(self) -> ElfPart | None:

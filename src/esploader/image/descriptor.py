@@ -125,11 +125,11 @@ def parse_bootloader_descriptor(data: bytes | memoryview) -> BootloaderDescripto
     if len(data) < _BOOTLOADER.size:
         return None
     magic, version, idf_version, compiled = _BOOTLOADER.unpack_from(data)
-    if magic != _BOOTLOADER_MAGIC:
+    texts = _text(idf_version), _text(compiled)
+    # The magic is one byte, which data may begin with as well.
+    if magic != _BOOTLOADER_MAGIC or not all(map(str.isascii, texts)):
         return None
-    return BootloaderDescriptor(
-        version=version, idf_version=_text(idf_version), compiled=_text(compiled)
-    )
+    return BootloaderDescriptor(version=version, idf_version=texts[0], compiled=texts[1])
 
 
 def _short(text: str) -> str:

@@ -11,13 +11,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from esploader.classes import override
 from esploader.errors import PlanError
 from esploader.image import hexfile, uf2
+from esploader.image.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from esploader.image.runs import Run
+__all__ = ["Merged", "Run", "merge"]
 
 MAX_RAW_SIZE: Final = 256 * 1024 * 1024
 """No flash is larger, in bytes: gaps are filled, and one may be of any size."""
@@ -40,6 +42,10 @@ class Merged(NamedTuple):
     def end(self) -> int:
         """The offset behind the last byte."""
         return self.runs[-1].end
+
+    @override
+    def __repr__(self) -> str:
+        return f"<Merged {len(self.runs)} runs, from {self.start:#x} to {self.end:#x}>"
 
     def raw(self, *, pad_to: int | None = None) -> Iterator[bytes]:
         """Yield all bytes from :attr:`start` on, 0xFF where there is nothing.

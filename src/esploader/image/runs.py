@@ -41,6 +41,7 @@ class Run(NamedTuple):
     """Where the first of them belongs."""
 
     data: bytes
+    """The bytes."""
 
     @property
     def end(self) -> int:

@@ -66,9 +66,9 @@ def stub_file(name: str, environment: Mapping[str, str] = os.environ) -> Path | 
 
 def remedy(environment: Mapping[str, str] = os.environ) -> str:
     """Return what there is to say, behind "a stub can", to those who have none at all."""
-    is_there = (
-        DIRECTORY_VARIABLE in environment
-        or esptool_folder() is not None
-        or any(user_folder(environment).glob("*.json"))
-    )
+    named = environment.get(DIRECTORY_VARIABLE)
+    if named is not None:
+        is_there = any(Path(named).glob("*.json"))
+        return "" if is_there else f": {DIRECTORY_VARIABLE} names {named}, where there is none"
+    is_there = esptool_folder() is not None or any(user_folder(environment).glob("*.json"))
     return "" if is_there else f": {HOW_TO_INSTALL}"
