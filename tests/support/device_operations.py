@@ -181,7 +181,7 @@ class Operation:
     """All the rest is blank afterwards."""
     look: Look = lambda _: None
     """What else is compared afterwards."""
-    frames: int = 8
+    frames: int = 5
     """How many requests, or answers, with one opcode are hit in any case. Of more a sample is:
     where data are moved by registers, or 64 bytes at a time, one is as good as another."""
 
@@ -314,7 +314,7 @@ OPERATIONS = (
         variant="blind",
         act=lambda device: device.flash.read(OFFSET, len(FEW)),
         loaders=_BLIND,
-        frames=6,
+        frames=4,
     ),
     Operation(
         method="flash.md5", act=lambda device: device.flash.md5(OFFSET, SIZE), loaders=HASHING
@@ -324,7 +324,7 @@ OPERATIONS = (
         variant="blind",
         act=lambda device: device.flash.md5(OFFSET, len(FEW)),
         loaders=_BLIND,
-        frames=6,
+        frames=4,
     ),
     Operation(
         method="flash.verify",
@@ -349,7 +349,7 @@ OPERATIONS = (
         variant="blind",
         act=lambda device: device.flash.verify([(OFFSET, FEW)]),
         loaders=_BLIND,
-        frames=6,
+        frames=4,
     ),
     Operation(
         method="flash.write",
