@@ -245,8 +245,8 @@ def test_what_is_refused_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_sectors_that_do_not_erase_are_no_success(bench: Bench) -> None:
-    bench.simulated.nor.wear_out(OFFSET + SECTOR_SIZE)
-    size = 2 * SECTOR_SIZE
+    bench.simulated.nor.wear_out(OFFSET)
+    size = SECTOR_SIZE
     with pytest.raises(FlashError) as failed:
         bench.device.flash.erase_region(OFFSET, size)
     assert failed.value.total == size
