@@ -19,6 +19,7 @@ from esploader.image import esp8266
 from esploader.image.descriptor import APP_DIGEST, parse_app_descriptor
 from esploader.image.elf import ElfFile, ElfPart, parse_elf
 from esploader.image.encoding import chained, with_digest, with_digest_at, with_footer
+from esploader.image.firmware import checksum_offset
 from esploader.image.header import (
     MAX_HEADER_SIZE,
     NO_WP_PIN,
@@ -29,9 +30,7 @@ from esploader.image.header import (
 from esploader.image.layout import (
     APP_DESCRIPTOR,
     BOOTLOADER_DESCRIPTOR,
-    SEGMENT_HEADER_SIZE,
     Placed,
-    checksum_offset,
     close_together,
     in_order,
     lengthened,
@@ -43,13 +42,13 @@ from esploader.image.mapping import is_mapped
 from esploader.image.options import ImageOptions
 from esploader.image.parts import Part, check_count, joined, parts_of
 from esploader.image.patch import parameter_code
+from esploader.image.segment import SEGMENT_HEADER_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esploader.chips.model.chip import Chip
 
-_DIGEST_SIZE: Final = hashlib.sha256().digest_size
 _SHOWN_TYPES: Final = 5
 _KIB: Final = 1024
 _USUAL_PAGE_SIZE: Final = 64 * _KIB

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
 from esploader.errors import ElfError
-from esploader.image.layout import checksum_offset
+from esploader.image.firmware import checksum_offset, digest_over
+from esploader.image.segment import SEGMENT_HEADER
 from esploader.protocol.packet import CHECKSUM_SEED, checksum
 
 if TYPE_CHECKING:
@@ -17,14 +16,11 @@ if TYPE_CHECKING:
 
     from esploader.image.layout import Placed
 
-# address u32 | size u32
-_SEGMENT: Final = struct.Struct("<II")
-
 
 def chained(placed: Iterable[Placed]) -> Iterator[bytes]:
     """Yield segments as they stand one behind the other, each with its header."""
     for each in placed:
-        yield _SEGMENT.pack(each.part.address, len(each.part.data))
+        yield SEGMENT_HEADER.pack(each.part.address, len(each.part.data))
         yield each.part.data
 
 
@@ -38,10 +34,7 @@ def with_footer(header: bytes, placed: Sequence[Placed], *, start: int = 0) -> l
 def with_digest(pieces: Iterable[bytes]) -> list[bytes]:
     """Return ``pieces`` with the SHA-256 digest of all of them."""
     found = [*pieces]
-    digest = hashlib.sha256()
-    for piece in found:
-        digest.update(piece)
-    return [*found, digest.digest()]
+    return [*found, digest_over(found)]
 
 
 def _checksum(placed: Iterable[Placed]) -> bytes:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 DIGEST_SIZE: Final = hashlib.sha256().digest_size
 
-_ROW_SIZE: Final = 16
+CHECKSUM_ROW_SIZE: Final = 16
+"""The checksum is the last byte of a row of so many."""
 
 # An image may have megabytes, and the checksum of a part needs a few times its memory.
 _PART_SIZE: Final = 64 * KIB
@@ -43,8 +44,7 @@ class ImageLayout:
     @property
     def checksum_offset(self) -> int:
         """Where the checksum is: the last byte of its row."""
-        end = self.segments[-1].end if self.segments else self.header.size
-        return end | (_ROW_SIZE - 1)
+        return checksum_offset(self.segments[-1].end if self.segments else self.header.size)
 
     @property
     def digest_offset(self) -> int:
@@ -55,6 +55,11 @@ class ImageLayout:
     def size(self) -> int:
         """Bytes of the image, its digest included."""
         return self.digest_offset + (DIGEST_SIZE if self.header.has_digest else 0)
+
+
+def checksum_offset(end: int) -> int:
+    """Return where the checksum stands behind data that end at ``end``: last in its row."""
+    return end | (CHECKSUM_ROW_SIZE - 1)
 
 
 def parse_image(data: bytes | memoryview, chip: Chip) -> ImageLayout:
@@ -107,4 +112,12 @@ def verify_digest(data: bytes | memoryview, layout: ImageLayout) -> None:
 
 def digest_of(data: bytes | memoryview, layout: ImageLayout) -> bytes:
     """Return what the digest of the image ``data`` has to be."""
-    return hashlib.sha256(memoryview(data)[: layout.digest_offset]).digest()
+    return digest_over([memoryview(data)[: layout.digest_offset]])
+
+
+def digest_over(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Return the digest of all of ``pieces``, one behind the other."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()

@@ -18,19 +18,16 @@ import attrs
 
 from esploader.classes import frozen
 from esploader.errors import ElfError
+from esploader.image.firmware import CHECKSUM_ROW_SIZE
 from esploader.image.parts import WORD_SIZE, Part
+from esploader.image.segment import SEGMENT_HEADER_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SEGMENT_HEADER_SIZE: Final = 8
-"""In bytes: address and size."""
-
 APP_DESCRIPTOR: Final = ".flash.appdesc"
 BOOTLOADER_DESCRIPTOR: Final = ".dram0.bootdesc"
 """Names of sections that bootloaders look for at the beginning of an image."""
-
-_ROW_SIZE: Final = 16
 
 _LEAST_IN_LAST_PAGE: Final = 0x24
 """Bytes that a mapped part has to have in its last page, where that matters."""
@@ -160,15 +157,10 @@ def check_pages(mapped: Sequence[Part], page_size: int) -> None:
             )
 
 
-def checksum_offset(end: int) -> int:
-    """Return where the checksum stands behind data that end at ``end``: last in a row of 16."""
-    return end | (_ROW_SIZE - 1)
-
-
 def signature_padding(end: int, page_size: int, room: int) -> Part:
     """Return what brings an image to the end of a page, with ``room`` behind its checksum.
 
     ``end`` is where its last segment ends.
     """
     start = end + SEGMENT_HEADER_SIZE
-    return padding(-(start + room + _ROW_SIZE) % page_size)
+    return padding(-(start + room + CHECKSUM_ROW_SIZE) % page_size)

@@ -7,14 +7,12 @@ Source: esptool documentation, "Firmware Image Format".
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from esploader.errors import ImageError
-from esploader.image.firmware import DIGEST_SIZE
+from esploader.image.firmware import DIGEST_SIZE, checksum_offset
 from esploader.image.header import MAGIC, MAX_HEADER_SIZE, parse_header
-from esploader.image.layout import SEGMENT_HEADER_SIZE, checksum_offset
-from esploader.image.segment import SIZE_LIMIT
+from esploader.image.segment import SEGMENT_HEADER, SEGMENT_HEADER_SIZE, SIZE_LIMIT
 from esploader.image.version2 import CRC_SIZE, V2_MAGIC
 
 if TYPE_CHECKING:
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
 
     Read: TypeAlias = Callable[[int, int], bytes]
     """Returns so many bytes from an offset of the image on."""
-
-# address u32 | size u32
-_SEGMENT: Final = struct.Struct("<II")
 
 
 def measure_image(read: Read, chip: Chip) -> int:
@@ -50,7 +45,7 @@ def measure_image(read: Read, chip: Chip) -> int:
 
 
 def _end_of_segment(read: Read, offset: int) -> int:
-    _, size = _SEGMENT.unpack(read(offset, SEGMENT_HEADER_SIZE))
+    _, size = SEGMENT_HEADER.unpack(read(offset, SEGMENT_HEADER_SIZE))
     if size >= SIZE_LIMIT:
         raise ImageError(f"a segment cannot have {size:#x} bytes")
     return offset + SEGMENT_HEADER_SIZE + int(size)

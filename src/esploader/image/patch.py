@@ -8,20 +8,17 @@ Source: esptool documentation, "Firmware Image Format".
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import attrs
 
 from esploader.classes import frozen
 from esploader.errors import ImageError, UnsupportedError
-from esploader.image.firmware import parse_image, verify_checksum, verify_digest
+from esploader.image.firmware import digest_over, parse_image, verify_checksum, verify_digest
 from esploader.image.header import FLASH_PARAMETERS
 from esploader.image.suitability import chip_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from esploader.chips.model.chip import Chip
     from esploader.image.firmware import ImageLayout
 
@@ -137,17 +134,10 @@ def _replaced(image: bytes, layout: ImageLayout, parameters: bytes) -> PatchResu
     except ImageError as exc:
         data = b"".join((*covered, view[layout.digest_offset :]))
         return PatchResult(data=data, changed=True, reason=exc.reason, digest_updated=False)
-    digest = _sha256(covered) if layout.header.has_digest else b""
+    digest = digest_over(covered) if layout.header.has_digest else b""
     return PatchResult(
         data=b"".join((*covered, digest, view[layout.size :])),
         changed=True,
         reason=None,
         digest_updated=layout.header.has_digest,
     )
-
-
-def _sha256(pieces: Iterable[bytes | memoryview]) -> bytes:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.digest()

@@ -20,7 +20,9 @@ SIZE_LIMIT: Final = 16 * MIB
 """A segment is smaller than this."""
 
 # address u32 | size u32
-_HEADER: Final = struct.Struct("<II")
+SEGMENT_HEADER: Final = struct.Struct("<II")
+SEGMENT_HEADER_SIZE: Final = SEGMENT_HEADER.size
+"""In bytes: address and size."""
 
 
 @frozen
@@ -48,10 +50,10 @@ def parse_segments(data: bytes | memoryview, offset: int, count: int) -> tuple[S
     """
     segments: list[Segment] = []
     for number in range(1, count + 1):
-        start = offset + _HEADER.size
+        start = offset + SEGMENT_HEADER_SIZE
         if start > len(data):
             raise ImageError(f"it ends before segment {number} of {count}")
-        address, size = _HEADER.unpack_from(data, offset)
+        address, size = SEGMENT_HEADER.unpack_from(data, offset)
         if size >= SIZE_LIMIT:
             raise ImageError(f"segment {number} of {count} cannot have {size:#x} bytes")
         if start + size > len(data):

@@ -23,13 +23,13 @@ from esploader.flash.builds.build import APP, BOOTLOADER, OTADATA, PARTITION_TAB
 from esploader.flash.builds.folder import mapping, offset_of, sequence, text_of, word
 from esploader.flash.builds.layout import (
     DEFAULT_APP_OFFSET,
-    DEFAULT_TABLE_OFFSET,
     FIRST_SLOT,
     NO_SLOT,
     chip_of,
     is_image_with_chip,
     read_table,
 )
+from esploader.image.partitions import DEFAULT_OFFSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -96,7 +96,7 @@ def _read_by_name(tool: str, folder: Folder, app: str, *, bootloader: str, table
     otadata = NO_SLOT if home is not None and home.ota_slot is None else FIRST_SLOT
     parts = [
         BuildPart(name=BOOTLOADER, offset=_bootloader_offset(chip), path=bootloader_path),
-        BuildPart(name=PARTITION_TABLE, offset=DEFAULT_TABLE_OFFSET, path=table_path),
+        BuildPart(name=PARTITION_TABLE, offset=DEFAULT_OFFSET, path=table_path),
         *(
             BuildPart(name=OTADATA, offset=partition.offset, path=None, content=otadata)
             for partition in partitions

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.image.partitions import PartitionTable
 
-DEFAULT_TABLE_OFFSET: Final = 0x8000
-"""Where the partition table is, unless a project says otherwise."""
 DEFAULT_APP_OFFSET: Final = 0x1_0000
 
 _MAX_IMAGE_SIZE: Final = 16 * 1024 * 1024
