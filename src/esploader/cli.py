@@ -11,10 +11,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from esploader.commands.ending import FIRST_SIGNAL_EXIT_CODE, die_of, signal_of, signals_raised
 from esploader.commands.output import Json, Output
 from esploader.commands.parser import parse, parse_server
 from esploader.commands.standard_stream import StandardStream
-from esploader.ending import FIRST_SIGNAL_EXIT_CODE, die_of, signal_of, signals_raised
 
 if TYPE_CHECKING:
     import argparse

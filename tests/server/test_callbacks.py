@@ -521,7 +521,7 @@ def test_every_callback_runs_and_lets_nothing_out(files: tuple[TlsFiles, Path]) 
 def test_a_signal_ends_a_server_whose_clients_vanish(number: int) -> None:
     server = Watched(Protocol.RFC2217)
     with server:
-        server.heed_signals()
+        server.heed_signals([number])
 
         def come_and_go() -> None:
             for count in range(len(WORDS)):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from esploader.ending import FIRST_SIGNAL_EXIT_CODE, EndedBySignalError
+from esploader.commands.ending import FIRST_SIGNAL_EXIT_CODE, EndedBySignalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

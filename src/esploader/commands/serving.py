@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from esploader.commands.ending import signals_to_heed
 from esploader.commands.port_file import port_file
 from esploader.errors import ConfigError
 from esploader.server.access import AllowList, TlsFiles
@@ -57,7 +58,7 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
         port_file(arguments.port_file) as write_places,
         PortServer(config, on_place=on_place) as server,
     ):
-        server.heed_signals()
+        server.heed_signals(signals_to_heed())
         server.listen()
         output.finish({"urls": {place.label: place.url for place in places}})
         server.run()

@@ -11,6 +11,7 @@ import attrs
 from esploader.chips.registry import chip_by_name
 from esploader.classes import frozen
 from esploader.commands.child_process import run_child
+from esploader.commands.ending import signals_to_heed
 from esploader.commands.port_file import port_file
 from esploader.errors import ConfigError, RecordingError
 from esploader.server.serve import Server
@@ -70,7 +71,7 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
     """
     with port_file(arguments.port_file) as write_places, serving(arguments) as devices:
         first, *others = devices
-        first.server.heed_signals()
+        first.server.heed_signals(signals_to_heed())
         output.banner()
         for device in devices:
             for url in device.urls.values():

@@ -9,11 +9,10 @@ import signal
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
-from esploader.ending import EndedBySignalError, signals_to_heed
 from esploader.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType, TracebackType
     from typing import Self
 
@@ -44,26 +43,25 @@ class Runner(abc.ABC):
         """Serve until :meth:`stop` is called, by another thread or a signal handler.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C or another signal than SIGTERM ended it. Everything is closed.
+            KeyboardInterrupt: a signal that it heeds ended it, other than SIGTERM; its number is
+                the argument. Everything is closed.
             TransportError: the only port failed, and nobody knows how to open it again.
         """
         # The loop that waits for sockets and descriptors is the same on all systems.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self._main())
         if self._signal is not None:
-            raise EndedBySignalError(self._signal)
+            raise KeyboardInterrupt(self._signal)
         if self.failure is not None:
             raise self.failure
 
-    def heed_signals(self) -> None:
-        """Have signals that end programs stop :meth:`run`, even before it has begun.
+    def heed_signals(self, numbers: Iterable[int]) -> None:
+        """Have signals of these numbers stop :meth:`run`, even before it has begun.
 
         For programs that do nothing else, in their main thread. A second one ends them at once,
         unless it is SIGTERM: kill, systemd and CI send that; nothing has gone wrong then.
         """
-        self._old_handlers = [
-            (number, signal.signal(number, self._heed)) for number in signals_to_heed()
-        ]
+        self._old_handlers = [(number, signal.signal(number, self._heed)) for number in numbers]
 
     def start(self) -> None:
         """Serve in a thread until :meth:`stop` is called."""

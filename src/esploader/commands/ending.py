@@ -85,7 +85,8 @@ def signals_raised(patience: float = PATIENCE) -> Iterator[None]:
 
 def signal_of(interrupt: KeyboardInterrupt) -> int:
     """Return the signal behind an exception."""
-    return interrupt.number if isinstance(interrupt, EndedBySignalError) else signal.SIGINT
+    number = interrupt.args[0] if interrupt.args else signal.SIGINT
+    return number if isinstance(number, int) else signal.SIGINT
 
 
 def die_of(number: int) -> NoReturn:

@@ -159,7 +159,7 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
         [
             sys.executable,
             "-c",
-            f"import os, signal\nfrom esploader.ending import *\n{code}",
+            f"import os, signal\nfrom esploader.commands.ending import *\n{code}",
         ],
         check=False,
         capture_output=True,
