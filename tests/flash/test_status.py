@@ -21,6 +21,7 @@ WRITE_ENABLE = 0x06
 VOLATILE_WRITE_ENABLE = 0x50
 WRITE_DISABLE = 0x04
 BUSY = 0x01
+WRITE_ENABLED = 0x02
 
 
 def status_of(device: Device) -> bytes:
@@ -49,6 +50,8 @@ class OddFlash:
     busy_for: float = 0.0
     """How long a write takes, in seconds."""
     value: int = 0
+    misheard: int = 0
+    """So many commands that disable writes arrive with one bit wrong, and enable them."""
     enabled_by: int = 0
     enablers: set[int] = attrs.field(factory=set)
     busy_until: float = 0.0
@@ -57,12 +60,15 @@ class OddFlash:
         is_busy = self.clock.now() < self.busy_until
         match transaction.opcode:
             case 0x05:
-                return bytes(((self.value & 0xFF) | (BUSY if is_busy else 0),))
+                enabled = WRITE_ENABLED if self.enabled_by == WRITE_ENABLE else 0
+                return bytes(((self.value & 0xFF) | enabled | (BUSY if is_busy else 0),))
             case 0x35:
                 return bytes((self.value >> 8,))
             case 0x06 | 0x50 | 0x04 as opcode:
                 assert not is_busy
-                self.enabled_by = opcode
+                is_misheard = opcode == WRITE_DISABLE and self.misheard > 0
+                self.misheard -= is_misheard
+                self.enabled_by = WRITE_ENABLE if is_misheard else opcode
             case 0x01 if len(transaction.output) == 2 and self.takes_pairs:
                 self.write(int.from_bytes(transaction.output, "little"))
             case 0x01 if len(transaction.output) == 1:
@@ -100,6 +106,12 @@ def test_the_write_is_over_before_the_next_transaction() -> None:
     flash = OddFlash(takes_singles=True, busy_for=0.2)
     write_status(flash, flash.clock, 0x021C, 2, non_volatile=True)
     assert flash.clock.now() >= flash.busy_until
+
+
+def test_a_flash_that_took_it_for_a_command_to_take_writes_is_told_again() -> None:
+    flash = OddFlash(takes_pairs=True, misheard=1)
+    assert write_status(flash, flash.clock, 0x0200, 2, non_volatile=True) == 0x0200
+    assert flash.enabled_by == WRITE_DISABLE
 
 
 def test_bits_that_are_locked_are_an_error() -> None:

@@ -24,14 +24,19 @@ _WRITE_STATUS: Final = (0x01, 0x31, 0x11)
 """Write status register 1, 2, 3."""
 
 _BUSY: Final = 0x01
-# Busy and write enabled: these come and go, and cannot be set.
-_READ_ONLY: Final = 0x03
+_WRITE_ENABLED: Final = 0x02
+_READ_ONLY: Final = _BUSY | _WRITE_ENABLED
+"""These come and go, and cannot be set."""
 
 POLL_INTERVAL: Final = 0.01
 """Between two looks at whether the flash is busy, in seconds."""
 
 MAX_POLLS: Final = 100
 """Data sheets allow a write of status registers up to 0.2 s; a second is beyond all."""
+
+MAX_DISABLES: Final = 3
+"""How often a flash is told to take no more writes: one bit makes "write enable" of the command,
+and nothing protects it on the way to the loader."""
 
 
 class FlashBus(Protocol):
@@ -82,8 +87,11 @@ def write_status(
             bus.transact(SpiTransaction(opcode=opcode, output=output))
             _wait_until_idle(bus, clock)
         # A flash that does not know the opcode has stayed enabled.
-        bus.transact(SpiTransaction(opcode=_WRITE_DISABLE))
-        held = read_status(bus, register_count)
+        for _ in range(MAX_DISABLES):
+            bus.transact(SpiTransaction(opcode=_WRITE_DISABLE))
+            held = read_status(bus, register_count)
+            if not held & _WRITE_ENABLED:
+                break
         if (held ^ value) & ~_READ_ONLY == 0:
             return held
     raise UnsupportedError(
