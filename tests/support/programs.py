@@ -20,7 +20,7 @@ from loaded import LoadedProgram
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """When a test gives up waiting for a program, in seconds."""
 
 _RETRY_INTERVAL = 0.02
