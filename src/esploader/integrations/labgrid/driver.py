@@ -18,14 +18,14 @@ from esploader.connector import DEFAULT_BAUDRATE, connect
 from esploader.errors import EsploaderError, PlanError, UnsupportedError
 from esploader.flash.builds.reading import read_builds
 from esploader.flash.inputs import settle_inputs
-from esploader.integrations.labgrid.console import borrowed
-from esploader.integrations.labgrid.destinations import (
+from esploader.integrations.destinations import (
     Destination,
     destination_of,
     is_build,
     is_destination,
     place_on,
 )
+from esploader.integrations.labgrid.console import borrowed
 from esploader.integrations.labgrid.ports import url_of
 from esploader.loader.resetting import After
 from esploader.transport import reset

@@ -12,7 +12,7 @@ from labgrid.protocol import DigitalOutputProtocol
 from esploader.classes import define, override
 from esploader.errors import ConfigError
 from esploader.integrations.labgrid.driver import EspLoaderDriver, operation
-from esploader.integrations.labgrid.output_lines import OutputLines, Pin, Pins
+from esploader.integrations.output_lines import OutputLines, Pin, Pins
 
 if TYPE_CHECKING:
     from esploader.device.device import Device

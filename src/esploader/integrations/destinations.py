@@ -1,8 +1,9 @@
-"""What a file is that a place is to run, and where in flash it goes."""
+"""What a file is that a device is to run, and where in its flash it goes."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -51,9 +52,10 @@ def destination_of(path: str) -> Destination:
     """
     if is_known_as_packed(path):
         return 0
-    data = read_source(path)
-    if not is_lasting(path):
+    if os.path.exists(path) and not is_lasting(path):
+        # What is read of a pipe to look into it is gone.
         raise PlanError(f"nothing says where {path} goes, which is no file: set the offset")
+    data = read_source(path)
     if is_program(data) or _is_application(data):
         return f"{PARTITION}{APP_NAME}"
     with contextlib.suppress(PartitionTableError):

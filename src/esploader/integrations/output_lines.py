@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class Output(Protocol):
-    """What labgrid calls a digital output."""
+    """A relay or a GPIO of a lab, as labgrid has them."""
 
-    def set(self, status: bool, /) -> None:  # noqa: FBT001 - as labgrid has it
+    def set(self, status: bool, /) -> None:  # noqa: FBT001 - as they have it
         """Set it."""
 
 
