@@ -96,7 +96,7 @@ class EsploaderPortExport(ResourceExport):
         )
         try:
             self.port = _wait_for_port(self.server)
-        except ExporterError:
+        except BaseException:
             self._end_server()
             raise
 
@@ -143,7 +143,10 @@ def _wait_for_port(server: subprocess.Popen[str]) -> int:
             text += line
     finally:
         giving_up.cancel()
-    (url,) = json.loads(text)["urls"].values()
+    said = json.loads(text)
+    if "error" in said:
+        raise ExporterError(f"the server cannot start: {said['error']['message']}")
+    (url,) = said["urls"].values()
     return int(url.rpartition(":")[2])
 
 
