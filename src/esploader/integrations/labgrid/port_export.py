@@ -32,7 +32,7 @@ EXPORTED_AS: Final = "NetworkSerialPort"
 
 EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - places are for other machines, as with ser2net
 
-START_TIME: Final = 20.0
+START_TIME: Final = 60.0
 """When to give up starting a server, in seconds."""
 
 STOP_TIME: Final = 3.0
