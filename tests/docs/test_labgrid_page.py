@@ -60,7 +60,7 @@ def test_the_commands_do_what_they_are_for(tmp_path: Path) -> None:
     if not is_free(COORDINATOR_PORT) and os.environ.get("ESPLOADER_REQUIRE_PEERS") != "1":
         pytest.skip(f"TCP port {COORDINATOR_PORT}, which the guide uses, is not free")
     files = make_lab_files(tmp_path)
-    before = bytearray(old_content(SIZE))
+    before = old_content(SIZE)
     (tmp_path / "flash.bin").write_bytes(before)
 
     printed = run_session(session(GUIDE.read_text(encoding="utf-8")), tmp_path, programs)

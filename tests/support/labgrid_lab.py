@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -72,7 +73,7 @@ class Lab:
             while not (line := read_line(process)).startswith("Exporter ready"):
                 assert line, "the exporter ended"
             for board in boards:
-                eventually(lambda board=board: self._look_for(f"{name}/{board}/"), LookupError)
+                eventually(partial(self._look_for, f"{name}/{board}/"), LookupError)
             yield process
 
     def client(self, *words: str, **variables: str) -> str:

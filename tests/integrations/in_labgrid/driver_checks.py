@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import attrs
 import pytest
 from labgrid import Environment, Target
 from labgrid.binding import BindingError, BindingState, StateError
 from labgrid.driver import Driver, SerialDriver
+from labgrid.exceptions import InvalidConfigError
 from labgrid.factory import target_factory
 from labgrid.protocol import DigitalOutputProtocol
 from labgrid.resource import NetworkSerialPort, RawSerialPort
@@ -38,6 +39,8 @@ FILES = Path(os.environ["LAB_FILES"])
 SIZE = 4 * 1024 * 1024
 TABLE_OFFSET = 0x8000
 APP_OFFSET = 0x1_0000
+
+DriverT = TypeVar("DriverT")
 
 
 @target_factory.reg_driver
@@ -71,7 +74,7 @@ class Shell(Driver):
 class Button(Driver, DigitalOutputProtocol):
     """An output, and what it is wired to."""
 
-    bindings: ClassVar = {}
+    bindings: ClassVar[dict[str, object]] = {}
     history: list[bool] = attrs.field(factory=list)
     act: object = None
 
@@ -98,6 +101,14 @@ class LineOfConsole(Driver, DigitalOutputProtocol):
         raise AssertionError(status)
 
 
+def make(
+    target: Target, kind: type[DriverT], name: str | None = None, /, **options: object
+) -> DriverT:
+    """Return a driver as an environment has it made."""
+    made: DriverT = target_factory.make_driver(target, kind.__name__, name, options)
+    return made
+
+
 @attrs.define
 class Place:
     """A target with a device at a port."""
@@ -107,12 +118,12 @@ class Place:
     before: bytes
 
     def driver(self, **options: object) -> EspLoaderDriver:
-        driver = EspLoaderDriver(self.target, None, **{"chip": "esp32c3", "stub": False} | options)
+        driver = make(self.target, EspLoaderDriver, **{"chip": "esp32c3", "stub": False} | options)
         self.target.activate(driver)
         return driver
 
     def console(self) -> Console:
-        console = Console(self.target, None)
+        console = make(self.target, Console)
         self.target.activate(console)
         return console
 
@@ -273,7 +284,7 @@ def test_a_device_says_what_it_is(place: Place) -> None:
 def test_in_secure_download_mode_it_says_its_chip_alone() -> None:
     target = Target("main")
     RawSerialPort(target, None, port="sim://esp32s3?efuses=secure_download:1")
-    driver = EspLoaderDriver(target, None)
+    driver = make(target, EspLoaderDriver)
     target.activate(driver)
     assert driver.chip_info() == {"chip": "ESP32-S3"}
 
@@ -309,19 +320,19 @@ def test_other_programs_are_told_how_to_do_the_same(place: Place) -> None:
     ("options", "error"),
     [
         ({"chip": "esp33"}, UnsupportedError),
-        ({"chip": 32}, TypeError),
-        ({"baudrate": "fast"}, TypeError),
+        ({"chip": 32}, InvalidConfigError),
+        ({"baudrate": "fast"}, InvalidConfigError),
         ({"offset": -1}, UnsupportedError),
         ({"offset": "nvs"}, UnsupportedError),
-        ({"image": 1}, TypeError),
-        ({"stub": 1}, TypeError),
+        ({"image": 1}, InvalidConfigError),
+        ({"stub": 1}, InvalidConfigError),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
     place: Place, options: dict[str, object], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        EspLoaderDriver(place.target, None, **options)
+        make(place.target, EspLoaderDriver, **options)
 
 
 # Who has the port ------------------------------------------------------------------------------
@@ -329,7 +340,7 @@ def test_options_that_make_no_sense_are_refused(
 
 def test_who_had_the_port_has_it_again(place: Place) -> None:
     console = place.console()
-    shell = Shell(place.target, None)
+    shell = make(place.target, Shell)
     place.target.activate(shell)
     with place.driver().device():
         assert console.state is BindingState.bound
@@ -353,7 +364,7 @@ def test_so_has_he_after_trouble(place: Place, error: type[BaseException]) -> No
 
 
 def test_a_console_that_was_not_active_is_left_alone(place: Place) -> None:
-    console = Console(place.target, None)
+    console = make(place.target, Console)
     place.driver().chip_info()
     assert console.history == []
 
@@ -377,7 +388,7 @@ def test_what_went_wrong_first_counts(place: Place) -> None:
 
 
 def remote(port: NetworkSerialPort) -> EspLoaderDriver:
-    driver = EspLoaderDriver(port.target, None, stub=False)
+    driver = make(port.target, EspLoaderDriver, stub=False)
     port.target.activate(driver)
     return driver
 
@@ -460,7 +471,7 @@ class Wired:
 
     def driver(self, **options: object) -> EspLoaderOutputsDriver:
         self.port.target.set_binding_map({"en": "en", "boot": "boot"})
-        driver = EspLoaderOutputsDriver(self.port.target, None, stub=False, **options)
+        driver = make(self.port.target, EspLoaderOutputsDriver, stub=False, **options)
         self.port.target.activate(driver)
         return driver
 
@@ -468,7 +479,7 @@ class Wired:
 @pytest.fixture(name="wired")
 def _wired(simulated_device: SimulatedDevice, esploader_url: str) -> Wired:
     port = port_of(esploader_url, "raw")
-    wired = Wired(port, Button(port.target, "en"), Button(port.target, "boot"))
+    wired = Wired(port, make(port.target, Button, "en"), make(port.target, Button, "boot"))
 
     def pull_en(status: bool) -> None:  # noqa: FBT001 - as labgrid has it
         if not status and True in wired.en.history:
@@ -497,7 +508,7 @@ def test_outputs_bring_the_device_into_its_loader_and_out_of_it(
 
 @pytest.mark.esploader_url("tcp")
 def test_a_console_sees_all_that_follows_a_reset_by_outputs(wired: Wired) -> None:
-    console = SerialDriver(wired.port.target, None)
+    console = make(wired.port.target, SerialDriver)
     wired.port.target.activate(console)
     wired.driver().reset()
     # The server of a simulated device looks at it when somebody writes to it.
@@ -508,23 +519,23 @@ def test_a_console_sees_all_that_follows_a_reset_by_outputs(wired: Wired) -> Non
 
 def test_inverted_outputs_are_off_where_others_are_on() -> None:
     port = port_of("x://127.0.0.1:1", "raw")
-    wired = Wired(port, Button(port.target, "en"), Button(port.target, "boot"))
+    wired = Wired(port, make(port.target, Button, "en"), make(port.target, Button, "boot"))
     wired.driver(invert_en=True).reset()
     assert wired.en.history == [False, True]
     assert wired.boot.history == [False, False]
 
 
 def test_a_relay_for_something_else_is_never_taken_for_one(place: Place) -> None:
-    Button(place.target, "power")
+    make(place.target, Button, "power")
     with pytest.raises(BindingError, match="requires an explicit name"):
-        EspLoaderOutputsDriver(place.target, None)
+        make(place.target, EspLoaderOutputsDriver)
 
 
 def test_a_line_of_the_port_itself_is_no_output(place: Place) -> None:
-    Console(place.target, None)
-    LineOfConsole(place.target, "rts")
-    Button(place.target, "boot")
+    make(place.target, Console)
+    make(place.target, LineOfConsole, "rts")
+    make(place.target, Button, "boot")
     place.target.set_binding_map({"en": "rts", "boot": "boot"})
-    driver = EspLoaderOutputsDriver(place.target, None)
+    driver = make(place.target, EspLoaderOutputsDriver)
     with pytest.raises(ConfigError, match="en is a line of the port itself"):
         place.target.activate(driver)

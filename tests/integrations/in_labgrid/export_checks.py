@@ -16,7 +16,7 @@ from eventually import eventually
 from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -26,7 +26,9 @@ SIZE = 4 * 1024 * 1024
 def export_of(**params: object) -> EsploaderPortExport:
     """Return what an exporter makes of an entry of its configuration."""
     data = {"avail": False, "cls": "RawEsploaderPort", "params": {"bind": LOOPBACK, **params}}
-    export = EsploaderPortExport(data, host=LOOPBACK)
+    # Its types do not know what labgrid has it take.
+    make: Callable[..., EsploaderPortExport] = EsploaderPortExport
+    export = make(data, host=LOOPBACK)
     export.poll()
     return export
 
