@@ -28,7 +28,9 @@ TIME = 200.0
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("name", ["driver_checks.py", "export_checks.py"])
+@pytest.mark.parametrize(
+    "name", ["driver_checks.py", pytest.param("export_checks.py", marks=pytest.mark.slow)]
+)
 def test_in_labgrid(name: str, tmp_path: Path) -> None:
     programs = require_labgrid()
     files = tmp_path / "files"
