@@ -23,9 +23,9 @@ LOOPBACK = "127.0.0.1"
 SIZE = 4 * 1024 * 1024
 
 
-def export_of(**params: object) -> EsploaderPortExport:
+def export_of(kind: str = "RawEsploaderPort", /, **params: object) -> EsploaderPortExport:
     """Return what an exporter makes of an entry of its configuration."""
-    data = {"avail": False, "cls": "RawEsploaderPort", "params": {"bind": LOOPBACK, **params}}
+    data = {"avail": False, "cls": kind, "params": {"bind": LOOPBACK, **params}}
     # Its types do not know what labgrid has it take.
     make: Callable[..., EsploaderPortExport] = EsploaderPortExport
     export = make(data, host=LOOPBACK)
@@ -126,6 +126,14 @@ def test_a_board_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
             esploader.open_transport(url_of(export))
     finally:
         export.release()
+
+
+def test_a_board_that_is_known_by_what_it_is_has_to_be_plugged_in() -> None:
+    export = export_of("USBEsploaderPort", match={"ID_SERIAL_SHORT": "of nobody"})
+    assert (export.cls, export.avail) == ("NetworkSerialPort", False)
+    export.acquire("place")
+    assert export.server is None
+    export.release()
 
 
 def test_a_server_that_cannot_start_breaks_the_resource(
