@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, ParamSpec, TypeVar
 
 import attrs
 from labgrid.driver import Driver
+from labgrid.exceptions import InvalidConfigError
 from labgrid.factory import target_factory
 from labgrid.protocol import BootstrapProtocol, ResetProtocol
 from labgrid.step import step
@@ -110,13 +111,16 @@ class EspLoaderDriver(Driver, BootstrapProtocol, ResetProtocol):
 
     @chip.validator
     def _check_chip(self, _attribute: attrs.Attribute[str | None], value: str | None) -> None:
-        if value is not None:
-            chip_by_name(value)
+        try:
+            if value is not None:
+                chip_by_name(value)
+        except UnsupportedError as exc:
+            raise InvalidConfigError(str(exc)) from exc
 
     @offset.validator
     def _check_offset(self, _attribute: attrs.Attribute[Destination | None], value: object) -> None:
         if value is not None and not is_destination(value):
-            raise UnsupportedError(f"the offset {value!r}", "it is a number of bytes or part:NAME")
+            raise InvalidConfigError(f"offset is a number of bytes or part:NAME, not {value!r}")
 
     @property
     def url(self) -> str:

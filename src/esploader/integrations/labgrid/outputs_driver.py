@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 from labgrid.driver import Driver
+from labgrid.exceptions import InvalidConfigError
 from labgrid.factory import target_factory
 from labgrid.protocol import DigitalOutputProtocol
 
 from esploader.classes import define, override
-from esploader.errors import ConfigError
 from esploader.integrations.labgrid.driver import EspLoaderDriver, operation
 from esploader.integrations.output_lines import OutputLines, Pin, Pins
 
@@ -45,12 +45,13 @@ class EspLoaderOutputsDriver(EspLoaderDriver):
         """Refuse outputs that are lines of the port itself: these go when the port is borrowed.
 
         Raises:
-            ConfigError: one is.
+            InvalidConfigError: one is.
         """
         for name, output in (("en", self.en), ("boot", self.boot)):
             if self.port in output.get_bound_resources():
-                raise ConfigError(
-                    self.display_name, f"{name} is a line of the port itself, as of EspLoaderDriver"
+                raise InvalidConfigError(
+                    f"{name} of {self.display_name} is a line of the port itself: EspLoaderDriver "
+                    "resets by these"
                 )
 
     @override
