@@ -7,7 +7,7 @@ from collections import deque
 import attrs
 from typing_extensions import override
 
-from esploader.simulator.line.wrapping_transport import WrappingTransport
+from esploader.transport.wrapping import WrappingTransport
 
 FLASH_DATA = 0x03
 FLASH_DEFL_DATA = 0x11

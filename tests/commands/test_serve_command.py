@@ -125,6 +125,28 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals, code: int) -> None:
     assert "Traceback" not in stderr
 
 
+def test_it_ends_with_the_program_that_holds_its_standard_input() -> None:
+    command = esploader("serve", "--until-eof", "-p", "0", "sim://esp32c3")
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        while not read_line(process).startswith("Serving"):
+            pass
+        assert process.stdin is not None
+        process.stdin.write("what is written there means nothing\n")
+        process.stdin.flush()
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(PATIENCE) == 0
+
+
+def test_where_nobody_asks_for_that_the_end_of_standard_input_ends_nothing() -> None:
+    with server_process("-p", "0", "sim://esp32c3") as (process, (url,)):
+        done = run(*esploader("--port", url, "--no-stub", "chip-id"))
+        assert done.exit_code == 0, done.stderr
+        assert process.poll() is None
+
+
 def test_one_line_says_where_each_port_is_and_the_file_says_the_same(tmp_path: Path) -> None:
     path = tmp_path / "ports.txt"
     ports = ("sim://esp32c3", "sim://esp32")

@@ -9,20 +9,16 @@ has a prompt it takes note of jobs that have ended.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from peers import SYSTEM_PROGRAMS, require_program
-from programs import environment, served_chip
+from guides import THE_END, WAIT_FOR, is_free, run_session
+from peers import require_program
+from programs import served_chip
 
 pytestmark = [
     pytest.mark.peer,
@@ -45,25 +41,9 @@ REPLACED = {"0.0.0.0": "127.0.0.1", "board.example": "localhost"}  # noqa: S104 
 COMMAND = re.compile(r"(?:.*\\\n)*.*\n")
 ENDS_ITSELF = "nc -l"
 KILL = "kill %"
-THE_END = "== the end"
 
 CLIENTS = 10
 """How many of the commands read the flash id."""
-
-PATIENCE = 300.0
-"""When to give up, in seconds; most of what it takes is spent by esptool."""
-
-WAIT_FOR = """
-wait_for() {
-    for _ in $(seq 400); do
-        # Connecting would be a client, the only one that some servers take.
-        if grep -qi ":$(printf %04X "$1") [0:]* 0A" /proc/net/tcp /proc/net/tcp6; then return; fi
-        sleep 0.05
-    done
-    echo "nobody listens on $1"
-    exit 1
-}
-"""
 
 
 def replace(text: str, port: str) -> str:
@@ -110,38 +90,6 @@ def session(text: str, terminal: str) -> str:
             script.append("wait || true")
     script.append(f"echo '{THE_END}'")
     return "\n".join(script)
-
-
-def run_session(script: str, folder: Path) -> str:
-    """Run a script to its end, and return what it printed. Nothing that it started is left."""
-    folders = (str(Path(sys.executable).parent), os.environ["PATH"], SYSTEM_PROGRAMS)
-    # A file and no pipe: a job in the background would keep a pipe open.
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            ["bash", "-c", script],
-            cwd=folder,
-            env=environment() | {"PATH": os.pathsep.join(folders)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        output.seek(0)
-        return output.read().decode(errors="replace")
-
-
-def is_free(port: int) -> bool:
-    try:
-        # As a server does it, which is not kept from a port by connections that have ended.
-        with socket.create_server(("127.0.0.1", port)):
-            return True
-    except OSError:
-        return False
 
 
 def test_the_commands_do_what_they_are_for(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from esploader.errors import CapabilityError
 from esploader.simulator.line.transport import SimulatedTransport
-from esploader.simulator.line.wrapping_transport import WrappingTransport
 from esploader.transport.clock import Clock
+from esploader.transport.wrapping import WrappingTransport
 
 if TYPE_CHECKING:
     import random

@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.line.faults import Direction
-from esploader.simulator.line.wrapping_transport import WrappingTransport
 from esploader.transport.base import Transport
+from esploader.transport.wrapping import WrappingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 from typing_extensions import override
 
-from esploader.simulator.line.wrapping_transport import WrappingTransport
+from esploader.transport.wrapping import WrappingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

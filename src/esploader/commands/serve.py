@@ -51,6 +51,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port-file", metavar="FILE", help="write the URLs into this file (default: none)"
     )
+    parser.add_argument(
+        "--until-eof",
+        action="store_true",
+        help="end when standard input ends, as when the program that started it is gone",
+    )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log more")
     add_json_option(parser)
     add_exit_codes_option(parser)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -28,9 +31,12 @@ if TYPE_CHECKING:
 
     from esploader.commands.output import Output
 
+_STANDARD_INPUT: Final = 0
+_PIECE_SIZE: Final = 4096
+
 
 def serve(arguments: argparse.Namespace, output: Output) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C, or until standard input ends, where that is asked for.
 
     Raises:
         ConfigError: the options or the file they name make no sense.
@@ -59,9 +65,21 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
         PortServer(config, on_place=on_place) as server,
     ):
         server.heed_signals(signals_to_heed())
+        if arguments.until_eof:
+            threading.Thread(target=_stop_at_the_end_of_input, args=(server,), daemon=True).start()
         server.listen()
         output.finish({"urls": {place.label: place.url for place in places}})
         server.run()
+
+
+def _stop_at_the_end_of_input(server: PortServer) -> None:
+    """Wait for the end of standard input, and stop ``server`` then; what comes means nothing."""
+    # Not by sys.stdin: Python could not end while a thread waits in there. Without a standard
+    # input there is an end of it, too.
+    with suppress(OSError):
+        while os.read(_STANDARD_INPUT, _PIECE_SIZE):
+            pass
+    server.stop()
 
 
 def make_config(arguments: argparse.Namespace) -> ServerConfig:

@@ -17,7 +17,7 @@ from esploader.classes import define, override
 from esploader.errors import HostUnreachableError, TransportClosedError
 from esploader.simulator.line.faults import Cut, Delay, Direction, Fault, Piece, Split, Stall
 from esploader.simulator.line.transport import RealTimeTransport
-from esploader.simulator.line.wrapping_transport import InnerT, WrappingTransport
+from esploader.transport.wrapping import InnerT, WrappingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,7 +12,6 @@ from esploader.classes import define, override
 from esploader.protocol.opcodes import Opcode
 from esploader.protocol.slip import Frame, SlipDecoder
 from esploader.simulator.description import describe_sent
-from esploader.simulator.line.wrapping_transport import WrappingTransport
 from esploader.simulator.recordings.recording import (
     MAX_FILE_SIZE,
     RELEASED,
@@ -20,6 +19,7 @@ from esploader.simulator.recordings.recording import (
     Recording,
     Row,
 )
+from esploader.transport.wrapping import WrappingTransport
 
 if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
