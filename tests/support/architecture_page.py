@@ -58,6 +58,7 @@ RULES: Final[Mapping[str, str]] = {
     "the simulator shares no command layout with the client": "It unpacks requests by itself. Both sides would otherwise agree on the same mistake.",
     "only the plugin for pytest needs pytest": "Whoever uses the library need not have it.",
     "only what is for labgrid needs labgrid": "It is never beside ours: [decision 0018](decisions/0018-beside-labgrid.md).",
+    "only the driver for jumpstarter needs jumpstarter": "It is installed beside jumpstarter, and never brings it.",
 }
 """Why there is each of the contracts in ``pyproject.toml``, by its name."""
 

@@ -16,9 +16,11 @@ _INTERVAL = 0.02
 T = TypeVar("T")
 
 
-def eventually(attempt: Callable[[], T], error: type[Exception]) -> T:
+def eventually(
+    attempt: Callable[[], T], error: type[Exception], *, patience: float = PATIENCE
+) -> T:
     """Return what ``attempt`` returns, once it no longer raises ``error``."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         try:
             return attempt()

@@ -36,17 +36,11 @@ def _read(arguments: argparse.Namespace) -> None:
 def _expected_chip(arguments: argparse.Namespace) -> Chip | None:
     """Return the chip that there should be; ``None`` where nothing says that."""
     from esploader.chips.registry import chip_by_name
-    from esploader.errors import UnsupportedError
+    from esploader.flash.builds.choosing import named_chip
 
     if arguments.chip.lower() != "auto":
         return chip_by_name(arguments.chip)
-    builds: tuple[Build, ...] = arguments.builds
-    name = builds[0].chip if len(builds) == 1 else None
-    try:
-        return None if name is None else chip_by_name(name.replace("_", "-"))
-    except UnsupportedError:
-        # The device says which one it is instead.
-        return None
+    return named_chip(arguments.builds)
 
 
 def _choose(arguments: argparse.Namespace, chip: Chip) -> Build:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from esploader.errors import PlanError
+from esploader.chips.registry import chip_by_name
+from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.builds.build import APP, Build, same_chip
 from esploader.flash.builds.esp_idf import ARGUMENTS, TOOL
 from esploader.flash.builds.layout import chip_of, damage_of, size_of
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
     from esploader.chips.reading.security_state import SecurityState
     from esploader.image.partition import Partition
 
-__all__ = ["check_encryption", "check_erasing", "choose", "read_builds", "warn_of"]
+__all__ = [
+    "check_encryption",
+    "check_erasing",
+    "choose",
+    "named_chip",
+    "read_builds",
+    "warn_of",
+]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -58,6 +66,15 @@ def choose(
     if not force:
         _check(build, chip)
     return build
+
+
+def named_chip(builds: Sequence[Build]) -> Chip | None:
+    """Return the chip that a single build names; ``None`` where only the device can tell."""
+    name = builds[0].chip if len(builds) == 1 else None
+    try:
+        return None if name is None else chip_by_name(name.replace("_", "-"))
+    except UnsupportedError:
+        return None
 
 
 def check_erasing(*, erase_all: bool, is_partial: bool) -> None:
