@@ -57,6 +57,7 @@ RULES: Final[Mapping[str, str]] = {
     "the protocol does no I/O": "Neither bytes nor time: what `protocol` does depends on what it is given, so tests need no clock.",
     "the simulator shares no command layout with the client": "It unpacks requests by itself. Both sides would otherwise agree on the same mistake.",
     "only the plugin for pytest needs pytest": "Whoever uses the library need not have it.",
+    "only what is for pytest-embedded needs pytest-embedded": "In one module, which loads when a suite of its flashes.",
 }
 """Why there is each of the contracts in ``pyproject.toml``, by its name."""
 
