@@ -6,22 +6,27 @@ Needs ``PYTHONPATH=tests/support``.
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 import time
-import zlib
 from typing import TYPE_CHECKING
 
 import attrs
 from typing_extensions import override
 
+from client_cost import zlib_seconds
 from esploader import After, connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.server.peers import ComPortPeer
+from esploader.server.serve import Server
 from esploader.simulator import SimulatedDevice, SimulatedTransport
+from esploader.transport.base import BITS_PER_BYTE, Capabilities
 from esploader.transport.com_port import Signature
 from esploader.transport.rfc2217 import Rfc2217Transport
+from esploader.transport.serial_port import SerialPortTransport
 from flash_id import served_by_ser2net
 from processes import GivenUpError, served_chip
-from server_load import Line, cost_of, exchange, measure_ours
+from server_load import EXCHANGE_TIME, Line, cost_of, measure_ours
 from slow_link import SlowLink
 from virtual_link import Direction, Link, LinkClock, VirtualServer
 
@@ -39,6 +44,9 @@ USB_ROUND_TRIP = 0.002
 """What a USB bridge beside the board adds, in seconds."""
 
 OFFSET = 0x10000
+
+FRAME_TIME = 0.001
+"""Of USB: how often a bridge takes bytes, in seconds."""
 
 WARM_UP_SIZE = 0x1000
 
@@ -130,7 +138,10 @@ def way_beside_board(image: bytes) -> Way:
 
 
 def client_seconds(url: str, image: bytes) -> float:
-    """Return what this process takes of a processor for a job, but for compressing."""
+    """Return what this process takes of a processor for a job at the pace of a line.
+
+    What compressing takes does not count.
+    """
 
     def write(content: bytes) -> float:
         start = time.process_time()
@@ -141,45 +152,97 @@ def client_seconds(url: str, image: bytes) -> float:
 
     # The first job loads what the others find there.
     write(image[:WARM_UP_SIZE])
-    seconds = write(image)
-    start = time.process_time()
-    zlib.compress(image, 9)
-    return seconds - (time.process_time() - start)
+    return write(image) - zlib_seconds(image)
 
 
 def our_processors(image: bytes, ports: int, size: int) -> Processors:
-    """Measure our server, and our client behind it."""
-    relayed = measure_ours(ports, size).seconds / (2 * ports * size / MIB)
-    with served_chip("--rfc2217", "0", "--state", "download") as served:
+    """Measure our server, and our client behind it.
+
+    ``ports`` are relayed for at once where nobody waits for a line, ``size`` bytes each; so many
+    go over one line, too.
+    """
+    in_bulk = measure_ours(ports, size).seconds / (2 * ports * size / MIB)
+    with contextlib.closing(Line()) as line, LinedPort.open(line.path) as port:
+        at_pace = thread_seconds(port, line, size) / (size / MIB)
+    print(f"our server: {1000 * in_bulk:.1f} ms of CPU per MiB where it never waits for a line")
+    with served_chip("--rfc2217", "0", "--state", "download", "--realtime") as served:
         (url,) = served.urls.values()
-        return Processors(relayed, client_seconds(url, image))
+        return Processors(at_pace, client_seconds(url, image))
 
 
-def ser2net_processors(image: bytes, ports: int, size: int) -> Processors | None:
+def ser2net_processors(image: bytes, size: int) -> Processors | None:
     """Measure ser2net, and our client behind it; ``None`` where it is not installed."""
     try:
         with contextlib.closing(Line()) as line, served_by_ser2net(line.path) as served:
-            before = cost_of(served.process)
-            # As much as through ours: the system counts hundredths of a second.
-            exchange(served.tcp_ports, [line], ports * size)
-            relayed = cost_of(served.process).seconds - before.seconds
-            relayed /= 2 * ports * size / MIB
+            (url,) = served.urls.values()
+            before = cost_of(served.process).seconds
+            send_at_pace(url, line, size)
+            at_pace = (cost_of(served.process).seconds - before) / (size / MIB)
         with behind_ser2net() as url:
-            return Processors(relayed, client_seconds(url, image))
+            return Processors(at_pace, client_seconds(url, image))
     except GivenUpError as exc:
         print(f"ser2net is not measured, and its processors count as ours: {exc}")
         return None
 
 
+class LinedPort(SerialPortTransport):
+    """A pseudo-terminal that passes for a port with lines, at whose rate the server goes by."""
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return attrs.evolve(super().capabilities, set_lines=True)
+
+    @override
+    def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
+        pass
+
+
+def thread_seconds(port: SerialPortTransport, line: Line, size: int) -> float:
+    """Return what the thread of a server takes of a processor for bytes at the pace of a line."""
+    with Server(port) as server:
+        url = server.listen_rfc2217()
+        others = set(threading.enumerate())
+        server.start()
+        (thread,) = set(threading.enumerate()) - others
+        if thread.ident is None:
+            raise GivenUpError("the server has not started")
+        clock = time.pthread_getcpuclockid(thread.ident)
+        before = time.clock_gettime(clock)
+        send_at_pace(url, line, size)
+        return time.clock_gettime(clock) - before
+
+
+def send_at_pace(url: str, line: Line, size: int) -> None:
+    """Send so many bytes to a line that takes them at its rate.
+
+    Raises:
+        GivenUpError: they do not arrive.
+    """
+    with Rfc2217Transport.open(url, baudrate=BAUDRATE) as client:
+        sender = threading.Thread(target=client.write, args=(bytes(size),), daemon=True)
+        sender.start()
+        start, taken = time.monotonic(), 0
+        while taken < size:
+            elapsed = time.monotonic() - start
+            if elapsed > EXCHANGE_TIME:
+                raise GivenUpError(f"only {taken} of {size} bytes arrived")
+            due = min(int(elapsed * BAUDRATE / BITS_PER_BYTE), size) - taken
+            with contextlib.suppress(BlockingIOError):
+                taken += len(os.read(line.device, due)) if due else 0
+            time.sleep(FRAME_TIME)
+        sender.join()
+
+
 @contextlib.contextmanager
 def behind_ser2net() -> Iterator[str]:
     """Serve a simulated chip through ser2net; yield its URL."""
-    with served_chip("--pty") as chip, served_by_ser2net(chip.urls["pty"]) as served:
+    with served_chip("--pty", "--realtime") as chip, served_by_ser2net(chip.urls["pty"]) as served:
         (url,) = served.urls.values()
         yield url
 
 
 def local_client_seconds(image: bytes) -> float:
     """Measure our client beside the board."""
-    with served_chip("--pty") as chip:
+    with served_chip("--pty", "--realtime") as chip:
         return client_seconds(chip.urls["pty"], image)

@@ -3,9 +3,9 @@
 What a board costs is measured in this run (``fleet_facts.py``): the real client writes the
 artefact to a simulated chip over a network with a round trip, in virtual time, through a server
 that obeys gates (ours) and through one that does not (ser2net); real servers relay bytes, and the
-client writes to a chip in another process, which tells what they take of a processor. The queues
-in between are a model (``queueing.py``). What is assumed is printed. Needs
-``PYTHONPATH=tests/support``; Linux only.
+client writes to a chip in another process, both at the pace of a line, which tells what they take
+of a processor. The queues in between are a model (``queueing.py``). What is assumed is printed.
+Needs ``PYTHONPATH=tests/support``; Linux only.
 """
 
 from __future__ import annotations
@@ -69,7 +69,6 @@ the site has {SITE_CORES} cores, and a process of clients for each
 an exporter has {EXPORTER_CORES} cores; ser2net, a process a port, makes use of them all
 our server and a fleet are a process each, which makes use of one core
 an exporter's uplink has 1 Gbit/s; nothing is lost on the way, and TCP is never short of window
-a server and a client take as much of a processor as where they never wait for a line
 an exporter fetches the artefact once, in {FETCHING_ROUND_TRIPS} round trips"""
 
 
@@ -211,17 +210,29 @@ def show(round_trip: float, uplink: float, who: str, outcome: Outcome) -> None:
     )
 
 
+def show_limits(round_trip: float, who: str, way: Way, processors: Processors, cores: int) -> None:
+    """Print what a board takes, and how many at once are as much as there is."""
+    relaying = processors.server_per_mib * way.carried / MIB
+    print(
+        f"{1000 * round_trip:4.0f} ms, one board, {who}: {way.seconds:.1f} s, "
+        f"{way.carried / 1000:.0f} kB; as many at once saturate 1 Gbit/s: "
+        f"{GIGABIT * way.seconds / way.carried:.0f}, the site's cores: "
+        f"{SITE_CORES * way.seconds / processors.client:.0f}, an exporter's: "
+        f"{ratio(cores * way.seconds, relaying):.0f}"
+    )
+
+
 def benchmark(extent: Extent) -> list[Goal]:
     """Measure what a board costs, let the model run, print what comes out."""
     image = firmware(extent.size)
     artefact = len(zlib.compress(image, 9))
     ours = our_processors(image, extent.ports, extent.relayed)
-    measured = ser2net_processors(image, extent.ports, extent.relayed)
+    measured = ser2net_processors(image, extent.relayed)
     processors = {OURS: ours, SER2NET: measured or ours}
     cores = {OURS: OUR_SERVER_CORES, SER2NET: EXPORTER_CORES}
     for who, each in processors.items():
         print(
-            f"{who}: {1000 * each.server_per_mib:.1f} ms of CPU per MiB relayed, "
+            f"{who}: {1000 * each.server_per_mib:.1f} ms of CPU per MiB at the pace of a line, "
             f"{1000 * each.client:.0f} ms for its client, compressing not counted"
         )
     local, beside = local_client_seconds(image), way_beside_board(image)
@@ -234,12 +245,7 @@ def benchmark(extent: Extent) -> list[Goal]:
     for round_trip in extent.round_trips:
         ways = {who: way_through_server(image, round_trip, gates=who == OURS) for who in processors}
         for who, way in ways.items():
-            at_once = SITE_CORES * way.seconds / processors[who].client
-            print(
-                f"{1000 * round_trip:4.0f} ms, one board, {who}: {way.seconds:.1f} s, "
-                f"{way.carried / 1000:.0f} kB; as many at once saturate 1 Gbit/s: "
-                f"{GIGABIT * way.seconds / way.carried:.0f}, the site's cores: {at_once:.0f}"
-            )
+            show_limits(round_trip, who, way, processors[who], cores[who])
         for uplink in extent.site_uplinks:
             for who, way in ways.items():
                 last[who] = clients_at_site(counts, way, processors[who], cores[who], uplink)
