@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from processes import LOOPBACK, GivenUpError, run_module, running, served_chip
+from processes import LOOPBACK, GivenUpError, Served, run_module, running, served_chip
 from side_by_side import Goal, measure, run
 
 if TYPE_CHECKING:
@@ -44,7 +44,14 @@ START_TIME = 10.0
 
 @contextlib.contextmanager
 def ser2net(device: str) -> Iterator[int]:
-    """Run a ser2net in front of ``device``; yield its TCP port.
+    """Run a ser2net in front of ``device``; yield its TCP port. Raises as below."""
+    with served_by_ser2net(device) as served:
+        yield served.tcp_ports[0]
+
+
+@contextlib.contextmanager
+def served_by_ser2net(device: str) -> Iterator[Served]:
+    """Run a ser2net in front of ``device``; yield its process and its URL.
 
     Raises:
         GivenUpError: it is not installed, or does not listen.
@@ -65,9 +72,10 @@ def ser2net(device: str) -> Iterator[int]:
         "    max-connections: 10\n"
     )
     silent = subprocess.DEVNULL
-    with running(program, "-n", "-Y", configuration, output=silent, errors=silent):
+    command = (program, "-n", "-Y", configuration)
+    with running(*command, output=silent, errors=silent) as process:
         wait_for(port)
-        yield port
+        yield Served(process, {device: f"rfc2217://{LOOPBACK}:{port}"})
 
 
 def wait_for(port: int) -> None:

@@ -24,6 +24,7 @@ WITHOUT_PEERS = ("hex_file", "simulated_chips", "tls_handshakes", "write_efficie
 LINUX_ONLY = (
     "client_cost",
     "first_answer",
+    "fleet_model",
     "image_info",
     "merging",
     "server_load",

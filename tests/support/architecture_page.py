@@ -59,6 +59,7 @@ RULES: Final[Mapping[str, str]] = {
     "only the plugin for pytest needs pytest": "Whoever uses the library need not have it.",
     "only what is for labgrid needs labgrid": "It is never beside ours: [decision 0018](decisions/0018-beside-labgrid.md).",
     "only the driver for jumpstarter needs jumpstarter": "It is installed beside jumpstarter, and never brings it.",
+    "only what is for pytest-embedded needs pytest-embedded": "In one module, which loads when a suite of its flashes.",
 }
 """Why there is each of the contracts in ``pyproject.toml``, by its name."""
 

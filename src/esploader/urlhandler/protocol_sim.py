@@ -1,175 +1,27 @@
 """A simulated device as an object of pyserial; found there by the name of this module.
 
 The device runs in real time without the pace of a UART. Opening the port makes a device and
-closing it ends that one: what should outlive it is kept in a file (``?file=``). There is no
-file descriptor, so whoever sets lines by ``ioctl`` cannot reset the device; ``dtr`` and
-``rts`` do.
+closing it ends that one: what should outlive it is kept in a file (``?file=``).
 """
 
 from __future__ import annotations
 
-import errno
-import io
-import math
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import serial
-
 from esploader.classes import override
-from esploader.errors import EsploaderError
 from esploader.simulator.url import open_served, parse
+from esploader.urlhandler.transport_port import TransportPort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from typing_extensions import Buffer
-
     from esploader.transport.base import Transport
 
 
-class Serial(serial.SerialBase):
-    """The port of a simulated device.
-
-    As with other ports of pyserial, one thread may wait in :meth:`read` while others write,
-    set lines, purge and close.
-    """
-
-    # Kept by the base class, which the type stubs do not say.
-    _dtr_state: bool
-    _rts_state: bool
-    _timeout: float | None
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        self._transport: Transport | None = None
-        self._received = bytearray()
-        self._receiving = threading.Lock()
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-
-    def open(self) -> None:
-        """Make the device and connect to it."""
-        if self._transport is not None:
-            raise serial.SerialException("the port is already open")
-        url = self.portstr
-        if url is None:
-            raise serial.SerialException("the port has no URL yet")
-        with _as_serial_exception():
-            self._transport = open_served(parse(url), url)
-            self._transport.set_baudrate(self.baudrate)
-            self._transport.set_lines(dtr=self._dtr_state, rts=self._rts_state)
-        self.is_open = True
+class Serial(TransportPort):
+    """The port of a simulated device."""
 
     @override
-    def close(self) -> None:
-        self.is_open = False
-        transport, self._transport = self._transport, None
-        self._received.clear()
-        if transport is not None:
-            with _as_serial_exception():
-                transport.close()
-
-    @property
-    def in_waiting(self) -> int:
-        """How many bytes can be read without waiting."""
-        transport = self._opened()
-        # Another thread that waits in read() takes in what arrives.
-        if self._receiving.acquire(blocking=False):
-            try:
-                self._receive(transport, -math.inf)
-            finally:
-                self._receiving.release()
-        return len(self._received)
-
-    @override
-    def read(self, size: int = 1, /) -> bytes:
-        transport = self._opened()
-        now = transport.clock.now
-        deadline = math.inf if self._timeout is None else now() + self._timeout
-        with self._receiving:
-            while len(self._received) < size:
-                # Before the look at the clock: a timeout of 0 takes what is there.
-                self._receive(transport, deadline)
-                if now() >= deadline:
-                    break
-            data = bytes(self._received[:size])
-            del self._received[:size]
-        return data
-
-    @override
-    def write(self, b: Buffer, /) -> int | None:
-        data = bytes(b)
-        with _as_serial_exception():
-            self._opened().write(data)
-        return len(data)
-
-    @override
-    def flush(self) -> None:
-        self._opened()
-
-    @override
-    def fileno(self) -> int:
-        # The number says to those who want lines what a pseudo-terminal would say.
-        raise io.UnsupportedOperation(errno.ENOTTY, "a simulated port has no descriptor")
-
-    def reset_input_buffer(self) -> None:
-        """Drop what has arrived."""
-        with _as_serial_exception():
-            self._opened().discard_input()
-        self._received.clear()
-
-    def reset_output_buffer(self) -> None:
-        """Do nothing: what is written has been taken at once."""
-        self._opened()
-
-    def _reconfigure_port(self) -> None:
-        with _as_serial_exception():
-            self._opened().set_baudrate(self.baudrate)
-
-    def _update_dtr_state(self) -> None:
-        with _as_serial_exception():
-            self._opened().set_lines(dtr=self._dtr_state)
-
-    def _update_rts_state(self) -> None:
-        with _as_serial_exception():
-            self._opened().set_lines(rts=self._rts_state)
-
-    def _update_break_state(self) -> None:
-        self._opened()
-
-    @property
-    def cts(self) -> bool:
-        """Clear to send; the simulated bridge never stops the host."""
-        return True
-
-    @property
-    def dsr(self) -> bool:
-        """Data set ready."""
-        return True
-
-    @property
-    def ri(self) -> bool:
-        """Ring indicator."""
-        return False
-
-    @property
-    def cd(self) -> bool:
-        """Carrier detect."""
-        return False
-
-    def _opened(self) -> Transport:
-        if self._transport is None:
-            raise serial.PortNotOpenError
-        return self._transport
-
-    def _receive(self, transport: Transport, deadline: float) -> None:
-        with _as_serial_exception():
-            self._received += transport.read(deadline)
-
-
-@contextmanager
-def _as_serial_exception() -> Iterator[None]:
-    try:
-        yield
-    except EsploaderError as exc:
-        raise serial.SerialException(str(exc)) from exc
+    def _open_transport(self, url: str) -> Transport:
+        transport = open_served(parse(url), url)
+        transport.set_baudrate(self.baudrate)
+        transport.set_lines(dtr=self._dtr_state, rts=self._rts_state)
+        return transport
