@@ -155,7 +155,7 @@ def _with_parameters(
     pieces, header = put_parameters([Piece(run.address, run.data) for run in runs], chip, wanted)
     say_header(header, output)
     is_new = header is not None and header.is_new
-    return is_new, [Run(piece.offset, piece.data) for piece in pieces]
+    return is_new, [Run(piece.offset, bytes(piece.data)) for piece in pieces]
 
 
 def _size_to_keep(text: str) -> str:

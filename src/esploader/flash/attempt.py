@@ -44,16 +44,13 @@ class Attempt:
     @property
     def rest(self) -> Piece:
         """What is not known to be in place."""
-        return attrs.evolve(
-            self.piece,
-            offset=self.piece.offset + self.in_place,
-            data=self.piece.data[self.in_place :],
-        )
+        return self.piece.part(self.piece.offset + self.in_place, self.piece.end)
 
     @property
     def next_download(self) -> Piece:
         """What to send next, between one BEGIN and one check."""
-        return attrs.evolve(self.rest, data=self.rest.data[: self.limit])
+        rest = self.rest
+        return rest.part(rest.offset, min(rest.offset + self.limit, rest.end))
 
     def succeed(self, size: int) -> None:
         """Note that ``size`` bytes more are in place."""

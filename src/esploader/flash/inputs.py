@@ -145,7 +145,7 @@ def put_parameters(
             results.append(piece)
             continue
         found = patch.patch_header(
-            piece.data[inside:],
+            memoryview(piece.data)[inside:],
             chip,
             mode=_named(parameters.mode),
             frequency=_named(parameters.frequency),
@@ -164,7 +164,7 @@ def put_parameters(
                 is_new=found.changed,
                 digest_renewed=found.digest_updated,
             )
-        data = piece.data[:inside] + found.data if found.changed else piece.data
+        data = b"".join((piece.data[:inside], found.data)) if found.changed else piece.data
         results.append(attrs.evolve(piece, data=data))
     return results, header
 
@@ -218,7 +218,7 @@ def check_suitability(
         inside = chip.bootloader_offset - piece.offset
         is_encrypted_already = security.flash_encryption and not piece.encrypted
         if 0 <= inside < len(piece.data):
-            data = piece.data[inside:]
+            data = memoryview(piece.data)[inside:]
             kind = _check_bootloader(data, chip, revision, opaque=is_encrypted_already)
             continue
         verdict = check_image(piece.data, chip, revision)
@@ -245,7 +245,7 @@ def _check_app(place: Place, verdict: Verdict) -> None:
 
 
 def _check_bootloader(
-    data: bytes, chip: Chip, revision: Revision | None, *, opaque: bool
+    data: memoryview, chip: Chip, revision: Revision | None, *, opaque: bool
 ) -> str | None:
     """Judge what goes to the offset of the bootloader; return what it is in place of one.
 

@@ -59,7 +59,8 @@ class Piece:
     """Bytes and where they belong in flash."""
 
     offset: int = attrs.field(repr=hex)
-    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    data: bytes | memoryview = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    """A view where they are a part of others, which may be many megabytes."""
     encrypted: bool = attrs.field(default=False, kw_only=True)
     """The device encrypts the bytes as it writes them."""
     family: int | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
@@ -73,6 +74,13 @@ class Piece:
     def end(self) -> int:
         """The offset behind the last byte."""
         return self.offset + len(self.data)
+
+    def part(self, start: int, end: int) -> Piece:
+        """Return what of it goes to the offsets from ``start`` up to ``end``, without a copy."""
+        if (start, end) == (self.offset, self.end):
+            return self
+        data = memoryview(self.data)[start - self.offset : end - self.offset]
+        return Piece(start, data, encrypted=self.encrypted)
 
 
 @frozen(kw_only=True)
@@ -285,7 +293,7 @@ def divided(piece: Piece, unit: int) -> Iterator[Piece]:
     start = piece.offset
     while start < piece.end:
         end = min(start - start % unit + unit, piece.end)
-        yield Piece(start, piece.data[start - piece.offset : end - piece.offset])
+        yield piece.part(start, end)
         start = end
 
 

@@ -38,7 +38,7 @@ def _images(piece: Piece, chip: Chip) -> Iterator[Piece]:
         _log.warning("what goes to %#x is an ELF file, and is written as it is", piece.offset)
         yield piece
     else:
-        built = build_image(piece.data, chip)
+        built = build_image(bytes(piece.data), chip)
         yield _moved(piece, piece.offset, built.data)
         if built.mapped is not None:
             yield _moved(piece, *built.mapped)
