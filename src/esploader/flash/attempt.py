@@ -50,7 +50,10 @@ class Attempt:
     def next_download(self) -> Piece:
         """What to send next, between one BEGIN and one check."""
         rest = self.rest
-        return rest.part(rest.offset, min(rest.offset + self.limit, rest.end))
+        piece = rest.part(rest.offset, min(rest.offset + self.limit, rest.end))
+        # Others that have no trouble get other parts: nobody else needs what is made of this one.
+        is_usual = self.limit == self.most and not self.in_place % self.most
+        return piece if is_usual else attrs.evolve(piece, shared=None)
 
     def succeed(self, size: int) -> None:
         """Note that ``size`` bytes more are in place."""

@@ -182,7 +182,7 @@ class RegionWriter:
             digest = self._carry_out(attempt, steps_of(self._link, piece, compress=self._compress))
         if is_hidden(self._link):
             return True
-        return digest == md5_of(piece.data) if digest else holds(self._link, piece)
+        return digest == piece.once(md5_of) if digest else holds(self._link, piece)
 
     def _erase(self, start: int, end: int) -> None:
         try:
@@ -253,7 +253,7 @@ class RegionWriter:
         if is_hidden(self._link):
             return True
         size = len(piece.data)
-        if digest == md5_of(piece.data):
+        if digest == piece.once(md5_of):
             raise ProtocolError("the flash holds the plain data, not encrypted")
         if digest == md5_of_erased(size):
             self._doubt(piece.offset, piece.end, "is blank after the loader had taken data for it")
