@@ -19,8 +19,8 @@ import attrs
 from esploader import connect
 from esploader.flash.artefact import Artefact
 from processes import memory_of, served_chips
+from server_load import cost_of
 from side_by_side import Goal, ratio, run
-from simulated_chips import cpu_of
 from write_efficiency import firmware
 
 if TYPE_CHECKING:
@@ -91,11 +91,16 @@ def write(url: str, artefact: Artefact) -> None:
             sys.exit(f"{url} does not hold what it should")
 
 
+def cpu_of(processes: Sequence[subprocess.Popen[str]]) -> float:
+    """Return how much CPU ``processes`` have used by now, in seconds."""
+    return sum(cost_of(process).seconds for process in processes)
+
+
 def write_all(
     urls: Sequence[str], artefact: Artefact, processes: Sequence[subprocess.Popen[str]]
 ) -> Cost:
     """Write boards at once, a thread each."""
-    served, cpu = sum(map(cpu_of, processes)), time.process_time()
+    served, cpu = cpu_of(processes), time.process_time()
     memory, start = memory_of(os.getpid(), "VmRSS"), time.perf_counter()
     with ThreadPoolExecutor(len(urls)) as threads:
         for done in [threads.submit(write, url, artefact) for url in urls]:
@@ -103,7 +108,7 @@ def write_all(
     return Cost(
         wall=time.perf_counter() - start,
         cpu=time.process_time() - cpu,
-        served_cpu=sum(map(cpu_of, processes)) - served,
+        served_cpu=cpu_of(processes) - served,
         memory=memory_of(os.getpid(), "VmHWM") - memory,
     )
 
