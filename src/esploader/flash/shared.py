@@ -92,6 +92,8 @@ class SharedData:
     _blocks: OrderedDict[tuple[int, int, int], SharedBlocks] = attrs.field(
         factory=OrderedDict, init=False
     )
+    _held: int = attrs.field(default=0, init=False)
+    """Bytes of the parts that blocks are kept for."""
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def part(self, start: int, end: int) -> bytes | memoryview:
@@ -125,6 +127,7 @@ class SharedData:
             found = self._blocks.pop(key, None)
             if found is None and self._make_room(size):
                 found = SharedBlocks(self.part(start, end), block_size)
+                self._held += size
             if found is not None:
                 self._blocks[key] = found
                 return found
@@ -133,12 +136,13 @@ class SharedData:
     def _make_room(self, size: int) -> bool:
         """Forget blocks that nobody uses, the oldest first, if that makes room for ``size``."""
         room = KEPT_BLOCKS * len(self.data) - size
+        if self._held <= room:
+            return True
         idle = [key for key, blocks in self._blocks.items() if not blocks.users]
-        held = sum(blocks.size for blocks in self._blocks.values())
-        if held - sum(self._blocks[key].size for key in idle) > room:
+        if self._held - sum(self._blocks[key].size for key in idle) > room:
             return False
         for key in idle:
-            if held <= room:
+            self._held -= self._blocks.pop(key).size
+            if self._held <= room:
                 break
-            held -= self._blocks.pop(key).size
         return True
