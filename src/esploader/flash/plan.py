@@ -151,7 +151,7 @@ class WritePlan:
     """Regions that begin with a sector, in order of their offsets, and share no sector."""
 
     regions: tuple[Piece, ...]
-    """What is written, in order, none touching another."""
+    """What is written, in order; none touches another, unless many devices get one of the two."""
 
     uncovered: tuple[FlashRange, ...] = attrs.field(default=(), kw_only=True)
     """What no input covers of the sectors that are erased: its content is lost."""
