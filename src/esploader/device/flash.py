@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from esploader.device.planner import WritePlanner
     from esploader.device.preparation import Preparation
     from esploader.device.security import DeviceSecurity
+    from esploader.flash.artefact import Inputs
     from esploader.flash.erasure import EraseResult
     from esploader.flash.place import Offset
     from esploader.flash.plan import WritePlan
@@ -198,7 +199,7 @@ class DeviceFlash:
 
     def plan(
         self,
-        inputs: Iterable[tuple[Offset, Source]] = (),
+        inputs: Inputs = (),
         *,
         encrypted_inputs: Iterable[tuple[Offset, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
@@ -212,7 +213,8 @@ class DeviceFlash:
         What :meth:`write` refuses is refused here, too. Only a stub is not started: that it
         is to be had, and made for this chip, is seen; whether it starts is not.
 
-        ``inputs`` are offsets, or places of ``device.partitions``, and what goes there;
+        ``inputs`` are offsets, or places of ``device.partitions``, and what goes there, or an
+        :class:`~esploader.flash.artefact.Artefact` of them, which many devices can be given;
         ``encrypted_inputs``, too, and the device encrypts them as it writes them. ``parameters``
         go into the header of the bootloader, if that is among them; ``detect`` as a size stands
         for the size of the flash that is there. ``erase_all`` says that the whole flash is erased
@@ -252,7 +254,7 @@ class DeviceFlash:
 
     def write(  # noqa: PLR0913 - options, all by keyword
         self,
-        inputs: Iterable[tuple[Offset, Source]] = (),
+        inputs: Inputs = (),
         *,
         encrypted_inputs: Iterable[tuple[Offset, Source]] = (),
         parameters: FlashParameters = KEEP_PARAMETERS,
@@ -328,7 +330,7 @@ class DeviceFlash:
 
     def verify(
         self,
-        inputs: Iterable[tuple[Offset, Source]],
+        inputs: Inputs,
         *,
         parameters: FlashParameters = KEEP_PARAMETERS,
         on_progress: ProgressCallback = ignore_progress,
@@ -344,10 +346,11 @@ class DeviceFlash:
             ElfError: an input is an ELF file, of which no image for the chip can be made.
             EsploaderError: the loader refused, or could not be reached again.
         """
+        from esploader.flash.artefact import artefact_of
         from esploader.flash.verify import compare
 
         self._context.known_identity("comparing flash")
-        pieces = self._planner.pieces_to_compare(inputs, parameters)
+        pieces = self._planner.pieces_to_compare(artefact_of(inputs), parameters)
         self._prepare_to_see(
             max(piece.end for piece in pieces), sum(len(piece.data) for piece in pieces)
         )

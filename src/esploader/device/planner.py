@@ -18,28 +18,24 @@ from esploader.flash.guards import (
 from esploader.flash.inputs import (
     check_families,
     check_parameters,
-    put_parameters,
-    read_pieces,
 )
 from esploader.flash.jedec import name_of_size
 from esploader.flash.limits import usable_size, warn_of_size
 from esploader.flash.parameters import DETECT, KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.plan import check_places
-from esploader.flash.programs import with_images
 from esploader.flash.request import WriteRequest, header_parameters, usable_compression
 from esploader.protocol.dialect import STUB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from esploader.chips.model.chip import Chip
     from esploader.chips.reading.security_state import SecurityState
     from esploader.device.context import DeviceContext
     from esploader.device.preparation import Preparation
     from esploader.device.security import DeviceSecurity
-    from esploader.flash.place import Offset
+    from esploader.flash.artefact import Artefact
     from esploader.flash.plan import Piece, WritePlan
-    from esploader.flash.source import Source
 
 _log: Final = logging.getLogger(__name__)
 
@@ -109,10 +105,8 @@ class WritePlanner:
             self._preparation.check_reach_of_loader(region.end)
         return usable_compression(loader, self._context.chip, compress=plan.compress)
 
-    def pieces_to_compare(
-        self, inputs: Iterable[tuple[Offset, Source]], parameters: FlashParameters
-    ) -> list[Piece]:
-        """Return ``inputs`` as they are written with ``parameters``, each within the flash.
+    def pieces_to_compare(self, artefact: Artefact, parameters: FlashParameters) -> Sequence[Piece]:
+        """Return ``artefact`` as it is written with ``parameters``, each within the flash.
 
         Raises:
             PlanError: there are none, one lies outside the flash or its place, or one is from a
@@ -121,9 +115,11 @@ class WritePlanner:
             UnsupportedError: the chip does not know one of the parameters.
         """
         chip = self._context.chip
-        pieces = with_images(read_pieces(inputs), chip)
+        pieces = artefact.made_for(chip)
         if not pieces:
             raise PlanError("there is nothing to compare with")
+        if any(piece.encrypted for piece in pieces):
+            raise PlanError("what the device has encrypted cannot be compared")
         check_places(pieces)
         for piece in pieces:
             self._preparation.check_region(piece.offset, len(piece.data))
@@ -132,8 +128,7 @@ class WritePlanner:
             return pieces
         usable = self.usable_parameters(parameters)
         found = self._header_parameters(usable, pieces, self._security.state())
-        changed, _ = put_parameters(pieces, chip, found)
-        return changed
+        return artefact.with_parameters(pieces, chip, found).pieces
 
     def _header_parameters(
         self, parameters: FlashParameters, pieces: Iterable[Piece], security: SecurityState

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import frozen
+from esploader.flash.artefact import artefact_of
 from esploader.flash.compress import reason_against_compression
 from esploader.flash.guards import (
     check_encrypted_pieces,
@@ -19,12 +20,9 @@ from esploader.flash.guards import (
 from esploader.flash.inputs import (
     check_families,
     check_suitability,
-    put_parameters,
-    read_pieces,
 )
 from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 from esploader.flash.plan import WritePlan, plan_write
-from esploader.flash.programs import with_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
     from esploader.chips.model.revision import Revision
     from esploader.chips.reading.security_state import SecurityState
+    from esploader.flash.artefact import Artefact, Inputs
     from esploader.flash.place import Offset
     from esploader.flash.plan import Piece
     from esploader.flash.source import Source
@@ -44,7 +43,9 @@ _log: Final = logging.getLogger(__name__)
 class WriteRequest:
     """Inputs, and what their writer says of the way they are written."""
 
-    pieces: tuple[Piece, ...]
+    artefact: Artefact
+    pieces: tuple[Piece, ...] = ()
+    """What goes where, once it is known for which chip."""
     parameters: FlashParameters
     erase_all: bool
     compress: bool | None
@@ -54,7 +55,7 @@ class WriteRequest:
     @classmethod
     def read(
         cls,
-        inputs: Iterable[tuple[Offset, Source]],
+        inputs: Inputs,
         encrypted_inputs: Iterable[tuple[Offset, Source]],
         *,
         parameters: FlashParameters,
@@ -68,7 +69,7 @@ class WriteRequest:
             PlanError: an input cannot be read.
         """
         return cls(
-            pieces=tuple(read_pieces(inputs, encrypted_inputs)),
+            artefact=artefact_of(inputs, encrypted_inputs),
             parameters=parameters,
             erase_all=erase_all,
             compress=compress,
@@ -76,13 +77,13 @@ class WriteRequest:
         )
 
     def made_for(self, chip: Chip) -> WriteRequest:
-        """Return the request with images for ``chip`` in place of the ELF files of programs.
+        """Return the request with what goes where on ``chip``.
 
         Raises:
             ElfError: no image for the chip can be made of one.
             UnsupportedError: too little is known of the chip.
         """
-        return attrs.evolve(self, pieces=tuple(with_images(self.pieces, chip)))
+        return attrs.evolve(self, pieces=self.artefact.made_for(chip))
 
     @property
     def end(self) -> int:
@@ -148,12 +149,13 @@ class WriteRequest:
             PlanError: an input lies outside the flash, or overlaps another.
             UnsupportedError: the chip does not know one of the parameters.
         """
-        pieces, header = put_parameters(self.pieces, chip, header_parameters)
-        plan = plan_write(pieces, flash_size, encryption_unit=chip.encrypted_write_alignment or 1)
+        found = self.artefact.with_parameters(self.pieces, chip, header_parameters)
+        unit = chip.encrypted_write_alignment or 1
+        plan = plan_write(found.pieces, flash_size, encryption_unit=unit)
         return attrs.evolve(
             plan,
             erase_all=self.erase_all,
-            header=header,
+            header=found.header,
             compress=compress,
             starts_stub=starts_stub,
         )
