@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def serve(arguments: argparse.Namespace, output: Output) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C; with ``--stdio`` until the client leaves, too.
 
     Raises:
         ConfigError: the options or the file they name make no sense.
@@ -38,6 +38,11 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
         ListenError: a TCP port cannot be had.
     """
     config = make_config(arguments)
+    if arguments.stdio:
+        from esploader.commands.serving_stdio import serve_stdio
+
+        serve_stdio(arguments, config, output)
+        return
     output.banner()
     if is_exposed(config):
         output.write(

@@ -180,7 +180,6 @@ class Door:
             self._set_up(client)
         self._waiting[host] += 1
         self._connections.add(connection)
-        self._all_gone.clear()
         connection.when_settled = lambda: self._settled(host)
         connection.when_gone = lambda: self._gone(connection)
         task = asyncio.get_running_loop().create_task(self._connect(client, connection))
@@ -198,10 +197,6 @@ class Door:
 
         task.add_done_callback(done)
 
-    async def emptied(self) -> None:
-        """Wait until everybody who was let in is gone."""
-        await self._all_gone.wait()
-
     async def close(self) -> None:
         """Listen no longer, hang up on everybody and wait until they are gone."""
         loop = asyncio.get_running_loop()
@@ -214,13 +209,14 @@ class Door:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._connections:
+            self._all_gone.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_gone.wait(), CLOSING_TIME)
             for layer in list(self._layers):
                 layer.abort()
             for connection in list(self._connections):
                 connection.abort()
-            await self.emptied()
+            await self._all_gone.wait()
 
     def _accept(
         self, listener: socket.socket, make_connection: Callable[[str], Connection]
