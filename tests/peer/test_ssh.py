@@ -88,7 +88,7 @@ def assert_written(flash: Path) -> None:
 def failure_to_open(server: SshServer, port: str = SIMULATED) -> TransportError:
     with pytest.raises(TransportError) as caught:
         open_transport(server.url(port))
-    server.there.require_end()
+    eventually(server.there.require_end, AssertionError)
     return caught.value
 
 
@@ -207,6 +207,7 @@ def test_ctrl_c_at_a_terminal_spares_ssh_until_the_device_is_left(
                 assert terminal.look()
             # In front of the terminal, as we are: it is the signals that ssh leaves blocked.
             ssh = server.there.processes[0]
+            assert "BatchMode=yes" not in server.there.words
             assert os.getpgid(ssh) == process.pid
             terminal.write(CTRL_C)
             terminal.read_to_the_end(process)

@@ -28,8 +28,7 @@ from esploader.transport.serial_port import SerialPortTransport
 from esploader.urls import open_transport
 from eventually import eventually
 from far_ends import FarEnd, far_end
-from foreground import CTRL_C, Terminal
-from programs import PATIENCE, esploader, served_chip
+from programs import PATIENCE, served_chip
 from pseudo_terminal import PseudoTerminal
 from served import read_to_the_end
 from simulated import incompressible
@@ -81,8 +80,8 @@ def failure_to_open(there: FarEnd, port: str = SIMULATED, query: str = "") -> Tr
         *(HostUnreachableError, NegotiationError, PortBusyError, PortNotFoundError),
         *(SshError, TransportError),
     }
-    # Not only in the end: nothing is left when it has failed.
-    there.require_end()
+    # Nothing waits for the far end of what does not serve, but nothing of it stays either.
+    eventually(there.require_end, AssertionError)
     assert caught.value.port == there.url(port, query)
     return caught.value
 
@@ -274,27 +273,6 @@ def test_what_ends_all_in_front_spares_ssh_until_the_device_is_left(
         assert process.returncode == -number, stderr
     assert "is not left as --after says" not in stderr
     # Not in the end of the test: when it has ended nothing of it is there any more.
-    there.require_end()
-    eventually(lambda: require_boot(trace, ITS_APPLICATION), AssertionError)
-    assert_untouched(old_content(SIZE), flash.read_bytes(), [(OFFSET, END)])
-
-
-def test_ctrl_c_at_a_terminal_spares_it_though_it_runs_in_front(
-    slow_url: str, there: FarEnd, flash: Path, image: Path, trace: Path
-) -> None:
-    options = ("--port", slow_url, "--no-stub", "--trace")
-    command = esploader(*options, "write-flash", "-u", "--no-skip", hex(OFFSET), str(image))
-    with contextlib.closing(Terminal()) as terminal:
-        with terminal.start(*command) as process:
-            while b"FlashData" not in terminal.shown:
-                assert terminal.look()
-            # In front, or it could ask for no password.
-            assert os.getpgid(there.processes[-1]) == process.pid
-            terminal.write(CTRL_C)
-            terminal.read_to_the_end(process)
-        shown = terminal.look_for_the_last_time()
-    assert process.returncode == -signal.SIGINT, shown
-    assert "BatchMode=yes" not in there.words
     there.require_end()
     eventually(lambda: require_boot(trace, ITS_APPLICATION), AssertionError)
     assert_untouched(old_content(SIZE), flash.read_bytes(), [(OFFSET, END)])

@@ -28,9 +28,10 @@ from esploader.errors import (
     TransportError,
     TransportTimeoutError,
 )
-from esploader.transport.clock import Clock, RealClock
+from esploader.transport.clock import RealClock
 from esploader.transport.descriptors import Descriptors
 from esploader.transport.greeting import reason_in, skip_to_greeting
+from esploader.transport.pipe import OuterPipe
 from esploader.transport.refusal import quoted, refusal
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.ssh_process import SshProcess
@@ -40,6 +41,8 @@ from esploader.transport.tcp import CONNECT_TIMEOUT, TcpPipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from esploader.transport.clock import Clock
 
 PROGRAM: Final = "ssh"
 
@@ -80,10 +83,9 @@ def open_ssh(url: str, *, baudrate: int) -> Rfc2217Transport:
 
 
 @define(eq=False)
-class SshPipe:
+class SshPipe(OuterPipe):
     """A pipe to what ``ssh`` runs at the far end, both of which end with it."""
 
-    _inner: TcpPipe
     _ssh: SshProcess
     _unread: bytes = attrs.field(default=b"", init=False, repr=False)
 
@@ -119,30 +121,6 @@ class SshPipe:
             else:
                 return pipe
 
-    @property
-    def name(self) -> str:
-        """What error messages call it."""
-        return self._inner.name
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of the deadlines."""
-        return self._inner.clock
-
-    @property
-    def connect_time(self) -> float:
-        """How long a handshake took, in seconds: nothing tells how much of it was a round trip."""
-        return self._inner.connect_time
-
-    @property
-    def write_timeout(self) -> float:
-        """For how long ssh may accept not a single byte, in seconds."""
-        return self._inner.write_timeout
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait for."""
-        return self._inner.fileno()
-
     def receive(self, deadline: float) -> bytes:
         """Return what has arrived. Raises as :meth:`~esploader.transport.pipe.Pipe.receive`."""
         unread, self._unread = self._unread, b""
@@ -174,7 +152,7 @@ class SshPipe:
             self._unread = skip_to_greeting(self._inner, deadline, skipped)
         except (TransportClosedError, TransportTimeoutError) as exc:
             is_over = isinstance(exc, TransportClosedError)
-            refused = reason_in(skipped)
+            refused = reason_in(bytes(skipped))
             code = self._ssh.wait() if is_over else None
             self._abandon()
             if refused is not None:
