@@ -79,10 +79,18 @@ def test_nothing_is_on_stdout_but_the_protocol() -> None:
     assert said.isascii() is False
     assert b"esploader v" not in said
     assert b"port" not in said.removeprefix(GREETING)
-    # What it says of itself, and its log, are beside.
-    assert "esploader v" in stderr
     assert "port-open" in stderr
     assert code == 0
+
+
+def test_who_does_not_ask_for_more_hears_only_what_explains_a_failure() -> None:
+    with serving(SIMULATED) as process:
+        said = read_greeting(process)
+        _, stdin = ends_of(process)
+        stdin.write(WILL_COM_PORT)
+        stdin.close()
+        assert outcome(process) == (0, "")
+    assert said.startswith(GREETING)
 
 
 def test_the_port_is_free_when_it_has_ended() -> None:

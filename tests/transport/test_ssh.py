@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -230,12 +232,21 @@ def test_a_far_end_that_dies_says_why_and_the_port_can_be_opened_again(there: Fa
 
 
 def test_what_ssh_says_last_is_in_the_message(there: FarEnd) -> None:
-    there.has(
-        "esploader",
-        "printf '\\nesploader serves one client here by RFC 2217, version 1\\n'\n"
-        "echo 'Connection to bench closed by remote host.' >&2; exit 255",
-    )
-    assert "closed the connection" in failure_to_open(there).reason
+    served = f'{shlex.quote(sys.executable)} -m esploader "$@" <&3 & echo $! >> {there.folder}/pids'
+    there.has("esploader", f"exec 3<&0\n{served}\nwait\necho 'closed by remote host.' >&2")
+    with open_transport(there.url(SIMULATED)) as transport:
+        os.kill(there.processes[-1], signal.SIGKILL)
+        with pytest.raises(TransportClosedError, match=r"; it says 'closed by remote host\.'$"):
+            read_to_the_end(transport)
+
+
+def test_what_ssh_says_can_be_logged(there: FarEnd, caplog: pytest.LogCaptureFixture) -> None:
+    there.logs_in("echo beside >&2")
+    open_transport(there.url(SIMULATED, "?logging=warning")).close()
+    (record,) = (each for each in caplog.records if "ssh says" in each.getMessage())
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(there.url(SIMULATED))
+    assert "beside" in record.getMessage()
 
 
 @pytest.fixture(name="trace")

@@ -41,7 +41,7 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
     if arguments.stdio:
         from esploader.commands.serving_stdio import serve_stdio
 
-        serve_stdio(arguments, config, output)
+        serve_stdio(arguments, config)
         return
     output.banner()
     if is_exposed(config):

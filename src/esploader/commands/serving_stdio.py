@@ -12,7 +12,6 @@ from esploader.server.single_server import SingleServer
 if TYPE_CHECKING:
     import argparse
 
-    from esploader.commands.output import Output
     from esploader.server.config import PortConfig, ServerConfig
 
 _OPTION: Final = "--stdio"
@@ -26,8 +25,10 @@ _OF_THE_NETWORK: Final = (
 _STDIN, _STDOUT, _STDERR = range(3)
 
 
-def serve_stdio(arguments: argparse.Namespace, config: ServerConfig, output: Output) -> None:
+def serve_stdio(arguments: argparse.Namespace, config: ServerConfig) -> None:
     """Serve the port of ``config`` until its client leaves, or is gone.
+
+    Nothing is said of that: what is on stderr in the end may become part of an error message.
 
     Raises:
         ConfigError: there is not one port, an option says how others come in, or nobody is there.
@@ -35,8 +36,6 @@ def serve_stdio(arguments: argparse.Namespace, config: ServerConfig, output: Out
     """
     port = _only_port(arguments, config)
     source, sink = _take_over()
-    # From now on this goes to stderr.
-    output.banner()
     with SingleServer(port, source, sink) as server:
         server.heed_signals(signals_to_heed())
         server.run()
