@@ -19,12 +19,11 @@ from esploader.errors import (
 )
 from esploader.urls import open_transport
 from eventually import eventually
-from programs import PATIENCE, esploader, free_port, served_chip
+from programs import PATIENCE, esploader, free_port
 from served import read_to_the_end
-from simulated import incompressible
+from slow_boards import DATA, BoardFiles, slow_board
 from ssh_servers import SshServer, ssh_server
-from untouched import assert_untouched, old_content
-from writes import OFFSET, require_boot, writing
+from writes import OFFSET, writing
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,11 +37,7 @@ from foreground import CTRL_C, Terminal
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
 SIMULATED = "sim://esp32c3"
-SIZE = 4 * 1024 * 1024
-DATA = incompressible(0x8000)
-END = OFFSET + len(DATA)
 TYPED = "open sesame"
-ITS_APPLICATION = "its application"
 
 
 @pytest.fixture(name="server")
@@ -51,38 +46,16 @@ def _server(tmp_path: Path) -> Iterator[SshServer]:
         yield server
 
 
-@pytest.fixture(name="flash")
-def _flash(tmp_path: Path) -> Path:
-    path = tmp_path / "flash.bin"
-    path.write_bytes(old_content(SIZE))
-    return path
-
-
-@pytest.fixture(name="image")
-def _image(tmp_path: Path) -> Path:
-    path = tmp_path / "image.bin"
-    path.write_bytes(DATA)
-    return path
-
-
-@pytest.fixture(name="trace")
-def _trace(tmp_path: Path) -> Path:
-    return tmp_path / "trace.txt"
+@pytest.fixture(name="files")
+def _files(tmp_path: Path) -> BoardFiles:
+    return BoardFiles.of_old(tmp_path)
 
 
 @pytest.fixture(name="slow_url")
-def _slow_url(server: SshServer, flash: Path, trace: Path) -> Iterator[str]:
-    """A port behind sshd whose device takes its time, and outlives whoever serves it."""
-    options = ("--realtime", "--flash", str(flash), "--trace", str(trace))
-    with served_chip("esp32c3", *options) as urls:
-        yield server.url(urls["rfc2217"])
-
-
-def assert_written(flash: Path) -> None:
-    """Assert that the flash holds the data, and around them what it held before."""
-    now = flash.read_bytes()
-    assert now[OFFSET:END] == DATA
-    assert_untouched(old_content(SIZE), now, [(OFFSET, END)])
+def _slow_url(server: SshServer, files: BoardFiles) -> Iterator[str]:
+    """A port there whose device takes its time."""
+    with slow_board(files) as url:
+        yield server.url(url)
 
 
 def failure_to_open(server: SshServer, port: str = SIMULATED) -> TransportError:
@@ -92,14 +65,16 @@ def failure_to_open(server: SshServer, port: str = SIMULATED) -> TransportError:
     return caught.value
 
 
-def test_a_write_and_what_it_does_not_touch(server: SshServer, flash: Path) -> None:
-    with connect(server.url(f"{SIMULATED}%3Ffile={flash}"), stub=False, baudrate=921600) as device:
+def test_a_write_and_what_it_does_not_touch(server: SshServer, files: BoardFiles) -> None:
+    with connect(
+        server.url(f"{SIMULATED}%3Ffile={files.flash}"), stub=False, baudrate=921600
+    ) as device:
         assert device.session.transport.capabilities.gated
         device.flash.write([(OFFSET, DATA)])
         assert device.flash.read(OFFSET, len(DATA)) == DATA
     # Closing has waited for all of it.
     server.there.require_end()
-    assert_written(flash)
+    files.assert_written()
 
 
 def test_a_login_for_one_port_alone(server: SshServer) -> None:
@@ -185,22 +160,22 @@ def require_end_of(number: int) -> None:
 
 @pytest.mark.parametrize("which", ["ssh", "the far end"])
 def test_a_write_outlives_what_is_killed(
-    which: str, slow_url: str, server: SshServer, flash: Path, image: Path
+    which: str, slow_url: str, server: SshServer, files: BoardFiles
 ) -> None:
-    with writing(slow_url, image) as process:
+    with writing(slow_url, files.image) as process:
         ssh, far = server.there.processes
         os.kill(ssh if which == "ssh" else far, signal.SIGKILL)
         _, stderr = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, stderr
     assert len(server.there.processes) > 2
-    assert_written(flash)
+    files.assert_written()
 
 
 def test_ctrl_c_at_a_terminal_spares_ssh_until_the_device_is_left(
-    slow_url: str, server: SshServer, flash: Path, image: Path, trace: Path
+    slow_url: str, server: SshServer, files: BoardFiles
 ) -> None:
     options = ("--port", slow_url, "--no-stub", "--trace")
-    command = esploader(*options, "write-flash", "-u", "--no-skip", hex(OFFSET), str(image))
+    command = esploader(*options, "write-flash", "-u", "--no-skip", hex(OFFSET), str(files.image))
     with contextlib.closing(Terminal()) as terminal:
         with terminal.start(*command) as process:
             while b"FlashData" not in terminal.shown:
@@ -214,8 +189,8 @@ def test_ctrl_c_at_a_terminal_spares_ssh_until_the_device_is_left(
         shown = terminal.look_for_the_last_time()
     assert process.returncode == -signal.SIGINT, shown
     server.there.require_end()
-    eventually(lambda: require_boot(trace, ITS_APPLICATION), AssertionError)
-    assert_untouched(old_content(SIZE), flash.read_bytes(), [(OFFSET, END)])
+    files.await_its_application()
+    files.assert_untouched()
 
 
 def flash_id_in(terminal: Terminal, server: SshServer) -> subprocess.Popen[bytes]:

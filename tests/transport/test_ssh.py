@@ -30,22 +30,17 @@ from esploader.transport.serial_port import SerialPortTransport
 from esploader.urls import open_transport
 from eventually import eventually
 from far_ends import FarEnd, far_end
-from programs import PATIENCE, served_chip
+from programs import PATIENCE
 from pseudo_terminal import PseudoTerminal
 from served import read_to_the_end
-from simulated import incompressible
-from untouched import assert_untouched, old_content
-from writes import OFFSET, require_boot, writing
+from slow_boards import DATA, BoardFiles, slow_board
+from writes import OFFSET, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 SIMULATED = "sim://esp32c3"
-SIZE = 4 * 1024 * 1024
-DATA = incompressible(0x8000)
-END = OFFSET + len(DATA)
-ITS_APPLICATION = "its application"
 
 
 @pytest.fixture(name="there")
@@ -54,25 +49,16 @@ def _there(tmp_path: Path) -> Iterator[FarEnd]:
         yield there
 
 
-@pytest.fixture(name="flash")
-def _flash(tmp_path: Path) -> Path:
-    path = tmp_path / "flash.bin"
-    path.write_bytes(old_content(SIZE))
-    return path
+@pytest.fixture(name="files")
+def _files(tmp_path: Path) -> BoardFiles:
+    return BoardFiles.of_old(tmp_path)
 
 
-@pytest.fixture(name="image")
-def _image(tmp_path: Path) -> Path:
-    path = tmp_path / "image.bin"
-    path.write_bytes(DATA)
-    return path
-
-
-def assert_written(flash: Path) -> None:
-    """Assert that the flash holds the data, and around them what it held before."""
-    now = flash.read_bytes()
-    assert now[OFFSET:END] == DATA
-    assert_untouched(old_content(SIZE), now, [(OFFSET, END)])
+@pytest.fixture(name="slow_url")
+def _slow_url(there: FarEnd, files: BoardFiles) -> Iterator[str]:
+    """A port there whose device takes its time."""
+    with slow_board(files) as url:
+        yield there.url(url)
 
 
 def failure_to_open(there: FarEnd, port: str = SIMULATED, query: str = "") -> TransportError:
@@ -100,12 +86,12 @@ def test_it_can_do_what_a_port_of_our_own_server_can(there: FarEnd) -> None:
         assert 0 < transport.round_trip < PATIENCE
 
 
-def test_a_write_and_what_it_does_not_touch(there: FarEnd, flash: Path) -> None:
-    url = there.url(f"{SIMULATED}%3Ffile={flash}")
+def test_a_write_and_what_it_does_not_touch(there: FarEnd, files: BoardFiles) -> None:
+    url = there.url(f"{SIMULATED}%3Ffile={files.flash}")
     with connect(url, stub=False, baudrate=921600) as device:
         device.flash.write([(OFFSET, DATA)])
         assert device.flash.read(OFFSET, len(DATA)) == DATA
-    assert_written(flash)
+    files.assert_written()
 
 
 def test_what_ssh_is_told(there: FarEnd) -> None:
@@ -249,51 +235,39 @@ def test_what_ssh_says_can_be_logged(there: FarEnd, caplog: pytest.LogCaptureFix
     assert "beside" in record.getMessage()
 
 
-@pytest.fixture(name="trace")
-def _trace(tmp_path: Path) -> Path:
-    return tmp_path / "trace.txt"
-
-
-@pytest.fixture(name="slow_url")
-def _slow_url(there: FarEnd, flash: Path, trace: Path) -> Iterator[str]:
-    """A port at the far end whose device takes its time, and outlives whoever serves it."""
-    options = ("--realtime", "--flash", str(flash), "--trace", str(trace))
-    with served_chip("esp32c3", *options) as urls:
-        yield there.url(urls["rfc2217"])
-
-
-def test_a_write_outlives_the_far_end(
-    slow_url: str, there: FarEnd, flash: Path, image: Path
-) -> None:
-    with writing(slow_url, image) as process:
+def test_a_write_outlives_the_far_end(slow_url: str, there: FarEnd, files: BoardFiles) -> None:
+    with writing(slow_url, files.image) as process:
         os.kill(there.processes[-1], signal.SIGKILL)
         _, stderr = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, stderr
     assert len(set(there.processes)) > 1
-    assert_written(flash)
+    files.assert_written()
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_what_ends_all_in_front_spares_ssh_until_the_device_is_left(
-    name: str, slow_url: str, there: FarEnd, flash: Path, image: Path, trace: Path
+    name: str, slow_url: str, there: FarEnd, files: BoardFiles
 ) -> None:
     number = signal.Signals[name]
-    with writing(slow_url, image) as process:
+    with writing(slow_url, files.image) as process:
         os.killpg(process.pid, number)
         _, stderr = process.communicate(timeout=PATIENCE)
         assert process.returncode == -number, stderr
     assert "is not left as --after says" not in stderr
     # Not in the end of the test: when it has ended nothing of it is there any more.
     there.require_end()
-    eventually(lambda: require_boot(trace, ITS_APPLICATION), AssertionError)
-    assert_untouched(old_content(SIZE), flash.read_bytes(), [(OFFSET, END)])
+    files.await_its_application()
+    files.assert_untouched()
 
 
-def test_who_is_killed_takes_the_far_end_along(slow_url: str, there: FarEnd, image: Path) -> None:
-    with writing(slow_url, image) as process:
+def test_who_is_killed_takes_the_far_end_along(
+    slow_url: str, there: FarEnd, files: BoardFiles
+) -> None:
+    with writing(slow_url, files.image) as process:
         process.kill()
         process.communicate(timeout=PATIENCE)
     eventually(there.require_end, AssertionError)
     # The port is free, and the next one finds the device.
     with connect(slow_url, stub=False) as device:
         assert device.chip.name == "ESP32-C3"
+    files.assert_untouched()
