@@ -70,7 +70,7 @@ class SingleServer(Runner):
             stack.push_async_callback(station.close)
             station.find(functools.partial(open_claimed, claims, port.source))
             await has_looked(station)
-            # A client that is gone can be told nothing, and who can be told nothing is.
+            # A client that takes nothing any more is gone, whatever it has sent.
             descriptors = Descriptors.joined(self._source, self._sink, on_end=self.stop)
             reason = station.why_not()
             if reason is None:
