@@ -41,10 +41,10 @@ def connect(  # noqa: PLR0913 - options, all by keyword
     """Open ``port``, reach the loader of the device behind it, and identify the device.
 
     ``port`` is a name (``/dev/ttyUSB0``, ``COM3``), a URL (``rfc2217://host:port``,
-    ``socket://host:port``, ``sim://esp32c3``), a transport, or a port of pyserial that
-    is open already. It is released when connecting fails, and by ``Device.close``. Who is
-    interrupted while connecting leaves the device as it was: it runs its application, or its
-    loader listens at the first rate again.
+    ``socket://host:port``, ``ssh://user@host/dev/ttyUSB0``, ``sim://esp32c3``), a transport, or a
+    port of pyserial that is open already. It is released when connecting fails, and by
+    ``Device.close``. Who is interrupted while connecting leaves the device as it was: it runs its
+    application, or its loader listens at the first rate again.
 
     ``chip`` is a name such as ``esp32c3`` when only that chip will do. ``baudrate`` is
     the rate in baud for everything after identification. ``attempts`` is how often to

@@ -25,8 +25,8 @@ def open_transport(
 ) -> Transport:
     """Open ``port`` at ``baudrate`` and return the transport to it.
 
-    A name or URL is opened: ``rfc2217://``, ``rfc2217+tls://``, ``socket://`` and
-    ``sim://`` by our own clients, any other by pyserial. A transport is returned as it
+    A name or URL is opened: ``rfc2217://``, ``rfc2217+tls://``, ``socket://``, ``ssh://``
+    and ``sim://`` by our own clients, any other by pyserial. A transport is returned as it
     is, and an open port of pyserial is wrapped; it stays the caller's.
 
     Raises:
@@ -115,6 +115,10 @@ def check_url(port: str) -> None:
             from esploader.transport.tcp import parse_socket_url
 
             parse_socket_url(port)
+        case "ssh":
+            from esploader.transport.ssh_url import parse_ssh_url
+
+            parse_ssh_url(port)
         case _:
             from esploader.transport.serial_port import prepare
 
@@ -140,6 +144,12 @@ def _open_socket(url: str, baudrate: int) -> Transport:  # noqa: ARG001 - has no
     return SocketTransport.open(url)
 
 
+def _open_ssh(url: str, baudrate: int) -> Transport:
+    from esploader.transport.ssh import open_ssh
+
+    return open_ssh(url, baudrate=baudrate)
+
+
 def _open_simulator(url: str, baudrate: int) -> Transport:
     from esploader.simulator.url import open_simulated
 
@@ -150,5 +160,6 @@ _OPENERS: Final[dict[str, Callable[[str, int], Transport]]] = {
     "rfc2217": _open_rfc2217,
     "rfc2217+tls": _open_rfc2217,
     "socket": _open_socket,
+    "ssh": _open_ssh,
     "sim": _open_simulator,
 }

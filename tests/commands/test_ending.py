@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import signal
 import subprocess
 import sys
@@ -14,9 +12,9 @@ import pytest
 from esploader import connect
 from eventually import eventually
 from programs import PATIENCE, environment, esploader, read_line, running, served_chip
+from writes import require_boot, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"]
@@ -24,35 +22,11 @@ DATA = bytes(range(256)) * 1024
 OPTIONS = ("--realtime", "--json")
 
 
-def boots(trace: Path) -> list[str]:
-    """Return where the device has booted into."""
-    lines = trace.read_text(encoding="utf-8").splitlines()
-    return [line.rpartition("boots into ")[2] for line in lines if " * " in line]
-
-
 @pytest.fixture(name="image")
 def _image(tmp_path: Path) -> Path:
     path = tmp_path / "image.bin"
     path.write_bytes(DATA)
     return path
-
-
-@contextlib.contextmanager
-def writing(url: str, image: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Write in a process of its own; enter when a block is on its way."""
-    words = ("--port", url, "--json-events", "--json", "--no-stub", *options)
-    command = esploader(*words, "write-flash", "-u", "--no-skip", "0x10000", str(image))
-    with running(*command, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("{") and json.loads(line).get("phase") == "write":
-                break
-        yield process
-
-
-def require_boot(trace: Path, end: str) -> None:
-    """Require the last boot to have ended with that; the server plays resets by itself."""
-    assert boots(trace)[-1] == end
 
 
 @pytest.mark.parametrize("name", SIGNALS)

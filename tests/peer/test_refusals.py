@@ -23,12 +23,11 @@ from eventually import eventually
 from foreign_servers import TELNET, port_manager_server, ser2net, serial_device
 from programs import LOOPBACK, PATIENCE, environment, esptool, run
 from pseudo_terminal import PseudoTerminal
-from served import connected, server_process, tcp_port
+from served import connected, read_to_the_end, server_process, tcp_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from esploader.transport.base import Transport
 
 pytest.importorskip("termios", reason="pseudo-terminals are POSIX")
 
@@ -41,13 +40,6 @@ IN_USE = "the port is in use by 127.0.0.1:"
 
 INTRODUCTION = b"\xff\xfb\x2c"
 """With it our server gives its port away: WILL COM-PORT."""
-
-
-def read_to_the_end(transport: Transport) -> None:
-    """Read until the other end hangs up."""
-    deadline = transport.clock.now() + PATIENCE
-    while transport.clock.now() < deadline:
-        transport.read(deadline)
 
 
 def open_and_read(url: str) -> None:

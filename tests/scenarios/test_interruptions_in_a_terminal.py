@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import select
 import signal
-import subprocess
-import termios
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,8 +12,8 @@ import pytest
 
 from esploader import connect
 from esploader.errors import ConnectError
-from programs import PATIENCE, environment, esploader, served_chip
-from pseudo_terminal import PseudoTerminal
+from foreground import CTRL_C, Terminal
+from programs import esploader, served_chip
 from simulated import incompressible
 from stub_files import stub_directory
 
@@ -29,39 +25,8 @@ BEFORE = incompressible(SIZE)
 OFFSET, DATA = 0x1_0000, incompressible(0x4000)
 END = OFFSET + len(DATA)
 
-CTRL_C = b"\x03"
 MAX_LINES = 85
 """Of the trace; every one of these writes has more."""
-
-
-class Terminal(PseudoTerminal):
-    """Keys send signals to whoever is in the foreground, and what is printed can be read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shown = b""
-        mode = termios.tcgetattr(self.fileno())
-        mode[3] |= termios.ISIG
-        termios.tcsetattr(self.fileno(), termios.TCSANOW, mode)
-
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        """Run a program in the foreground."""
-        # The leader of a session gets the terminal that it opens first.
-        shell = ("sh", "-c", 'exec "$@" <> "$0" >&0 2>&0', self.path, *command)
-        return subprocess.Popen(shell, env=environment(), start_new_session=True)
-
-    def look(self) -> bool:
-        """Take in what is printed next; tell whether there was anything."""
-        if not select.select([self], [], [], PATIENCE)[0]:
-            return False
-        self.shown += os.read(self.fileno(), 65536)
-        return True
-
-    def look_for_the_last_time(self) -> str:
-        """Return all that was printed by programs that have ended."""
-        while select.select([self], [], [], 0)[0]:
-            self.shown += os.read(self.fileno(), 65536)
-        return self.shown.decode(errors="replace")
 
 
 @attrs.frozen(kw_only=True)
@@ -103,10 +68,7 @@ def interrupt(case: Case, url: str, image: Path, stubs: Path) -> str:
             while terminal.shown.count(b"TRACE") < case.line and process.poll() is None:
                 assert terminal.look()
             terminal.write(CTRL_C)
-            # Whoever does not read keeps it from ending.
-            while process.poll() is None:
-                if select.select([terminal], [], [], 0.1)[0]:
-                    terminal.look()
+            terminal.read_to_the_end(process)
         assert process.returncode == -signal.SIGINT, terminal.look_for_the_last_time()
         return terminal.look_for_the_last_time()
     finally:

@@ -78,8 +78,10 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(*command: str, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run a program meanwhile. Its stdout is a pipe; its stderr is ours by default."""
+def running(
+    *command: str, stderr: int | None = None, process_group: int | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a program meanwhile. Its stdout is a pipe; stderr and group are ours by default."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -87,6 +89,7 @@ def running(*command: str, stderr: int | None = None) -> Iterator[subprocess.Pop
         stderr=stderr,
         text=True,
         env=environment(),
+        process_group=process_group,
     )
     try:
         yield process

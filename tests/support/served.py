@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from esploader.server.config import ServerConfig
+    from esploader.transport.base import Transport
     from esploader.transport.ports import PortInfo
 
 PATIENCE = 20.0
@@ -135,6 +136,13 @@ def receive_all(client: socket.socket) -> bytes:
         while piece := client.recv(65536):
             data += piece
     return data
+
+
+def read_to_the_end(transport: Transport) -> None:
+    """Read until the other end hangs up."""
+    deadline = transport.clock.now() + PATIENCE
+    while transport.clock.now() < deadline:
+        transport.read(deadline)
 
 
 def attached(url: str) -> SocketTransport:

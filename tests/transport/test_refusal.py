@@ -114,6 +114,21 @@ def test_each_refusal_has_a_hint_of_its_own(words: Refusal, scheme: str) -> None
     assert HINTS[words] in explain(error).hint
 
 
+SSH_HINTS = {
+    Refusal.IN_USE: "At the far end: close the other program",
+    Refusal.NOT_THERE: "At the far end: plug the device in",
+    Refusal.NOT_ALLOWED: "At the far end: on Linux add the user to the group of the port",
+    Refusal.CANNOT_OPEN: "'serve -v' at the far end",
+}
+
+
+@pytest.mark.parametrize("words", SSH_HINTS)
+def test_what_is_wrong_at_the_far_end_of_ssh_is_seen_to_there(words: Refusal) -> None:
+    error = refusal("ssh://bench/dev/ttyUSB0", words.value.encode())
+    assert error is not None
+    assert SSH_HINTS[words] in explain(error).hint
+
+
 def test_a_local_port_has_the_hints_of_this_machine() -> None:
     for error_class in (PortNotFoundError, PortPermissionError, TransportError):
         local, remote = (explain(error_class(port, "x")) for port in ("/dev/x", URL))

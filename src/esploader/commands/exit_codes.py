@@ -14,6 +14,9 @@ FAILED: Final = 2
 REMOTE_SCHEMES: Final = ("rfc2217:", "rfc2217+tls:", "socket:")
 """How the URLs of ports begin that belong to a server."""
 
+SSH_SCHEME: Final = "ssh:"
+"""The same of those at the far end of ``ssh``, where the server is started for each client."""
+
 
 @frozen
 class Explanation:
@@ -29,10 +32,13 @@ class Explanation:
 EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     errors.EsploaderError: Explanation(FAILED, ""),
     errors.UrlError: Explanation(
-        3, "A port is a device name, rfc2217://HOST:PORT, socket://HOST:PORT or sim://CHIP."
+        3,
+        "A port is a device name, rfc2217://HOST:PORT, socket://HOST:PORT, "
+        "ssh://USER@HOST/dev/ttyUSB0 or sim://CHIP.",
     ),
     errors.UnknownSchemeError: Explanation(
-        4, "Known schemes: rfc2217, socket, sim, and those of pyserial (loop, spy, hwgrep, alt)."
+        4,
+        "Known schemes: rfc2217, socket, ssh, sim, and those of pyserial (loop, spy, hwgrep, alt).",
     ),
     errors.NoPortError: Explanation(
         5, "Name one with --port or in ESPTOOL_PORT; 'esploader ports' lists them."
@@ -71,6 +77,11 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         19,
         "Check ca=, cert= and key= of the URL. A server with TLS is rfc2217+tls://HOST:PORT, one "
         "without it rfc2217://HOST:PORT.",
+    ),
+    errors.SshError: Explanation(
+        28,
+        "'ssh HOST' by itself has to get you in without a question, and esploader to be installed "
+        "there, or named in the URL: ?command=venv/bin/esploader.",
     ),
     errors.TransportClosedError: Explanation(
         16, "The cable or the network broke, or the port server ended; try again."
@@ -157,13 +168,37 @@ REMOTE_HINTS: Final[dict[type[errors.EsploaderError], str]] = {
 }
 """Where the port is at another machine and has to be seen to there."""
 
+SSH_HINTS: Final[dict[type[errors.EsploaderError], str]] = {
+    errors.TransportError: "'serve -v' at the far end, with the name of the port, may say more.",
+    errors.PortNotFoundError: (
+        "At the far end: plug the device in, check the name of the port ('esploader ports' lists "
+        "them there), the cable and the driver."
+    ),
+    errors.PortPermissionError: (
+        "At the far end: on Linux add the user to the group of the port, usually dialout or uucp."
+    ),
+    errors.PortBusyError: (
+        "At the far end: close the other program. If its ssh broke off just now, sshd there may "
+        "need a while to notice."
+    ),
+    errors.HostUnreachableError: (
+        "Check host and port number, that sshd runs there, and the firewall: try 'ssh HOST'."
+    ),
+    errors.NegotiationError: "Is the esploader at the far end as new as this one?",
+    errors.SshError: EXPLANATIONS[errors.SshError].hint,
+}
+"""The same where ``ssh`` leads there."""
+
 
 def explain(error: errors.EsploaderError) -> Explanation:
     """Return the explanation of the closest class that has one."""
-    is_remote = isinstance(error, errors.TransportError) and error.port.startswith(REMOTE_SCHEMES)
+    port = error.port if isinstance(error, errors.TransportError) else ""
+    hints = REMOTE_HINTS if port.startswith(REMOTE_SCHEMES) else {}
+    if port.startswith(SSH_SCHEME):
+        hints = SSH_HINTS
     for error_class in type(error).__mro__:
         explanation = EXPLANATIONS.get(error_class)
         if explanation is not None:
-            hint = REMOTE_HINTS.get(error_class) if is_remote else None
+            hint = hints.get(error_class)
             return explanation if hint is None else attrs.evolve(explanation, hint=hint)
     return EXPLANATIONS[errors.EsploaderError]

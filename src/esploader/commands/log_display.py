@@ -41,7 +41,9 @@ def log_shown(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
         text, level = "TRACE %(relativeCreated)8.1f ms  %(message)s", logging.DEBUG
     elif arguments.command == "serve":
         text = "%(asctime)s %(levelname)s: %(message)s"
-        level = logging.DEBUG if arguments.verbose else logging.INFO
+        # Where nobody listens in, only what explains a failure counts.
+        usual = logging.WARNING if arguments.stdio else logging.INFO
+        level = logging.DEBUG if arguments.verbose else usual
     else:
         level = logging.ERROR if arguments.silent else logging.WARNING
         text = "%(levelname)s: %(message)s"

@@ -40,7 +40,8 @@ def _add_ports(connecting: argparse._ArgumentGroup) -> None:
         "-p",
         "--port",
         metavar="PORT",
-        help="/dev/ttyUSB0, COM3, rfc2217://HOST:PORT, socket://HOST:PORT, sim://CHIP, ... "
+        help="/dev/ttyUSB0, COM3, rfc2217://HOST:PORT, socket://HOST:PORT, "
+        "ssh://USER@HOST/dev/ttyUSB0, sim://CHIP, ... "
         "(default: the only USB serial port; environment: ESPTOOL_PORT)",
     )
     connecting.add_argument(

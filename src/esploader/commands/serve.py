@@ -39,6 +39,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="every USB port, as it appears")
     parser.add_argument("--config", metavar="FILE", help="a ports.toml (default: none)")
     _add_access(parser)
+    parser.add_argument(
+        "--stdio",
+        action="store_true",
+        help="serve one PORT to one client, at stdin and stdout, as ssh:// does",
+    )
     parser.add_argument("--raw", action="store_true", help="the bytes only, without RFC 2217")
     resets = parser.add_mutually_exclusive_group()
     resets.add_argument(

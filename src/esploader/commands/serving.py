@@ -38,12 +38,19 @@ _PIECE_SIZE: Final = 4096
 def serve(arguments: argparse.Namespace, output: Output) -> None:
     """Serve until SIGTERM or Ctrl-C, or until standard input ends, where that is asked for.
 
+    With ``--stdio`` until the client leaves, too.
+
     Raises:
         ConfigError: the options or the file they name make no sense.
         UrlError: a port can never be there.
         ListenError: a TCP port cannot be had.
     """
     config = make_config(arguments)
+    if arguments.stdio:
+        from esploader.commands.serving_stdio import serve_stdio
+
+        serve_stdio(arguments, config)
+        return
     output.banner()
     if is_exposed(config):
         output.write(

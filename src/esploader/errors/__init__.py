@@ -13,6 +13,7 @@
         * :exc:`HostUnreachableError`
         * :exc:`NegotiationError`: the host answered, but not as a port server
             * :exc:`TlsError`: one end does not speak TLS, or does not trust the other
+            * :exc:`SshError`: ssh failed, or did not find what it should run at the far end
         * :exc:`TransportClosedError`: the other end went away
         * :exc:`TransportTimeoutError`: the pipe accepted no bytes for too long
         * :exc:`BaudrateError`: the port cannot do that baud rate
@@ -87,9 +88,8 @@ class NoPortError(EsploaderError):
         if self.filtered:
             several = f"more than one port matches the filter: {found}"
             return several if found else "no serial port matches the filter"
-        if not found:
-            return "no port was named and no serial port was found"
-        return f"no port was named and none of these is the obvious one: {found}"
+        several = f"no port was named and none of these is the obvious one: {found}"
+        return several if found else "no port was named and no serial port was found"
 
 
 class ConfigError(EsploaderError):
@@ -155,6 +155,10 @@ class NegotiationError(TransportError):
 
 class TlsError(NegotiationError):
     """One end does not speak TLS, or does not trust the other."""
+
+
+class SshError(NegotiationError):
+    """``ssh`` failed, or did not find what it should run at the far end."""
 
 
 class TransportClosedError(TransportError):
@@ -356,10 +360,9 @@ class FlashError(EsploaderError):
 
     @override
     def __str__(self) -> str:
-        return (
-            f"gave up at {self.offset:#x}: {self.confirmed} of {self.total} bytes confirmed, "
-            f"acknowledged up to {self.acknowledged:#x}; {self.reason}"
-        )
+        sure = f"{self.confirmed} of {self.total} bytes confirmed"
+        taken = f"acknowledged up to {self.acknowledged:#x}"
+        return f"gave up at {self.offset:#x}: {sure}, {taken}; {self.reason}"
 
 
 class FlashLostError(EsploaderError):

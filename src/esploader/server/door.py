@@ -173,6 +173,30 @@ class Door:
         loop = asyncio.get_running_loop()
         loop.add_reader(listener, self._accept, listener, make_connection)
 
+    def let_in(self, client: socket.socket, host: str, connection: Connection) -> None:
+        """Have a client that comes from ``host`` served, whoever it is."""
+        client.settimeout(0)
+        with suppress(OSError):
+            self._set_up(client)
+        self._waiting[host] += 1
+        self._connections.add(connection)
+        connection.when_settled = lambda: self._settled(host)
+        connection.when_gone = lambda: self._gone(connection)
+        task = asyncio.get_running_loop().create_task(self._connect(client, connection))
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            failure = None if task.cancelled() else task.exception()
+            if failure is not None:
+                self._refuse(connection.address, str(failure))
+            if failure is not None or task.cancelled():
+                # Maybe before it began.
+                client.close()
+                connection.never_came()
+
+        task.add_done_callback(done)
+
     async def close(self) -> None:
         """Listen no longer, hang up on everybody and wait until they are gone."""
         loop = asyncio.get_running_loop()
@@ -234,7 +258,7 @@ class Door:
         elif self._waiting[host] >= self._limits.connections_per_address:
             reason, words = "too many connections from this address", Refusal.CROWDED
         else:
-            self._let_in(client, host, make_connection(shown))
+            self.let_in(client, host, make_connection(shown))
             return
         self._turn_away(client, words)
         self._refuse(shown, reason)
@@ -246,29 +270,6 @@ class Door:
         with suppress(OSError):
             client.send(text if self._context is None else ACCESS_DENIED)
         client.close()
-
-    def _let_in(self, client: socket.socket, host: str, connection: Connection) -> None:
-        client.settimeout(0)
-        with suppress(OSError):
-            self._set_up(client)
-        self._waiting[host] += 1
-        self._connections.add(connection)
-        connection.when_settled = lambda: self._settled(host)
-        connection.when_gone = lambda: self._gone(connection)
-        task = asyncio.get_running_loop().create_task(self._connect(client, connection))
-        self._tasks.add(task)
-
-        def done(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            failure = None if task.cancelled() else task.exception()
-            if failure is not None:
-                self._refuse(connection.address, str(failure))
-            if failure is not None or task.cancelled():
-                # Maybe before it began.
-                client.close()
-                connection.never_came()
-
-        task.add_done_callback(done)
 
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
         loop = asyncio.get_running_loop()

@@ -32,23 +32,18 @@ from esploader.server.connection import Connection
 from esploader.server.discovery import find_unserved
 from esploader.server.door import Door, listen_on_all
 from esploader.server.journal import Journal
+from esploader.server.opening import has_looked, open_claimed, remarks_in
 from esploader.server.runner import Runner
 from esploader.server.station import SEARCH_PERIOD, Station
-from esploader.simulator.url import SCHEME as SIMULATOR_SCHEME
-from esploader.simulator.url import open_served, parse
 from esploader.transport.clock import RealClock
 from esploader.transport.ports import list_ports
-from esploader.urls import check_url, open_transport
+from esploader.urls import check_url
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from esploader.transport.base import Transport
     from esploader.transport.ports import PortInfo
-
-OPENING_TIME: Final = 5.0
-"""For how long clients of a port wait at the start until it is opened, in seconds."""
 
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from others
 
@@ -134,12 +129,7 @@ class PortServer(Runner):
         async with AsyncExitStack() as stack:
             stack.push_async_callback(door.close)
             loop = asyncio.get_running_loop()
-
-            def remark(event: str, fields: dict[str, str]) -> None:
-                note = functools.partial(journal.note, event, level=logging.WARNING, **fields)
-                loop.call_soon_threadsafe(note)
-
-            self._claims.remark = remark
+            self._claims.remark = remarks_in(journal)
             for place in self._places:
                 self._open(place, door, journal, stack)
             if config.new_ports is None and not any(
@@ -187,7 +177,7 @@ class PortServer(Runner):
             limits=self._config.limits,
             journal=journal,
         )
-        station.find(functools.partial(self._open_port, config))
+        station.find(functools.partial(open_claimed, self._claims, config.source))
         admission = self._admit(place, station, door, make)
         stack.callback(asyncio.get_running_loop().create_task(admission).cancel)
 
@@ -195,19 +185,9 @@ class PortServer(Runner):
         self, place: Place, station: Station, door: Door, make: Callable[[str], Connection]
     ) -> None:
         """Let clients in once they do not hear that a port is missing that opens just now."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(station.looked.wait(), OPENING_TIME)
+        await has_looked(station)
         for listener in place.listeners:
             door.open(listener, make)
-
-    def _open_port(self, config: PortConfig) -> Transport:
-        """Open a port. In a thread: listing and opening ports may take a while."""
-        device = self._claims.claim(config.source)
-        if device.lower().startswith(f"{SIMULATOR_SCHEME}://"):
-            return open_served(parse(device), device)
-        transport = open_transport(device)
-        self._claims.opened(config.source)
-        return transport
 
     def _add_new_place(self, config: PortConfig) -> Place:
         """Give a port the next TCP port that is free."""

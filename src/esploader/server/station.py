@@ -87,13 +87,14 @@ class Station:
         self.looked = asyncio.Event()
         """Set once it is known whether the port is there."""
 
+        self.missing: EsploaderError | None = None
+        """Why the port could not be opened the last time."""
+
         self._open_port: Callable[[], Transport] | None = None
         self._on_loss: Callable[[TransportError], None] | None = None
         self._journal = journal
         self._policy = policy
         self._loop = asyncio.get_running_loop()
-        self._missing: EsploaderError | None = None
-        """Why the port could not be opened the last time."""
 
         self._holder: ClientEnd | None = None
         self._since = 0.0
@@ -123,7 +124,7 @@ class Station:
         if self._holder is not None and self._holder is not self.fallback:
             return f"{Refusal.IN_USE.value} {self._holder.address} since {self._since_when}"
         if self._port is None:
-            return refusal_of_port(self.label, self._missing)
+            return refusal_of_port(self.label, self.missing)
         return None
 
     def attach(self, end: ClientEnd) -> None:
@@ -234,7 +235,7 @@ class Station:
                 transport = await self._loop.run_in_executor(None, open_port)
             except EsploaderError as exc:
                 reason = str(exc)
-                self._missing = exc
+                self.missing = exc
             else:
                 self._found(transport)
                 self.looked.set()
@@ -260,7 +261,7 @@ class Station:
         self._use(transport)
 
     def _use(self, transport: Transport) -> None:
-        self._missing = None
+        self.missing = None
         self._port = serve_transport(transport)
         try:
             if self._relay is None:

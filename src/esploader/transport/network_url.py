@@ -1,10 +1,10 @@
-"""The part that all port URLs with a host and a TCP port share."""
+"""The parts that all port URLs with a host share."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from esploader.classes import frozen
 from esploader.errors import UnknownSchemeError, UrlError
@@ -23,17 +23,11 @@ LOG_LEVELS: Final[dict[str, int]] = {
 
 
 @frozen(kw_only=True)
-class NetworkUrl:
-    """A host, a TCP port and options."""
+class UrlWithOptions:
+    """A URL, and the options in its query."""
 
     url: str
     """The URL, as given."""
-
-    host: str
-    """Name or address; an IPv6 address without its brackets."""
-
-    port: int
-    """TCP port, 1 to 65535."""
 
     options: dict[str, str]
     """The query, in order; an option without a value has an empty one."""
@@ -80,6 +74,17 @@ class NetworkUrl:
         return value
 
 
+@frozen(kw_only=True)
+class NetworkUrl(UrlWithOptions):
+    """A host, a TCP port and options."""
+
+    host: str
+    """Name or address; an IPv6 address without its brackets."""
+
+    port: int
+    """TCP port, 1 to 65535."""
+
+
 def parse_network_url(url: str, scheme: str, options: frozenset[str]) -> NetworkUrl:
     """Read ``scheme://host:port[/][?option[=value]&...]``.
 
@@ -87,16 +92,11 @@ def parse_network_url(url: str, scheme: str, options: frozenset[str]) -> Network
         UnknownSchemeError: the scheme is another one.
         UrlError: anything else is missing, malformed, unknown or said twice.
     """
-    # urlsplit would silently drop some of these.
-    if any(character <= " " or character == "\x7f" for character in url):
-        raise UrlError(url, "it contains blanks or control characters")
+    parts = split_url(url, scheme, "HOST:PORT")
     try:
-        parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as exc:
         raise UrlError(url, str(exc)) from exc
-    if parts.scheme != scheme:
-        raise UnknownSchemeError(url, f"expected {scheme}://HOST:PORT")
     if "@" in parts.netloc:
         raise UrlError(url, "user names and passwords are not supported")
     if not host:
@@ -105,14 +105,36 @@ def parse_network_url(url: str, scheme: str, options: frozenset[str]) -> Network
         raise UrlError(url, "the port number is missing" if port is None else "port 0 is not one")
     if parts.path not in {"", "/"}:
         raise UrlError(url, f"unexpected path {parts.path!r}")
+    return NetworkUrl(url=url, host=host, port=port, options=parse_query(url, parts.query, options))
+
+
+def split_url(url: str, scheme: str, expected: str) -> SplitResult:
+    """Return the parts of a URL of this scheme; ``expected`` is what stands behind it.
+
+    Raises:
+        UnknownSchemeError: the scheme is another one.
+        UrlError: there are characters in it, or a fragment, that no such URL has.
+    """
+    # urlsplit would silently drop some of these.
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise UrlError(url, "it contains blanks or control characters")
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise UrlError(url, str(exc)) from exc
+    if parts.scheme != scheme:
+        raise UnknownSchemeError(url, f"expected {scheme}://{expected}")
     if parts.fragment:
         raise UrlError(url, f"unexpected fragment {parts.fragment!r}")
-    return NetworkUrl(
-        url=url, host=host, port=port, options=_parse_query(url, parts.query, options)
-    )
+    return parts
 
 
-def _parse_query(url: str, query: str, known: frozenset[str]) -> dict[str, str]:
+def parse_query(url: str, query: str, known: frozenset[str]) -> dict[str, str]:
+    """Return the options of a query, of which all must be ``known``.
+
+    Raises:
+        UrlError: one is not, or is given twice.
+    """
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from esploader.classes import define
 from esploader.errors import TransportClosedError
 
 if TYPE_CHECKING:
@@ -60,6 +61,37 @@ class Pipe(Protocol):
 
     def close(self) -> None:
         """Say good-bye and release what is held. Never raises; closing twice is allowed."""
+
+
+@define(eq=False)
+class OuterPipe:
+    """What a pipe through another one has in common with that."""
+
+    _inner: Pipe
+
+    @property
+    def name(self) -> str:
+        """What error messages call it."""
+        return self._inner.name
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the deadlines."""
+        return self._inner.clock
+
+    @property
+    def connect_time(self) -> float:
+        """How long the handshake took, in seconds."""
+        return self._inner.connect_time
+
+    @property
+    def write_timeout(self) -> float:
+        """For how long the other end may accept not a single byte, in seconds."""
+        return self._inner.write_timeout
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for: bytes on it may turn out to be none."""
+        return self._inner.fileno()
 
 
 def drain(pipe: Pipe) -> bytes:

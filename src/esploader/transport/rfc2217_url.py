@@ -14,8 +14,10 @@ the URL says ``timeout=``; ten round trips come on top."""
 
 TLS_SUFFIX: Final = "+tls"
 
+OPTIONS: Final = frozenset({"ign_set_control", "logging", "poll_modem", "timeout"})
+"""What every URL may say whose port is reached by RFC 2217."""
+
 _SCHEME: Final = "rfc2217"
-_OPTIONS: Final = frozenset({"ign_set_control", "logging", "poll_modem", "timeout"})
 _TLS_OPTIONS: Final = frozenset({"ca", "cert", "key"})
 
 
@@ -67,7 +69,7 @@ def parse_rfc2217_url(url: str) -> Rfc2217Options:
     """
     has_tls = url.partition("://")[0].lower().endswith(TLS_SUFFIX)
     scheme, known = (
-        (_SCHEME + TLS_SUFFIX, _OPTIONS | _TLS_OPTIONS) if has_tls else (_SCHEME, _OPTIONS)
+        (_SCHEME + TLS_SUFFIX, OPTIONS | _TLS_OPTIONS) if has_tls else (_SCHEME, OPTIONS)
     )
     address = parse_network_url(url, scheme, known)
     return Rfc2217Options(

@@ -23,12 +23,12 @@ from esploader.errors import (
     TransportError,
     UrlError,
 )
+from esploader.transport.pipe import OuterPipe
 from esploader.transport.tls_words import alert, distrust, no_tls, unusable_pair, wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from esploader.transport.clock import Clock
     from esploader.transport.network_url import NetworkUrl
     from esploader.transport.pipe import Pipe
     from esploader.transport.rfc2217_url import TlsOptions
@@ -40,10 +40,9 @@ _READ_SIZE: Final = 64 * 1024
 
 
 @define(eq=False)
-class TlsPipe:
+class TlsPipe(OuterPipe):
     """A pipe whose bytes only the other end can read, through a pipe that anybody can."""
 
-    _inner: Pipe
     _incoming: ssl.MemoryBIO
     _outgoing: ssl.MemoryBIO
     _tls: ssl.SSLObject
@@ -76,30 +75,6 @@ class TlsPipe:
             inner.close()
             raise
         return pipe
-
-    @property
-    def name(self) -> str:
-        """What error messages call it."""
-        return self._inner.name
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of the deadlines."""
-        return self._inner.clock
-
-    @property
-    def connect_time(self) -> float:
-        """How long the TCP handshake took, in seconds."""
-        return self._inner.connect_time
-
-    @property
-    def write_timeout(self) -> float:
-        """For how long the other end may accept not a single byte, in seconds."""
-        return self._inner.write_timeout
-
-    def fileno(self) -> int:
-        """Return the descriptor of the socket: bytes on it may turn out to be none."""
-        return self._inner.fileno()
 
     def receive(self, deadline: float) -> bytes:
         """Return what has arrived, at once; wait for it until ``deadline``.
