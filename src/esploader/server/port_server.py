@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import frozen, override
-from esploader.errors import ListenError
+from esploader.errors import ListenError, PortNotFoundError
 from esploader.server.access import is_loopback
 from esploader.server.claims import Claims, may_fit_several
 from esploader.server.config import (
@@ -34,8 +34,9 @@ from esploader.server.door import Door, listen_on_all
 from esploader.server.journal import Journal
 from esploader.server.runner import Runner
 from esploader.server.station import SEARCH_PERIOD, Station
+from esploader.simulator.line.transport import RealTimeTransport
 from esploader.simulator.url import SCHEME as SIMULATOR_SCHEME
-from esploader.simulator.url import open_served, parse
+from esploader.simulator.url import make_served, parse
 from esploader.transport.clock import RealClock
 from esploader.transport.ports import list_ports
 from esploader.urls import check_url, open_transport
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from esploader.server.discovery import PortSource
+    from esploader.simulator.device import SimulatedDevice
     from esploader.transport.base import Transport
     from esploader.transport.ports import PortInfo
 
@@ -103,6 +106,7 @@ class PortServer(Runner):
         )
         self._claims = Claims(ports)
         self._places: list[Place] = []
+        self._simulated: dict[PortSource, SimulatedDevice] = {}
         self._next_tcp_port = config.tcp_port
         self._reserved = {port.tcp_port for port in config.ports if port.tcp_port}
 
@@ -124,6 +128,11 @@ class PortServer(Runner):
             for listener in place.listeners:
                 listener.close()
         self._places.clear()
+        for device in self._simulated.values():
+            # What could not be written was said when its port was closed.
+            with suppress(OSError):
+                device.close()
+        self._simulated.clear()
 
     @override
     async def _serve(self, stopping: asyncio.Event) -> None:
@@ -204,10 +213,24 @@ class PortServer(Runner):
         """Open a port. In a thread: listing and opening ports may take a while."""
         device = self._claims.claim(config.source)
         if device.lower().startswith(f"{SIMULATOR_SCHEME}://"):
-            return open_served(parse(device), device)
+            return self._open_simulated(config.source, device)
         transport = open_transport(device)
         self._claims.opened(config.source)
         return transport
+
+    def _open_simulated(self, source: PortSource, url: str) -> Transport:
+        """Make the device, or connect anew to the one that a reset has taken off the bus."""
+        device = self._simulated.get(source)
+        if device is not None and device.nor.file_failure is not None:
+            # Its file lacks what was written: begin anew with what is there.
+            with suppress(OSError):
+                device.close()
+            device = None
+        if device is None:
+            device = self._simulated[source] = make_served(parse(url), url)
+        elif device.is_line_broken:
+            raise PortNotFoundError(url, "a reset has taken it off the bus")
+        return RealTimeTransport(device, url)
 
     def _add_new_place(self, config: PortConfig) -> Place:
         """Give a port the next TCP port that is free."""

@@ -357,8 +357,10 @@ class Relay:
         ):
             self._read_port(port, MAX_READS)
             self._keeper.forget()
+        # A port that fails at this is back some time, and is then set as it was to be.
+        answer = self._settings.apply(request)
         self._queue.pop()
-        self._answer(self._settings.apply(request))
+        self._answer(answer)
         return None
 
     def _arm(self, port: ServedPort, request: Arm, now: float) -> float | None:
