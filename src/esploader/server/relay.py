@@ -147,13 +147,14 @@ class Relay:
         What the port said while nobody listened is not for it.
         """
         now = self._clock.now()
-        if self._port is not None:
-            self._port.discard_input()
-            self._settings.watch(now)
         self.peer = peer
         self.traffic = Traffic()
         self._spoke_at = now
         self._stalled_since = None
+        # Last: when it fails the client waits for the port.
+        if self._port is not None:
+            self._port.discard_input()
+            self._settings.watch(now)
 
     def detach(self) -> None:
         """Let the client go, with what it still wanted, and restore the port.

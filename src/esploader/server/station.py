@@ -274,6 +274,8 @@ class Station:
         self._missing = None
         self._port = serve_transport(transport)
         self._usb_ids = self._port.usb_ids
+        if self._holder is not None:
+            self._holder.peer.usb_ids = self._usb_ids
         try:
             if self._relay is None:
                 self._relay = Relay(self._port, policy=self._policy)
