@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import frozen, override
-from esploader.errors import ListenError, PortNotFoundError
+from esploader.errors import ListenError, TransportError
 from esploader.server.access import is_loopback
 from esploader.server.claims import Claims, may_fit_several
 from esploader.server.config import (
@@ -34,9 +34,8 @@ from esploader.server.door import Door, listen_on_all
 from esploader.server.journal import Journal
 from esploader.server.runner import Runner
 from esploader.server.station import SEARCH_PERIOD, Station
-from esploader.simulator.line.transport import RealTimeTransport
 from esploader.simulator.url import SCHEME as SIMULATOR_SCHEME
-from esploader.simulator.url import make_served, parse
+from esploader.simulator.url import open_served, parse
 from esploader.transport.clock import RealClock
 from esploader.transport.ports import list_ports
 from esploader.urls import check_url, open_transport
@@ -46,12 +45,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esploader.server.discovery import PortSource
-    from esploader.simulator.device import SimulatedDevice
+    from esploader.simulator.line.transport import RealTimeTransport
     from esploader.transport.base import Transport
     from esploader.transport.ports import PortInfo
 
 OPENING_TIME: Final = 5.0
 """For how long clients of a port wait at the start until it is opened, in seconds."""
+
+ENUMERATION_TIME: Final = 0.25
+"""For how long a reset takes the own USB port of a simulated chip away, in seconds."""
 
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from others
 
@@ -106,7 +108,7 @@ class PortServer(Runner):
         )
         self._claims = Claims(ports)
         self._places: list[Place] = []
-        self._simulated: dict[PortSource, SimulatedDevice] = {}
+        self._simulated: dict[PortSource, RealTimeTransport] = {}
         self._next_tcp_port = config.tcp_port
         self._reserved = {port.tcp_port for port in config.ports if port.tcp_port}
 
@@ -128,10 +130,10 @@ class PortServer(Runner):
             for listener in place.listeners:
                 listener.close()
         self._places.clear()
-        for device in self._simulated.values():
-            # What could not be written was said when its port was closed.
-            with suppress(OSError):
-                device.close()
+        for port in self._simulated.values():
+            # What could not be written was said when what came of it was closed.
+            with suppress(TransportError):
+                port.close()
         self._simulated.clear()
 
     @override
@@ -220,17 +222,17 @@ class PortServer(Runner):
 
     def _open_simulated(self, source: PortSource, url: str) -> Transport:
         """Make the device, or connect anew to the one that a reset has taken off the bus."""
-        device = self._simulated.get(source)
-        if device is not None and device.nor.file_failure is not None:
+        first = self._simulated.get(source)
+        if first is not None and first.device.nor.file_failure is not None:
             # Its file lacks what was written: begin anew with what is there.
-            with suppress(OSError):
-                device.close()
-            device = None
-        if device is None:
-            device = self._simulated[source] = make_served(parse(url), url)
-        elif device.is_line_broken:
-            raise PortNotFoundError(url, "a reset has taken it off the bus")
-        return RealTimeTransport(device, url)
+            with suppress(TransportError):
+                first.close()
+            first = None
+        if first is None:
+            first = self._simulated[source] = open_served(
+                parse(url), url, enumeration=ENUMERATION_TIME
+            )
+        return first.reopened()
 
     def _add_new_place(self, config: PortConfig) -> Place:
         """Give a port the next TCP port that is free."""

@@ -57,9 +57,6 @@ SCHEME: Final = "sim"
 
 _SIZE: Final = re.compile(r"([0-9]{1,4})(KB|MB)")
 _REVISION: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})")
-# In seconds: for long enough that a server has to look for the port again.
-_QUICK_ENUMERATION: Final = 0.25
-
 _SEED: Final = re.compile(r"[0-9]{1,9}")
 _EFUSE: Final = re.compile(r"([a-z0-9_]+):(0|[1-9][0-9]{0,9}|0x[0-9A-Fa-f]{1,64})")
 _WORD: Final = re.compile(r"0|[1-9][0-9]{0,8}|0x[0-9A-Fa-f]{1,8}")
@@ -117,29 +114,23 @@ def open_served(
     *,
     paced: bool = False,
     follows_device: bool = False,
+    enumeration: float = 0.0,
 ) -> RealTimeTransport:
     """Make a device and connect to it in real time.
 
-    ``paced`` makes it take the time that a UART and a flash take, and a host to find it on USB;
-    otherwise it is as quick as it can. ``follows_device`` has the line at the device's own baud
-    rate until somebody sets another, for clients that cannot set one.
+    ``paced`` makes it take the time that a UART and a flash take; otherwise it is as quick as it
+    can, but a reset takes a chip's own USB port away for ``enumeration`` seconds. Whoever serves
+    it has :meth:`RealTimeTransport.reopened` for that. ``follows_device`` has the line at the
+    device's own baud rate until somebody sets another, for clients that cannot set one.
 
     Raises:
         UrlError: the device cannot be made that way.
     """
     name = url or f"{SCHEME}://{config.chip.key}"
-    device = _made(config, Timings() if paced else UNPACED, name)
+    timings = Timings() if paced else attrs.evolve(UNPACED, enumeration=enumeration)
+    device = _made(config, timings, name)
     baudrate = None if follows_device else DEFAULT_BAUDRATE
     return RealTimeTransport(device, name, baudrate=baudrate, owns_device=True)
-
-
-def make_served(config: DeviceConfig, url: str) -> SimulatedDevice:
-    """Make a device that is to be served: quick, but for what a host needs to find it on USB.
-
-    Raises:
-        UrlError: the device cannot be made that way.
-    """
-    return _made(config, attrs.evolve(UNPACED, enumeration=_QUICK_ENUMERATION), url)
 
 
 def _made(config: DeviceConfig, timings: Timings, url: str) -> SimulatedDevice:

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import attrs
 
 from esploader.classes import define, override
-from esploader.errors import FlashFileError, TransportClosedError, TransportError
+from esploader.errors import (
+    FlashFileError,
+    PortNotFoundError,
+    TransportClosedError,
+    TransportError,
+)
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock, VirtualClock
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from typing import Self
 
     from esploader.simulator.bench import HardwareOnBench
 
@@ -251,6 +257,16 @@ class RealTimeTransport(_Line):
     @override
     def clock(self) -> Clock:
         return self._clock
+
+    def reopened(self) -> Self:
+        """Return another port to the device, which still ends with this one.
+
+        Raises:
+            PortNotFoundError: a reset has taken it away, and it is not back.
+        """
+        if self.device.is_line_broken:
+            raise PortNotFoundError(self._name, "a reset has taken it off the bus")
+        return attrs.evolve(self, owns_device=False)
 
     @override
     def _wait(self, until: float) -> None:
