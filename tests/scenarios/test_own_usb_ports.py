@@ -15,6 +15,7 @@ from typing_extensions import override
 from described_chips import DESCRIBED
 from esploader.connector import connect
 from esploader.errors import SilentDeviceError
+from esploader.flash.progress import Phase, Progress
 from esploader.loader.resetting import After
 from esploader.server.peers import ComPortPeer
 from esploader.simulator.config import InitialState, PortKind
@@ -120,6 +121,28 @@ def test_a_job_and_another_behind_it(
         # Its lines come back to what its strap says, and its watchdog would hang the port.
         not chip.watchdog_resets and state is InitialState.DOWNLOAD
     )
+
+
+@every_port_with_lines
+@every_loader
+def test_a_job_behind_one_that_was_broken_off(
+    tmp_path: Path,
+    chip: Chip,
+    kind: PortKind,
+    stub: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.phase is Phase.WRITE and progress.done:
+            raise KeyboardInterrupt
+
+    server = make_server(chip, port=kind)
+    source = stub_directory(tmp_path) if stub else False
+    with connect(server.open(Link(round_trip=0.05)), stub=source) as device:
+        fill(simulated(server))
+        with comparing(simulated(server), (OFFSET, END)), pytest.raises(KeyboardInterrupt):
+            device.flash.write([(OFFSET, DATA)], on_progress=interrupt)
+    server.clock.sleep(1.0)
+    do_job(server, server.open(), stub=source)
 
 
 @every_port_with_lines
