@@ -15,7 +15,7 @@ from typing_extensions import override
 from described_chips import DESCRIBED
 from esploader.connector import connect
 from esploader.errors import SilentDeviceError
-from esploader.flash.progress import Phase, Progress
+from esploader.flash.progress import Phase, Progress, ProgressEvent
 from esploader.loader.resetting import After
 from esploader.server.peers import ComPortPeer
 from esploader.simulator.config import InitialState, PortKind
@@ -131,8 +131,8 @@ def test_a_job_behind_one_that_was_broken_off(
     kind: PortKind,
     stub: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    def interrupt(progress: Progress) -> None:
-        if progress.phase is Phase.WRITE and progress.done:
+    def interrupt(event: ProgressEvent) -> None:
+        if isinstance(event, Progress) and event.phase is Phase.WRITE and event.done:
             raise KeyboardInterrupt
 
     server = make_server(chip, port=kind)

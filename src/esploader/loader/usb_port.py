@@ -31,8 +31,11 @@ def is_serial_jtag(port: Capabilities, chip: Chip | None = None) -> bool:
 
 
 def may_be_serial_jtag(port: Capabilities, chip: Chip) -> bool:
-    """Tell whether the port is that of :func:`is_serial_jtag`, or a network hides what it is."""
-    is_hidden = port.remote and port.usb_vid is None
+    """Tell whether the port is that of :func:`is_serial_jtag`, or a network hides what it is.
+
+    A server with gates says so where it is one.
+    """
+    is_hidden = port.remote and not port.gated and port.usb_vid is None
     return is_serial_jtag(port, chip) or (is_hidden and chip.has_usb_serial_jtag)
 
 
