@@ -60,10 +60,10 @@ SEGMENT_OVERHEAD = 90
 class GatelessPeer(ComPortPeer):
     """A server's end as that of ser2net: RFC 2217 and no gates."""
 
+    @property
     @override
-    def __init__(self, who: str, port_name: str) -> None:
-        super().__init__(who, port_name)
-        self._signature = Signature(b"ser2net")
+    def signature(self) -> Signature:
+        return Signature(b"ser2net")
 
 
 @attrs.define

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from described_chips import DESCRIBED
-from esploader.errors import UnsupportedError
+from esploader.errors import TransportClosedError, UnsupportedError
 from esploader.loader.resetting import After
 from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
-from esploader.simulator.config import PortKind
+from esploader.simulator import Timings
+from esploader.simulator.config import InitialState, PortKind
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.history import Boot
 from esploader.transport import reset
@@ -205,6 +206,39 @@ def test_a_device_held_by_its_button_at_the_serial_jtag_port_is_reset_by_its_wat
         device.reset()
         simulated.advance(simulated.clock.now())
     assert boots(simulated) == [("RTC_WATCHDOG", False)]
+
+
+@pytest.mark.parametrize("state", list(InitialState))
+@pytest.mark.parametrize("chip", ["esp32s2", "esp32s3"])
+def test_a_port_that_the_reset_takes_away_is_waited_for_and_not_reset_again(
+    chip: str, state: InitialState
+) -> None:
+    simulated = SimulatedDevice(chip, port="usb-otg", state=state)
+    attempts: list[int] = []
+    with connect(simulated.open_transport(), stub=False, on_attempt=attempts.append) as device:
+        assert boots(simulated) == [("USB", True)]
+        device.flash.write([(0x1_0000, CODE)])
+        assert device.flash.read(0x1_0000, len(CODE)) == CODE
+    assert attempts == [1]
+
+
+def test_a_port_that_a_reset_takes_away_for_good_is_lost() -> None:
+    simulated = SimulatedDevice("esp32s3", port="usb-otg", timings=Timings(enumeration=3600.0))
+    transport = simulated.open_transport()
+    with pytest.raises(TransportClosedError, match="a reset has taken the port away"):
+        connect(transport, stub=False)
+    with pytest.raises(TransportClosedError, match="the port is closed"):
+        transport.read(0.0)
+
+
+def test_a_port_that_somebody_presses_reset_at_in_mid_connection_is_waited_for() -> None:
+    simulated = SimulatedDevice("esp32c3", port="usb-serial-jtag")
+    transport = simulated.open_transport()
+    transport.set_lines(dtr=False, rts=False)
+    simulated.press_reset()
+    with connect(transport, stub=False) as device:
+        assert device.flash.id().is_plausible
+    assert boots(simulated) == [("EXTERNAL", False), ("USB", True)]
 
 
 @pytest.mark.parametrize("chip", HAS_OTG)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.server.lines import Lines
+from esploader.server.lines import USB_SERIAL_JTAG_IDS, Lines
 from esploader.server.recogniser import (
     ASSERTED,
     IN_RESET,
@@ -31,7 +31,8 @@ from esploader.transport.reset import (
     parse_custom,
     tight,
 )
-from esploader.transport.steps import ResetSequence, Wait
+from esploader.transport.steps import ResetSequence, ResetStep, Wait
+from esploader.transport.vendors import ESPRESSIF_VID
 from relays import FakePeer, TimedTransport
 from virtual_link import VirtualServer, make_server
 
@@ -350,6 +351,43 @@ def test_a_download_reset_is_played_as_it_suits_the_port(
     recogniser.request(now=0, rts=True)
     recogniser.request(now=0, dtr=True)
     assert recogniser.request(now=0, rts=False) == expected
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_sequence_of_usb_serial_jtag_means_download_mode_at_usb_otg(
+    at_once: bool,  # noqa: FBT001 - of the table
+) -> None:
+    recogniser = Recogniser(
+        ResetPolicy(), sets_at_once=at_once, is_usb_serial_jtag=False, is_usb_otg=True
+    )
+    played: list[ResetStep] = []
+    for step in OF_USB_SERIAL_JTAG:
+        if isinstance(step, tuple):
+            dtr, rts = (step[1] if step[0] == line else None for line in "DR")
+            played += recogniser.request(now=0, dtr=dtr, rts=rts)
+    sequence = tight() if at_once else classic()
+    assert tuple(played[-len(sequence) :]) == sequence
+
+
+class PortOfIds(TimedTransport):
+    """A port that is known on USB."""
+
+    def __init__(self, vid: int, pid: int) -> None:
+        super().__init__()
+        self._capabilities = attrs.evolve(self._capabilities, usb_vid=vid, usb_pid=pid)
+
+
+def test_a_port_that_comes_back_as_another_one_gets_the_sequence_of_that() -> None:
+    ports = [PortOfIds(ESPRESSIF_VID, 0x4001), PortOfIds(*USB_SERIAL_JTAG_IDS)]
+    lines = Lines(ports[0])
+    lines.reopen(ports[1], now=0.0)
+    lines.request(now=0.0, rts=True)
+    lines.request(now=0.0, dtr=True)
+    lines.request(now=0.0, rts=False)
+    for moment in (0.15, 0.3, 0.45):
+        lines.pump(moment)
+    assert pairs_at(ports[0]) == []
+    assert pairs_at(ports[1])[-4:] == [STRAPPED, ASSERTED, IN_RESET, RELEASED]
 
 
 def test_a_restart_of_its_own_is_played_where_there_is_one() -> None:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from esploader import connect
 from esploader.chips.model.chip import MIB
-from esploader.errors import PortNotFoundError, TransportClosedError
+from esploader.errors import PortNotFoundError, TransportClosedError, TransportError
 from esploader.server.access import AllowList, Limits
 from esploader.server.config import Protocol
 from esploader.server.connection import Connection
@@ -49,6 +49,14 @@ class UsbTransport(WatchedTransport):
     def __init__(self, vid: int) -> None:
         super().__init__()
         self._capabilities = attrs.evolve(self._capabilities, usb_vid=vid, usb_pid=0x1001)
+        self.is_lost = False
+        """The next setting shows that it is gone."""
+
+    @override
+    def set_baudrate(self, baudrate: int) -> None:
+        if self.is_lost:
+            raise TransportClosedError(self.name, "unplugged")
+        super().set_baudrate(baudrate)
 
     def unplug(self) -> None:
         self.device.close()
@@ -122,6 +130,33 @@ def test_a_port_that_a_reset_takes_away_comes_back_to_the_same_client() -> None:
         assert receive(client) == b"after"
         client.write(b"hello")
         assert back.device.recv(5) == b"hello"
+
+
+def test_a_client_that_comes_while_a_reset_has_taken_the_port_away_gets_it() -> None:
+    with served(ESPRESSIF_VID) as (server, port, client):
+        client.close()
+        port.unplug()
+        back = UsbTransport(ESPRESSIF_VID)
+        with attached(server.url) as other:
+            other.write(b"hello")
+            server.plugged.put(back)
+            assert back.device.recv(5) == b"hello"
+
+
+def test_a_setting_by_which_the_loss_of_a_port_is_noticed_is_made_when_it_is_back() -> None:
+    port = UsbTransport(ESPRESSIF_VID)
+    with OnePort(Protocol.RFC2217) as server:
+        server.plugged.put(port)
+        server.start()
+        url = server.url.replace("socket", "rfc2217")
+        with eventually(lambda: Rfc2217Transport.open(url), TransportError) as client:
+            back = UsbTransport(ESPRESSIF_VID)
+            server.plugged.put(back)
+            port.is_lost = True
+            client.set_baudrate(9600)
+            client.write(b"hello")
+            assert back.device.recv(5) == b"hello"
+            assert back.baudrate == 9600
 
 
 def test_another_port_that_is_unplugged_takes_its_client_along() -> None:

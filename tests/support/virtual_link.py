@@ -6,6 +6,7 @@ moving the clock is what runs everything else.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import deque
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from esploader.errors import (
 from esploader.server.peers import ComPortPeer, Peer
 from esploader.server.relay import Relay
 from esploader.server.served_port import serve_transport
-from esploader.simulator.config import InitialState
+from esploader.simulator.config import InitialState, PortKind
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.line.transport import SimulatedTransport
 from esploader.transport.base import DEFAULT_BAUDRATE
@@ -31,7 +32,7 @@ from esploader.transport.clock import VirtualClock
 from esploader.transport.rfc2217 import Rfc2217Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from esploader.chips.model.chip import Chip
     from esploader.server.recogniser import ResetPolicy
@@ -218,6 +219,8 @@ class VirtualServer:
     other moment on."""
 
     _was_down: bool = attrs.field(default=False, init=False)
+    _back_at: float = attrs.field(default=NEVER, init=False)
+    """When the port is back that a reset has taken away."""
 
     @classmethod
     def around(
@@ -237,9 +240,11 @@ class VirtualServer:
         link = link or Link()
         if self.is_down:
             raise HostUnreachableError("rfc2217://virtual", "connection refused")
-        peer = make_peer() if make_peer else ComPortPeer("virtual", self.port.name)
+        usb_ids = serve_transport(self.port).usb_ids
+        peer = make_peer() if make_peer else ComPortPeer("virtual", self.port.name, usb_ids)
         self.clock.sleep(link.round_trip)
-        self.relay.attach(peer)
+        with self._losing():
+            self.relay.attach(peer)
         self.pipe = VirtualPipe(self, link, peer, Direction(link), Direction(link))
         return self.pipe
 
@@ -263,6 +268,7 @@ class VirtualServer:
         """When something happens here."""
         seconds = self.relay.seconds_to_wait
         moment = NEVER if seconds is None else self.clock.now() + seconds
+        moment = min(moment, self._back_at)
         pipe = self.pipe
         if self.outage is not None and not self._was_down:
             moment = min(moment, self.outage[0])
@@ -292,11 +298,17 @@ class VirtualServer:
         if pipe is not None and now >= pipe.link.cut_at:
             self._hang_up()
             pipe = None
+        if now >= self._back_at and isinstance(self.port, SimulatedTransport):
+            self._back_at = NEVER
+            self.port = attrs.evolve(self.port)
+            with self._losing():
+                self.relay.port_back(serve_transport(self.port))
         if pipe is not None and self.relay.wants_client:
             data = pipe.up.take(now, SEGMENT_SIZE)
             if data:
                 self.relay.take_in(data)
-        self.relay.pump()
+        with self._losing():
+            self.relay.pump()
         if pipe is None:
             return
         room = WINDOW - pipe.down.size
@@ -305,6 +317,16 @@ class VirtualServer:
             del pipe.peer.output[:room]
         if now >= pipe.closed_at and pipe.up.next_arrival == NEVER:
             self._hang_up()
+
+    @contextlib.contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Let a port go that a reset takes away meanwhile, until it is back."""
+        try:
+            yield
+        except TransportClosedError:
+            assert isinstance(self.port, SimulatedTransport)
+            self._back_at = self.port.device.port.absent_until
+            self.relay.port_lost()
 
     def _end(self) -> None:
         """End as a process does: what was waiting is lost, and nothing is put back."""
@@ -322,7 +344,8 @@ class VirtualServer:
         if self.pipe is not None:
             self.pipe.is_open = False
             self.pipe = None
-            self.relay.detach()
+            with self._losing():
+                self.relay.detach()
 
 
 def make_server(
@@ -332,10 +355,13 @@ def make_server(
     timings: Timings | None = None,
     flash_size: int = 4 * 1024 * 1024,
     policy: ResetPolicy | None = None,
+    port: PortKind = PortKind.UART,
 ) -> VirtualServer:
     """Return a server with a simulated device, by default one that runs its application."""
     clock = LinkClock()
-    device = SimulatedDevice(chip, state=state, flash_size=flash_size, timings=timings, clock=clock)
+    device = SimulatedDevice(
+        chip, state=state, flash_size=flash_size, timings=timings, clock=clock, port=port
+    )
     return VirtualServer.around(SimulatedTransport(device), clock, policy)
 
 

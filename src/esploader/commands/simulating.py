@@ -165,7 +165,8 @@ def serving(arguments: argparse.Namespace) -> Iterator[list[ServedDevice]]:
             label, chip, transport = _open(source, arguments, stack)
             if trace is not None and isinstance(transport, RealTimeTransport):
                 trace.follow(transport.device, label, transport.clock.now())
-            server = stack.enter_context(Server(transport))
+            reopen = transport.reopened if isinstance(transport, RealTimeTransport) else None
+            server = stack.enter_context(Server(transport, reopen=reopen))
             urls = _open_front_ends(server, arguments, index)
             devices.append(ServedDevice(label=label, chip=chip, server=server, urls=urls))
         yield devices

@@ -126,12 +126,13 @@ def connect_device(
             functools.partial(open_transport, port, baudrate=options.first_baudrate),
             options.open_attempts,
         )
-        on_failure.callback(transport.close)
+        session = Session.start(transport, dialect.ANY_ROM)
+        on_failure.callback(session.close)
         if options.baudrate != DEFAULT_BAUDRATE:
             transport.require_baudrate()
-        session = Session.start(transport, dialect.ANY_ROM)
         _say_what_is_missing(transport, options)
-        attempt = _Attempt(transport, options.sequences.hard if options.resets else None)
+        reopen = _way_to_reopen(port, transport)
+        attempt = _Attempt(session, options.sequences.hard if options.resets else None)
         on_failure.push(attempt.undo)
         if not options.is_synced:
             value = reach_loader(
@@ -140,28 +141,33 @@ def connect_device(
                 options.attempts,
                 options.sequences,
                 options.on_attempt,
+                reopen,
             )
             if value == SYNC_VALUE_OF_STUB:
                 session.dialect = dialect.STUB
         found = identify(session, expected, known)
-        link = attempt.link = _link_to(port, session, found, options)
+        link = attempt.link = _link_to(session, found, options, reopen)
         device = Device(DeviceContext(link, found.identity))
         link.settle()
         on_failure.pop_all()
     return device
 
 
+def _way_to_reopen(
+    port: str | os.PathLike[str] | Transport | serial.SerialBase, transport: Transport
+) -> Callable[[], Transport] | None:
+    if not isinstance(port, str | os.PathLike) or str(port).lower().startswith("sim:"):
+        # A simulated device ends with its port; another one would be a new device.
+        return None
+    return functools.partial(reopen_transport, os.fspath(port), transport.usb_port)
+
+
 def _link_to(
-    port: str | os.PathLike[str] | Transport | serial.SerialBase,
     session: Session,
     found: Identified,
     options: ConnectOptions,
+    reopen: Callable[[], Transport] | None,
 ) -> Link:
-    reopen = None
-    if isinstance(port, str | os.PathLike) and not str(port).lower().startswith("sim:"):
-        # A simulated device ends with its port; another one would be a new device.
-        name, usb_port = os.fspath(port), session.transport.usb_port
-        reopen = functools.partial(reopen_transport, name, usb_port)
     return Link(
         session,
         found.chip,
@@ -181,9 +187,9 @@ def _link_to(
 class _Attempt:
     """What connecting has done to a device so far."""
 
-    def __init__(self, transport: Transport, hard_reset: ResetSequence | None) -> None:
-        self._transport = transport
-        self._hard_reset = hard_reset if transport.capabilities.set_lines else None
+    def __init__(self, session: Session, hard_reset: ResetSequence | None) -> None:
+        self._session = session
+        self._hard_reset = hard_reset if session.transport.capabilities.set_lines else None
         self.link: Link | None = None
 
     def undo(
@@ -197,11 +203,13 @@ class _Attempt:
             return
         try:
             if self._hard_reset is not None:
-                reset.play(self._hard_reset, self._transport)
+                reset.play(self._hard_reset, self._session.transport)
             elif self.link is not None:
                 self.link.restore_rate()
         except EsploaderError as exc:
-            _log.warning("%s: the device needs a reset by hand: %s", self._transport.name, exc)
+            _log.warning(
+                "%s: the device needs a reset by hand: %s", self._session.transport.name, exc
+            )
 
 
 def _say_what_is_missing(transport: Transport, options: ConnectOptions) -> None:

@@ -12,8 +12,10 @@ from esploader.errors import (
     NoResponseError,
     NoSyncError,
     SilentDeviceError,
+    TransportError,
     WrongBootModeError,
 )
+from esploader.loader.returning import await_return, may_vanish
 from esploader.loader.usb_port import is_serial_jtag
 from esploader.session.wire import REMOTE_ALLOWANCE
 from esploader.transport import reset
@@ -55,12 +57,16 @@ def reach_loader(
     attempts: int,
     resets: Resets,
     on_attempt: Callable[[int], None] | None,
+    reopen: Callable[[], Transport] | None = None,
 ) -> int:
     """Repeat reset and SYNC until a loader answers; return the value word of its answer.
 
+    A port that a reset takes away is waited for, and is opened by ``reopen``, where there is one:
+    afterwards the session may have another transport.
+
     Raises:
         ConnectError: none did in that many attempts; the subclass says why.
-        TransportError: the port failed.
+        TransportError: the port failed, and did not come back.
     """
     transport = session.transport
     timeout = _SYNC_TIMEOUT + _SYNC_EXCHANGE_SIZE * BITS_PER_BYTE / transport.baudrate
@@ -72,11 +78,19 @@ def reach_loader(
     for attempt in itertools.count(1):
         if on_attempt is not None:
             on_attempt(attempt)
-        # What was said before the reset must not be taken for an answer to it.
-        session.forget_input()
-        busy = reset.begin(next(sequences), transport)
         try:
-            return session.sync(timeout, busy=busy)
+            try:
+                # What was said before the reset must not be taken for an answer to it.
+                session.forget_input()
+                busy = reset.begin(next(sequences), session.transport)
+                return session.sync(timeout, busy=busy)
+            except TransportError as exc:
+                if not may_vanish(session.transport.capabilities):
+                    raise
+                await_return(session, reopen, exc)
+                sequences = _sequences(session.transport, before, resets)
+                # The reset has been done: another would take the port away once more.
+                return session.sync(timeout)
         except NoResponseError:
             if attempt == attempts:
                 raise diagnose(transport.name, attempts, session.noise) from None

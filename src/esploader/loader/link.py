@@ -241,7 +241,7 @@ class Link:
         self.session.dialect = self.rom_dialect
         try:
             value = reach_loader(
-                self.session, self.before, self.attempts, self.resets, on_attempt=None
+                self.session, self.before, self.attempts, self.resets, None, self.reopen
             )
         except ConnectError as exc:
             self._search.fail(exc, may_reset=can_reset(self.session.transport, self.before))

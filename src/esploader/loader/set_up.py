@@ -10,7 +10,7 @@ from esploader.loader.register_recipes import (
     one_by_one,
     watchdogs_off,
 )
-from esploader.loader.usb_port import is_serial_jtag, may_be_usb, rom_dialect
+from esploader.loader.usb_port import may_be_serial_jtag, may_be_usb, rom_dialect
 from esploader.protocol import dialect
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def set_up_registers(session: Session, chip: Chip, flash_power: Iterable[Setting
         return
     port = session.transport.capabilities
     writes: list[RegisterWrite] = []
-    if is_serial_jtag(port, chip):
+    if may_be_serial_jtag(port, chip):
+        # Behind a UART they are off already, and it does no harm to say so.
         writes += watchdogs_off(chip)
     if may_be_usb(port):
         writes += forced_download_off(chip)

@@ -30,6 +30,15 @@ def is_serial_jtag(port: Capabilities, chip: Chip | None = None) -> bool:
     return may_be and (port.usb_vid, port.usb_pid) == (ESPRESSIF_VID, _SERIAL_JTAG_PID)
 
 
+def may_be_serial_jtag(port: Capabilities, chip: Chip) -> bool:
+    """Tell whether the port is that of :func:`is_serial_jtag`, or a network hides what it is.
+
+    A server with gates says so where it is one.
+    """
+    is_hidden = port.remote and not port.gated and port.usb_vid is None
+    return is_serial_jtag(port, chip) or (is_hidden and chip.has_usb_serial_jtag)
+
+
 def is_otg(port: Capabilities, chip: Chip) -> bool:
     """Tell whether the port is the USB-OTG port of ``chip``."""
     ids = (port.usb_vid, port.usb_pid)

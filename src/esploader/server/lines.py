@@ -14,6 +14,7 @@ import attrs
 from esploader.classes import define
 from esploader.server.recogniser import Recogniser, ResetPolicy
 from esploader.transport.steps import ResetSequence, ResetStep, SetLines, Wait
+from esploader.transport.vendors import ESPRESSIF_VID
 
 if TYPE_CHECKING:
     from esploader.transport.base import Transport
@@ -38,12 +39,12 @@ class Lines:
 
     def __attrs_post_init__(self) -> None:
         self.is_transparent = not self._policy.is_recognised
-        capabilities = self._transport.capabilities
         self._recogniser = Recogniser(
             self._policy,
-            sets_at_once=capabilities.set_lines_at_once,
-            is_usb_serial_jtag=(capabilities.usb_vid, capabilities.usb_pid) == USB_SERIAL_JTAG_IDS,
+            sets_at_once=self._transport.capabilities.set_lines_at_once,
+            is_usb_serial_jtag=False,
         )
+        self._tell_which_port()
 
     @property
     def dtr(self) -> bool:
@@ -116,8 +117,17 @@ class Lines:
             TransportError: the port failed.
         """
         self._transport = transport
+        self._tell_which_port()
         self._steps.clear()
         self._start(self._recogniser.reopened(), now)
+
+    def _tell_which_port(self) -> None:
+        """Have the recogniser know the port: its ids may change with what runs in the chip."""
+        capabilities = self._transport.capabilities
+        ids = (capabilities.usb_vid, capabilities.usb_pid)
+        is_own = capabilities.usb_vid == ESPRESSIF_VID
+        self._recogniser.is_usb_serial_jtag = ids == USB_SERIAL_JTAG_IDS
+        self._recogniser.is_usb_otg = is_own and ids != USB_SERIAL_JTAG_IDS
 
     def _start(self, steps: ResetSequence, now: float) -> None:
         if not self._transport.capabilities.set_lines:

@@ -8,6 +8,10 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
+from esploader.classes import define
+from esploader.errors import TransportError
 from esploader.simulator.url import SCHEME as SIMULATOR_SCHEME
 from esploader.simulator.url import open_served, parse
 from esploader.urls import open_transport
@@ -17,24 +21,60 @@ if TYPE_CHECKING:
     from esploader.server.discovery import PortSource
     from esploader.server.journal import Journal
     from esploader.server.station import Station
+    from esploader.simulator.line.transport import RealTimeTransport
     from esploader.transport.base import Transport
 
 OPENING_TIME: Final = 5.0
 """For how long clients of a port wait at the start until it is opened, in seconds."""
 
+ENUMERATION_TIME: Final = 0.25
+"""For how long a reset takes the own USB port of a simulated chip away, in seconds."""
 
-def open_claimed(claims: Claims, source: PortSource) -> Transport:
-    """Open the port of an entry. For a thread: listing and opening ports may take a while.
 
-    Raises:
-        EsploaderError: it is not there, or not to be had.
+@define
+class Opener:
+    """Opens the ports of entries, and keeps the simulated devices behind them.
+
+    For threads: listing and opening ports may take a while.
     """
-    device = claims.claim(source)
-    if device.lower().startswith(f"{SIMULATOR_SCHEME}://"):
-        return open_served(parse(device), device)
-    transport = open_transport(device)
-    claims.opened(source)
-    return transport
+
+    _claims: Claims
+    _simulated: dict[PortSource, RealTimeTransport] = attrs.field(factory=dict, init=False)
+
+    def open(self, source: PortSource) -> Transport:
+        """Open the port of an entry.
+
+        Raises:
+            EsploaderError: it is not there, or not to be had.
+        """
+        device = self._claims.claim(source)
+        if device.lower().startswith(f"{SIMULATOR_SCHEME}://"):
+            return self._open_simulated(source, device)
+        transport = open_transport(device)
+        self._claims.opened(source)
+        return transport
+
+    def close(self) -> None:
+        """End the simulated devices."""
+        for port in self._simulated.values():
+            # What could not be written was said when what came of it was closed.
+            with suppress(TransportError):
+                port.close()
+        self._simulated.clear()
+
+    def _open_simulated(self, source: PortSource, url: str) -> Transport:
+        """Make the device, or connect anew to the one that a reset has taken off the bus."""
+        first = self._simulated.get(source)
+        if first is not None and first.device.nor.file_failure is not None:
+            # Its file lacks what was written: begin anew with what is there.
+            with suppress(TransportError):
+                first.close()
+            first = None
+        if first is None:
+            first = self._simulated[source] = open_served(
+                parse(url), url, enumeration=ENUMERATION_TIME
+            )
+        return first.reopened()
 
 
 async def has_looked(station: Station) -> None:

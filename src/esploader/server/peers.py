@@ -51,6 +51,8 @@ class Peer(abc.ABC):
         """What is to be sent to it. The driver removes what it has sent."""
         self.suspended = False
         """The client asked to be sent no bytes of the port for a while."""
+        self.usb_ids: tuple[int, int] | None = None
+        """USB vendor and product id of the port, which may change when it comes back."""
 
     @property
     def can_take(self) -> bool:
@@ -112,10 +114,8 @@ class ComPortPeer(Peer):
 
     def __init__(self, who: str, port_name: str, usb_ids: tuple[int, int] | None = None) -> None:
         super().__init__(who)
-        words = [f"esploader {__version__} {port_name}".encode(), gates.token(MAX_QUEUE_SIZE)]
-        if usb_ids is not None:
-            words.append(gates.usb_token(*usb_ids))
-        self._signature = Signature(b" ".join(words))
+        self.usb_ids = usb_ids
+        self._port_name = port_name
         self._decoder = TelnetDecoder()
         self._options = OptionNegotiation()
         self._is_introduced = False
@@ -133,6 +133,14 @@ class ComPortPeer(Peer):
     @override
     def is_introduced(self) -> bool:
         return self._is_introduced
+
+    @property
+    def signature(self) -> Signature:
+        """What it says when it is asked who it is."""
+        words = [f"esploader {__version__} {self._port_name}".encode(), gates.token(MAX_QUEUE_SIZE)]
+        if self.usb_ids is not None:
+            words.append(gates.usb_token(*self.usb_ids))
+        return Signature(b" ".join(words))
 
     @override
     def feed(self, data: bytes) -> list[Request]:
@@ -216,7 +224,7 @@ class ComPortPeer(Peer):
         """Deal with what concerns the connection; return what concerns the port."""
         if isinstance(message, Signature):
             if not message.text:
-                self.output += com_port.encode(self._signature, from_server=True)
+                self.output += com_port.encode(self.signature, from_server=True)
             return []
         match message.code:
             case Code.FLOWCONTROL_SUSPEND:

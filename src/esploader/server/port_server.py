@@ -32,7 +32,7 @@ from esploader.server.connection import Connection
 from esploader.server.discovery import find_unserved
 from esploader.server.door import Door, listen_on_all
 from esploader.server.journal import Journal
-from esploader.server.opening import has_looked, open_claimed, remarks_in
+from esploader.server.opening import Opener, has_looked, remarks_in
 from esploader.server.runner import Runner
 from esploader.server.station import SEARCH_PERIOD, Station
 from esploader.transport.clock import RealClock
@@ -98,6 +98,7 @@ class PortServer(Runner):
         )
         self._claims = Claims(ports)
         self._places: list[Place] = []
+        self._opener = Opener(self._claims)
         self._next_tcp_port = config.tcp_port
         self._reserved = {port.tcp_port for port in config.ports if port.tcp_port}
 
@@ -119,6 +120,7 @@ class PortServer(Runner):
             for listener in place.listeners:
                 listener.close()
         self._places.clear()
+        self._opener.close()
 
     @override
     async def _serve(self, stopping: asyncio.Event) -> None:
@@ -177,7 +179,7 @@ class PortServer(Runner):
             limits=self._config.limits,
             journal=journal,
         )
-        station.find(functools.partial(open_claimed, self._claims, config.source))
+        station.find(functools.partial(self._opener.open, config.source))
         admission = self._admit(place, station, door, make)
         stack.callback(asyncio.get_running_loop().create_task(admission).cancel)
 

@@ -90,6 +90,9 @@ class Recogniser:
     is_usb_serial_jtag: bool = attrs.field(kw_only=True)
     """The port is that of the chip itself."""
 
+    is_usb_otg: bool = attrs.field(default=False, kw_only=True)
+    """The port is the other one that a chip may have itself."""
+
     dtr: bool = attrs.field(default=False, init=False)
     """As last requested."""
 
@@ -134,7 +137,12 @@ class Recogniser:
         if pair == STRAPPED:
             return self._enter_download_mode(now)
         if pair == RELEASED and self._ends_with(_USB_SERIAL_JTAG_PAIRS):
-            return self._play(USB_SERIAL_JTAG, now)
+            # Who cannot see which port it is means download mode.
+            return (
+                self._enter_download_mode(now)
+                if self.is_usb_otg
+                else self._play(USB_SERIAL_JTAG, now)
+            )
         if pair == RELEASED and not self._ends_with(_RTS_FIRST_PAIRS):
             return self._restart(now)
         return self._withhold(now)

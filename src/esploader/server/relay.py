@@ -147,13 +147,14 @@ class Relay:
         What the port said while nobody listened is not for it.
         """
         now = self._clock.now()
-        if self._port is not None:
-            self._port.discard_input()
-            self._settings.watch(now)
         self.peer = peer
         self.traffic = Traffic()
         self._spoke_at = now
         self._stalled_since = None
+        # Last: when it fails the client waits for the port.
+        if self._port is not None:
+            self._port.discard_input()
+            self._settings.watch(now)
 
     def detach(self) -> None:
         """Let the client go, with what it still wanted, and restore the port.
@@ -357,8 +358,10 @@ class Relay:
         ):
             self._read_port(port, MAX_READS)
             self._keeper.forget()
+        # A port that fails at this is back some time, and is then set as it was to be.
+        answer = self._settings.apply(request)
         self._queue.pop()
-        self._answer(self._settings.apply(request))
+        self._answer(answer)
         return None
 
     def _arm(self, port: ServedPort, request: Arm, now: float) -> float | None:

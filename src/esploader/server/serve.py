@@ -116,7 +116,7 @@ class Server(Runner):
                 from esploader.server.pty_end import PtyEnd
 
                 station.fallback = PtyEnd(self._terminal, station)
-            station.borrow(self._transport, functools.partial(self._lose, station))
+            station.borrow(self._transport, self._fail, self._reopen)
             for listener, protocol in self._listeners:
                 make = functools.partial(
                     Connection,
@@ -127,12 +127,6 @@ class Server(Runner):
                 )
                 door.open(listener, make)
             await stopping.wait()
-
-    def _lose(self, station: Station, exc: TransportError) -> None:
-        if self._reopen is None:
-            self._fail(exc)
-        else:
-            station.find(self._reopen)
 
     def _listen(self, protocol: Protocol, host: str, port: int) -> str:
         listener = listen(host, port)

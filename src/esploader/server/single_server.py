@@ -19,7 +19,7 @@ from esploader.server.config import Protocol
 from esploader.server.connection import Connection
 from esploader.server.door import Door
 from esploader.server.journal import Journal
-from esploader.server.opening import has_looked, open_claimed, remarks_in
+from esploader.server.opening import Opener, has_looked, remarks_in
 from esploader.server.runner import Runner
 from esploader.server.station import Station
 from esploader.transport.clock import RealClock
@@ -66,9 +66,11 @@ class SingleServer(Runner):
         station = Station(port.label, journal=journal, policy=port.reset)
         door = Door(journal, AllowList(), limits)
         async with AsyncExitStack() as stack:
+            opener = Opener(claims)
+            stack.callback(opener.close)
             stack.push_async_callback(door.close)
             stack.push_async_callback(station.close)
-            station.find(functools.partial(open_claimed, claims, port.source))
+            station.find(functools.partial(opener.open, port.source))
             await has_looked(station)
             # A client that takes nothing any more is gone, whatever it has sent.
             descriptors = Descriptors.joined(self._source, self._sink, on_end=self.stop)

@@ -35,7 +35,8 @@ RESET_PERIOD: Final = 0.1
 """The same for a chip's own USB port that a reset took away."""
 
 RESET_TIME: Final = 5.0
-"""For how long a client keeps a port that a reset took away, in seconds."""
+"""For how long a client keeps a port that a reset took away, in seconds, and one that comes
+meanwhile gets it."""
 
 
 class ClientEnd(abc.ABC):
@@ -100,6 +101,7 @@ class Station:
         self._since = 0.0
         self._since_when = ""
         self._port: ServedPort | None = None
+        self._usb_ids: tuple[int, int] | None = None
         self._relay: Relay | None = None
         self._watched: int | None = None
         self._writing: int | None = None
@@ -109,8 +111,8 @@ class Station:
 
     @property
     def usb_ids(self) -> tuple[int, int] | None:
-        """USB vendor and product id of the port, where they are known."""
-        return None if self._port is None else self._port.usb_ids
+        """USB vendor and product id of the port, where they are known; those that it had last."""
+        return self._usb_ids
 
     @property
     def is_closing(self) -> bool:
@@ -123,7 +125,7 @@ class Station:
         """Return why no client can have the port now; ``None`` when one can."""
         if self._holder is not None and self._holder is not self.fallback:
             return f"{Refusal.IN_USE.value} {self._holder.address} since {self._since_when}"
-        if self._port is None:
+        if self._relay is None:
             return refusal_of_port(self.label, self.missing)
         return None
 
@@ -176,9 +178,18 @@ class Station:
         self._open_port = open_port
         self._search = self._loop.create_task(self._find_port(open_port))
 
-    def borrow(self, port: Transport, on_loss: Callable[[TransportError], None]) -> None:
-        """Use a port that stays the caller's; ``on_loss`` is called when it fails."""
-        self._on_loss = on_loss
+    def borrow(
+        self,
+        port: Transport,
+        on_loss: Callable[[TransportError], None],
+        reopen: Callable[[], Transport] | None = None,
+    ) -> None:
+        """Use a port that stays the caller's.
+
+        When it fails it is looked for by ``reopen``, as in :meth:`find`; without that, ``on_loss``
+        is called.
+        """
+        self._on_loss, self._open_port = on_loss, reopen
         self._use(port)
 
     async def close(self) -> None:
@@ -227,7 +238,7 @@ class Station:
         period: float = SEARCH_PERIOD,
         patience: float | None = None,
     ) -> None:
-        """Open the port, however long it takes; give up its client after ``patience``."""
+        """Open the port, however long it takes; give up whoever waits after ``patience``."""
         last_reason = ""
         give_up_at = None if patience is None else self._loop.time() + patience
         while not self._closing.is_set():
@@ -263,6 +274,9 @@ class Station:
     def _use(self, transport: Transport) -> None:
         self.missing = None
         self._port = serve_transport(transport)
+        self._usb_ids = self._port.usb_ids
+        if self._holder is not None:
+            self._holder.peer.usb_ids = self._usb_ids
         try:
             if self._relay is None:
                 self._relay = Relay(self._port, policy=self._policy)
@@ -280,7 +294,7 @@ class Station:
         is_reset = port.transport.capabilities.usb_vid == ESPRESSIF_VID
         self._close_port()
         open_port = self._open_port
-        if is_reset and self._holder is not None and open_port is not None:
+        if is_reset and open_port is not None:
             relay.port_lost()
             search = self._find_port(open_port, RESET_PERIOD, RESET_TIME)
             self._search = self._loop.create_task(search)

@@ -124,7 +124,7 @@ class HardwareOnBench(Hardware):
     @property
     def is_line_broken(self) -> bool:
         """The port is gone for those who are connected to it."""
-        return self.clock.now() < self.unheard_until
+        return self.clock.now() < max(self.unheard_until, self.port.absent_until)
 
     def say(self, data: bytes) -> None:
         """Send bytes as if an application did."""

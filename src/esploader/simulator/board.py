@@ -266,7 +266,7 @@ class Hardware:
     def send(self, data: bytes, at: float) -> float:
         """Send bytes from ``at`` on; return when the last one is out."""
         self._transmitter.send(data, at, self.baudrate)
-        if at < self.unheard_until:
+        if at < max(self.unheard_until, self.port.absent_until):
             self._transmitter.forget()
         return max(self._transmitter.free_at, at)
 
@@ -383,8 +383,7 @@ class Hardware:
     def _reset(self, at: float, seconds: float) -> None:
         self._stop(at)
         if self._powered and not self.port.holds_reset:
-            released = at + seconds + self.timings.enable_rise
-            self._schedule_boot(ResetCause.EXTERNAL, released)
+            self._schedule_boot(ResetCause.EXTERNAL, at + seconds + self.timings.enable_rise)
 
     def _lose_power(self, at: float) -> None:
         self._powered = False
@@ -404,8 +403,9 @@ class Hardware:
         self._schedule_boot(ResetCause.RTC_WATCHDOG, at)
 
     def _schedule_boot(self, cause: ResetCause, at: float) -> None:
-        self._boot_cause = cause
-        self._boot_at = at
+        self._boot_cause, self._boot_at = cause, at
+        if self.timings.enumeration and not self.port.outlasts(cause):
+            self.port.leave(at + self.timings.enumeration)
 
     def _boot(self) -> None:
         """Read the strap, and start what it says."""

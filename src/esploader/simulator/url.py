@@ -114,18 +114,21 @@ def open_served(
     *,
     paced: bool = False,
     follows_device: bool = False,
+    enumeration: float = 0.0,
 ) -> RealTimeTransport:
     """Make a device and connect to it in real time.
 
-    ``paced`` makes it take the time that a UART and a flash take; otherwise it is as quick
-    as it can. ``follows_device`` has the line at the device's own baud rate until somebody
-    sets another, for clients that cannot set one.
+    ``paced`` makes it take the time that a UART and a flash take; otherwise it is as quick as it
+    can, but a reset takes a chip's own USB port away for ``enumeration`` seconds. Whoever serves
+    it has :meth:`RealTimeTransport.reopened` for that. ``follows_device`` has the line at the
+    device's own baud rate until somebody sets another, for clients that cannot set one.
 
     Raises:
         UrlError: the device cannot be made that way.
     """
     name = url or f"{SCHEME}://{config.chip.key}"
-    device = _made(config, Timings() if paced else UNPACED, name)
+    timings = Timings() if paced else attrs.evolve(UNPACED, enumeration=enumeration)
+    device = _made(config, timings, name)
     baudrate = None if follows_device else DEFAULT_BAUDRATE
     return RealTimeTransport(device, name, baudrate=baudrate, owns_device=True)
 

@@ -10,7 +10,7 @@ from esploader.classes import define
 from esploader.errors import ProtocolError
 from esploader.transport import com_port, gates
 from esploader.transport.com_port import Code, Purge, Setting, Signature
-from esploader.transport.gates import Arm, Armed, GateFailed
+from esploader.transport.gates import Arm, Armed, GateFailed, Reason
 from esploader.transport.telnet import (
     Data,
     Negotiation,
@@ -61,6 +61,9 @@ class ServerView:
 
     outdated: bytearray = attrs.field(factory=bytearray, init=False)
     """The last bytes of the port from before the server began anew."""
+
+    _has_lost_port: bool = attrs.field(default=False, init=False)
+    """The server has, and what it says of the port next time may be something else."""
 
     _epoch: int = attrs.field(default=0, init=False)
     _awaited_epoch: int | None = attrs.field(default=None, init=False)
@@ -127,28 +130,34 @@ class ServerView:
                 answers += self.options.answer(event)
             elif isinstance(event, Subnegotiation) and event.option == Option.COM_PORT:
                 try:
-                    self._take_in_message(event.payload)
+                    answers += self._take_in_message(event.payload)
                 except ProtocolError as exc:
                     # Not ours to judge: a later server may know more messages than we do.
                     log("ignored", exc)
         return bytes(answers)
 
-    def _take_in_message(self, payload: bytes) -> None:
+    def _take_in_message(self, payload: bytes) -> bytes:
+        """Take in a message; return what is to be asked because of it."""
         if gates.is_gate_message(payload):
             match gates.decode(payload):
                 case Armed(epoch) if epoch == self._awaited_epoch:
                     self._awaited_epoch = None
+                    has_lost_port, self._has_lost_port = self._has_lost_port, False
+                    if has_lost_port:
+                        return com_port.encode(Signature(), from_server=False)
                 case GateFailed() as failure if failure.epoch == self._epoch:
                     self.failure = failure
+                    self._has_lost_port |= failure.reason is Reason.PORT_LOST
                 case _:
                     pass
-            return
+            return b""
         match com_port.decode(payload, from_server=True):
             case Signature(text):
                 self.queue_size = gates.queue_size_from(text)
                 self.usb_ids = gates.usb_ids_from(text)
             case setting:
                 self._take_in_setting(setting)
+        return b""
 
     def _take_in_setting(self, setting: Setting) -> None:
         if self.is_beginning and setting.code not in _FLOW_CONTROL:

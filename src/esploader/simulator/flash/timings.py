@@ -32,6 +32,12 @@ class Timings:
     boot: float = 0.004
     """From the start of the chip until its ROM prints the first character."""
 
+    enumeration: float = 0.5
+    """From a reset that takes a chip's own USB port off the bus until the host has it again.
+
+    0: no reset does.
+    """
+
     watchdog: float | None = None
     """From the moment at which a boot has failed until the watchdog boots the chip again.
 
@@ -86,6 +92,7 @@ UNPACED: Final = Timings(
     uart_paced=False,
     enable_rise=0.001,  # or two lines set one after the other would not reset it
     boot=0.0,
+    enumeration=0.0,
     command=0.0,
     requested_delay=0.0,
     copied_byte=0.0,

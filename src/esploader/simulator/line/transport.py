@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import attrs
 
 from esploader.classes import define, override
-from esploader.errors import FlashFileError, TransportClosedError, TransportError
+from esploader.errors import (
+    FlashFileError,
+    PortNotFoundError,
+    TransportClosedError,
+    TransportError,
+)
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock, VirtualClock
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from typing import Self
 
     from esploader.simulator.bench import HardwareOnBench
 
@@ -46,11 +52,14 @@ class _Line(Transport):
     """Closing it ends the device, too."""
 
     _free_at: float = attrs.field(default=float("-inf"), init=False)
+    _known_absence: float = attrs.field(init=False)
+    """Until when the port was last gone of which the user has had an exception."""
     _closed: bool = attrs.field(default=False, init=False)
     _changed: threading.Condition = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._changed = self.device.changed
+        self._known_absence = self.device.port.absent_until
 
     @property
     @override
@@ -169,6 +178,11 @@ class _Line(Transport):
     def _check_open(self) -> None:
         if self._closed:
             raise TransportClosedError(self._name, "the port is closed")
+        absent_until = self.device.port.absent_until
+        if self.clock.now() < absent_until or absent_until > self._known_absence:
+            # Also who looks only when it is back has lost what was opened.
+            self._known_absence = absent_until
+            raise TransportClosedError(self._name, "a reset has taken the port away")
         if self.device.is_line_broken:
             raise TransportClosedError(self._name, "the line is broken")
         self._check_file()
@@ -243,6 +257,16 @@ class RealTimeTransport(_Line):
     @override
     def clock(self) -> Clock:
         return self._clock
+
+    def reopened(self) -> Self:
+        """Return another port to the device, which still ends with this one.
+
+        Raises:
+            PortNotFoundError: a reset has taken it away, and it is not back.
+        """
+        if self.device.is_line_broken:
+            raise PortNotFoundError(self._name, "a reset has taken it off the bus")
+        return attrs.evolve(self, owns_device=False)
 
     @override
     def _wait(self, until: float) -> None:

@@ -2,7 +2,9 @@
 
 Sources: the usual circuit of two transistors (esptool documentation, "Boot Mode Selection");
 Technical Reference Manual of the ESP32-C3, "USB Serial/JTAG Controller", "CDC-ACM Firmware
-Interface"; for USB-OTG the behaviour that makes sense of what esptool 5.6.0 does.
+Interface"; for USB-OTG the behaviour that makes sense of what esptool 5.6.0 does. Which resets take
+a port off the bus: the same manual, "Reset and Clock" (a reset of the cores leaves its
+USB-Serial/JTAG controller alone); of USB-OTG it is not known, and the worse case is taken.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import attrs
 from esploader.chips.model.quirks import Quirk
 from esploader.classes import define, override
 from esploader.simulator.config import PortKind
+from esploader.simulator.personality import ResetCause
 
 if TYPE_CHECKING:
     from esploader.chips.model.chip import Chip
 
 ESPRESSIF_VID: Final = 0x303A
 _SERIAL_JTAG_PID: Final = 0x1001
+
+_KEEP_SERIAL_JTAG: Final = frozenset({ResetCause.USB, ResetCause.SOFTWARE})
 
 # A block of 2 KiB, with what stands in front of it. What becomes of a larger frame is not known,
 # only that nobody gets away with one.
@@ -60,6 +65,8 @@ class HostPort(abc.ABC):
     """What comes while a ROM loader works goes to its ring."""
     asks_for_download: bool = attrs.field(default=False, init=False)
     """The last restart was to end in download mode."""
+    absent_until: float = attrs.field(default=float("-inf"), init=False)
+    """Until then the host has no such port: a reset has taken it off the bus."""
 
     @property
     def holds_reset(self) -> bool:
@@ -74,6 +81,15 @@ class HostPort(abc.ABC):
     @abc.abstractmethod
     def set_lines(self, *, dtr: bool, rts: bool) -> Effect:
         """Assert (``True``) or release both lines."""
+
+    def outlasts(self, cause: ResetCause) -> bool:  # noqa: ARG002 - for those on USB
+        """Tell whether the host keeps the port over a reset for that cause."""
+        return True
+
+    def leave(self, until: float) -> None:
+        """Be off the bus until the host has found the device again; the lines are released."""
+        self.set_lines(dtr=False, rts=False)
+        self.absent_until = until
 
 
 @define(eq=False)
@@ -119,6 +135,10 @@ class UsbSerialJtag(HostPort):
         self.asks_for_download = self._request
         return Effect.RESTART
 
+    @override
+    def outlasts(self, cause: ResetCause) -> bool:
+        return cause in _KEEP_SERIAL_JTAG
+
 
 @define(eq=False)
 class UsbOtg(HostPort):
@@ -149,6 +169,10 @@ class UsbOtg(HostPort):
             return Effect.NONE
         self._is_armed, self.asks_for_download = False, dtr
         return Effect.RESTART
+
+    @override
+    def outlasts(self, cause: ResetCause) -> bool:
+        return False
 
 
 def host_port(kind: PortKind, chip: Chip) -> HostPort:
