@@ -66,7 +66,7 @@ CALLBACKS = {
     "self._station.wake": {"Station.wake"},
     "self._accept": {"Door._accept"},
     "go_on": {"Door._rest.<locals>.go_on"},
-    "done": {"Door._let_in.<locals>.done"},
+    "done": {"Door.let_in.<locals>.done"},
     "give_back": {"give_back"},
     "look": {"Connection._watch_for_end.<locals>.look"},
     "look_again": {"Connection._watch_for_stall.<locals>.look_again"},
