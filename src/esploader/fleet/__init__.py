@@ -1,0 +1,42 @@
+"""Many boards on one machine: one artefact, a thread for each, a result and a record of each."""
+
+from __future__ import annotations
+
+from esploader.fleet.events import (
+    Began,
+    Ended,
+    Failed,
+    FleetEvent,
+    Identified,
+    Progressed,
+    Warned,
+)
+from esploader.fleet.job import DeviceInput, Job
+from esploader.fleet.many import flash_many
+from esploader.fleet.record import Record, read_record
+from esploader.fleet.record_entry import RecordEntry
+from esploader.fleet.results import BoardResult, FleetResult, Found, Status
+from esploader.fleet.stop import StopRules
+from esploader.flash.artefact import Artefact
+
+__all__ = [
+    "Artefact",
+    "Began",
+    "BoardResult",
+    "DeviceInput",
+    "Ended",
+    "Failed",
+    "FleetEvent",
+    "FleetResult",
+    "Found",
+    "Identified",
+    "Job",
+    "Progressed",
+    "Record",
+    "RecordEntry",
+    "Status",
+    "StopRules",
+    "Warned",
+    "flash_many",
+    "read_record",
+]

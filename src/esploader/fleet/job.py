@@ -1,0 +1,123 @@
+"""What is to be done to one board: which port, what is written, and how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import attrs
+
+from esploader.classes import frozen
+from esploader.connector import DEFAULT_ATTEMPTS, DEFAULT_BAUDRATE
+from esploader.errors import ConfigError
+from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
+from esploader.image.partitions import DEFAULT_OFFSET
+from esploader.loader.resetting import After
+from esploader.transport.base import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esploader.chips.model.chip import Chip
+    from esploader.device.device import Device
+    from esploader.fleet.results import Found
+    from esploader.flash.artefact import Artefact
+    from esploader.flash.place import Offset
+    from esploader.flash.source import Source
+    from esploader.loader.download_mode import Before
+    from esploader.transport.steps import ResetSequence
+
+Port: TypeAlias = "str | os.PathLike[str] | Callable[[], Transport]"
+"""A name, a URL, or what opens a transport, anew for each attempt."""
+
+
+class DeviceInput(NamedTuple):
+    """What goes to one board alone."""
+
+    where: Offset | str
+    """An offset, a place in a partition, or the name of a partition."""
+    source: Source
+    encrypted: bool = False
+    """The device encrypts it as it writes it."""
+
+
+DeviceInputs: TypeAlias = "Callable[[Found], Iterable[DeviceInput | tuple[Offset | str, Source]]]"
+"""Returns what a board gets besides, once it is known which one it is. Called in its thread; what
+it raises fails that board."""
+
+
+@frozen(kw_only=True)
+class Job:
+    """What is to be done to the board at one port."""
+
+    port: Port = attrs.field(repr=lambda port: repr(port) if isinstance(port, str) else "<port>")
+    artefact: Artefact
+    """What is written; many jobs share one."""
+    label: str = ""
+    """What the place is called; by default as the port."""
+    device_inputs: DeviceInputs | None = attrs.field(default=None, repr=False)
+    check: Callable[[Device], object] | None = attrs.field(default=None, repr=False)
+    """Called with the board before anything is planned; what it raises fails that board."""
+    table_offset: int = attrs.field(default=DEFAULT_OFFSET, repr=hex)
+    """Where the partition table is by which names of partitions go."""
+
+    chip: str | None = None
+    baudrate: int = DEFAULT_BAUDRATE
+    before: Before = "default-reset"
+    attempts: int = DEFAULT_ATTEMPTS
+    open_attempts: int = 1
+    reset_sequence: ResetSequence | None = attrs.field(default=None, repr=False)
+    hard_reset_sequence: ResetSequence | None = attrs.field(default=None, repr=False)
+    reset_delay: float | None = None
+    stub: bool | str | os.PathLike[str] = True
+    chips: Sequence[Chip] | None = attrs.field(default=None, repr=False)
+    """All these are those of :func:`esploader.connect`."""
+
+    parameters: FlashParameters = KEEP_PARAMETERS
+    erase_all: bool = False
+    skip: bool = True
+    compress: bool | None = None
+    force: bool = False
+    """These are those of :meth:`DeviceFlash.write <esploader.device.flash.DeviceFlash.write>`."""
+
+    after: After = After.HARD_RESET
+    """How the board is left, whatever became of it."""
+
+    @property
+    def name(self) -> str:
+        """What the place is called in messages."""
+        return self.label or self.port_name
+
+    @property
+    def port_name(self) -> str:
+        """Name or URL of the port; of what opens one, what it is called."""
+        if isinstance(self.port, str | os.PathLike):
+            return os.fspath(self.port)
+        return getattr(self.port, "__qualname__", type(self.port).__name__)
+
+
+def require_distinct(jobs: Iterable[Job]) -> None:
+    """Refuse the same port twice, and two places that are called the same.
+
+    Raises:
+        ConfigError: that is so.
+    """
+    ports: dict[object, str] = {}
+    names: set[str] = set()
+    for job in jobs:
+        port = _real(job.port)
+        if port in ports:
+            raise ConfigError(job.name, f"its port is that of {ports[port]}, too")
+        ports[port] = job.name
+        if job.name in names:
+            raise ConfigError(job.name, "more than one place is called that")
+        names.add(job.name)
+
+
+def _real(port: Port) -> object:
+    """Return what two names of the same port have in common."""
+    if not isinstance(port, str | os.PathLike):
+        return id(port)
+    name = os.fspath(port)
+    return name if "://" in name else os.path.realpath(name)

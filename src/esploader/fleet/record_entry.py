@@ -1,0 +1,232 @@
+"""One line of a record: what became of one board, in a form that is made to be kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Final, TypeVar, get_args, get_origin, get_type_hints
+
+import attrs
+
+from esploader.classes import frozen
+from esploader.fleet.results import Status
+from esploader.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from esploader.fleet.results import BoardResult
+    from esploader.flash.artefact import ArtefactPart
+
+SCHEMA: Final = 1
+"""The version of the form. A reader of it refuses later ones: their words may mean other things."""
+
+MAX_LINE_SIZE: Final = 1 << 20
+"""No line has more bytes."""
+
+EntryT = TypeVar("EntryT")
+
+
+@frozen(kw_only=True)
+class RecordedInput:
+    """What was to be written to one place."""
+
+    name: str | None
+    """The path that it was read from; ``None`` for bytes."""
+    offset: int = attrs.field(repr=hex)
+    size: int
+    sha256: str
+    encrypted: bool
+    """The device encrypted it."""
+
+
+@frozen(kw_only=True)
+class RecordedRegion:
+    """What was written to one region, as :class:`~esploader.RegionResult` has it."""
+
+    offset: int = attrs.field(repr=hex)
+    size: int
+    written: int
+    sent: int
+    restarts: int
+    verified: bool
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class RecordedFlash:
+    """What the flash of a board says it is."""
+
+    id: int = attrs.field(repr=hex)
+    """Its JEDEC id."""
+    size: int | None
+    """Its bytes, where that is known."""
+
+
+def _how_many(values: tuple[object, ...]) -> str:
+    return f"<{len(values)}>"
+
+
+@frozen(kw_only=True)
+class RecordEntry:
+    """What became of one board."""
+
+    schema: int = SCHEMA
+    esploader: str = __version__
+    """Its version."""
+    started: str | None
+    """When the first attempt began, in UTC, as ISO 8601 has it; ``None`` where none did."""
+    ended: str
+    """When the last one had ended, likewise."""
+    seconds: float
+    """How long all attempts took."""
+    result: str
+    """One of the values of :class:`Status`."""
+    label: str
+    port: str
+    chip: str | None
+    revision: str | None
+    mac: str | None
+    flash: RecordedFlash | None
+    inputs: tuple[RecordedInput, ...] = attrs.field(repr=_how_many)
+    """What all boards of the run were to get."""
+    device_inputs: tuple[RecordedInput, ...] = attrs.field(repr=_how_many)
+    """What was for this one alone."""
+    regions: tuple[RecordedRegion, ...] = attrs.field(repr=_how_many)
+    """What was written; nothing where not all of it was."""
+    verified: bool
+    """All of it was seen to be in place."""
+    attempts: int
+    hung: bool
+    """The thread that worked on it did not end."""
+    warnings: tuple[str, ...] = attrs.field(repr=_how_many)
+    error_class: str | None
+    error_message: str | None
+    fields: Mapping[str, str]
+    """What the operator has said of the run."""
+
+    @classmethod
+    def of(
+        cls, result: BoardResult, ended: datetime, fields: Mapping[str, str]
+    ) -> RecordEntry:
+        """Return the entry for what became of a board."""
+        found, error = result.found, result.error
+        identity = None if found is None else found.identity
+        revision = None if identity is None else identity.revision
+        flash = None if found is None else found.flash
+        return cls(
+            started=None if result.began is None else _moment(result.began),
+            ended=_moment(ended),
+            seconds=round(result.seconds, 3),
+            result=result.status.value,
+            label=result.label,
+            port=result.port,
+            chip=None if found is None else found.chip.name,
+            revision=None if revision is None else str(revision),
+            mac=result.mac,
+            flash=None if flash is None else RecordedFlash(id=flash.jedec_id, size=flash.size),
+            inputs=tuple(_inputs(result.inputs)),
+            device_inputs=tuple(_inputs(result.device_inputs)),
+            regions=tuple(
+                RecordedRegion(
+                    offset=region.offset,
+                    size=region.size,
+                    written=region.written,
+                    sent=region.sent,
+                    restarts=region.restarts,
+                    verified=region.verified,
+                    seconds=round(region.seconds, 3),
+                    warnings=region.warnings,
+                )
+                for region in result.regions
+            ),
+            verified=result.is_verified,
+            attempts=result.attempts,
+            hung=result.is_hung,
+            warnings=result.warnings,
+            error_class=None if error is None else type(error).__name__,
+            error_message=None if error is None else str(error),
+            fields=dict(fields),
+        )
+
+    @property
+    def status(self) -> Status:
+        """What became of the board."""
+        return Status(self.result)
+
+    def to_line(self) -> bytes:
+        """Return it as one line of JSON, with its end."""
+        return json.dumps(attrs.asdict(self)).encode("ascii") + b"\n"
+
+    @classmethod
+    def parse(cls, line: bytes) -> RecordEntry | None:
+        """Return what a line says; ``None`` for one that was torn, and is no JSON.
+
+        Raises:
+            ValueError: it is, and is no entry, or one that a later version has made.
+        """
+        try:
+            document = json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError):
+            return None
+        if isinstance(document, dict) and isinstance(document.get("schema"), int):
+            version = document["schema"]
+            if version != SCHEMA:
+                raise ValueError(f"it has the form {version}, and only {SCHEMA} is known")
+        entry = _structured(cls, document)
+        if entry.result not in {status.value for status in Status}:
+            raise ValueError(f"no result is called {entry.result[:60]!r}")
+        return entry
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _inputs(parts: Iterable[ArtefactPart]) -> Iterable[RecordedInput]:
+    for part in parts:
+        yield RecordedInput(
+            name=part.name,
+            offset=part.offset,
+            size=part.size,
+            sha256=part.sha256,
+            encrypted=part.encrypted,
+        )
+
+
+def _structured(cls: type[EntryT], document: object) -> EntryT:
+    """Return an object of one of our classes, made of what JSON has, each value of its kind.
+
+    Raises:
+        ValueError: something is missing, too much, or of another kind.
+    """
+    hints = get_type_hints(cls)
+    if not isinstance(document, dict) or document.keys() != hints.keys():
+        raise ValueError(f"no {cls.__name__} has these keys")
+    values = {name: _converted(hint, document[name], name) for name, hint in hints.items()}
+    return cls(**values)
+
+
+def _converted(hint: object, value: object, name: str) -> object:
+    origin, choices = get_origin(hint), get_args(hint)
+    if origin is UnionType or origin is not None and NoneType in choices:
+        if value is None:
+            return None
+        (hint,) = (each for each in choices if each is not NoneType)
+        return _converted(hint, value, name)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_converted(choices[0], each, name) for each in value)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _converted(choices[1], each, name) for key, each in value.items()}
+    if isinstance(hint, type) and attrs.has(hint):
+        return _structured(hint, value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+        if 0 <= number < float("inf"):
+            return number
+    elif isinstance(hint, type) and type(value) is hint and not (hint is int and value < 0):  # type: ignore[operator]
+        return value
+    raise ValueError(f"{name} is of another kind")

@@ -1,0 +1,132 @@
+"""What became of each board of a run, and of all of them."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from esploader.classes import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from esploader.chips.model.chip import Chip
+    from esploader.chips.reading.identity import Identity
+    from esploader.flash.artefact import ArtefactPart
+    from esploader.flash.jedec import FlashId
+    from esploader.flash.plan import WritePlan
+    from esploader.flash.write_plan import RegionResult
+
+
+@enum.unique
+class Status(enum.Enum):
+    """What became of a board."""
+
+    DONE = "done"
+    """All of it was written, and is recorded if anything is."""
+    UNRECORDED = "unrecorded"
+    """All of it was written, and that could not be recorded: it counts as not done."""
+    FAILED = "failed"
+    """Something went wrong, as often as it was tried."""
+    GIVEN_UP = "given up"
+    """It took longer than it may."""
+    CANCELLED = "cancelled"
+    """Somebody wanted all to end."""
+    NOT_BEGUN = "not begun"
+    """Nothing was done to it."""
+
+
+@frozen(kw_only=True)
+class Found:
+    """Which board answered at a port."""
+
+    port: str
+    """Name or URL of the port."""
+    label: str
+    """What the place is called."""
+    chip: Chip = attrs.field(repr=lambda chip: chip.name)
+    identity: Identity | None
+    """What its eFuses say; ``None`` in Secure Download Mode, where they cannot be read."""
+    flash: FlashId | None = None
+    """What its flash says it is; ``None`` in Secure Download Mode."""
+
+    @property
+    def mac(self) -> str | None:
+        """The MAC address, as six pairs of hexadecimal digits; ``None`` where it is not told."""
+        return None if self.identity is None else self.identity.mac
+
+
+def _how_many(values: tuple[object, ...]) -> str:
+    return f"<{len(values)}>"
+
+
+@frozen(kw_only=True)
+class BoardResult:
+    """What became of one board."""
+
+    label: str
+    """What its place is called."""
+    port: str
+    """Name or URL of the port."""
+    status: Status
+    found: Found | None = None
+    """Which board it was; ``None`` where none was identified."""
+    regions: tuple[RegionResult, ...] = attrs.field(default=(), repr=_how_many)
+    """What was written, where all of it was."""
+    inputs: tuple[ArtefactPart, ...] = attrs.field(default=(), repr=_how_many)
+    """What was to be written, with its hashes."""
+    device_inputs: tuple[ArtefactPart, ...] = attrs.field(default=(), repr=_how_many)
+    """What of that was for this board alone."""
+    plan: WritePlan | None = attrs.field(default=None, repr=False)
+    """What would be written, where nothing was to be."""
+    error: Exception | None = None
+    """What went wrong at last; usually an :exc:`~esploader.errors.EsploaderError`."""
+    attempts: int = 0
+    """How often it was begun."""
+    began: datetime | None = None
+    """When that was for the first time, in UTC; ``None`` where it was not."""
+    seconds: float = 0.0
+    """How long all attempts took."""
+    warnings: tuple[str, ...] = attrs.field(default=(), repr=_how_many)
+    """What the library warned of meanwhile, at most the first 100."""
+    log: tuple[str, ...] = attrs.field(default=(), repr=_how_many)
+    """What its loggers said, as far as they are turned on, at most the last 200 lines."""
+    is_hung: bool = False
+    """Its thread did not end, and was left behind; nobody knows what the board holds."""
+    record_failure: str | None = None
+    """Why it could not be recorded; ``None`` where it was, or was not to be."""
+
+    @property
+    def mac(self) -> str | None:
+        """The MAC address of the board, where it is known."""
+        return None if self.found is None else self.found.mac
+
+    @property
+    def is_verified(self) -> bool:
+        """All that was written was seen to be in place."""
+        return self.status is Status.DONE and all(region.verified for region in self.regions)
+
+
+@frozen(kw_only=True)
+class FleetResult:
+    """What became of all boards."""
+
+    boards: tuple[BoardResult, ...] = attrs.field(repr=_how_many)
+    """In the order of the jobs; of a bed in the order in which they ended."""
+    stopped: str | None = None
+    """Why not all were begun; ``None`` where all were."""
+
+    @property
+    def is_done(self) -> bool:
+        """Every board is done."""
+        return all(board.status is Status.DONE for board in self.boards)
+
+    def with_status(self, status: Status) -> tuple[BoardResult, ...]:
+        """Return the boards of which that became."""
+        return tuple(board for board in self.boards if board.status is status)
+
+    def __iter__(self) -> Iterator[BoardResult]:
+        return iter(self.boards)
