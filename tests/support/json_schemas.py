@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from esploader.fleet import Status
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -352,6 +354,64 @@ OTHERS: Final[dict[str, Json]] = {
     "stub-remove": of({"folder": TEXT, "removed": TEXTS}),
 }
 
+RECORDED_INPUTS: Final = list_of(
+    of(
+        {
+            "name": TEXT_OR_NULL,
+            "offset": NUMBER,
+            "size": NUMBER,
+            "sha256": SHA256,
+            "encrypted": YES_OR_NO,
+        }
+    )
+)
+MOMENT: Final[Json] = {"type": "string", "format": "date-time", "pattern": r"\+00:00$"}
+RECORD_ENTRY: Final[dict[str, Json]] = {
+    "schema": {"const": 1},
+    "esploader": TEXT,
+    "started": {"anyOf": [MOMENT, NOTHING]},
+    "ended": MOMENT,
+    "seconds": SECONDS,
+    "result": one_of(*(status.value for status in Status)),
+    "label": TEXT,
+    "port": TEXT,
+    "chip": TEXT_OR_NULL,
+    "revision": TEXT_OR_NULL,
+    "mac": {"anyOf": [MAC, NOTHING]},
+    "flash": {"anyOf": [of({"id": NUMBER, "size": NUMBER_OR_NULL}), NOTHING]},
+    "inputs": RECORDED_INPUTS,
+    "device_inputs": RECORDED_INPUTS,
+    "regions": list_of(
+        of(
+            {
+                "offset": NUMBER,
+                "size": NUMBER,
+                "written": NUMBER,
+                "sent": NUMBER,
+                "restarts": NUMBER,
+                "verified": YES_OR_NO,
+                "seconds": SECONDS,
+                "warnings": TEXTS,
+            }
+        )
+    ),
+    "verified": YES_OR_NO,
+    "attempts": NUMBER,
+    "hung": YES_OR_NO,
+    "warnings": TEXTS,
+    "error_class": TEXT_OR_NULL,
+    "error_message": TEXT_OR_NULL,
+    "fields": by_name(TEXT),
+}
+"""Of a line in a record: all of its keys are there, always."""
+RECORD: Final[Json] = {
+    "$schema": DIALECT,
+    "title": "a line of a record of esploader fleet",
+    "anyOf": [of(RECORD_ENTRY)],
+}
+FILES: Final[dict[str, Json]] = {"record-of-fleet": RECORD}
+"""Of what is written into files."""
+
 
 def schemas() -> dict[str, Json]:
     """Return the schema of every command that knows ``--json``, by its name with hyphens."""
@@ -392,5 +452,5 @@ if __name__ == "__main__":
     for path in FOLDER.glob("*.json"):
         path.unlink()
     FOLDER.mkdir(exist_ok=True)
-    for name, schema in schemas().items():
+    for name, schema in {**schemas(), **FILES}.items():
         (FOLDER / f"{name}.json").write_text(text_of(schema), encoding="utf-8")

@@ -55,6 +55,9 @@ class ConnectOptions:
     stub: bool | str | os.PathLike[str]
     on_attempt: Callable[[int], None] | None
     chips: Sequence[Chip] | None
+    reopen: Callable[[], Transport] | None = None
+    """Opens the port once more, for who hands a transport over; without it only that one will do.
+    """
 
     @property
     def is_synced(self) -> bool:
@@ -157,7 +160,7 @@ def _link_to(
     found: Identified,
     options: ConnectOptions,
 ) -> Link:
-    reopen = None
+    reopen = options.reopen
     if isinstance(port, str | os.PathLike) and not str(port).lower().startswith("sim:"):
         # A simulated device ends with its port; another one would be a new device.
         name, usb_port = os.fspath(port), session.transport.usb_port

@@ -4,7 +4,7 @@
     * :exc:`UrlError`: the port URL cannot be understood
         * :exc:`UnknownSchemeError`
     * :exc:`NoPortError`: no port was named, and there is no single sensible one
-    * :exc:`ConfigError`: the server cannot be set up as asked
+    * :exc:`ConfigError`: a server, or a run over many boards, cannot be set up as asked
     * :exc:`ListenError`: the server cannot have a TCP port
     * :exc:`TransportError`: the byte pipe failed
         * :exc:`PortNotFoundError`
@@ -42,6 +42,7 @@
         * :exc:`ElfError`: they are an ELF file, of which none can be made
     * :exc:`PartitionTableError`: the data are no partition table, or none that can be
     * :exc:`RecordingError`: a file is no recording
+    * :exc:`RecordError`: what became of boards cannot be written down, or read
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
 """
@@ -93,7 +94,7 @@ class NoPortError(EsploaderError):
 
 
 class ConfigError(EsploaderError):
-    """The port server cannot be set up as asked."""
+    """A port server, or a run over many boards, cannot be set up as asked."""
 
     source: str
     """The file or the option that asks for it."""
@@ -441,6 +442,19 @@ class RecordingError(EsploaderError):
     """The file."""
     reason: str
     """What is wrong with it."""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class RecordError(EsploaderError):
+    """What became of boards cannot be written to its file, or the file is no record of that."""
+
+    path: str
+    """The file."""
+    reason: str
+    """Why not."""
 
     @override
     def __str__(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from esploader.flash.artefact import Artefact
+from esploader.fleet.crew import Patience
 from esploader.fleet.events import (
     Began,
     Ended,
@@ -17,7 +19,6 @@ from esploader.fleet.record import Record, read_record
 from esploader.fleet.record_entry import RecordEntry
 from esploader.fleet.results import BoardResult, FleetResult, Found, Status
 from esploader.fleet.stop import StopRules
-from esploader.flash.artefact import Artefact
 
 __all__ = [
     "Artefact",
@@ -31,6 +32,7 @@ __all__ = [
     "Found",
     "Identified",
     "Job",
+    "Patience",
     "Progressed",
     "Record",
     "RecordEntry",

@@ -32,7 +32,6 @@ from esploader.fleet.job import DeviceInput
 from esploader.fleet.places import with_device_inputs
 from esploader.fleet.results import BoardResult, Found, Status
 from esploader.fleet.watch import REAL_CLOCK, InterruptedWorkError, Watch, WatchedClock, Why
-from esploader.flash.artefact import Artefact
 from esploader.transport.base import DEFAULT_BAUDRATE
 from esploader.transport.patience import open_patiently
 from esploader.urls import open_transport, reopen_transport
@@ -41,10 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esploader.device.device import Device
+    from esploader.flash.artefact import Artefact
+    from esploader.flash.progress import ProgressEvent
     from esploader.fleet.board_log import LogOfThreads
     from esploader.fleet.events import FleetEvent
     from esploader.fleet.job import Job
-    from esploader.flash.progress import ProgressEvent
     from esploader.loader.resetting import After
     from esploader.transport.base import Transport
     from esploader.transport.ports import PortInfo
@@ -136,17 +136,20 @@ class Board:
         """Work until the board is done, has failed as often as it may, or is to be left."""
         self._around.logs.follow(self._log)
         started = REAL_CLOCK.now()
-        self._note(began=datetime.now(UTC))
+        self.result = attrs.evolve(self.result, began=datetime.now(UTC))
         try:
             status = self._attempts()
-        except InterruptedWorkError as exc:
-            status = _ENDINGS[exc.why]
+        except InterruptedWorkError:
+            status = Status.FAILED
         except Exception as exc:  # noqa: BLE001 - no other board is to suffer from it
-            self._note(error=exc)
+            self.result = attrs.evolve(self.result, error=exc)
             status = Status.FAILED
         finally:
             self._around.logs.forget()
-        self._note(
+        if self.watch.why is not None and status is not Status.DONE:
+            status = _ENDINGS[self.watch.why]
+        self.result = attrs.evolve(
+            self.result,
             status=status,
             seconds=REAL_CLOCK.now() - started,
             warnings=self._log.warnings,
@@ -159,7 +162,7 @@ class Board:
         began = self.result.began
         return attrs.evolve(
             self.result,
-            status=_ENDINGS[Why.CANCELLED if self.watch.cancel.is_set() else Why.TOO_LONG],
+            status=_ENDINGS[self.watch.why or Why.TOO_LONG],
             is_hung=True,
             seconds=0.0 if began is None else (datetime.now(UTC) - began).total_seconds(),
             warnings=self._log.warnings,
@@ -170,19 +173,20 @@ class Board:
         """Return what became of it, after as many attempts as make sense."""
         clock = WatchedClock(REAL_CLOCK, self.watch)
         for attempt in range(1, self._around.retries + 2):
-            self._note(attempts=attempt)
+            self.result = attrs.evolve(self.result, attempts=attempt)
             self._post(Began(label=self.job.name, attempt=attempt))
             try:
                 self.watch.check(REAL_CLOCK)
                 self._attempt()
             except EsploaderError as exc:
-                self._note(error=exc)
-                if attempt > self._around.retries or not is_worth_a_retry(exc):
+                self.result = attrs.evolve(self.result, error=exc)
+                is_over = self.watch.why is not None or attempt > self._around.retries
+                if is_over or not is_worth_a_retry(exc):
                     return Status.FAILED
                 self._post(Failed(label=self.job.name, attempt=attempt, error=exc))
                 clock.sleep(RETRY_DELAY)
             else:
-                self._note(error=None)
+                self.result = attrs.evolve(self.result, error=None)
                 return Status.DONE
         raise AssertionError  # The last attempt returns.
 
@@ -236,7 +240,7 @@ class Board:
         """Write what belongs on the board, and return that its loader is still there."""
         job = self.job
         found = self._found(device)
-        self._note(found=found)
+        self.result = attrs.evolve(self.result, found=found)
         self._post(Identified(label=job.name, found=found))
         self._around.claims.claim(found)
         if job.check is not None:
@@ -250,7 +254,7 @@ class Board:
                 compress=job.compress,
                 force=job.force,
             )
-            self._note(plan=plan)
+            self.result = attrs.evolve(self.result, plan=plan)
             return True
         regions = device.flash.write(
             artefact,
@@ -261,7 +265,7 @@ class Board:
             force=job.force,
             on_progress=self._progress,
         )
-        self._note(regions=regions)
+        self.result = attrs.evolve(self.result, regions=regions)
         return True
 
     def _found(self, device: Device) -> Found:
@@ -277,7 +281,7 @@ class Board:
     def _artefact(self, device: Device, found: Found) -> Artefact:
         """Return what goes to this board, and keep what that is."""
         job = self.job
-        self._note(inputs=job.artefact.inputs, device_inputs=())
+        self.result = attrs.evolve(self.result, inputs=job.artefact.inputs, device_inputs=())
         if job.device_inputs is None:
             return job.artefact
         get = functools.partial(job.device_inputs, found)
@@ -285,7 +289,9 @@ class Board:
             DeviceInput(*each) for each in _asked("what goes to this board alone", lambda: [*get()])
         ]
         artefact = with_device_inputs(device, job, extra)
-        self._note(device_inputs=artefact.inputs[len(job.artefact.inputs) :])
+        self.result = attrs.evolve(
+            self.result, device_inputs=artefact.inputs[len(job.artefact.inputs) :]
+        )
         return artefact
 
     def _progress(self, event: ProgressEvent) -> None:
@@ -293,9 +299,6 @@ class Board:
 
     def _post(self, event: FleetEvent) -> None:
         self._around.post(event)
-
-    def _note(self, **changes: object) -> None:
-        self.result = attrs.evolve(self.result, **changes)
 
 
 @define

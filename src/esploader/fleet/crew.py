@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
-from esploader.classes import define
+from esploader.classes import define, frozen
 from esploader.fleet.events import Ended
 from esploader.fleet.recording import recorded
 from esploader.fleet.watch import REAL_CLOCK
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from esploader.fleet.record import Record
     from esploader.fleet.results import BoardResult
 
-LEAVING_TIME: Final = 10.0
-"""How long a board that is interrupted may take to leave its device, in seconds; then its port is
-closed."""
 
-CLOSING_TIME: Final = 5.0
-"""How long its thread may then take to end, in seconds; then it is left behind."""
+@frozen(kw_only=True)
+class Patience:
+    """How long a board may take to end that is interrupted, in seconds."""
+
+    leaving: float = 10.0
+    """To leave its device; then its port is closed."""
+    closing: float = 5.0
+    """For its thread to end after that; then it is left behind."""
 
 
 @define(eq=False)
@@ -35,6 +38,7 @@ class Hand:
     board: Board
     _record: Record | None
     _post: Callable[[FleetEvent], None]
+    _patience: Patience
     result: BoardResult | None = attrs.field(default=None, init=False)
     """What became of the board; ``None`` as long as it is worked on."""
     ended: threading.Event = attrs.field(factory=threading.Event, init=False)
@@ -49,7 +53,7 @@ class Hand:
         """Begin the work."""
         limit = self.board.watch.time_limit
         if limit is not None:
-            self._due = REAL_CLOCK.now() + limit + LEAVING_TIME
+            self._due = REAL_CLOCK.now() + limit + self._patience.leaving
         name = f"esploader {self.board.job.name}"
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
@@ -68,7 +72,7 @@ class Hand:
 
     def hurry(self) -> None:
         """Close the port soon, unless the thread ends before: somebody wants all to end."""
-        due = REAL_CLOCK.now() + LEAVING_TIME
+        due = REAL_CLOCK.now() + self._patience.leaving
         self._due = due if self._due is None else min(self._due, due)
 
     def look(self) -> None:
@@ -80,5 +84,5 @@ class Hand:
             self._closed_at = now
             # To close a port may hang, too, where its driver does.
             threading.Thread(target=self.board.watch.close, daemon=True).start()
-        elif now >= self._closed_at + CLOSING_TIME:
+        elif now >= self._closed_at + self._patience.closing:
             self._end(self.board.left_behind())

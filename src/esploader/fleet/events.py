@@ -9,8 +9,8 @@ from esploader.classes import frozen
 
 if TYPE_CHECKING:
     from esploader.errors import EsploaderError
-    from esploader.fleet.results import BoardResult, Found
     from esploader.flash.progress import ProgressEvent
+    from esploader.fleet.results import BoardResult, Found
 
 
 @frozen(kw_only=True)
@@ -92,15 +92,7 @@ class VerdictLost:
 
 
 FleetEvent: TypeAlias = (
-    Began
-    | Identified
-    | Progressed
-    | Warned
-    | Failed
-    | Ended
-    | Waiting
-    | SeenAgain
-    | VerdictLost
+    Began | Identified | Progressed | Warned | Failed | Ended | Waiting | SeenAgain | VerdictLost
 )
 
 OnEvent: TypeAlias = Callable[[FleetEvent], object]

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import attrs
-
-from esploader.classes import frozen
+from esploader.classes import frozen, override
 from esploader.connector import DEFAULT_ATTEMPTS, DEFAULT_BAUDRATE
 from esploader.errors import ConfigError
 from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 from esploader.image.partitions import DEFAULT_OFFSET
 from esploader.loader.resetting import After
-from esploader.transport.base import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
-    from esploader.fleet.results import Found
     from esploader.flash.artefact import Artefact
     from esploader.flash.place import Offset
     from esploader.flash.source import Source
+    from esploader.fleet.results import Found
     from esploader.loader.download_mode import Before
+    from esploader.transport.base import Transport
     from esploader.transport.steps import ResetSequence
 
 Port: TypeAlias = "str | os.PathLike[str] | Callable[[], Transport]"
@@ -51,15 +48,15 @@ it raises fails that board."""
 class Job:
     """What is to be done to the board at one port."""
 
-    port: Port = attrs.field(repr=lambda port: repr(port) if isinstance(port, str) else "<port>")
+    port: Port
     artefact: Artefact
     """What is written; many jobs share one."""
     label: str = ""
     """What the place is called; by default as the port."""
-    device_inputs: DeviceInputs | None = attrs.field(default=None, repr=False)
-    check: Callable[[Device], object] | None = attrs.field(default=None, repr=False)
+    device_inputs: DeviceInputs | None = None
+    check: Callable[[Device], object] | None = None
     """Called with the board before anything is planned; what it raises fails that board."""
-    table_offset: int = attrs.field(default=DEFAULT_OFFSET, repr=hex)
+    table_offset: int = DEFAULT_OFFSET
     """Where the partition table is by which names of partitions go."""
 
     chip: str | None = None
@@ -67,11 +64,11 @@ class Job:
     before: Before = "default-reset"
     attempts: int = DEFAULT_ATTEMPTS
     open_attempts: int = 1
-    reset_sequence: ResetSequence | None = attrs.field(default=None, repr=False)
-    hard_reset_sequence: ResetSequence | None = attrs.field(default=None, repr=False)
+    reset_sequence: ResetSequence | None = None
+    hard_reset_sequence: ResetSequence | None = None
     reset_delay: float | None = None
     stub: bool | str | os.PathLike[str] = True
-    chips: Sequence[Chip] | None = attrs.field(default=None, repr=False)
+    chips: Sequence[Chip] | None = None
     """All these are those of :func:`esploader.connect`."""
 
     parameters: FlashParameters = KEEP_PARAMETERS
@@ -83,6 +80,10 @@ class Job:
 
     after: After = After.HARD_RESET
     """How the board is left, whatever became of it."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"<Job: {self.artefact!r} to {self.name}>"
 
     @property
     def name(self) -> str:
@@ -118,6 +119,11 @@ def require_distinct(jobs: Iterable[Job]) -> None:
 def _real(port: Port) -> object:
     """Return what two names of the same port have in common."""
     if not isinstance(port, str | os.PathLike):
-        return id(port)
+        try:
+            hash(port)
+        except TypeError:
+            return id(port)
+        # Of a method there is another object each time it is named, and they are equal.
+        return port
     name = os.fspath(port)
     return name if "://" in name else os.path.realpath(name)

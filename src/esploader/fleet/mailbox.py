@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.classes import define
-from esploader.fleet.events import Progressed
 from esploader.flash.progress import Progress
+from esploader.fleet.events import Progressed
 
 if TYPE_CHECKING:
     from esploader.fleet.events import FleetEvent

@@ -10,7 +10,7 @@ import attrs
 from esploader.classes import define
 from esploader.fleet.board import Board, Claims, Surroundings
 from esploader.fleet.board_log import LogOfThreads
-from esploader.fleet.crew import Hand
+from esploader.fleet.crew import Hand, Patience
 from esploader.fleet.job import require_distinct
 from esploader.fleet.mailbox import Mailbox
 from esploader.fleet.results import BoardResult, FleetResult, Status
@@ -32,12 +32,13 @@ def ignore_event(event: object) -> None:
     """Listen to nothing."""
 
 
-def flash_many(
+def flash_many(  # noqa: PLR0913 - options, all by keyword
     jobs: Sequence[Job],
     *,
     workers: int | None = None,
     retries: int = 0,
     time_limit: float | None = None,
+    patience: Patience = Patience(),  # noqa: B008 - it is frozen
     stop: StopRules = StopRules(),  # noqa: B008 - it is frozen
     dry_run: bool = False,
     record: Record | None = None,
@@ -52,11 +53,11 @@ def flash_many(
     ``workers`` is how many are under way at a time, by default all. ``retries`` is how often one
     is begun again after an error that may pass. ``time_limit`` is how long one may take, in
     seconds; then it is interrupted, and where it hangs its port is closed and its thread left
-    behind. ``stop`` says when no more are begun. ``dry_run`` plans, and writes nothing.
-    ``record`` is where each is written down that has ended. ``cancel`` ends all when it is set,
-    as an exception from ``on_event`` or Ctrl-C does, which comes out when all have ended:
-    interrupted boards are left as their jobs say, by default reset. ``on_event`` is called in
-    this thread, with one event at a time.
+    behind, as ``patience`` says. ``stop`` says when no more are begun. ``dry_run`` plans, and
+    writes nothing. ``record`` is where each is written down that has ended. ``cancel`` ends all
+    when it is set, as an exception from ``on_event`` or Ctrl-C does, which comes out when all
+    have ended: interrupted boards are left as their jobs say, by default reset. ``on_event`` is
+    called in this thread, with one event at a time.
 
     Raises:
         ConfigError: two jobs have the same port, or the same label; nothing has been done.
@@ -69,6 +70,7 @@ def flash_many(
         jobs=jobs,
         workers=len(jobs) if workers is None else workers,
         time_limit=time_limit,
+        patience=patience,
         tally=Tally(stop),
         record=None if dry_run else record,
         cancel=cancel or threading.Event(),
@@ -88,6 +90,7 @@ class _Run:
     jobs: Sequence[Job]
     workers: int
     time_limit: float | None
+    patience: Patience
     tally: Tally
     record: Record | None
     cancel: threading.Event
@@ -133,7 +136,9 @@ class _Run:
     def _begin(self, around: Surroundings) -> None:
         number = len(self._hands)
         watch = Watch(self.cancel, self.time_limit)
-        hand = Hand(Board(self.jobs[number], watch, around), self.record, self.mailbox.post)
+        hand = Hand(
+            Board(self.jobs[number], watch, around), self.record, self.mailbox.post, self.patience
+        )
         self._hands[number] = hand
         self._open.add(number)
         hand.start()
@@ -157,6 +162,4 @@ class _Run:
     def _results(self) -> Iterator[BoardResult]:
         for number, job in enumerate(self.jobs):
             result = self._hands[number].result if number in self._hands else None
-            yield result or BoardResult(
-                label=job.name, port=job.port_name, status=Status.NOT_BEGUN
-            )
+            yield result or BoardResult(label=job.name, port=job.port_name, status=Status.NOT_BEGUN)

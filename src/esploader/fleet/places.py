@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esploader.device.device import Device
-    from esploader.fleet.job import DeviceInput, Job
     from esploader.flash.artefact import Artefact
     from esploader.flash.place import Offset
     from esploader.flash.source import Source
+    from esploader.fleet.job import DeviceInput, Job
     from esploader.image.partitions import PartitionTable
 
 

@@ -132,13 +132,18 @@ def _append(file: int, line: bytes) -> None:
         os.lseek(file, size - 1, os.SEEK_SET)
         line = line if os.read(file, 1) == b"\n" else b"\n" + line
     try:
-        if os.write(file, line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _write_all(file, line)
         os.fsync(file)
     except OSError:
         with contextlib.suppress(OSError):
             os.ftruncate(file, size)
         raise
+
+
+def _write_all(file: int, data: bytes) -> None:
+    if os.write(file, data) != len(data):
+        # What is written in part has filled the disk.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextlib.contextmanager

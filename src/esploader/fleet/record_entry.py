@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from types import NoneType, UnionType
+from types import NoneType
 from typing import TYPE_CHECKING, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 
-from esploader.classes import frozen
+from esploader.classes import frozen, override
 from esploader.fleet.results import Status
 from esploader.version import __version__
 
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from esploader.fleet.results import BoardResult
     from esploader.flash.artefact import ArtefactPart
+    from esploader.fleet.results import BoardResult
 
 SCHEMA: Final = 1
 """The version of the form. A reader of it refuses later ones: their words may mean other things."""
 
 MAX_LINE_SIZE: Final = 1 << 20
 """No line has more bytes."""
+
+_INFINITY: Final = float("inf")
 
 EntryT = TypeVar("EntryT")
 
@@ -36,8 +38,11 @@ class RecordedInput:
     name: str | None
     """The path that it was read from; ``None`` for bytes."""
     offset: int = attrs.field(repr=hex)
+    """Where it goes."""
     size: int
+    """Bytes of it."""
     sha256: str
+    """The SHA-256 of them, in hexadecimal."""
     encrypted: bool
     """The device encrypted it."""
 
@@ -66,10 +71,6 @@ class RecordedFlash:
     """Its bytes, where that is known."""
 
 
-def _how_many(values: tuple[object, ...]) -> str:
-    return f"<{len(values)}>"
-
-
 @frozen(kw_only=True)
 class RecordEntry:
     """What became of one board."""
@@ -91,27 +92,25 @@ class RecordEntry:
     revision: str | None
     mac: str | None
     flash: RecordedFlash | None
-    inputs: tuple[RecordedInput, ...] = attrs.field(repr=_how_many)
+    inputs: tuple[RecordedInput, ...]
     """What all boards of the run were to get."""
-    device_inputs: tuple[RecordedInput, ...] = attrs.field(repr=_how_many)
+    device_inputs: tuple[RecordedInput, ...]
     """What was for this one alone."""
-    regions: tuple[RecordedRegion, ...] = attrs.field(repr=_how_many)
+    regions: tuple[RecordedRegion, ...]
     """What was written; nothing where not all of it was."""
     verified: bool
     """All of it was seen to be in place."""
     attempts: int
     hung: bool
     """The thread that worked on it did not end."""
-    warnings: tuple[str, ...] = attrs.field(repr=_how_many)
+    warnings: tuple[str, ...]
     error_class: str | None
     error_message: str | None
     fields: Mapping[str, str]
     """What the operator has said of the run."""
 
     @classmethod
-    def of(
-        cls, result: BoardResult, ended: datetime, fields: Mapping[str, str]
-    ) -> RecordEntry:
+    def of(cls, result: BoardResult, ended: datetime, fields: Mapping[str, str]) -> RecordEntry:
         """Return the entry for what became of a board."""
         found, error = result.found, result.error
         identity = None if found is None else found.identity
@@ -151,6 +150,10 @@ class RecordEntry:
             error_message=None if error is None else str(error),
             fields=dict(fields),
         )
+
+    @override
+    def __repr__(self) -> str:
+        return f"<RecordEntry: {self.label} {self.mac}: {self.result}, {self.ended}>"
 
     @property
     def status(self) -> Status:
@@ -211,22 +214,26 @@ def _structured(cls: type[EntryT], document: object) -> EntryT:
 
 
 def _converted(hint: object, value: object, name: str) -> object:
-    origin, choices = get_origin(hint), get_args(hint)
-    if origin is UnionType or origin is not None and NoneType in choices:
-        if value is None:
+    """Return a value of JSON as one of the kind that ``hint`` names.
+
+    Raises:
+        ValueError: it is of another kind.
+    """
+    choices = get_args(hint)
+    match get_origin(hint), value:
+        case (origin, None) if NoneType in choices and origin is not None:
             return None
-        (hint,) = (each for each in choices if each is not NoneType)
-        return _converted(hint, value, name)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_converted(choices[0], each, name) for each in value)
-    if origin is Mapping and isinstance(value, dict):
-        return {key: _converted(choices[1], each, name) for key, each in value.items()}
+        case (origin, _) if NoneType in choices and origin is not None:
+            (kind,) = (each for each in choices if each is not NoneType)
+            return _converted(kind, value, name)
+        case (origin, list()) if origin is tuple:
+            return tuple(_converted(choices[0], each, name) for each in value)
+        case (origin, dict()) if origin is Mapping:
+            return {key: _converted(choices[1], each, name) for key, each in value.items()}
     if isinstance(hint, type) and attrs.has(hint):
         return _structured(hint, value)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-        if 0 <= number < float("inf"):
-            return number
-    elif isinstance(hint, type) and type(value) is hint and not (hint is int and value < 0):  # type: ignore[operator]
-        return value
-    raise ValueError(f"{name} is of another kind")
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint or (isinstance(value, int | float) and not 0 <= value < _INFINITY):
+        raise ValueError(f"{name} is of another kind")
+    return value

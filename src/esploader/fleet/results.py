@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from esploader.classes import frozen
+from esploader.classes import frozen, override
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,20 +47,20 @@ class Found:
     """Name or URL of the port."""
     label: str
     """What the place is called."""
-    chip: Chip = attrs.field(repr=lambda chip: chip.name)
+    chip: Chip
     identity: Identity | None
     """What its eFuses say; ``None`` in Secure Download Mode, where they cannot be read."""
     flash: FlashId | None = None
     """What its flash says it is; ``None`` in Secure Download Mode."""
 
+    @override
+    def __repr__(self) -> str:
+        return f"<Found: {self.chip.name} {self.mac or 'in Secure Download Mode'} at {self.label}>"
+
     @property
     def mac(self) -> str | None:
         """The MAC address, as six pairs of hexadecimal digits; ``None`` where it is not told."""
         return None if self.identity is None else self.identity.mac
-
-
-def _how_many(values: tuple[object, ...]) -> str:
-    return f"<{len(values)}>"
 
 
 @frozen(kw_only=True)
@@ -74,13 +74,13 @@ class BoardResult:
     status: Status
     found: Found | None = None
     """Which board it was; ``None`` where none was identified."""
-    regions: tuple[RegionResult, ...] = attrs.field(default=(), repr=_how_many)
+    regions: tuple[RegionResult, ...] = ()
     """What was written, where all of it was."""
-    inputs: tuple[ArtefactPart, ...] = attrs.field(default=(), repr=_how_many)
+    inputs: tuple[ArtefactPart, ...] = ()
     """What was to be written, with its hashes."""
-    device_inputs: tuple[ArtefactPart, ...] = attrs.field(default=(), repr=_how_many)
+    device_inputs: tuple[ArtefactPart, ...] = ()
     """What of that was for this board alone."""
-    plan: WritePlan | None = attrs.field(default=None, repr=False)
+    plan: WritePlan | None = None
     """What would be written, where nothing was to be."""
     error: Exception | None = None
     """What went wrong at last; usually an :exc:`~esploader.errors.EsploaderError`."""
@@ -90,14 +90,19 @@ class BoardResult:
     """When that was for the first time, in UTC; ``None`` where it was not."""
     seconds: float = 0.0
     """How long all attempts took."""
-    warnings: tuple[str, ...] = attrs.field(default=(), repr=_how_many)
+    warnings: tuple[str, ...] = ()
     """What the library warned of meanwhile, at most the first 100."""
-    log: tuple[str, ...] = attrs.field(default=(), repr=_how_many)
+    log: tuple[str, ...] = ()
     """What its loggers said, as far as they are turned on, at most the last 200 lines."""
     is_hung: bool = False
     """Its thread did not end, and was left behind; nobody knows what the board holds."""
     record_failure: str | None = None
     """Why it could not be recorded; ``None`` where it was, or was not to be."""
+
+    @override
+    def __repr__(self) -> str:
+        error = "" if self.error is None else f", {type(self.error).__name__}"
+        return f"<BoardResult: {self.label} {self.mac}: {self.status.value}{error}>"
 
     @property
     def mac(self) -> str | None:
@@ -114,7 +119,7 @@ class BoardResult:
 class FleetResult:
     """What became of all boards."""
 
-    boards: tuple[BoardResult, ...] = attrs.field(repr=_how_many)
+    boards: tuple[BoardResult, ...] = attrs.field(repr=lambda boards: f"<{len(boards)}>")
     """In the order of the jobs; of a bed in the order in which they ended."""
     stopped: str | None = None
     """Why not all were begun; ``None`` where all were."""

@@ -44,10 +44,6 @@ class InterruptedWorkError(BaseException):
     As it is no :exc:`Exception`, nobody recovers from it.
     """
 
-    def __init__(self, why: Why) -> None:
-        super().__init__(why)
-        self.why = why
-
 
 @define(eq=False)
 class Watch:
@@ -59,15 +55,15 @@ class Watch:
     """How long the work on the board may take, in seconds."""
     _limits: list[tuple[Clock, float]] = attrs.field(factory=list, init=False)
     """When it has to be over, by each clock: boards in virtual time have one of their own."""
-    _is_over: bool = attrs.field(default=False, init=False)
-    """It has been interrupted; what is left is to leave the device."""
+    why: Why | None = attrs.field(default=None, init=False)
+    """Why it was interrupted, or its port closed; all that is left is to leave the device."""
     _is_closed: bool = attrs.field(default=False, init=False)
     _transport: Transport | None = attrs.field(default=None, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def check(self, clock: Clock) -> None:
         """Interrupt the work if it is to end, and has not been interrupted yet."""
-        if self._is_over:
+        if self.why is not None:
             return
         if self.cancel.is_set():
             self._interrupt(Why.CANCELLED)
@@ -84,8 +80,8 @@ class Watch:
         return moment
 
     def _interrupt(self, why: Why) -> None:
-        self._is_over = True
-        raise InterruptedWorkError(why)
+        self.why = why
+        raise InterruptedWorkError
 
     def through(self, transport: Transport) -> Transport:
         """Return ``transport`` watched; it is closed at once when nobody waits for it any more.
@@ -102,6 +98,8 @@ class Watch:
 
     def close(self) -> None:
         """Close the port under whoever uses it, and every other that is opened from now on."""
+        if self.why is None:
+            self.why = Why.CANCELLED if self.cancel.is_set() else Why.TOO_LONG
         with self._lock:
             self._is_closed = True
             transport = self._transport
