@@ -39,8 +39,8 @@ ENDED = datetime(2026, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC)
 
 
 def entry(label: str = "bench-1", **fields: str) -> RecordEntry:
-    result = BoardResult(label=label, port="sim://esp32c3", status=Status.NOT_BEGUN)
-    return RecordEntry.of(result, ENDED, fields)
+    result = BoardResult(label=label, port="sim://esp32c3", status=Status.DONE)
+    return RecordEntry.of(result, fields)
 
 
 def test_a_board_that_is_done_is_recorded_with_all_that_is_known(tmp_path: Path) -> None:
@@ -62,6 +62,7 @@ def test_a_board_that_is_done_is_recorded_with_all_that_is_known(tmp_path: Path)
     assert found.verified
     assert found.fields == {"order": "4711"}
     assert found.started is not None
+    assert found.ended is not None
     assert datetime.fromisoformat(found.started) <= datetime.fromisoformat(found.ended)
     (line,) = path.read_text(encoding="ascii").splitlines()
     jsonschema.validate(json.loads(line), json.loads(text_of(RECORD)))
@@ -149,12 +150,11 @@ def test_a_pipe_is_no_record(tmp_path: Path) -> None:
 
 APPENDING = """
 import sys
-from datetime import UTC, datetime
 from esploader.fleet import BoardResult, Record, RecordEntry, Status
 result = BoardResult(label=sys.argv[2], port="x" * 3000, status=Status.NOT_BEGUN)
 record = Record(sys.argv[1])
 for _ in range(50):
-    record.append(RecordEntry.of(result, datetime.now(UTC), {}))
+    record.append(RecordEntry.of(result, {}))
 """
 
 
@@ -227,8 +227,9 @@ def test_what_is_written_is_read(
         warnings=tuple(warnings),
         attempts=1,
         began=ENDED,
+        ended=ENDED,
     )
-    written = RecordEntry.of(result, ENDED, fields)
+    written = RecordEntry.of(result, fields)
     line = written.to_line()
     assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
     assert RecordEntry.parse(line) == written

@@ -320,40 +320,6 @@ DIFFERENT_ROW: Final = of(
         "problem": TEXT_OR_NULL,
     }
 )
-OTHERS: Final[dict[str, Json]] = {
-    "elf2image": of(
-        {
-            "chip": TEXT,
-            "files": list_of(of({"file": TEXT, "size": NUMBER, "offset": NUMBER_OR_NULL})),
-            "joined": NUMBER,
-            "remarks": TEXTS,
-            **WARNINGS,
-        }
-    ),
-    "ports": list_of(
-        of(
-            {
-                "device": TEXT,
-                "description": TEXT,
-                "vid": NUMBER_OR_NULL,
-                "pid": NUMBER_OR_NULL,
-                "serial_number": TEXT_OR_NULL,
-                "location": TEXT_OR_NULL,
-            }
-        )
-    ),
-    "version": of({"version": TEXT}),
-    "merge-bin": of({"merged": MERGED, **WARNINGS}),
-    "serve": of({"urls": by_name(TEXT)}),
-    "sim-serve": of({"devices": list_of(SERVED)}),
-    "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),
-    "stub-install": of(
-        {"from": TEXT, "version": TEXT, "licence": TEXT_OR_NULL, "folder": TEXT, "stubs": STUBS}
-    ),
-    "stub-list": of({"folder": TEXT, "stubs": STUBS}),
-    "stub-remove": of({"folder": TEXT, "removed": TEXTS}),
-}
-
 RECORDED_INPUTS: Final = list_of(
     of(
         {
@@ -370,7 +336,7 @@ RECORD_ENTRY: Final[dict[str, Json]] = {
     "schema": {"const": 1},
     "esploader": TEXT,
     "started": {"anyOf": [MOMENT, NOTHING]},
-    "ended": MOMENT,
+    "ended": {"anyOf": [MOMENT, NOTHING]},
     "seconds": SECONDS,
     "result": one_of(*(status.value for status in Status)),
     "label": TEXT,
@@ -411,6 +377,47 @@ RECORD: Final[Json] = {
 }
 FILES: Final[dict[str, Json]] = {"record-of-fleet": RECORD}
 """Of what is written into files."""
+
+OTHERS: Final[dict[str, Json]] = {
+    "elf2image": of(
+        {
+            "chip": TEXT,
+            "files": list_of(of({"file": TEXT, "size": NUMBER, "offset": NUMBER_OR_NULL})),
+            "joined": NUMBER,
+            "remarks": TEXTS,
+            **WARNINGS,
+        }
+    ),
+    "ports": list_of(
+        of(
+            {
+                "device": TEXT,
+                "description": TEXT,
+                "vid": NUMBER_OR_NULL,
+                "pid": NUMBER_OR_NULL,
+                "serial_number": TEXT_OR_NULL,
+                "location": TEXT_OR_NULL,
+            }
+        )
+    ),
+    "version": of({"version": TEXT}),
+    "merge-bin": of({"merged": MERGED, **WARNINGS}),
+    "fleet": of(
+        {
+            "boards": list_of(of(RECORD_ENTRY, {"plan": of(PLAN)})),
+            "stopped": TEXT_OR_NULL,
+            **WARNINGS,
+        }
+    ),
+    "serve": of({"urls": by_name(TEXT)}),
+    "sim-serve": of({"devices": list_of(SERVED)}),
+    "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),
+    "stub-install": of(
+        {"from": TEXT, "version": TEXT, "licence": TEXT_OR_NULL, "folder": TEXT, "stubs": STUBS}
+    ),
+    "stub-list": of({"folder": TEXT, "stubs": STUBS}),
+    "stub-remove": of({"folder": TEXT, "removed": TEXTS}),
+}
 
 
 def schemas() -> dict[str, Json]:

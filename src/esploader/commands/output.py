@@ -57,6 +57,11 @@ class Output:
         for remark in self._arguments.details:
             self.detail(remark)
 
+    @property
+    def stderr(self) -> TextIO:
+        """The stream that may be drawn on."""
+        return cast("TextIO", self._stderr)
+
     @contextlib.contextmanager
     def beside(self) -> Iterator[None]:
         """Have what is printed meanwhile left out by ``--quiet``: it was not asked for."""
@@ -136,7 +141,7 @@ class Output:
     def _choose_displays(self) -> tuple[Display, ...]:
         from esploader.commands.progress_display import JsonLines, Lines, bar_on
 
-        wanted, stderr = self._arguments, cast("TextIO", self._stderr)
+        wanted, stderr = self._arguments, self.stderr
         events = (JsonLines(stderr),) if wanted.json_events else ()
         if wanted.no_progress or wanted.quiet or self._is_silent:
             return events

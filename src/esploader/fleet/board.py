@@ -151,6 +151,7 @@ class Board:
         self.result = attrs.evolve(
             self.result,
             status=status,
+            ended=datetime.now(UTC),
             seconds=REAL_CLOCK.now() - started,
             warnings=self._log.warnings,
             log=self._log.lines,
@@ -164,6 +165,7 @@ class Board:
             self.result,
             status=_ENDINGS[self.watch.why or Why.TOO_LONG],
             is_hung=True,
+            ended=datetime.now(UTC),
             seconds=0.0 if began is None else (datetime.now(UTC) - began).total_seconds(),
             warnings=self._log.warnings,
             log=self._log.lines,

@@ -54,8 +54,7 @@ class Hand:
         limit = self.board.watch.time_limit
         if limit is not None:
             self._due = REAL_CLOCK.now() + limit + self._patience.leaving
-        name = f"esploader {self.board.job.name}"
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        threading.Thread(target=self._run, name=self.board.job.name, daemon=True).start()
 
     def _run(self) -> None:
         self._end(self.board.run())

@@ -80,7 +80,7 @@ class RecordEntry:
     """Its version."""
     started: str | None
     """When the first attempt began, in UTC, as ISO 8601 has it; ``None`` where none did."""
-    ended: str
+    ended: str | None
     """When the last one had ended, likewise."""
     seconds: float
     """How long all attempts took."""
@@ -110,15 +110,15 @@ class RecordEntry:
     """What the operator has said of the run."""
 
     @classmethod
-    def of(cls, result: BoardResult, ended: datetime, fields: Mapping[str, str]) -> RecordEntry:
+    def of(cls, result: BoardResult, fields: Mapping[str, str]) -> RecordEntry:
         """Return the entry for what became of a board."""
         found, error = result.found, result.error
         identity = None if found is None else found.identity
         revision = None if identity is None else identity.revision
         flash = None if found is None else found.flash
         return cls(
-            started=None if result.began is None else _moment(result.began),
-            ended=_moment(ended),
+            started=_moment(result.began),
+            ended=_moment(result.ended),
             seconds=round(result.seconds, 3),
             result=result.status.value,
             label=result.label,
@@ -185,8 +185,8 @@ class RecordEntry:
         return entry
 
 
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def _inputs(parts: Iterable[ArtefactPart]) -> Iterable[RecordedInput]:

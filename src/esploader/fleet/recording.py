@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,7 +20,7 @@ def recorded(result: BoardResult, record: Record | None) -> BoardResult:
     if record is None:
         return result
     try:
-        record.append(RecordEntry.of(result, datetime.now(UTC), record.fields))
+        record.append(RecordEntry.of(result, record.fields))
     except RecordError as exc:
         status = Status.UNRECORDED if result.status is Status.DONE else result.status
         return attrs.evolve(result, status=status, record_failure=str(exc))

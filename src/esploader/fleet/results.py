@@ -88,6 +88,8 @@ class BoardResult:
     """How often it was begun."""
     began: datetime | None = None
     """When that was for the first time, in UTC; ``None`` where it was not."""
+    ended: datetime | None = None
+    """When the work on it ended, likewise."""
     seconds: float = 0.0
     """How long all attempts took."""
     warnings: tuple[str, ...] = ()
@@ -110,9 +112,14 @@ class BoardResult:
         return None if self.found is None else self.found.mac
 
     @property
+    def is_done(self) -> bool:
+        """Nothing is left to do."""
+        return self.status is Status.DONE
+
+    @property
     def is_verified(self) -> bool:
         """All that was written was seen to be in place."""
-        return self.status is Status.DONE and all(region.verified for region in self.regions)
+        return self.is_done and all(region.verified for region in self.regions)
 
 
 @frozen(kw_only=True)
@@ -127,7 +134,7 @@ class FleetResult:
     @property
     def is_done(self) -> bool:
         """Every board is done."""
-        return all(board.status is Status.DONE for board in self.boards)
+        return all(board.is_done for board in self.boards)
 
     def with_status(self, status: Status) -> tuple[BoardResult, ...]:
         """Return the boards of which that became."""
