@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from esploader.flash.artefact import Artefact
+from esploader.fleet.bed import Again, run_bed
 from esploader.fleet.crew import Patience
 from esploader.fleet.events import (
     Began,
@@ -11,6 +12,9 @@ from esploader.fleet.events import (
     FleetEvent,
     Identified,
     Progressed,
+    SeenAgain,
+    VerdictLost,
+    Waiting,
     Warned,
 )
 from esploader.fleet.job import DeviceInput, Job
@@ -21,6 +25,7 @@ from esploader.fleet.results import BoardResult, FleetResult, Found, Status
 from esploader.fleet.stop import StopRules
 
 __all__ = [
+    "Again",
     "Artefact",
     "Began",
     "BoardResult",
@@ -36,9 +41,13 @@ __all__ = [
     "Progressed",
     "Record",
     "RecordEntry",
+    "SeenAgain",
     "Status",
     "StopRules",
+    "VerdictLost",
+    "Waiting",
     "Warned",
     "flash_many",
     "read_record",
+    "run_bed",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 
 from esploader.classes import define, frozen
-from esploader.device.connecting import ConnectOptions, connect_device
 from esploader.device.leaving import work_and_leave
 from esploader.errors import (
     CapabilityError,
@@ -27,14 +25,12 @@ from esploader.errors import (
     TransportError,
 )
 from esploader.fleet.board_log import BoardLog
+from esploader.fleet.connecting import connect_job, found_of
 from esploader.fleet.events import Began, Failed, Identified, Progressed, Warned
 from esploader.fleet.job import DeviceInput
 from esploader.fleet.places import with_device_inputs
-from esploader.fleet.results import BoardResult, Found, Status
+from esploader.fleet.results import BoardResult, Status
 from esploader.fleet.watch import REAL_CLOCK, InterruptedWorkError, Watch, WatchedClock, Why
-from esploader.transport.base import DEFAULT_BAUDRATE
-from esploader.transport.patience import open_patiently
-from esploader.urls import open_transport, reopen_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +41,8 @@ if TYPE_CHECKING:
     from esploader.fleet.board_log import LogOfThreads
     from esploader.fleet.events import FleetEvent
     from esploader.fleet.job import Job
+    from esploader.fleet.results import Found
     from esploader.loader.resetting import After
-    from esploader.transport.base import Transport
-    from esploader.transport.ports import PortInfo
 
 AnswerT = TypeVar("AnswerT")
 
@@ -97,11 +92,11 @@ class Claims:
                 "from here"
             )
 
-    def release(self, found: Found) -> None:
-        """Have the board taken from its place."""
+    def release(self, mac: str | None, label: str) -> None:
+        """Have the board with that MAC taken from the place that is called so, if it is there."""
         with self._lock:
-            if found.mac is not None and self._places.get(found.mac) == found.label:
-                del self._places[found.mac]
+            if mac is not None and self._places.get(mac) == label:
+                del self._places[mac]
 
 
 @frozen(kw_only=True, eq=False)
@@ -193,60 +188,18 @@ class Board:
         raise AssertionError  # The last attempt returns.
 
     def _attempt(self) -> None:
-        with self._connected() as device:
+        with connect_job(self.job, self.watch) as device:
             work_and_leave(device, self.job.after, _Witness(self._log), lambda: self._work(device))
-
-    def _connected(self) -> Device:
-        job = self.job
-        clock = WatchedClock(REAL_CLOCK, self.watch)
-        options = ConnectOptions(
-            chip=job.chip,
-            baudrate=job.baudrate,
-            before=job.before,
-            attempts=job.attempts,
-            open_attempts=1,
-            reset_sequence=job.reset_sequence,
-            hard_reset_sequence=job.hard_reset_sequence,
-            reset_delay=job.reset_delay,
-            stub=job.stub,
-            on_attempt=None,
-            chips=job.chips,
-        )
-        options.check()
-        transport = open_patiently(
-            lambda: self._open(options.first_baudrate), job.open_attempts, clock
-        )
-        usb_port = transport.usb_port
-        reopen = functools.partial(self._reopen, usb_port)
-        is_simulated = job.port_name.startswith("sim:")
-        # Another simulated device would be another board.
-        options = attrs.evolve(options, reopen=None if is_simulated else reopen)
-        return connect_device(transport, options)
-
-    def _open(self, baudrate: int) -> Transport:
-        port = self.job.port
-        transport = (
-            open_transport(port, baudrate=baudrate)
-            if isinstance(port, str | os.PathLike)
-            else port()
-        )
-        return self.watch.through(transport)
-
-    def _reopen(self, usb_port: PortInfo | None) -> Transport:
-        port = self.job.port
-        if isinstance(port, str | os.PathLike):
-            return self.watch.through(reopen_transport(os.fspath(port), usb_port))
-        return self._open(DEFAULT_BAUDRATE)
 
     def _work(self, device: Device) -> bool:
         """Write what belongs on the board, and return that its loader is still there."""
         job = self.job
-        found = self._found(device)
+        found = found_of(device, job)
         self.result = attrs.evolve(self.result, found=found)
         self._post(Identified(label=job.name, found=found))
         self._around.claims.claim(found)
         if job.check is not None:
-            _asked("what is checked on this board", functools.partial(job.check, device))
+            asked("what is checked on this board", functools.partial(job.check, device))
         artefact = self._artefact(device, found)
         if self._around.dry_run:
             plan = device.flash.plan(
@@ -270,16 +223,6 @@ class Board:
         self.result = attrs.evolve(self.result, regions=regions)
         return True
 
-    def _found(self, device: Device) -> Found:
-        is_open = not device.is_in_secure_download_mode
-        return Found(
-            port=self.job.port_name,
-            label=self.job.name,
-            chip=device.chip,
-            identity=device.identity,
-            flash=device.flash.id() if is_open else None,
-        )
-
     def _artefact(self, device: Device, found: Found) -> Artefact:
         """Return what goes to this board, and keep what that is."""
         job = self.job
@@ -288,7 +231,7 @@ class Board:
             return job.artefact
         get = functools.partial(job.device_inputs, found)
         extra = [
-            DeviceInput(*each) for each in _asked("what goes to this board alone", lambda: [*get()])
+            DeviceInput(*each) for each in asked("what goes to this board alone", lambda: [*get()])
         ]
         artefact = with_device_inputs(device, job, extra)
         self.result = attrs.evolve(
@@ -321,7 +264,7 @@ class _Witness:
         self._log.warn(f"the device is not left as it should be: {reason}")
 
 
-def _asked(what: str, ask: Callable[[], AnswerT]) -> AnswerT:
+def asked(what: str, ask: Callable[[], AnswerT]) -> AnswerT:
     """Return what somebody else's code returns, whose failure is that of the board alone.
 
     Raises:

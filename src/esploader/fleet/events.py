@@ -69,7 +69,7 @@ class Waiting:
 
     label: str
     for_removal: bool
-    trouble: EsploaderError | None = None
+    trouble: Exception | None = None
     """What is wrong with the port meanwhile, other than that nothing is there."""
 
 
