@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
 from esploader.commands.options import add_exit_codes_option, add_json_option
+from esploader.commands.values import count
 
 if TYPE_CHECKING:
     from esploader.commands.output import Output
@@ -36,7 +37,17 @@ def _add_fleet(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=TEXT",
         help="what else each line of the record says; as often as wanted (default: none)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show the plans and do nothing")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--bed", action="store_true", help="write to one device after the other at each port"
+    )
+    ways.add_argument("--dry-run", action="store_true", help="show the plans and do nothing")
+    parser.add_argument(
+        "--limit",
+        type=count,
+        metavar="N",
+        help="end after so many devices with --bed (default: without end)",
+    )
     parser.add_argument(
         "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more"
     )

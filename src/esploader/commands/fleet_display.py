@@ -16,6 +16,9 @@ from esploader.fleet.events import (
     FleetEvent,
     Identified,
     Progressed,
+    SeenAgain,
+    VerdictLost,
+    Waiting,
     Warned,
 )
 from esploader.fleet.results import BoardResult, Status
@@ -114,6 +117,19 @@ class FleetLines:
                 self._output.write(
                     f"WARNING: [{event.label}] attempt {event.attempt} failed: {event.error}\n"
                 )
+            case VerdictLost():
+                self._output.write(
+                    f"WARNING: [{event.label}] the verdict was not heard: {event.reason}\n"
+                )
+            case SeenAgain():
+                mac = event.result.mac
+                self._line(event.label, f"{mac} was done a short while ago, and is left alone")
+            case Waiting(trouble=Exception()):
+                self._output.write(f"WARNING: [{event.label}] {event.trouble}\n")
+            case Waiting():
+                what = "take it out" if event.for_removal else "waiting for a device"
+                with self._output.beside():
+                    self._line(event.label, what)
             case Identified():
                 with self._output.beside():
                     found = event.found
@@ -156,9 +172,14 @@ class _Row:
         """Take in what has happened."""
         match event:
             case Began():
-                self.phase = "connecting"
+                self.phase, self.result = "connecting", None
             case Identified():
                 self.who = f"{event.found.chip.name} {event.found.mac or ''}"
+            case Waiting(for_removal=False):
+                self.result, self.who = None, ""
+                self.phase = "waiting" if event.trouble is None else str(event.trouble)
+            case SeenAgain():
+                self.result = event.result
             case Progressed(progress=Progress() as progress):
                 self._progress(progress, now)
             case Failed():
@@ -201,7 +222,7 @@ class FleetTable:
         """Draw the table anew, unless that was just done."""
         now = self._now()
         self._rows[event.label].take(event, now)
-        if isinstance(event, Ended | Warned | Failed):
+        if isinstance(event, Ended | Warned | Failed | VerdictLost):
             self._later.append(event)
         if now >= self._next_frame:
             self._next_frame = now + FRAME_TIME

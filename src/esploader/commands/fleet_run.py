@@ -10,18 +10,23 @@ import attrs
 from esploader.commands.exit_codes import FAILED
 from esploader.commands.fleet_display import choose_display
 from esploader.commands.plan_report import plan_document
+from esploader.errors import ConfigError
 from esploader.flash.artefact import Artefact
+from esploader.fleet.bed import run_bed
 from esploader.fleet.config import FleetConfig, read_fleet
 from esploader.fleet.job import Job
-from esploader.fleet.many import flash_many
+from esploader.fleet.many import flash_many, ignore_event
 from esploader.fleet.record import Record
 from esploader.fleet.record_entry import RecordEntry
+from esploader.fleet.verdict import VerdictProgram
 from esploader.loader.resetting import After
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from esploader.commands.output import Json, Output
+    from esploader.fleet.events import OnEvent
     from esploader.fleet.results import BoardResult, FleetResult
 
 
@@ -32,6 +37,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         EsploaderError: the file makes no sense, or something it names cannot be read.
     """
     output.banner()
+    if arguments.limit is not None and not arguments.bed:
+        raise ConfigError("--limit", "it is for --bed")
     config = read_fleet(Path(arguments.jobs), usual_job(arguments))
     record = _record(arguments, config)
     fields = {**config.fields, **dict(arguments.fields)}
@@ -39,15 +46,14 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         output.note("--port is not heeded: the file names the ports")
     display = choose_display(arguments, output, [job.name for job in config.jobs])
     try:
-        result = flash_many(
-            config.jobs,
-            workers=config.workers,
-            retries=config.retries,
-            time_limit=config.time_limit,
-            stop=config.stop,
-            dry_run=arguments.dry_run,
-            record=None if record is None else Record(record, fields=fields),
-            on_event=display.show,
+        result = _run(
+            arguments,
+            config,
+            None if record is None else Record(record, fields=fields),
+            VerdictProgram(words=config.bed.verdict, fields=fields, seconds=config.bed.verdict_time)
+            if config.bed.verdict
+            else ignore_event,
+            display.show,
         )
     finally:
         display.end()
@@ -60,6 +66,38 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         }
     )
     return 0 if result.is_done else FAILED
+
+
+def _run(
+    arguments: argparse.Namespace,
+    config: FleetConfig,
+    record: Record | None,
+    on_verdict: Callable[[BoardResult], object],
+    on_event: OnEvent,
+) -> FleetResult:
+    """Write to all boards, or to one after the other in each place."""
+    if arguments.bed:
+        return run_bed(
+            config.jobs,
+            again=config.bed.again,
+            limit=arguments.limit or None,
+            retries=config.retries,
+            time_limit=config.time_limit,
+            stop=config.stop,
+            record=record,
+            on_event=on_event,
+            on_verdict=on_verdict,
+        )
+    return flash_many(
+        config.jobs,
+        workers=config.workers,
+        retries=config.retries,
+        time_limit=config.time_limit,
+        stop=config.stop,
+        dry_run=arguments.dry_run,
+        record=record,
+        on_event=on_event,
+    )
 
 
 def usual_job(arguments: argparse.Namespace) -> Job:

@@ -18,9 +18,11 @@ from esploader.flash.builds.choosing import check_encryption, choose, read_build
 from esploader.flash.contents import read_contents
 from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.source import MAX_SOURCE_SIZE
+from esploader.fleet.bed import Again
 from esploader.fleet.job import DeviceInput, Job, require_distinct
 from esploader.fleet.stop import StopRules
 from esploader.fleet.templates import DeviceFile, Template, read_serials
+from esploader.fleet.verdict import VERDICT_TIME
 from esploader.loader.download_mode import Before
 from esploader.loader.resetting import After
 from esploader.numerals import shown
@@ -53,6 +55,17 @@ _PARTITION: Final = "part:"
 
 
 @frozen(kw_only=True)
+class BedConfig:
+    """What a needle bed is told besides."""
+
+    again: Again = Again.SKIP
+    verdict: tuple[str, ...] | None = None
+    """The program that is run for each board, and its arguments."""
+    verdict_time: float = VERDICT_TIME
+    """How long it may take, in seconds."""
+
+
+@frozen(kw_only=True)
 class FleetConfig:
     """Everything that a run is told."""
 
@@ -64,6 +77,7 @@ class FleetConfig:
     record: Path | None = None
     fields: Mapping[str, str] = attrs.field(factory=dict)
     """What the operator says of the run."""
+    bed: BedConfig = attrs.field(factory=BedConfig)
 
 
 def read_fleet(path: Path, usual: Job) -> FleetConfig:
@@ -79,7 +93,7 @@ def read_fleet(path: Path, usual: Job) -> FleetConfig:
     usual = _read_connecting(table, usual, folder)
     usual = _read_writing(table, usual)
     usual = _read_inputs(table, usual, folder)
-    stop, fields = table.table("stop"), table.table("fields")
+    stop, fields, bed = table.table("stop"), table.table("fields"), table.table("bed")
     time_limit = table.real("time-limit", _MAX_TIME, "a number of seconds")
     retries = table.number("retries", 0, 0, _MAX_RETRIES)
     workers = table.number("workers", None, 1, MAX_PORTS)
@@ -99,6 +113,7 @@ def read_fleet(path: Path, usual: Job) -> FleetConfig:
         stop=StopRules() if stop is None else _read_stop(stop),
         record=None if record is None else folder / record,
         fields={} if fields is None else _read_fields(fields),
+        bed=BedConfig() if bed is None else _read_bed(bed),
     )
 
 
@@ -307,3 +322,15 @@ def _read_fields(table: Table) -> dict[str, str]:
     if len(fields) > MAX_FIELDS:
         raise ConfigError(table.place, f"there are more than {MAX_FIELDS}")
     return fields
+
+
+def _read_bed(table: Table) -> BedConfig:
+    defaults = BedConfig()
+    again = table.choice("again", (each.value for each in Again), defaults.again.value)
+    config = BedConfig(
+        again=Again(again),
+        verdict=table.texts("verdict"),
+        verdict_time=table.seconds("verdict-time", defaults.verdict_time),
+    )
+    table.refuse_others()
+    return config
