@@ -49,6 +49,9 @@ _VERBS: Final = {
     Phase.VERIFY: "verifying",
 }
 
+_MAX_CELL: Final = 30
+"""Columns that a cell gets before any other: a label may be as long as a URL."""
+
 _WIDE: Final = 100
 _MEDIUM: Final = 72
 """Columns from which on there is room for more than what counts most."""
@@ -266,39 +269,35 @@ class FleetTable:
         return [line.rstrip() for line in frame.get().splitlines()] + [summary[:width]]
 
     def _table(self, rows: Sequence[_Row], width: int) -> Table:
+        from rich.cells import cell_len
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, show_header=width >= _MEDIUM, expand=False)
-        for name, wanted in (
-            ("place", True),
-            ("board", width >= _MEDIUM),
-            ("", True),
-            ("", width >= _WIDE),
-            ("", True),
-            ("rate", width >= _MEDIUM),
-        ):
-            if wanted:
-                table.add_column(name, no_wrap=True, overflow="ellipsis")
-        for row in rows:
-            table.add_row(*_cells(row, width))
+        cells = [[*_cells(row, width)] for row in rows]
+        table = Table(box=None, pad_edge=False, show_header=False, expand=True)
+        # What went wrong gets what the others leave.
+        *others, _ = zip(*cells, strict=True)
+        for column in others:
+            needed = max(cell_len(text) for text, _ in column)
+            table.add_column(no_wrap=True, overflow="ellipsis", min_width=min(needed, _MAX_CELL))
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for row_of_cells in cells:
+            table.add_row(*(Text(text, style=style) for text, style in row_of_cells))
         return table
 
 
-def _cells(row: _Row, width: int) -> Iterator[str]:
-    from rich.markup import escape
-
-    colour = ""
-    if row.result is not None:
-        colour = "green" if row.result.is_done else "red"
-    phase = f"[{colour}]{row.phase}[/]" if colour else row.phase
-    yield escape(row.label)
+def _cells(row: _Row, width: int) -> Iterator[tuple[str, str]]:
+    """Yield what is shown of a board in each column, and how."""
+    yield row.label, ""
     if width >= _MEDIUM:
-        yield row.who
-    yield phase
+        yield row.who, ""
+    is_done = row.result is not None and row.result.is_done
+    yield row.phase, "" if row.result is None else "green" if is_done else "red"
     if width >= _WIDE:
         filled = round(BAR_WIDTH * (row.share or 0.0))
-        yield "" if row.share is None else "#" * filled + "." * (BAR_WIDTH - filled)
-    error = None if row.result is None else row.result.error
-    yield escape(str(error)) if error else "" if row.share is None else f"{row.share:4.0%}"
+        yield "" if row.share is None else "#" * filled + "." * (BAR_WIDTH - filled), ""
+    yield "" if row.share is None else f"{row.share:4.0%}", ""
     if width >= _MEDIUM:
-        yield row.rate
+        yield row.rate, ""
+    error = None if row.result is None else row.result.error
+    yield "" if error is None else str(error), ""

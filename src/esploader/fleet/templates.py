@@ -17,7 +17,7 @@ from esploader.flash.source import read_source
 from esploader.fleet.job import DeviceInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from esploader.fleet.results import Found
@@ -125,7 +125,7 @@ def read_serials(path: Path) -> dict[str, str]:
         raise ConfigError(str(path), f"it cannot be read: {exc}") from exc
     serials: dict[str, str] = {}
     seen: set[str] = set()
-    for number, row in enumerate(csv.reader(io.StringIO(text)), 1):
+    for number, row in enumerate(_rows(text, path), 1):
         if not row or (number == 1 and row[0].strip().lower() == "mac"):
             continue
         place = f"{path}: line {number}"
@@ -135,6 +135,13 @@ def read_serials(path: Path) -> dict[str, str]:
         serials[mac] = serial
         seen.add(serial)
     return serials
+
+
+def _rows(text: str, path: Path) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(text))
+    except csv.Error as exc:
+        raise ConfigError(str(path), f"it is no list: {exc}") from exc
 
 
 def _row(row: list[str], place: str) -> tuple[str, str]:
