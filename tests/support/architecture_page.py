@@ -113,6 +113,7 @@ HOUSE: Final = House(
         "integrations": "integrations/pytest_plugin.py",
         "loader": "loader/link.py",
         "protocol": "protocol/commands.py",
+        "fleet": "fleet/many.py",
         "server": "server/serve.py",
         "session": "session/session.py",
         "simulator": "simulator/device.py",

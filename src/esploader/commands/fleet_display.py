@@ -49,8 +49,8 @@ _VERBS: Final = {
     Phase.VERIFY: "verifying",
 }
 
-_MAX_CELL: Final = 30
-"""Columns that a cell gets before any other: a label may be as long as a URL."""
+_GAP: Final = 2
+"""Columns between two cells."""
 
 _WIDE: Final = 100
 _MEDIUM: Final = 72
@@ -113,7 +113,7 @@ class FleetLines:
         """Print a line, if there is something to tell."""
         match event:
             case Ended():
-                self._line(event.label, result_line(event.result))
+                self._result(event.label, result_line(event.result))
             case Warned():
                 self._output.write(f"WARNING: [{event.label}] {event.text}\n")
             case Failed():
@@ -126,17 +126,16 @@ class FleetLines:
                 )
             case SeenAgain():
                 mac = event.result.mac
-                self._line(event.label, f"{mac} was done a short while ago, and is left alone")
+                self._result(event.label, f"{mac} was done a short while ago, and is left alone")
             case Waiting(trouble=Exception()):
                 self._output.write(f"WARNING: [{event.label}] {event.trouble}\n")
             case Waiting():
-                what = "take it out" if event.for_removal else "waiting for a device"
-                with self._output.beside():
-                    self._line(event.label, what)
+                self._line(
+                    event.label, "take it out" if event.for_removal else "waiting for a device"
+                )
             case Identified():
-                with self._output.beside():
-                    found = event.found
-                    self._line(event.label, f"{found.chip.name} {found.mac or '(tells no MAC)'}")
+                found = event.found
+                self._line(event.label, f"{found.chip.name} {found.mac or '(tells no MAC)'}")
             case Progressed(progress=Progress() as progress) if self._with_progress:
                 self._show_progress(event.label, progress)
             case _:
@@ -148,8 +147,11 @@ class FleetLines:
             return
         self._steps[label] = step
         share = 100 * progress.done // max(progress.total, 1)
-        with self._output.beside():
-            self._line(label, f"{_VERBS[progress.phase]} {progress.offset:#010x} {share} %")
+        self._line(label, f"{_VERBS[progress.phase]} {progress.offset:#010x} {share} %")
+
+    def _result(self, label: str, text: str) -> None:
+        with self._output.asked_for():
+            self._line(label, text)
 
     def _line(self, label: str, text: str) -> None:
         self._output.line(f"[{label}] {text}")
@@ -274,12 +276,15 @@ class FleetTable:
         from rich.text import Text
 
         cells = [[*_cells(row, width)] for row in rows]
-        table = Table(box=None, pad_edge=False, show_header=False, expand=True)
-        # What went wrong gets what the others leave.
+        table = Table(
+            box=None, pad_edge=False, show_header=False, expand=True, padding=(0, _GAP, 0, 0)
+        )
+        # What went wrong gets what the others leave, where they leave something.
         *others, _ = zip(*cells, strict=True)
-        for column in others:
-            needed = max(cell_len(text) for text, _ in column)
-            table.add_column(no_wrap=True, overflow="ellipsis", min_width=min(needed, _MAX_CELL))
+        needed = [max(cell_len(text) for text, _ in column) for column in others]
+        has_room = sum(needed) + _GAP * len(needed) < width
+        for size in needed:
+            table.add_column(no_wrap=True, overflow="ellipsis", min_width=size * has_room)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for row_of_cells in cells:
             table.add_row(*(Text(text, style=style) for text, style in row_of_cells))

@@ -133,7 +133,8 @@ def _say(result: FleetResult, output: Output) -> None:
     if result.stopped is not None:
         output.write(f"WARNING: no more boards were begun: {result.stopped}\n")
     what = "planned" if any(board.plan is not None for board in result) else "done"
-    output.line(f"{done} of {len(result.boards)} boards {what}.")
+    with output.asked_for():
+        output.line(f"{done} of {len(result.boards)} boards {what}.")
 
 
 def _document(board: BoardResult, fields: dict[str, str]) -> Json:

@@ -62,11 +62,17 @@ class Output:
         """The stream that may be drawn on."""
         return cast("TextIO", self._stderr)
 
-    @contextlib.contextmanager
-    def beside(self) -> Iterator[None]:
+    def beside(self) -> contextlib.AbstractContextManager[None]:
         """Have what is printed meanwhile left out by ``--quiet``: it was not asked for."""
-        was_shown = self._is_shown
-        self._is_shown = not self._arguments.quiet
+        return self._shown(is_shown=not self._arguments.quiet)
+
+    def asked_for(self) -> contextlib.AbstractContextManager[None]:
+        """Have what is printed meanwhile left in by ``--quiet``: nothing else was asked for."""
+        return self._shown(is_shown=True)
+
+    @contextlib.contextmanager
+    def _shown(self, *, is_shown: bool) -> Iterator[None]:
+        was_shown, self._is_shown = self._is_shown, is_shown
         try:
             yield
         finally:

@@ -101,10 +101,6 @@ class ConfigError(EsploaderError):
     reason: str
     """What is wrong with it."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.source}: {self.reason}"
-
 
 class ListenError(EsploaderError):
     """The port server cannot have a TCP port."""
@@ -128,10 +124,6 @@ class TransportError(EsploaderError):
     """Name or URL of the port."""
     reason: str
     """What happened."""
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.port}: {self.reason}"
 
 
 class PortNotFoundError(TransportError):
@@ -321,10 +313,6 @@ class StubError(EsploaderError):
     reason: str
     """What is wrong."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
-
 
 class StubInstallError(StubError):
     """Files are no stubs that may be installed, or cannot be read, written or removed."""
@@ -404,10 +392,6 @@ class UnsupportedError(EsploaderError):
     reason: str
     """Why it cannot be done."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.operation}: {self.reason}"
-
 
 class ImageError(EsploaderError):
     """The data are no intact firmware image."""
@@ -443,10 +427,6 @@ class RecordingError(EsploaderError):
     reason: str
     """What is wrong with it."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
-
 
 class RecordError(EsploaderError):
     """What became of boards cannot be written to its file, or the file is no record of that."""
@@ -455,7 +435,3 @@ class RecordError(EsploaderError):
     """The file."""
     reason: str
     """Why not."""
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"

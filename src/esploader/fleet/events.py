@@ -18,6 +18,7 @@ class Began:
     """An attempt at a board begins."""
 
     label: str
+    """What its place is called."""
     attempt: int
     """Its number, from 1."""
 
@@ -27,7 +28,9 @@ class Identified:
     """A board has answered, and said which one it is."""
 
     label: str
+    """What its place is called."""
     found: Found
+    """Which one."""
 
 
 @frozen(kw_only=True)
@@ -35,7 +38,9 @@ class Progressed:
     """A board is written. Of several that nobody has taken yet, the last one counts."""
 
     label: str
+    """What its place is called."""
     progress: ProgressEvent
+    """How far, or from where again."""
 
 
 @frozen(kw_only=True)
@@ -43,7 +48,9 @@ class Warned:
     """The library warns of something on a board."""
 
     label: str
+    """What its place is called."""
     text: str
+    """Of what."""
 
 
 @frozen(kw_only=True)
@@ -51,8 +58,11 @@ class Failed:
     """An attempt has failed, and another one follows."""
 
     label: str
+    """What its place is called."""
     attempt: int
+    """Its number, from 1."""
     error: EsploaderError
+    """Why."""
 
 
 @frozen(kw_only=True)
@@ -60,7 +70,9 @@ class Ended:
     """What became of a board is known, and recorded."""
 
     label: str
+    """What its place is called."""
     result: BoardResult
+    """What."""
 
 
 @frozen(kw_only=True)
@@ -68,7 +80,9 @@ class Waiting:
     """A place in a bed waits for the next board, or for one to be taken away."""
 
     label: str
+    """What its place is called."""
     for_removal: bool
+    """For the board that is there to be taken away."""
     trouble: Exception | None = None
     """What is wrong with the port meanwhile, other than that nothing is there."""
 
@@ -78,6 +92,7 @@ class SeenAgain:
     """A board is in a bed that was there a short while ago; it is left alone."""
 
     label: str
+    """What its place is called."""
     result: BoardResult
     """What became of it then."""
 
@@ -87,8 +102,11 @@ class VerdictLost:
     """Whoever was to hear the verdict on a board failed to."""
 
     label: str
+    """What its place is called."""
     result: BoardResult
+    """What."""
     reason: str
+    """Why."""
 
 
 FleetEvent: TypeAlias = (

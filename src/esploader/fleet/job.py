@@ -35,6 +35,7 @@ class DeviceInput(NamedTuple):
     where: Offset | str
     """An offset, a place in a partition, or the name of a partition."""
     source: Source
+    """What goes there: bytes, the path of a file, or an open one."""
     encrypted: bool = False
     """The device encrypts it as it writes it."""
 
@@ -49,34 +50,49 @@ class Job:
     """What is to be done to the board at one port."""
 
     port: Port
+    """A name, a URL, or what opens a transport, anew for each attempt."""
     artefact: Artefact
     """What is written; many jobs share one."""
     label: str = ""
     """What the place is called; by default as the port."""
     device_inputs: DeviceInputs | None = None
+    """Returns what the board gets besides, as soon as it is known which one it is."""
     check: Callable[[Device], object] | None = None
     """Called with the board before anything is planned; what it raises fails that board."""
     table_offset: int = DEFAULT_OFFSET
     """Where the partition table is by which names of partitions go."""
 
     chip: str | None = None
+    """As :func:`esploader.connect` has it."""
     baudrate: int = DEFAULT_BAUDRATE
+    """As :func:`esploader.connect` has it."""
     before: Before = "default-reset"
+    """As :func:`esploader.connect` has it."""
     attempts: int = DEFAULT_ATTEMPTS
+    """As :func:`esploader.connect` has it."""
     open_attempts: int = 1
+    """As :func:`esploader.connect` has it."""
     reset_sequence: ResetSequence | None = None
+    """As :func:`esploader.connect` has it."""
     hard_reset_sequence: ResetSequence | None = None
+    """As :func:`esploader.connect` has it."""
     reset_delay: float | None = None
+    """As :func:`esploader.connect` has it."""
     stub: bool | str | os.PathLike[str] = True
+    """As :func:`esploader.connect` has it."""
     chips: Sequence[Chip] | None = None
-    """All these are those of :func:`esploader.connect`."""
+    """As :func:`esploader.connect` has it."""
 
     parameters: FlashParameters = KEEP_PARAMETERS
+    """As :meth:`DeviceFlash.write <esploader.device.flash.DeviceFlash.write>` has it."""
     erase_all: bool = False
+    """As :meth:`DeviceFlash.write <esploader.device.flash.DeviceFlash.write>` has it."""
     skip: bool = True
+    """As :meth:`DeviceFlash.write <esploader.device.flash.DeviceFlash.write>` has it."""
     compress: bool | None = None
+    """As :meth:`DeviceFlash.write <esploader.device.flash.DeviceFlash.write>` has it."""
     force: bool = False
-    """These are those of :meth:`DeviceFlash.write <esploader.device.flash.DeviceFlash.write>`."""
+    """As :meth:`DeviceFlash.write <esploader.device.flash.DeviceFlash.write>` has it."""
 
     after: After = After.HARD_RESET
     """How the board is left, whatever became of it."""

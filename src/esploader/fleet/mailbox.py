@@ -28,29 +28,24 @@ class _Slot:
 class Mailbox:
     """Keeps events in order until they are taken.
 
-    Progress overtakes progress: of each board no more than one such event waits, so what waits
-    is bounded however slow the one who takes it is.
+    Progress overtakes progress with the same region: of each board no more waits than one such
+    event for each region and phase, so what waits is bounded however slow the one who takes it is.
     """
 
     _slots: deque[_Slot] = attrs.field(factory=deque, init=False)
     _latest: dict[str, _Slot] = attrs.field(factory=dict, init=False)
-    """The progress of each board, if nothing else has happened to it since."""
+    """What has happened last to each board."""
     _changed: threading.Condition = attrs.field(factory=threading.Condition, init=False)
 
     def post(self, event: FleetEvent) -> None:
         """Put an event in."""
-        is_progress = isinstance(event, Progressed) and isinstance(event.progress, Progress)
         with self._changed:
-            waiting = self._latest.get(event.label)
-            if is_progress and waiting is not None:
-                waiting.event = event
+            latest = self._latest.get(event.label)
+            if latest is not None and _overtakes(event, latest.event):
+                latest.event = event
                 return
-            slot = _Slot(event)
+            self._latest[event.label] = slot = _Slot(event)
             self._slots.append(slot)
-            if is_progress:
-                self._latest[event.label] = slot
-            else:
-                self._latest.pop(event.label, None)
             self._changed.notify_all()
 
     def take(self, seconds: float) -> list[FleetEvent]:
@@ -66,3 +61,13 @@ class Mailbox:
             self._slots.clear()
             self._latest.clear()
         return found
+
+
+def _overtakes(event: FleetEvent, other: FleetEvent) -> bool:
+    """Tell whether ``event`` says all that ``other`` does, which came right before it."""
+    if not (isinstance(event, Progressed) and isinstance(other, Progressed)):
+        return False
+    new, old = event.progress, other.progress
+    if not (isinstance(new, Progress) and isinstance(old, Progress)):
+        return False
+    return (new.phase, new.offset) == (old.phase, old.offset)

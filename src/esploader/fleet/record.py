@@ -36,6 +36,7 @@ class Record:
     """Appends to a file; several threads and several programs may do so at once."""
 
     path: Path = attrs.field(converter=Path)
+    """The file."""
     fields: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     """What the operator says of the run, for each line: the order, the production line, ..."""
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)

@@ -76,6 +76,7 @@ class RecordEntry:
     """What became of one board."""
 
     schema: int = SCHEMA
+    """The version of the form."""
     esploader: str = __version__
     """Its version."""
     started: str | None
@@ -87,11 +88,17 @@ class RecordEntry:
     result: str
     """One of the values of :class:`Status`."""
     label: str
+    """What its place was called."""
     port: str
+    """Name or URL of the port."""
     chip: str | None
+    """The model of chip that answered."""
     revision: str | None
+    """That of the silicon, where it is told."""
     mac: str | None
+    """The MAC address, where it is told."""
     flash: RecordedFlash | None
+    """What its flash said it is."""
     inputs: tuple[RecordedInput, ...]
     """What all boards of the run were to get."""
     device_inputs: tuple[RecordedInput, ...]
@@ -101,11 +108,15 @@ class RecordEntry:
     verified: bool
     """All of it was seen to be in place."""
     attempts: int
+    """How often it was begun."""
     hung: bool
     """The thread that worked on it did not end."""
     warnings: tuple[str, ...]
+    """What the library warned of."""
     error_class: str | None
+    """What went wrong at last, by the class of the exception."""
     error_message: str | None
+    """And in words."""
     fields: Mapping[str, str]
     """What the operator has said of the run."""
 

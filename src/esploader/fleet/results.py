@@ -48,6 +48,7 @@ class Found:
     label: str
     """What the place is called."""
     chip: Chip
+    """The model of chip that answered."""
     identity: Identity | None
     """What its eFuses say; ``None`` in Secure Download Mode, where they cannot be read."""
     flash: FlashId | None = None
@@ -72,6 +73,7 @@ class BoardResult:
     port: str
     """Name or URL of the port."""
     status: Status
+    """What became of it."""
     found: Found | None = None
     """Which board it was; ``None`` where none was identified."""
     regions: tuple[RegionResult, ...] = ()
