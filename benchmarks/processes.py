@@ -143,10 +143,19 @@ def memory_of(pid: int, which: str) -> int:
 @contextlib.contextmanager
 def served_chip(*options: str) -> Iterator[Served]:
     """Serve a simulated ESP32-C3 from a process of its own, as ``sim serve`` does."""
+    with served_chips(*options) as (process, (urls,)):
+        yield Served(process, urls)
+
+
+@contextlib.contextmanager
+def served_chips(
+    *options: str,
+) -> Iterator[tuple[subprocess.Popen[str], list[Mapping[str, str]]]]:
+    """Serve simulated chips from one process, and yield it and where each is reached."""
     command = (sys.executable, "-m", "esploader", "sim", "serve", "--json", *options)
     with running(*command) as process:
-        (device,) = cast("list[Mapping[str, Mapping[str, str]]]", read_document(process)["devices"])
-        yield Served(process, device["urls"])
+        devices = cast("list[Mapping[str, Mapping[str, str]]]", read_document(process)["devices"])
+        yield process, [device["urls"] for device in devices]
 
 
 @contextlib.contextmanager

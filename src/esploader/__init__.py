@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from esploader.connector import connect
     from esploader.names import (
         After,
+        Artefact,
         Before,
         Chip,
         Device,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "After",
+    "Artefact",
     "Before",
     "Chip",
     "Device",

@@ -9,6 +9,7 @@ from esploader.chips.reading.identity import Identity
 from esploader.chips.reading.security import SecurityInfo
 from esploader.device.device import Device
 from esploader.errors import EsploaderError
+from esploader.flash.artefact import Artefact
 from esploader.flash.jedec import FlashId
 from esploader.flash.parameters import FlashParameters
 from esploader.flash.plan import WritePlan
@@ -23,6 +24,7 @@ from esploader.urls import open_transport
 
 __all__ = [
     "After",
+    "Artefact",
     "Before",
     "Chip",
     "Device",

@@ -19,11 +19,12 @@ PATIENCE = 120.0
 NEEDED_PROGRAMS = {"flash_id": ("ser2net",), "remote": ("ser2net",)}
 """Beside esptool and pyserial's server, which come with the extra of the tests."""
 
-WITHOUT_PEERS = ("hex_file", "simulated_chips", "tls_handshakes", "write_efficiency")
+WITHOUT_PEERS = ("fleet", "hex_file", "simulated_chips", "tls_handshakes", "write_efficiency")
 
 LINUX_ONLY = (
     "client_cost",
     "first_answer",
+    "fleet",
     "image_info",
     "merging",
     "server_load",

@@ -12,7 +12,7 @@ import pytest
 
 from elf_programs import app_descriptor
 from elf_writer import Section, elf_for
-from esploader import Chip, FlashParameters, Restarted, connect, open_transport
+from esploader import Artefact, Chip, FlashParameters, Restarted, connect, open_transport
 from esploader.chips import CHIPS
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import EsploaderError
@@ -215,6 +215,7 @@ def instances() -> Iterator[object]:
     rows = [f"a_long_name_{number},data,0x40,,4K,encrypted:readonly" for number in range(90)]
     table = parse_csv("\n".join(rows))
     yield from (table, *table, *table.gaps(4 << 20))
+    yield Artefact.read([(0x1000 * number, bytes(100)) for number in range(1000)])
     yield from (FlashParameters(size="detect"), Restarted(offset=0x1000, reason="no response"))
     yield from (
         SetLines(dtr=True),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from esploader.errors import PlanError
-from esploader.flash.plan import SECTOR_SIZE, Piece, plan_write
+from esploader.flash.plan import SECTOR_SIZE, InputPart, Piece, WritePlan, plan_write, share
 
 FLASH_SIZE = 1 << 20
 
@@ -92,13 +93,95 @@ def test_a_plan_holds_exactly_the_inputs(inputs: list[Piece]) -> None:
         assert overlap
         return
     assert not overlap
-    uncovered = {at for lost in plan.uncovered for at in range(lost.start, lost.end)}
     covered = set(expected)
     sectors = {at for region in plan.regions for at in range(region.offset, region.end)}
-    assert uncovered == sectors - covered
+    assert _lost(plan) == sectors - covered
     for region in plan.regions:
         assert region.offset % SECTOR_SIZE == region.end % SECTOR_SIZE == 0
         for position, byte in enumerate(region.data, region.offset):
             assert byte == expected.pop(position, 0xFF)
     assert not expected
     assert all(one.end < other.offset for one, other in pairwise(plan.regions))
+
+
+def _contents(plan: WritePlan) -> dict[int, bytes]:
+    """Return what ``plan`` writes, by sectors."""
+    return {
+        start: bytes(region.data[start - region.offset : start - region.offset + SECTOR_SIZE])
+        for region in plan.regions
+        for start in range(region.offset, region.end, SECTOR_SIZE)
+    }
+
+
+def _parts(plan: WritePlan) -> list[tuple[str | None, int]]:
+    """Return which bytes of which inputs go where."""
+    return [
+        (part.name, at)
+        for region in plan.regions
+        for part in region.inputs
+        for at in range(part.offset, part.offset + part.size)
+    ]
+
+
+def _lost(plan: WritePlan) -> set[int]:
+    """Return which bytes are erased and covered by no input."""
+    return {at for lost in plan.uncovered for at in range(lost.start, lost.end)}
+
+
+def _named(name: str, piece: Piece) -> Piece:
+    part = InputPart(name=name, offset=piece.offset, size=len(piece.data))
+    return attrs.evolve(piece, inputs=(part,))
+
+
+@given(st.lists(st.tuples(pieces, st.booleans()), max_size=6))
+def test_a_plan_for_many_devices_writes_the_same(inputs: list[tuple[Piece, bool]]) -> None:
+    named = [_named(str(index), piece) for index, (piece, _) in enumerate(inputs)]
+    common = [piece for piece, (_, is_common) in zip(named, inputs, strict=True) if is_common]
+    own = [piece for piece, (_, is_common) in zip(named, inputs, strict=True) if not is_common]
+    try:
+        alone = plan_write(named, FLASH_SIZE)
+    except PlanError:
+        return
+    shared = share(common)
+    assert [piece.data for piece in shared] == [piece.data for piece in common]
+    plan = plan_write([*shared, *own], FLASH_SIZE)
+    assert _contents(plan) == _contents(alone)
+    assert _parts(plan) == _parts(alone)
+    assert _lost(plan) == _lost(alone)
+    assert all(one.end <= other.offset for one, other in pairwise(plan.regions))
+    # The parts of one device are in none of what many get.
+    sectors = {at // SECTOR_SIZE for piece in own for at in range(piece.offset, piece.end)}
+    assert sectors.isdisjoint(
+        at // SECTOR_SIZE
+        for region in plan.regions
+        if region.shared
+        for at in range(region.offset, region.end, SECTOR_SIZE)
+    )
+
+
+@pytest.mark.parametrize(
+    ("offset", "mixed"),
+    [(0x0FF0, 0x0000), (0x4010, 0x4000), (0x8F10, 0x8000), (0x9000, 0x9000)],
+    ids=["in front of it", "in a gap", "in the sector of its end", "behind it"],
+)
+def test_what_one_device_gets_besides_is_joined_with_no_more_than_a_sector(
+    offset: int, mixed: int
+) -> None:
+    shared = share([Piece(0x1000, bytes(0x3010)), Piece(0x4100, bytes(0x4E00))])
+    plan = plan_write([*shared, Piece(offset, b"serial number")], FLASH_SIZE)
+    (own,) = (region for region in plan.regions if not region.shared)
+    assert (own.offset, own.end) == (mixed, mixed + SECTOR_SIZE)
+
+
+def test_what_is_encrypted_shares_no_sector_with_what_one_device_gets_in_plain() -> None:
+    shared = share([Piece(0x1000, bytes(0x900), encrypted=True)])
+    with pytest.raises(PlanError, match="writing one would erase the other"):
+        plan_write([*shared, Piece(0x1A00, b"plain")], FLASH_SIZE)
+    plan = plan_write([*shared, Piece(0x1A00, b"not plain", encrypted=True)], FLASH_SIZE)
+    (region,) = plan.regions
+    assert (region.offset, region.end, region.encrypted) == (0x1000, 0x1A09, True)
+
+
+def test_what_cannot_be_written_together_is_not_shared() -> None:
+    with pytest.raises(PlanError, match="overlaps"):
+        share([Piece(0x1000, bytes(0x20)), Piece(0x101F, b"x")])

@@ -152,10 +152,11 @@ def _with_parameters(
 
     chip, wanted = chip_by_name(arguments.chip), FlashParameters(**parameters)
     check_parameters(wanted, chip)
-    pieces, header = put_parameters([Piece(run.address, run.data) for run in runs], chip, wanted)
-    say_header(header, output)
-    is_new = header is not None and header.is_new
-    return is_new, [Run(piece.offset, piece.data) for piece in pieces]
+    found = put_parameters([Piece(run.address, run.data) for run in runs], chip, wanted)
+    found.warn()
+    say_header(found.header, output)
+    is_new = found.header is not None and found.header.is_new
+    return is_new, [Run(piece.offset, bytes(piece.data)) for piece in found.pieces]
 
 
 def _size_to_keep(text: str) -> str:

@@ -18,7 +18,6 @@ from esploader.flash.guards import (
 from esploader.flash.inputs import (
     check_families,
     check_parameters,
-    put_parameters,
 )
 from esploader.flash.jedec import name_of_size
 from esploader.flash.limits import usable_size, warn_of_size
@@ -129,8 +128,7 @@ class WritePlanner:
             return pieces
         usable = self.usable_parameters(parameters)
         found = self._header_parameters(usable, pieces, self._security.state())
-        changed, _ = put_parameters(pieces, chip, found)
-        return changed
+        return artefact.with_parameters(pieces, chip, found).pieces
 
     def _header_parameters(
         self, parameters: FlashParameters, pieces: Iterable[Piece], security: SecurityState

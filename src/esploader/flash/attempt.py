@@ -44,16 +44,16 @@ class Attempt:
     @property
     def rest(self) -> Piece:
         """What is not known to be in place."""
-        return attrs.evolve(
-            self.piece,
-            offset=self.piece.offset + self.in_place,
-            data=self.piece.data[self.in_place :],
-        )
+        return self.piece.part(self.piece.offset + self.in_place, self.piece.end)
 
     @property
     def next_download(self) -> Piece:
         """What to send next, between one BEGIN and one check."""
-        return attrs.evolve(self.rest, data=self.rest.data[: self.limit])
+        rest = self.rest
+        piece = rest.part(rest.offset, min(rest.offset + self.limit, rest.end))
+        # Others that have no trouble get other parts: nobody else needs what is made of this one.
+        is_usual = self.limit == self.most and not self.in_place % self.most
+        return piece if is_usual else attrs.evolve(piece, shared=None)
 
     def succeed(self, size: int) -> None:
         """Note that ``size`` bytes more are in place."""

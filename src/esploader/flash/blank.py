@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from esploader.flash.plan import ERASE_BLOCK_SIZE, ERASED, Piece, divided
+from esploader.flash.plan import ERASE_BLOCK_SIZE, ERASED, divided
 
 if TYPE_CHECKING:
     from esploader.flash.delta import CostModel
+    from esploader.flash.plan import Piece
 
 MIN_RUN_SIZE: Final = ERASE_BLOCK_SIZE
 """A shorter run stays within a download, in bytes."""
@@ -25,10 +26,10 @@ _COMPRESSION: Final = 0.002
 """Bytes on the wire for each byte of a run, if they are compressed."""
 
 
-def is_blank(data: bytes) -> bool:
+def is_blank(data: bytes | memoryview) -> bool:
     """Tell whether ``data`` are what erased flash reads as."""
     return all(
-        _BLANK_BLOCK.startswith(data[start : start + ERASE_BLOCK_SIZE])
+        _BLANK_BLOCK.startswith(bytes(data[start : start + ERASE_BLOCK_SIZE]))
         for start in range(0, len(data), ERASE_BLOCK_SIZE)
     )
 
@@ -48,9 +49,4 @@ def blank_apart(piece: Piece, costs: CostModel, *, compressed: bool) -> list[Pie
         start, end = run[0][0], run[-1][1]
         if blank and end - start >= MIN_RUN_SIZE and costs.saved_by_erasing(start, end - start) > 0:
             edges |= {start, end}
-    pairs = list(pairwise(sorted(edges)))
-    if len(pairs) == 1:
-        return [piece]  # It may be many megabytes.
-    return [
-        Piece(start, piece.data[start - piece.offset : end - piece.offset]) for start, end in pairs
-    ]
+    return [piece.part(start, end) for start, end in pairwise(sorted(edges))]

@@ -60,7 +60,7 @@ def reason_against_compression(loader: Dialect, chip: Chip) -> str | None:
     return None
 
 
-def is_worth_compressing(data: bytes) -> bool:
+def is_worth_compressing(data: bytes | memoryview) -> bool:
     """Tell from samples whether ``data`` becomes smaller."""
     step = max(len(data) // 4, _SAMPLE_SIZE)
     sample = b"".join(data[start : start + _SAMPLE_SIZE] for start in range(0, len(data), step))
@@ -75,10 +75,10 @@ def max_compressed_size(size: int) -> int:
     return size + (size >> 12) + (size >> 14) + (size >> 25) + 13
 
 
-def plain_blocks(data: bytes, block_size: int) -> Iterator[WireBlock]:
+def plain_blocks(data: bytes | memoryview, block_size: int) -> Iterator[WireBlock]:
     """Divide ``data`` into blocks; the last may be short."""
     for start in range(0, len(data), block_size):
-        block = data[start : start + block_size]
+        block = bytes(data[start : start + block_size])
         yield WireBlock(block, start + len(block))
 
 
@@ -87,7 +87,7 @@ def max_block_count(size: int, block_size: int) -> int:
     return -(-max_compressed_size(size) // block_size) + -(-size // _CUT_SIZE)
 
 
-def compressed_blocks(data: bytes, block_size: int) -> Iterator[WireBlock]:
+def compressed_blocks(data: bytes | memoryview, block_size: int) -> Iterator[WireBlock]:
     """Compress ``data`` into blocks, no further ahead than the next one.
 
     Blocks are shorter where they would cover more than :data:`MAX_COVERED`, as is the last.

@@ -105,7 +105,7 @@ def changed_pieces(link: Link, region: Piece, costs: CostModel) -> list[Piece]:
     for block in blocks:
         if block.offset not in right:
             changed += rewritten.get(block.offset, [block])
-    return _joined(changed)
+    return _joined(region, changed)
 
 
 def _held(link: Link, parts: list[Piece]) -> set[int]:
@@ -128,7 +128,7 @@ def _without_right_sectors(
     rewritten: dict[int, list[Piece]] = {}
     for block in blocks:
         sectors = asked.get(block.offset, [])
-        pieces = _joined([sector for sector in sectors if sector.offset not in right])
+        pieces = _joined(block, [sector for sector in sectors if sector.offset not in right])
         apart = sum(
             costs.writing(piece.offset, len(piece.data)) + costs.overhead() for piece in pieces
         )
@@ -143,12 +143,12 @@ def _is_worth_hashing(parts: list[Piece], costs: CostModel) -> bool:
     return hashing <= WORTHWHILE_SHARE * costs.writing(parts[0].offset, size)
 
 
-def _joined(pieces: list[Piece]) -> list[Piece]:
-    """Join neighbours: one download instead of two."""
+def _joined(whole: Piece, parts: list[Piece]) -> list[Piece]:
+    """Join neighbours among ``parts`` of ``whole``: one download instead of two."""
     joined: list[Piece] = []
-    for piece in pieces:
-        if joined and joined[-1].end == piece.offset:
-            joined[-1] = Piece(joined[-1].offset, joined[-1].data + piece.data)
+    for part in parts:
+        if joined and joined[-1].end == part.offset:
+            joined[-1] = whole.part(joined[-1].offset, part.end)
         else:
-            joined.append(piece)
+            joined.append(part)
     return joined

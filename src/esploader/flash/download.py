@@ -6,7 +6,6 @@ in the request that begins a download.
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -36,16 +35,15 @@ class Download:
     """What broke it off was a refusal."""
     _acknowledged: list[int] = attrs.field(factory=list)
     """Bytes of the piece up to the end of each block that was answered."""
-    _compressed: list[bytes] = attrs.field(factory=list)
-    """These blocks, where they are compressed."""
+    _is_compressed: bool = False
+    """These blocks are."""
 
     def note(self, command: Command[object], covered: int) -> None:
         """Note that the loader has answered ``command``, up to ``covered`` bytes of the piece."""
         self.is_begun = True
         if isinstance(command, BlockCommand):
             self._acknowledged.append(covered)
-        if isinstance(command, FlashDeflData):
-            self._compressed.append(command.data)
+            self._is_compressed = isinstance(command, FlashDeflData)
 
     def written(self, dialect: Dialect) -> int:
         """Return how many bytes the loader has surely written, if it has done what it said."""
@@ -53,7 +51,5 @@ class Download:
         count = len(self._acknowledged) - dialect.answers_before_writing
         if count <= 0:
             return 0
-        if not self._compressed:
-            return self._acknowledged[count - 1]
-        inflated = zlib.decompressobj().decompress(b"".join(self._compressed[:count]))
-        return max(len(inflated) - _HELD_BACK, 0)
+        inflated = self._acknowledged[count - 1]
+        return max(inflated - _HELD_BACK, 0) if self._is_compressed else inflated

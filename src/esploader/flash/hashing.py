@@ -75,7 +75,7 @@ def holds(link: Link, piece: Piece, work_time: float = 0.0) -> bool:
     if is_blind(link):
         return is_read_back(link, piece)
     command = SpiFlashMd5(offset=piece.offset, size=len(piece.data), work_time=work_time)
-    return link.session.execute(command) == md5_of(piece.data)
+    return link.session.execute(command) == piece.once(md5_of)
 
 
 def which_hold(link: Link, pieces: Sequence[Piece]) -> list[bool]:
@@ -94,14 +94,14 @@ def which_hold(link: Link, pieces: Sequence[Piece]) -> list[bool]:
         # All in one flight.
         digests = confirm_all(link.session, [_md5_command(piece) for piece in pieces])
         answers = zip(pieces, digests, strict=True)
-        return [digest == md5_of(piece.data) for piece, digest in answers]
+        return [digest == piece.once(md5_of) for piece, digest in answers]
     held = list(pieces)
     for _ in range(2):
         if not held:
             break
         digests = link.session.execute_all([_md5_command(piece) for piece in held])
         answers = zip(held, digests, strict=True)
-        held = [piece for piece, digest in answers if digest == md5_of(piece.data)]
+        held = [piece for piece, digest in answers if digest == piece.once(md5_of)]
     offsets = {piece.offset for piece in held}
     return [piece.offset in offsets for piece in pieces]
 
@@ -122,14 +122,12 @@ def count_right_sectors(link: Link, piece: Piece) -> int:
     """
     if is_blind(link):
         return 0
-    data = memoryview(piece.data)
-    known_right, known_wrong = 0, len(data) // SECTOR_SIZE + 1
+    known_right, known_wrong = 0, len(piece.data) // SECTOR_SIZE + 1
     while known_wrong - known_right > 1:
         middle = (known_right + known_wrong) // 2
-        size = (middle - known_right) * SECTOR_SIZE
-        start = known_right * SECTOR_SIZE
-        digest = link.session.execute(SpiFlashMd5(offset=piece.offset + start, size=size))
-        if digest == md5_of(data[start : start + size]):
+        start = piece.offset + known_right * SECTOR_SIZE
+        part = piece.part(start, piece.offset + middle * SECTOR_SIZE)
+        if link.session.execute(_md5_command(part)) == part.once(md5_of):
             known_right = middle
         else:
             known_wrong = middle

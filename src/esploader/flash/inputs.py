@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
+from esploader.classes import frozen
 from esploader.errors import PlanError
 from esploader.flash.contents import is_known_as_packed, read_contents
 from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
@@ -126,10 +127,26 @@ def _check_total(pairs: Iterable[tuple[object, Source]]) -> None:
     check_total(source for _, source in pairs if not is_known_as_packed(source))
 
 
+@frozen(kw_only=True)
+class Parametrised:
+    """Pieces with the flash parameters in the header of the bootloader."""
+
+    pieces: tuple[Piece, ...]
+    header: HeaderChange | None
+    """Which ones are in the header; ``None`` where there is none, or it stays as it is."""
+    remark: str | None
+    """What could not be done, and why."""
+
+    def warn(self) -> None:
+        """Say what could not be done."""
+        if self.remark is not None:
+            _log.warning("%s", self.remark)
+
+
 def put_parameters(
     pieces: Iterable[Piece], chip: Chip, parameters: FlashParameters
-) -> tuple[list[Piece], HeaderChange | None]:
-    """Return ``pieces`` with the flash parameters in the header of the bootloader, and which.
+) -> Parametrised:
+    """Return ``pieces`` with the flash parameters in the header of the bootloader.
 
     The bootloader is what is at its offset, alone or within a larger piece.
 
@@ -137,15 +154,18 @@ def put_parameters(
         UnsupportedError: the chip does not know one of the parameters.
     """
     offset = chip.bootloader_offset
+    if parameters == KEEP_PARAMETERS:
+        return Parametrised(pieces=tuple(pieces), header=None, remark=None)
     results: list[Piece] = []
     header: HeaderChange | None = None
+    remark: str | None = None
     for piece in pieces:
         inside = offset - piece.offset
-        if parameters == KEEP_PARAMETERS or not 0 <= inside < len(piece.data):
+        if not 0 <= inside < len(piece.data):
             results.append(piece)
             continue
         found = patch.patch_header(
-            piece.data[inside:],
+            memoryview(piece.data)[inside:],
             chip,
             mode=_named(parameters.mode),
             frequency=_named(parameters.frequency),
@@ -153,7 +173,7 @@ def put_parameters(
         )
         if found.reason is not None:
             what = "the digest was not renewed" if found.changed else "they were not changed"
-            _log.warning("the flash parameters at %#x: %s: %s", offset, what, found.reason)
+            remark = f"the flash parameters at {offset:#x}: {what}: {found.reason}"
         if found.changed or found.reason is None:
             header = HeaderChange(
                 offset=offset,
@@ -164,9 +184,12 @@ def put_parameters(
                 is_new=found.changed,
                 digest_renewed=found.digest_updated,
             )
-        data = piece.data[:inside] + found.data if found.changed else piece.data
-        results.append(attrs.evolve(piece, data=data))
-    return results, header
+        if not found.changed:
+            results.append(piece)
+            continue
+        data = b"".join((piece.data[:inside], found.data))
+        results.append(attrs.evolve(piece, data=data, shared=None))
+    return Parametrised(pieces=tuple(results), header=header, remark=remark)
 
 
 def check_parameters(parameters: FlashParameters, chip: Chip) -> None:
@@ -218,10 +241,10 @@ def check_suitability(
         inside = chip.bootloader_offset - piece.offset
         is_encrypted_already = security.flash_encryption and not piece.encrypted
         if 0 <= inside < len(piece.data):
-            data = piece.data[inside:]
-            kind = _check_bootloader(data, chip, revision, opaque=is_encrypted_already)
+            bootloader = piece.part(chip.bootloader_offset, piece.end)
+            kind = _check_bootloader(bootloader, chip, revision, opaque=is_encrypted_already)
             continue
-        verdict = check_image(piece.data, chip, revision)
+        verdict = piece.once(check_image, chip, revision)
         place = piece.place
         if place is not None and place.is_app and not is_encrypted_already:
             # What goes further on is a part of something.
@@ -245,15 +268,15 @@ def _check_app(place: Place, verdict: Verdict) -> None:
 
 
 def _check_bootloader(
-    data: bytes, chip: Chip, revision: Revision | None, *, opaque: bool
+    piece: Piece, chip: Chip, revision: Revision | None, *, opaque: bool
 ) -> str | None:
     """Judge what goes to the offset of the bootloader; return what it is in place of one.
 
-    ``opaque`` data go there as they are, and the device decrypts them: what they begin with
+    An ``opaque`` piece goes there as it is, and the device decrypts it: what it begins with
     means nothing, unless all of it is right.
     """
     offset = chip.bootloader_offset
-    verdict = check_image(data, chip, revision)
+    verdict = piece.once(check_image, chip, revision)
     if opaque:
         if verdict.suitability is Suitability.SUITABLE:
             _log.warning(
@@ -264,5 +287,5 @@ def _check_bootloader(
     elif verdict.suitability in _UNSUITABLE:
         raise PlanError(f"the image for {offset:#x} cannot run here: {verdict.reason}")
     elif verdict.suitability is Suitability.NO_IMAGE:
-        return foreign_kind(data)
+        return foreign_kind(piece.data)
     return None

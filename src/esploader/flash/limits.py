@@ -108,7 +108,7 @@ def warn_of_size(
         )
 
 
-def _size_in_header(image: bytes, chip: Chip) -> int | None:
+def _size_in_header(image: bytes | memoryview, chip: Chip) -> int | None:
     """Return how much flash an image expects, in bytes; ``None`` where it does not say."""
     try:
         code = parse_header(image, chip).flash_size

@@ -8,22 +8,31 @@ says which these are.
 What the device encrypts as it writes ends where its input ends, filled up to a unit of
 encryption: behind that the sector stays erased. A sector has no room for both kinds, because
 each kind is a download of its own, which begins by erasing the sectors it goes to.
+
+What many devices get is in regions of its own, which are the same for all of them: what one gets
+besides is joined with it in no more than the sectors that they share.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 import attrs
 
 from esploader.classes import frozen, override
 from esploader.errors import PlanError
+from esploader.flash.compress import compressed_blocks
+from esploader.flash.shared import SharedData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from esploader.flash.compress import WireBlock
     from esploader.flash.place import Place
+
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
 
 SECTOR_SIZE: Final = 0x1000
 """The smallest unit of erasing, in bytes."""
@@ -59,7 +68,8 @@ class Piece:
     """Bytes and where they belong in flash."""
 
     offset: int = attrs.field(repr=hex)
-    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    data: bytes | memoryview = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    """A view where they are a part of others, which may be many megabytes."""
     encrypted: bool = attrs.field(default=False, kw_only=True)
     """The device encrypts the bytes as it writes them."""
     family: int | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
@@ -68,11 +78,37 @@ class Piece:
     """What they were read from; in between and around they are filled up."""
     place: Place | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
     """What they must not leave; ``None`` for data that were given an offset."""
+    shared: SharedData | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+    """What the bytes are a part of, where many devices get them."""
 
     @property
     def end(self) -> int:
         """The offset behind the last byte."""
         return self.offset + len(self.data)
+
+    def part(self, start: int, end: int) -> Piece:
+        """Return what of it goes to the offsets from ``start`` up to ``end``, without a copy."""
+        if (start, end) == (self.offset, self.end):
+            return self
+        data = memoryview(self.data)[start - self.offset : end - self.offset]
+        return Piece(start, data, encrypted=self.encrypted, shared=self.shared)
+
+    def once(
+        self,
+        work: Callable[Concatenate[bytes | memoryview, P], ResultT],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> ResultT:
+        """Return what ``work`` makes of the bytes, for all that share them made once."""
+        if self.shared is None:
+            return work(self.data, *args, **kwargs)
+        return self.shared.once(self.offset, self.end, work, *args, **kwargs)
+
+    def compressed_blocks(self, block_size: int) -> Iterable[WireBlock]:
+        """Return the bytes for the wire, compressed, for all that share them once."""
+        if self.shared is None:
+            return compressed_blocks(self.data, block_size)
+        return self.shared.compressed_blocks(self.offset, self.end, block_size)
 
 
 @frozen(kw_only=True)
@@ -115,7 +151,7 @@ class WritePlan:
     """Regions that begin with a sector, in order of their offsets, and share no sector."""
 
     regions: tuple[Piece, ...]
-    """What is written, in order, none touching another."""
+    """What is written, in order; none touches another, unless many devices get one of the two."""
 
     uncovered: tuple[FlashRange, ...] = attrs.field(default=(), kw_only=True)
     """What no input covers of the sectors that are erased: its content is lost."""
@@ -182,15 +218,67 @@ def plan_write(
     """
     pieces = sorted(inputs, key=lambda piece: piece.offset)
     _check(pieces, flash_size)
+    groups = _grouped(_cut_apart(pieces))
+    return WritePlan(
+        tuple(_join(group, encryption_unit) for group in groups),
+        uncovered=tuple(lost for group in groups for lost in _uncovered_around(group)),
+    )
+
+
+def share(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Return ``pieces`` for many devices, as parts of what those that lie together fill.
+
+    Raises:
+        PlanError: one overlaps another, or shares a sector with one that is encrypted where it is
+            not; or it has no bytes, or leaves its place.
+    """
+    in_order = sorted(pieces, key=lambda piece: piece.offset)
+    _check(in_order, None)
+    found: dict[int, Piece] = {}
+    for group in _grouped(in_order):
+        whole = _join(group, SECTOR_SIZE)
+        shared = whole.shared or SharedData(whole.offset, bytes(whole.data))
+        for piece in group:
+            data = shared.part(piece.offset, piece.end)
+            found[piece.offset] = attrs.evolve(piece, data=data, shared=shared)
+    return tuple(found[piece.offset] for piece in pieces)
+
+
+def _grouped(pieces: Iterable[Piece]) -> list[list[Piece]]:
+    """Return ``pieces``, which are in order, by the regions that they make."""
     groups: list[list[Piece]] = []
     for piece in pieces:
         if groups and _belong_together(groups[-1][-1], piece):
             groups[-1].append(piece)
         else:
             groups.append([piece])
-    return WritePlan(
-        tuple(_join(group, encryption_unit) for group in groups),
-        uncovered=tuple(lost for group in groups for lost in _uncovered_around(group)),
+    return groups
+
+
+def _cut_apart(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """Yield ``pieces``, which are in order, cut around sectors that not all devices get alike."""
+    mixed = {
+        _round_down(second.offset)
+        for first, second in pairwise(pieces)
+        if first.shared is not second.shared and second.offset < _round_up(first.end)
+    }
+    edges = sorted({*mixed, *(start + SECTOR_SIZE for start in mixed)})
+    for piece in pieces:
+        inside = [edge for edge in edges if piece.offset < edge < piece.end]
+        for start, end in pairwise([piece.offset, *inside, piece.end]):
+            part = piece.part(start, end)
+            if inside:
+                part = attrs.evolve(part, inputs=_within(piece.inputs, start, end))
+            yield attrs.evolve(part, shared=None) if _round_down(start) in mixed else part
+
+
+def _within(inputs: Iterable[InputPart], start: int, end: int) -> tuple[InputPart, ...]:
+    """Return what of ``inputs`` lies between two offsets."""
+    cut = ((part, max(part.offset, start), min(part.offset + part.size, end)) for part in inputs)
+    return tuple(
+        attrs.evolve(part, offset=first, size=last - first)
+        for part, first, last in cut
+        if first < last
     )
 
 
@@ -208,6 +296,8 @@ def _uncovered_around(group: Sequence[Piece]) -> Iterator[FlashRange]:
 def _belong_together(first: Piece, second: Piece) -> bool:
     """Tell whether two neighbours share a sector, or can be written in one go."""
     start, end = _round_down(second.offset), _round_up(first.end)
+    if first.shared is not second.shared:
+        return False
     if second.encrypted:
         return first.encrypted and start < end
     return not first.encrypted and start <= end
@@ -273,11 +363,15 @@ def _join(group: Sequence[Piece], encryption_unit: int) -> Piece:
     end = _round_up(group[-1].end, encryption_unit if is_encrypted else SECTOR_SIZE)
     if len(group) == 1 and (start, end) == (group[0].offset, group[0].end):
         return group[0]  # It may be many megabytes.
-    data = bytearray(ERASED * (end - start))
-    for piece in group:
-        data[piece.offset - start : piece.end - start] = piece.data
     inputs = tuple(part for piece in group for part in piece.inputs)
-    return Piece(start, bytes(data), encrypted=is_encrypted, inputs=inputs)
+    shared = group[0].shared
+    if shared is not None:
+        data = shared.part(start, end)
+        return Piece(start, data, encrypted=is_encrypted, inputs=inputs, shared=shared)
+    filled = bytearray(ERASED * (end - start))
+    for piece in group:
+        filled[piece.offset - start : piece.end - start] = piece.data
+    return Piece(start, bytes(filled), encrypted=is_encrypted, inputs=inputs)
 
 
 def divided(piece: Piece, unit: int) -> Iterator[Piece]:
@@ -285,7 +379,7 @@ def divided(piece: Piece, unit: int) -> Iterator[Piece]:
     start = piece.offset
     while start < piece.end:
         end = min(start - start % unit + unit, piece.end)
-        yield Piece(start, piece.data[start - piece.offset : end - piece.offset])
+        yield piece.part(start, end)
         start = end
 
 

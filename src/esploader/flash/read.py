@@ -148,9 +148,9 @@ class RegionReader:
             self._link.revive(slower=slower)
             if self._link.session.unasked_erasures > self._unasked_erasures:
                 raise FlashLostError
-            received = Piece(region.next_offset, bytes(region.received))
-            if received.data and holds(self._link, received):
-                prefix = received.data
+            received = bytes(region.received)
+            if received and holds(self._link, Piece(region.next_offset, received)):
+                prefix = received
         except (CommandError, ProtocolError, TransportError, ConnectError) as exc:
             if isinstance(exc, TransportError) or self._link.is_lost:
                 raise region.given_up(exc) from exc

@@ -20,7 +20,6 @@ from esploader.flash.guards import (
 from esploader.flash.inputs import (
     check_families,
     check_suitability,
-    put_parameters,
 )
 from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 from esploader.flash.plan import WritePlan, plan_write
@@ -150,12 +149,13 @@ class WriteRequest:
             PlanError: an input lies outside the flash, or overlaps another.
             UnsupportedError: the chip does not know one of the parameters.
         """
-        pieces, header = put_parameters(self.pieces, chip, header_parameters)
-        plan = plan_write(pieces, flash_size, encryption_unit=chip.encrypted_write_alignment or 1)
+        found = self.artefact.with_parameters(self.pieces, chip, header_parameters)
+        unit = chip.encrypted_write_alignment or 1
+        plan = plan_write(found.pieces, flash_size, encryption_unit=unit)
         return attrs.evolve(
             plan,
             erase_all=self.erase_all,
-            header=header,
+            header=found.header,
             compress=compress,
             starts_stub=starts_stub,
         )

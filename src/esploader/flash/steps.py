@@ -8,7 +8,6 @@ from esploader.classes import frozen
 from esploader.errors import CommandFailedError, NoResponseError
 from esploader.flash.compress import (
     WireBlock,
-    compressed_blocks,
     is_worth_compressing,
     max_block_count,
     plain_blocks,
@@ -77,7 +76,7 @@ def steps_of(link: Link, piece: Piece, *, compress: bool | None) -> Iterator[Ste
     ``compress`` is ``None`` to decide by the data.
     """
     if compress is None:
-        compress = is_worth_compressing(piece.data)
+        compress = piece.once(is_worth_compressing)
     if not can_compress(link) or (piece.encrypted and not _inflates_encrypted(link)):
         compress = False
     # Not when the first step is taken: preparing may take commands of its own.
@@ -139,7 +138,7 @@ def _prepare(
             offset=piece.offset,
             encrypt=piece.encrypted,
         ), plain_blocks(piece.data, block_size)
-    blocks: Iterable[WireBlock] = compressed_blocks(piece.data, block_size)
+    blocks = piece.compressed_blocks(block_size)
     if dialect.answers_before_writing:
         block_count = max_block_count(size, block_size)
     else:

@@ -77,7 +77,8 @@ def compare(
     report(0)
     steady = _SteadyComparison(link, piece)
     for start in range(0, size, PART_SIZE):
-        whole = Piece(piece.offset + start, piece.data[start : start + PART_SIZE])
+        end = min(start + PART_SIZE, size)
+        whole = piece.part(piece.offset + start, piece.offset + end)
         for part in _different_parts(steady, whole):
             if part.offset > piece.offset:
                 report(part.offset - piece.offset)
@@ -176,12 +177,12 @@ def _different_parts(steady: _SteadyComparison, piece: Piece) -> Iterator[Piece]
         answers = steady.which_hold(sectors)
         yield from (part for part, right in zip(sectors, answers, strict=True) if not right)
         return
-    middle = len(piece.data) // 2 // SECTOR_SIZE * SECTOR_SIZE or SECTOR_SIZE
-    yield from _different_parts(steady, Piece(piece.offset, piece.data[:middle]))
-    yield from _different_parts(steady, Piece(piece.offset + middle, piece.data[middle:]))
+    middle = piece.offset + (len(piece.data) // 2 // SECTOR_SIZE * SECTOR_SIZE or SECTOR_SIZE)
+    yield from _different_parts(steady, piece.part(piece.offset, middle))
+    yield from _different_parts(steady, piece.part(middle, piece.end))
 
 
-def _runs(expected: bytes, found: bytes) -> Iterator[tuple[int, int]]:
+def _runs(expected: bytes | memoryview, found: bytes) -> Iterator[tuple[int, int]]:
     """Yield where two byte strings of one size differ."""
     start: int | None = None
     for index, (one, other) in enumerate(zip(expected, found, strict=True)):

@@ -42,8 +42,8 @@ from esploader.flash.attempt import Attempt
 from esploader.flash.blank import is_blank
 from esploader.flash.download import Download
 from esploader.flash.erase import ERASE_STEP, Doubts, erase_sectors
-from esploader.flash.hashing import count_right_sectors, holds, is_erased, md5_of
-from esploader.flash.plan import ERASED, SECTOR_SIZE, Piece
+from esploader.flash.hashing import count_right_sectors, holds, is_erased, md5_of, md5_of_erased
+from esploader.flash.plan import SECTOR_SIZE, Piece
 from esploader.flash.progress import Phase, Progress, ProgressCallback, Restarted
 from esploader.flash.read_back import is_blind, is_hidden
 from esploader.flash.steps import Step, steps_of
@@ -132,7 +132,7 @@ class RegionWriter:
                     raise
                 if exc.code == ROM_WRITE_FAILED:
                     # Nothing protects the size of a block: more of it may have been written.
-                    self._doubt(piece, "could not be written as it was sent")
+                    self._doubt(piece.offset, piece.end, "could not be written as it was sent")
                 self._fail(attempt, exc)
             else:
                 self.done += len(piece.data)
@@ -150,7 +150,9 @@ class RegionWriter:
                 if not self._is_believable(attempt, piece, digest):
                     continue
             elif not self._put(attempt, piece):
-                self._doubt(piece, "does not hold what the loader has taken for it")
+                self._doubt(
+                    piece.offset, piece.end, "does not hold what the loader has taken for it"
+                )
                 raise ProtocolError("the flash does not hold what was sent")
             attempt.succeed(len(piece.data))
 
@@ -164,33 +166,33 @@ class RegionWriter:
             return
         size = len(piece.data)
         whole = -(-size // SECTOR_SIZE) * SECTOR_SIZE
-        blank = Piece(piece.offset, ERASED * whole)
-        self._erase(blank)
-        if not is_erased(self._link, blank.offset, whole):
-            self._doubt(blank, "was not blank after the loader had erased it")
+        self._erase(piece.offset, piece.offset + whole)
+        if not is_erased(self._link, piece.offset, whole):
+            what = "was not blank after the loader had erased it"
+            self._doubt(piece.offset, piece.offset + whole, what)
             raise ProtocolError("the flash is not blank after it was erased")
 
     def _put(self, attempt: Attempt, piece: Piece) -> bool:
         """Erase or write, and tell whether the flash holds ``piece`` now."""
         digest: bytes | None = None
         if is_blank(piece.data):
-            self._erase(piece)
+            self._erase(piece.offset, piece.end)
             self._reach(attempt, len(piece.data))
         else:
             digest = self._carry_out(attempt, steps_of(self._link, piece, compress=self._compress))
         if is_hidden(self._link):
             return True
-        return digest == md5_of(piece.data) if digest else holds(self._link, piece)
+        return digest == piece.once(md5_of) if digest else holds(self._link, piece)
 
-    def _erase(self, piece: Piece) -> None:
+    def _erase(self, start: int, end: int) -> None:
         try:
-            erase_sectors(self._link, piece.offset, len(piece.data))
+            erase_sectors(self._link, start, end - start)
         except (NoResponseError, ProtocolError, TransportError):
-            self._doubt(piece, "was to be erased, and there was no answer")
+            self._doubt(start, end, "was to be erased, and there was no answer")
             raise
 
-    def _doubt(self, piece: Piece, what: str) -> None:
-        self.doubts.note(f"{piece.offset:#x} to {piece.end:#x} {what}")
+    def _doubt(self, start: int, end: int, what: str) -> None:
+        self.doubts.note(f"{start:#x} to {end:#x} {what}")
 
     def _carry_out(self, attempt: Attempt, steps: Iterable[Step]) -> bytes:
         """Carry out the steps of one download; return what the last one, if any, brings.
@@ -251,20 +253,24 @@ class RegionWriter:
         if is_hidden(self._link):
             return True
         size = len(piece.data)
-        if digest == md5_of(piece.data):
+        if digest == piece.once(md5_of):
             raise ProtocolError("the flash holds the plain data, not encrypted")
-        if digest == md5_of(ERASED * size):
-            self._doubt(piece, "is blank after the loader had taken data for it")
+        if digest == md5_of_erased(size):
+            self._doubt(piece.offset, piece.end, "is blank after the loader had taken data for it")
             raise ProtocolError("the flash is blank where it was written to")
         if self._has_blank_end(piece):
-            self._doubt(piece, "is blank where the data begin or end")
+            self._doubt(piece.offset, piece.end, "is blank where the data begin or end")
             raise ProtocolError("the flash is blank where the data begin or end")
         earlier = attempt.encrypted_digests.get(size)
         if not self.restarts or earlier == digest:
             return True
         attempt.encrypted_digests = {size: digest}
         if earlier is not None:
-            self._doubt(piece, "was encrypted differently by two downloads of the same data")
+            self._doubt(
+                piece.offset,
+                piece.end,
+                "was encrypted differently by two downloads of the same data",
+            )
             raise ProtocolError("two downloads of the same data were encrypted differently")
         return False
 
@@ -272,7 +278,7 @@ class RegionWriter:
         """Tell whether what was encrypted seems to stand somewhat beside its place."""
         unit = self._link.chip.encrypted_write_alignment or len(piece.data)
         ends = [SpiFlashMd5(offset=at, size=unit) for at in (piece.offset, piece.end - unit)]
-        return md5_of(ERASED * unit) in self._link.session.execute_all(ends)
+        return md5_of_erased(unit) in self._link.session.execute_all(ends)
 
     def _fail(self, attempt: Attempt, exc: Exception) -> None:
         """Note a failure; give up when there were too many."""
@@ -323,7 +329,7 @@ class RegionWriter:
         dialect = self._link.session.dialect
         written = download.written(dialect)
         if found < written - written % SECTOR_SIZE:
-            self._doubt(piece, "does not hold what the loader has taken for it")
+            self._doubt(piece.offset, piece.end, "does not hold what the loader has taken for it")
             return
         if dialect.answers_before_writing or (download.is_refused and not download.is_begun):
             return
@@ -331,7 +337,7 @@ class RegionWriter:
         behind = max(found, download.sent)
         start = piece.offset - -behind // SECTOR_SIZE * SECTOR_SIZE
         if start < piece.end and not is_erased(self._link, start, piece.end - start):
-            self._doubt(piece, "was not erased where a download of it had begun")
+            self._doubt(piece.offset, piece.end, "was not erased where a download of it had begun")
 
     def _report(self, reached: int) -> None:
         self._on_progress(

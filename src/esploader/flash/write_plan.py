@@ -225,14 +225,19 @@ def _holds_stubbornly(link: Link, region: Piece) -> bool:
 
 def _costs(link: Link, region: Piece, *, compressed: bool) -> CostModel:
     transport = link.session.transport
-    sample = region.data[:_SAMPLE_SIZE]
-    compression = min(len(zlib.compress(sample, 1)) / len(sample), 1.0) if compressed else 1.0
+    compression = region.once(_compression) if compressed else 1.0
     return CostModel(
         baudrate=transport.baudrate,
         round_trip=transport.round_trip,
         turnaround=transport.turnaround,
         compression=compression,
     )
+
+
+def _compression(data: bytes | memoryview) -> float:
+    """Return what becomes of a byte on the wire, by the beginning of ``data``."""
+    sample = data[:_SAMPLE_SIZE]
+    return min(len(zlib.compress(sample, 1)) / len(sample), 1.0)
 
 
 def _pieces_to_write(link: Link, region: Piece, costs: CostModel) -> list[Piece]:

@@ -102,12 +102,12 @@ class ElfFile:
         return f"<ElfFile {self.architecture.value}, entry {self.entry:#x}, {counts}>"
 
 
-def is_elf(data: bytes) -> bool:
+def is_elf(data: bytes | memoryview) -> bool:
     """Tell whether ``data`` begin like an ELF file."""
     return data[: len(MAGIC)] == MAGIC
 
 
-def is_program(data: bytes) -> bool:
+def is_program(data: bytes | memoryview) -> bool:
     """Tell whether ``data`` begin like the ELF file of a program, and of no library or module."""
     kind = int.from_bytes(data[_TYPE], "little")
     return is_elf(data) and kind == _EXECUTABLE

@@ -22,14 +22,15 @@ _TEXT: Final = frozenset((*b"\t\n\f\r", *range(0x20, 0x7F)))
 _BLANK: Final = b"\xff"
 
 
-def foreign_kind(data: bytes) -> str | None:
+def foreign_kind(data: bytes | memoryview) -> str | None:
     """Return what ``data`` are; ``None`` when that cannot be told."""
-    for beginning, kind in _BEGINNINGS:
-        if data.startswith(beginning):
+    beginning = bytes(data[:SAMPLE_SIZE])
+    for magic, kind in _BEGINNINGS:
+        if beginning.startswith(magic):
             return kind
     # What fills up the last word of an input is blank, too.
-    sample = data[:_SAMPLE_SIZE].rstrip(_BLANK)
-    if is_hex(data[:SAMPLE_SIZE].rstrip(_BLANK)):
+    sample = beginning[:_SAMPLE_SIZE].rstrip(_BLANK)
+    if is_hex(beginning.rstrip(_BLANK)):
         return "an Intel HEX file"
     if not sample:
         return "blank"

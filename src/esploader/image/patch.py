@@ -40,7 +40,7 @@ class PatchResult:
 
 
 def patch_header(
-    image: bytes,
+    image: bytes | memoryview,
     chip: Chip,
     *,
     mode: str | None = None,
@@ -105,7 +105,7 @@ def _code(
     return None if name is None else parameter_code(what, name, table, chip)
 
 
-def _intact_layout(image: bytes, chip: Chip) -> ImageLayout:
+def _intact_layout(image: bytes | memoryview, chip: Chip) -> ImageLayout:
     layout = parse_image(image, chip)
     problem = chip_problem(layout.header, chip)
     if problem is not None:
@@ -118,11 +118,11 @@ def _parameters(*, mode: int, frequency: int, size: int) -> bytes:
     return bytes((mode, size << 4 | frequency))
 
 
-def _unchanged(image: bytes, reason: str | None) -> PatchResult:
-    return PatchResult(data=image, changed=False, reason=reason, digest_updated=False)
+def _unchanged(image: bytes | memoryview, reason: str | None) -> PatchResult:
+    return PatchResult(data=bytes(image), changed=False, reason=reason, digest_updated=False)
 
 
-def _replaced(image: bytes, layout: ImageLayout, parameters: bytes) -> PatchResult:
+def _replaced(image: bytes | memoryview, layout: ImageLayout, parameters: bytes) -> PatchResult:
     view = memoryview(image)
     covered = (
         view[: FLASH_PARAMETERS.start],

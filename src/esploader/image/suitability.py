@@ -52,7 +52,7 @@ class Verdict:
     """What is wrong; ``None`` for a suitable image."""
 
 
-def check_image(image: bytes, chip: Chip, revision: Revision | None) -> Verdict:
+def check_image(image: bytes | memoryview, chip: Chip, revision: Revision | None) -> Verdict:
     """Return whether ``image`` is intact and for devices of that chip and revision.
 
     ``None`` for a revision that is not known leaves it out of the judgement. More data may
