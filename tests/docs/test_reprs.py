@@ -17,7 +17,6 @@ from esploader.chips import CHIPS
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import EsploaderError
 from esploader.fleet import (
-    Artefact,
     DeviceInput,
     Failed,
     Identified,

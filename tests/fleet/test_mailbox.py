@@ -25,7 +25,7 @@ def taken(*posted: FleetEvent) -> list[FleetEvent]:
 
 
 def test_events_come_in_the_order_in_which_they_were_posted() -> None:
-    events = [Began(label=f"{n % 3}", attempt=n) for n in range(9)]
+    events: list[FleetEvent] = [Began(label=f"{n % 3}", attempt=n) for n in range(9)]
     assert taken(*events) == events
 
 
@@ -34,12 +34,12 @@ def test_progress_overtakes_progress_of_the_same_board() -> None:
 
 
 def test_what_happens_in_between_stays_in_between() -> None:
-    events = [step(5), RESTARTED, step(1), Began(label="one", attempt=2), step(0)]
+    events: list[FleetEvent] = [step(5), RESTARTED, step(1), Began(label="one", attempt=2), step(0)]
     assert taken(*events) == events
 
 
 def test_the_last_step_of_each_phase_stays() -> None:
-    events = [step(9, phase=Phase.COMPARE), step(9), step(9, phase=Phase.VERIFY)]
+    events: list[FleetEvent] = [step(9, phase=Phase.COMPARE), step(9), step(9, phase=Phase.VERIFY)]
     assert taken(step(1, phase=Phase.COMPARE), *events) == events
 
 

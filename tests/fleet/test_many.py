@@ -470,5 +470,5 @@ def test_names_without_a_table_are_refused(options: dict[str, object], complaint
 
 
 def test_a_job_is_short_in_a_log() -> None:
-    assert repr(Place(3).job()) == "<Job: <Artefact: 32768 bytes of 1 inputs> to bench-3>"
+    assert repr(Place(3).job()) == "<Job: <Artefact: 32768 bytes> to bench-3>"
     assert Job(port="sim://esp32", artefact=artefact()).name == "sim://esp32"

@@ -123,6 +123,6 @@ class _HangingTransport(WrappingTransport):
 
     @override
     def close(self) -> None:
-        if self.hang.heeds_closing:
+        if self.hang.heeds_closing and self.hang.hangs.is_set():
             self.hang.released.set()
         self.inner.close()

@@ -172,16 +172,17 @@ def _read_inputs(table: Table, usual: Job, folder: Path) -> Job:
     inputs = [_read_input(each, folder) for each in table.tables("input")]
     files = tuple(_read_device_file(each, folder) for each in table.tables("device-input"))
     serials = _read_serials(table, files, folder)
-    usual = _read_build(table, usual, folder)
+    usual, built = _read_build(table, usual, folder)
 
     def at_offsets(*, encrypted: bool) -> list[tuple[Offset, Source]]:
         return [
             (each.where, each.source)
-            for each in inputs
+            for each in (*built, *inputs)
             if not isinstance(each.where, str) and each.encrypted is encrypted
         ]
 
-    artefact = usual.artefact.with_inputs(
+    # All at once: what is added to an artefact is not shared.
+    artefact = Artefact.read(
         at_offsets(encrypted=False), encrypted_inputs=at_offsets(encrypted=True)
     )
     named = tuple(each for each in inputs if isinstance(each.where, str))
@@ -254,26 +255,25 @@ def _read_serials(
     return None
 
 
-def _read_build(table: Table, usual: Job, folder: Path) -> Job:
-    """Return the job with a build, if there is one."""
+def _read_build(table: Table, usual: Job, folder: Path) -> tuple[Job, list[DeviceInput]]:
+    """Return the job for the chip of a build, and what it has; nothing where there is none."""
     name, encrypts = table.text("build"), table.flag("encrypt", default=False)
     if name is None:
         if encrypts:
             raise ConfigError(table.where("encrypt"), "it is for a build; an input has its own")
-        return usual
+        return usual, []
     build, chip = _chosen_build(folder / name, usual, table.where("build"))
     warn_of(build, erase_all=usual.erase_all)
     keeps = usual.parameters == KEEP_PARAMETERS
-    return attrs.evolve(
+    usual = attrs.evolve(
         usual,
         chip=chip.key,
-        artefact=Artefact.read(
-            build.inputs(encrypt=encrypts),
-            encrypted_inputs=build.encrypted_inputs(encrypt=encrypts),
-        ),
         parameters=build.parameters if keeps else usual.parameters,
         check=None if encrypts or usual.force else functools.partial(_check_encryption, build),
     )
+    return usual, [
+        DeviceInput(part.offset, part.source, encrypts and part.encrypted) for part in build.parts
+    ]
 
 
 def _chosen_build(path: Path, usual: Job, place: str) -> tuple[Build, Chip]:
