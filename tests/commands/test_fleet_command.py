@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 from typing_extensions import override
 
+from esploader import connect
 from esploader.cli import DONE, FAILED, main
 from esploader.commands.fleet_display import FleetTable
 from esploader.commands.progress_display import console_on
@@ -33,7 +34,7 @@ from esploader.fleet import (
 )
 from fleets import DATA, OFFSET, Place, mac_of
 from json_schemas import schemas
-from programs import PATIENCE, environment, esploader, run
+from programs import PATIENCE, environment, esploader, run, served_chip
 from screen import lines_on_screen
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from esploader.fleet import FleetEvent
 
 BEFORE = Place(0).before
-ALL_FF = b"\xff"
 
 
 def write_jobs(folder: Path, *boards: str, top: str = "", rest: str = "") -> Path:
@@ -269,6 +269,39 @@ def test_a_signal_ends_a_bed_with_all_ports_released(number: int, tmp_path: Path
     assert process.returncode == -number
     assert "Interrupted" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+def test_ctrl_c_in_mid_write_leaves_the_devices_to_be_found_again(tmp_path: Path) -> None:
+    flash = tmp_path / "flash.bin"
+    flash.write_bytes(BEFORE)
+    record = tmp_path / "done.jsonl"
+    chip = f"sim://esp32c3?flash=1MB&file={flash}"
+    with served_chip(chip, "--realtime", "--rfc2217", "0") as urls:
+        path = write_jobs(tmp_path, urls["rfc2217"], top=f'record = "{record.name}"')
+        command = esploader("fleet", str(path))
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        ) as process:
+            giving_up = threading.Timer(PATIENCE, process.kill)
+            giving_up.start()
+            assert process.stdout is not None
+            while "writing" not in process.stdout.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+            giving_up.cancel()
+        assert process.returncode == -signal.SIGINT, err
+        assert "[bench-1] ESP32-C3 24:0a:c4:00:00:01: cancelled\n" in out
+        assert err.endswith("Interrupted.\n")
+        (entry,) = read_record(record)
+        assert (entry.status, entry.regions) == (Status.CANCELLED, ())
+        now = flash.read_bytes()
+        end = OFFSET + len(DATA)
+        assert (now[:OFFSET], now[end:]) == (BEFORE[:OFFSET], BEFORE[end:])
+        with connect(urls["rfc2217"], stub=False) as device:
+            device.flash.write([(OFFSET, DATA)])
+    assert flash.read_bytes() == BEFORE[:OFFSET] + DATA + BEFORE[end:]
 
 
 class Terminal(io.StringIO):

@@ -15,7 +15,8 @@ from esploader.flash.artefact import Artefact
 from esploader.fleet.bed import run_bed
 from esploader.fleet.config import FleetConfig, read_fleet
 from esploader.fleet.job import Job
-from esploader.fleet.many import flash_many, ignore_event
+from esploader.fleet.mailbox import ignore_event
+from esploader.fleet.many import flash_many
 from esploader.fleet.record import Record
 from esploader.fleet.record_entry import RecordEntry
 from esploader.fleet.verdict import VerdictProgram

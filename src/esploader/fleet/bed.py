@@ -15,8 +15,8 @@ from esploader.fleet.board_log import LogOfThreads
 from esploader.fleet.crew import Hand, Patience
 from esploader.fleet.events import SeenAgain, VerdictLost, Waiting
 from esploader.fleet.job import require_distinct
-from esploader.fleet.mailbox import Mailbox
-from esploader.fleet.many import LOOK_INTERVAL, ignore_event
+from esploader.fleet.mailbox import Listener, Mailbox, ignore_event
+from esploader.fleet.many import LOOK_INTERVAL
 from esploader.fleet.presence import Presence
 from esploader.fleet.results import FleetResult
 from esploader.fleet.stop import StopRules, Tally
@@ -96,7 +96,7 @@ def run_bed(  # noqa: PLR0913 - options, all by keyword
         around = Surroundings(
             retries=retries, dry_run=False, post=mailbox.post, claims=Claims(), logs=logs
         )
-        return bed.carry_out([_Place(bed, job, around) for job in jobs], on_event)
+        return bed.carry_out([_Place(bed, job, around) for job in jobs], Listener(on_event))
 
 
 @define(eq=False, kw_only=True)
@@ -120,7 +120,7 @@ class _Bed:
     _begun: int = attrs.field(default=0, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
-    def carry_out(self, places: Sequence[_Place], on_event: OnEvent) -> FleetResult:
+    def carry_out(self, places: Sequence[_Place], listener: Listener) -> FleetResult:
         """Work in all places, and return when all have ended."""
         interruption: BaseException | None = None
         deadline: float | None = None
@@ -128,10 +128,9 @@ class _Bed:
             place.start()
         while any(place.is_at_work for place in places):
             try:
-                for event in self.mailbox.take(LOOK_INTERVAL):
-                    on_event(event)
+                listener.tell(self.mailbox.take(LOOK_INTERVAL))
             except BaseException as exc:  # noqa: BLE001 - it comes out when all have ended
-                interruption, on_event = interruption or exc, ignore_event
+                interruption = interruption or exc
                 self.cancel.set()
             if self.cancel.is_set():
                 self.closing.set()
@@ -140,10 +139,9 @@ class _Bed:
                 deadline = now + ending if deadline is None else deadline
                 if now >= deadline:
                     break
+        listener.tell(self.mailbox.take(0.0))
         if interruption is not None:
             raise interruption
-        for event in self.mailbox.take(0.0):
-            on_event(event)
         stopped = "somebody cancelled it" if self.cancel.is_set() else self.tally.reason
         return FleetResult(boards=tuple(self._results), stopped=stopped)
 

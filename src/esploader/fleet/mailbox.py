@@ -14,7 +14,29 @@ from esploader.flash.progress import Progress
 from esploader.fleet.events import Progressed
 
 if TYPE_CHECKING:
-    from esploader.fleet.events import FleetEvent
+    from collections.abc import Iterable
+
+    from esploader.fleet.events import FleetEvent, OnEvent
+
+
+def ignore_event(event: object) -> None:
+    """Listen to nothing."""
+
+
+@define(eq=False)
+class Listener:
+    """Whoever wants to hear of events; one that has failed hears no more of them."""
+
+    _on_event: OnEvent
+
+    def tell(self, events: Iterable[FleetEvent]) -> None:
+        """Tell of events, one after the other. Raises what the listener does."""
+        try:
+            for event in events:
+                self._on_event(event)
+        except Exception:
+            self._on_event = ignore_event
+            raise
 
 
 @define(eq=False)

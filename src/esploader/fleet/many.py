@@ -12,7 +12,7 @@ from esploader.fleet.board import Board, Claims, Surroundings
 from esploader.fleet.board_log import LogOfThreads
 from esploader.fleet.crew import Hand, Patience
 from esploader.fleet.job import require_distinct
-from esploader.fleet.mailbox import Mailbox
+from esploader.fleet.mailbox import Listener, Mailbox, ignore_event
 from esploader.fleet.results import BoardResult, FleetResult, Status
 from esploader.fleet.stop import StopRules, Tally
 from esploader.fleet.watch import Watch
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 LOOK_INTERVAL: Final = 0.1
 """How often it is looked for boards that take too long, in seconds."""
-
-
-def ignore_event(event: object) -> None:
-    """Listen to nothing."""
 
 
 def flash_many(  # noqa: PLR0913 - options, all by keyword
@@ -74,7 +70,7 @@ def flash_many(  # noqa: PLR0913 - options, all by keyword
         tally=Tally(stop),
         record=None if dry_run else record,
         cancel=cancel or threading.Event(),
-        on_event=on_event,
+        listener=Listener(on_event),
     )
     with LogOfThreads() as logs:
         around = Surroundings(
@@ -94,7 +90,7 @@ class _Run:
     tally: Tally
     record: Record | None
     cancel: threading.Event
-    on_event: OnEvent
+    listener: Listener
     mailbox: Mailbox = attrs.field(factory=Mailbox, init=False)
     _hands: dict[int, Hand] = attrs.field(factory=dict, init=False)
     """By the number of the job."""
@@ -112,12 +108,10 @@ class _Run:
                 self._attend()
             except BaseException as exc:  # noqa: BLE001 - it comes out when all have ended
                 interruption = interruption or exc
-                self.on_event = ignore_event
                 self.cancel.set()
+        self.listener.tell(self.mailbox.take(0.0))
         if interruption is not None:
             raise interruption
-        for event in self.mailbox.take(0.0):
-            self.on_event(event)
         is_partial = len(self._hands) < len(self.jobs)
         return FleetResult(
             boards=tuple(self._results()), stopped=self._reason_to_stop if is_partial else None
@@ -156,8 +150,7 @@ class _Run:
             if hand.result is not None:
                 self._open.discard(number)
                 self.tally.count(hand.result)
-        for event in events:
-            self.on_event(event)
+        self.listener.tell(events)
 
     def _results(self) -> Iterator[BoardResult]:
         for number, job in enumerate(self.jobs):
