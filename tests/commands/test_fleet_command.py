@@ -250,23 +250,29 @@ def test_a_bed_has_its_verdict_told(
         assert lamp.read_text() == f"good done bench-1 ESP32-C3 {mac_of(1)} done\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_bed_with_all_ports_released(number: int, tmp_path: Path) -> None:
-    path = write_jobs(tmp_path, "socket://127.0.0.1:9", "socket://127.0.0.1:10")
-    command = esploader("fleet", "--bed", str(path))
+def ended_by(number: int, moment: str, *command: str) -> tuple[str, str]:
+    """Send a program a signal as it prints ``moment``; return what it printed from then on."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
         giving_up = threading.Timer(PATIENCE, process.kill)
         giving_up.start()
         assert process.stdout is not None
-        while "waiting for a device" not in process.stdout.readline():
+        while moment not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(number)
-        _, err = process.communicate()
+        out, err = process.communicate()
         giving_up.cancel()
-    assert process.returncode == -number
+    assert process.returncode == -number, err
+    return out, err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_bed_with_all_ports_released(number: int, tmp_path: Path) -> None:
+    path = write_jobs(tmp_path, "socket://127.0.0.1:9", "socket://127.0.0.1:10")
+    command = esploader("fleet", "--bed", str(path))
+    _, err = ended_by(number, "waiting for a device", *command)
     assert "Interrupted" in err
     assert "Traceback" not in err
 
@@ -280,18 +286,7 @@ def test_ctrl_c_in_mid_write_leaves_the_devices_to_be_found_again(tmp_path: Path
     with served_chip(chip, "--realtime", "--rfc2217", "0") as urls:
         path = write_jobs(tmp_path, urls["rfc2217"], top=f'record = "{record.name}"')
         command = esploader("fleet", str(path))
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-        ) as process:
-            giving_up = threading.Timer(PATIENCE, process.kill)
-            giving_up.start()
-            assert process.stdout is not None
-            while "writing" not in process.stdout.readline():
-                assert process.poll() is None
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate()
-            giving_up.cancel()
-        assert process.returncode == -signal.SIGINT, err
+        out, err = ended_by(signal.SIGINT, "writing", *command)
         assert "[bench-1] ESP32-C3 24:0a:c4:00:00:01: cancelled\n" in out
         assert err.endswith("Interrupted.\n")
         (entry,) = read_record(record)

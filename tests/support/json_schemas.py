@@ -136,19 +136,18 @@ HEADER: Final[Json] = {
         ),
     ]
 }
-WRITTEN: Final = of(
-    {
-        "offset": NUMBER,
-        "size": NUMBER,
-        "written": NUMBER,
-        "sent": NUMBER,
-        "restarts": NUMBER,
-        "verified": YES_OR_NO,
-        "seconds": SECONDS,
-        "warnings": TEXTS,
-        "inputs": list_of(of({"name": TEXT_OR_NULL, "offset": NUMBER, "size": NUMBER})),
-    }
-)
+REGION: Final[dict[str, Json]] = {
+    "offset": NUMBER,
+    "size": NUMBER,
+    "written": NUMBER,
+    "sent": NUMBER,
+    "restarts": NUMBER,
+    "verified": YES_OR_NO,
+    "seconds": SECONDS,
+    "warnings": TEXTS,
+}
+INPUT: Final[dict[str, Json]] = {"name": TEXT_OR_NULL, "offset": NUMBER, "size": NUMBER}
+WRITTEN: Final = of({**REGION, "inputs": list_of(of(INPUT))})
 PLAN: Final[dict[str, Json]] = {
     "plan": list_of(of({"offset": NUMBER, "size": NUMBER, "encrypted": YES_OR_NO})),
     "uncovered": RANGES,
@@ -320,17 +319,7 @@ DIFFERENT_ROW: Final = of(
         "problem": TEXT_OR_NULL,
     }
 )
-RECORDED_INPUTS: Final = list_of(
-    of(
-        {
-            "name": TEXT_OR_NULL,
-            "offset": NUMBER,
-            "size": NUMBER,
-            "sha256": SHA256,
-            "encrypted": YES_OR_NO,
-        }
-    )
-)
+RECORDED_INPUTS: Final = list_of(of({**INPUT, "sha256": SHA256, "encrypted": YES_OR_NO}))
 MOMENT: Final[Json] = {"type": "string", "format": "date-time", "pattern": r"\+00:00$"}
 RECORD_ENTRY: Final[dict[str, Json]] = {
     "schema": {"const": 1},
@@ -347,20 +336,7 @@ RECORD_ENTRY: Final[dict[str, Json]] = {
     "flash": {"anyOf": [of({"id": NUMBER, "size": NUMBER_OR_NULL}), NOTHING]},
     "inputs": RECORDED_INPUTS,
     "device_inputs": RECORDED_INPUTS,
-    "regions": list_of(
-        of(
-            {
-                "offset": NUMBER,
-                "size": NUMBER,
-                "written": NUMBER,
-                "sent": NUMBER,
-                "restarts": NUMBER,
-                "verified": YES_OR_NO,
-                "seconds": SECONDS,
-                "warnings": TEXTS,
-            }
-        )
-    ),
+    "regions": list_of(of(REGION)),
     "verified": YES_OR_NO,
     "attempts": NUMBER,
     "hung": YES_OR_NO,

@@ -14,51 +14,49 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True)
-class Began:
-    """An attempt at a board begins."""
+class _Happening:
+    """Something happens to a board, or in its place."""
 
     label: str
-    """What its place is called."""
+    """What the place is called."""
+
+
+@frozen(kw_only=True)
+class Began(_Happening):
+    """An attempt at a board begins."""
+
     attempt: int
     """Its number, from 1."""
 
 
 @frozen(kw_only=True)
-class Identified:
+class Identified(_Happening):
     """A board has answered, and said which one it is."""
 
-    label: str
-    """What its place is called."""
     found: Found
     """Which one."""
 
 
 @frozen(kw_only=True)
-class Progressed:
+class Progressed(_Happening):
     """A board is written. Of several that nobody has taken yet, the last one counts."""
 
-    label: str
-    """What its place is called."""
     progress: ProgressEvent
     """How far, or from where again."""
 
 
 @frozen(kw_only=True)
-class Warned:
+class Warned(_Happening):
     """The library warns of something on a board."""
 
-    label: str
-    """What its place is called."""
     text: str
     """Of what."""
 
 
 @frozen(kw_only=True)
-class Failed:
+class Failed(_Happening):
     """An attempt has failed, and another one follows."""
 
-    label: str
-    """What its place is called."""
     attempt: int
     """Its number, from 1."""
     error: EsploaderError
@@ -66,21 +64,17 @@ class Failed:
 
 
 @frozen(kw_only=True)
-class Ended:
+class Ended(_Happening):
     """What became of a board is known, and recorded."""
 
-    label: str
-    """What its place is called."""
     result: BoardResult
     """What."""
 
 
 @frozen(kw_only=True)
-class Waiting:
+class Waiting(_Happening):
     """A place in a bed waits for the next board, or for one to be taken away."""
 
-    label: str
-    """What its place is called."""
     for_removal: bool
     """For the board that is there to be taken away."""
     trouble: Exception | None = None
@@ -88,21 +82,17 @@ class Waiting:
 
 
 @frozen(kw_only=True)
-class SeenAgain:
+class SeenAgain(_Happening):
     """A board is in a bed that was there a short while ago; it is left alone."""
 
-    label: str
-    """What its place is called."""
     result: BoardResult
     """What became of it then."""
 
 
 @frozen(kw_only=True)
-class VerdictLost:
+class VerdictLost(_Happening):
     """Whoever was to hear the verdict on a board failed to."""
 
-    label: str
-    """What its place is called."""
     result: BoardResult
     """What."""
     reason: str
