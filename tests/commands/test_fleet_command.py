@@ -33,6 +33,7 @@ from esploader.fleet import (
     read_record,
 )
 from fleets import DATA, OFFSET, Place, mac_of
+from full_disk import files_of_at_most
 from json_schemas import schemas
 from programs import PATIENCE, environment, esploader, run, served_chip
 from screen import lines_on_screen
@@ -130,7 +131,7 @@ def test_a_dry_run_writes_and_records_nothing(
     assert "[bench-1] Would write:\n0x00010000 to 0x00018000: 32768 bytes\n" in out
     assert out.endswith("1 of 1 boards planned.\n")
     assert_as_before(tmp_path, 1)
-    assert list(read_record(tmp_path / "done.jsonl")) == []
+    assert not (tmp_path / "done.jsonl").exists()
 
 
 def test_the_record_is_where_the_file_or_the_option_says(tmp_path: Path) -> None:
@@ -149,6 +150,23 @@ def test_the_record_is_where_the_file_or_the_option_says(tmp_path: Path) -> None
     ):
         (entry,) = read_record(record)
         assert (entry.mac, entry.fields) == (mac_of(1), fields)
+    assert_written(tmp_path, 1)
+
+
+def test_boards_without_a_record_are_not_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boards = (board(tmp_path, 1), "sim://esp32")
+    top = 'chip = "esp32c3"\nrecord = "done.jsonl"\nworkers = 1'
+    path = write_jobs(tmp_path, *boards, top=top)
+    # The flash of the boards is in files, too, which are larger.
+    (tmp_path / "done.jsonl").write_bytes(b"\n" * 0x10_0000)
+    with files_of_at_most(0x10_0000):
+        assert main(["fleet", "--quiet", str(path)]) == FAILED
+    out, err = capsys.readouterr()
+    assert f"written, and not recorded: {tmp_path / 'done.jsonl'}: " in out
+    assert out.endswith("0 of 2 boards done.\n")
+    assert "WARNING: no more boards were begun: what is done cannot be recorded: " in err
     assert_written(tmp_path, 1)
 
 

@@ -49,7 +49,7 @@ class Fixture:
     script: Sequence[tuple[float, Place | None]]
     """From when on which board is there."""
     stays: bool = True
-    end: float = 100.0
+    end: float = 45.0
     """When somebody ends it all."""
     cancel: threading.Event = attrs.field(factory=threading.Event, init=False)
     clock: VirtualClock = attrs.field(factory=VirtualClock, init=False)

@@ -33,6 +33,7 @@ from esploader.fleet import (
     StopRules,
     Warned,
     flash_many,
+    run_bed,
 )
 from esploader.image.partitions import parse_csv
 from esploader.simulator import Cut, Direction, Drop, FaultyTransport
@@ -302,6 +303,17 @@ def test_the_same_port_twice_is_refused_before_anything_begins(tmp_path: Path) -
             flash_many(jobs)
     with pytest.raises(ConfigError, match="bench-0: more than one place is called that"):
         flash_many([place.job(), place.job(port="sim://esp32")])
+    assert place.opened == []
+
+
+def test_numbers_that_make_no_sense_are_refused() -> None:
+    place = Place(0)
+    with pytest.raises(ConfigError, match="workers: 0 is less than 1"):
+        flash_many([place.job()], workers=0)
+    with pytest.raises(ConfigError, match="retries: -1 is less than 0"):
+        flash_many([place.job()], retries=-1)
+    with pytest.raises(ConfigError, match="limit: 0 is less than 1"):
+        run_bed([place.job()], limit=0)
     assert place.opened == []
 
 

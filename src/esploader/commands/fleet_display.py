@@ -97,7 +97,9 @@ def result_line(result: BoardResult) -> str:
             times = "" if result.attempts < 2 else f" after {result.attempts} attempts"  # noqa: PLR2004 - more than one
             why = "" if result.error is None else f": {result.error}"
             hung = "; its thread hangs" if result.is_hung else ""
-            how = f"{how}{times}{why}{hung}"
+            lost = result.record_failure
+            unrecorded = "" if lost is None else f"; not recorded: {lost}"
+            how = f"{how}{times}{why}{hung}{unrecorded}"
     return f"{who}{how}"
 
 

@@ -14,7 +14,7 @@ from esploader.fleet.board import Board, Claims, Surroundings
 from esploader.fleet.board_log import LogOfThreads
 from esploader.fleet.crew import Hand, Patience
 from esploader.fleet.events import SeenAgain, VerdictLost, Waiting
-from esploader.fleet.job import require_distinct
+from esploader.fleet.job import require_at_least, require_distinct
 from esploader.fleet.mailbox import Listener, Mailbox, ignore_event
 from esploader.fleet.many import LOOK_INTERVAL
 from esploader.fleet.presence import Presence
@@ -73,10 +73,13 @@ def run_bed(  # noqa: PLR0913 - options, all by keyword
     ``clock`` is what places wait by.
 
     Raises:
-        ConfigError: two jobs have the same port, or the same label; nothing has been done.
+        ConfigError: two jobs have the same port or label, or a number makes no sense; nothing has
+            been done.
         RecordError: the record cannot be written to; nothing has been done.
     """
     require_distinct(jobs)
+    require_at_least("limit", limit, 1)
+    require_at_least("retries", retries, 0)
     if record is not None:
         record.check()
     mailbox = Mailbox()

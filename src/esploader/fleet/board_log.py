@@ -74,7 +74,7 @@ class BoardLog:
 class LogOfThreads(logging.Handler):
     """Hands what is said in a thread to the log of its board, while it is in use.
 
-    It sets no level, and has no lock that one board could wait for on account of another: each
+    It sets no level, and takes no lock for which one board could wait on account of another: each
     thread has a log of its own.
     """
 
@@ -83,8 +83,10 @@ class LogOfThreads(logging.Handler):
         self._logs: dict[int, BoardLog] = {}
 
     @override
-    def createLock(self) -> None:
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Keep what is said in the thread of a board, without the lock that handlers have."""
+        self.emit(record)
+        return True
 
     @override
     def emit(self, record: logging.LogRecord) -> None:

@@ -11,6 +11,7 @@ from esploader.errors import ConfigError
 from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 from esploader.image.partitions import DEFAULT_OFFSET
 from esploader.loader.resetting import After
+from esploader.numerals import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -112,6 +113,16 @@ class Job:
         if isinstance(self.port, str | os.PathLike):
             return os.fspath(self.port)
         return getattr(self.port, "__qualname__", type(self.port).__name__)
+
+
+def require_at_least(name: str, value: int | None, low: int) -> None:
+    """Refuse a number that makes no sense: many a caller has no types.
+
+    Raises:
+        ConfigError: it makes none.
+    """
+    if value is not None and value < low:
+        raise ConfigError(name, f"{shown(value)} is less than {low}")
 
 
 def require_distinct(jobs: Iterable[Job]) -> None:

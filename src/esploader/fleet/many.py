@@ -11,7 +11,7 @@ from esploader.classes import define
 from esploader.fleet.board import Board, Claims, Surroundings
 from esploader.fleet.board_log import LogOfThreads
 from esploader.fleet.crew import Hand, Patience
-from esploader.fleet.job import require_distinct
+from esploader.fleet.job import require_at_least, require_distinct
 from esploader.fleet.mailbox import Listener, Mailbox, ignore_event
 from esploader.fleet.results import BoardResult, FleetResult, Status
 from esploader.fleet.stop import StopRules, Tally
@@ -56,10 +56,14 @@ def flash_many(  # noqa: PLR0913 - options, all by keyword
     called in this thread, with one event at a time.
 
     Raises:
-        ConfigError: two jobs have the same port, or the same label; nothing has been done.
+        ConfigError: two jobs have the same port or label, or a number makes no sense; nothing has
+            been done.
         RecordError: the record cannot be written to; nothing has been done.
     """
     require_distinct(jobs)
+    require_at_least("workers", workers, 1)
+    require_at_least("retries", retries, 0)
+    record = None if dry_run else record
     if record is not None:
         record.check()
     run = _Run(
@@ -68,7 +72,7 @@ def flash_many(  # noqa: PLR0913 - options, all by keyword
         time_limit=time_limit,
         patience=patience,
         tally=Tally(stop),
-        record=None if dry_run else record,
+        record=record,
         cancel=cancel or threading.Event(),
         listener=Listener(on_event),
     )
