@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from esploader.classes import define
@@ -40,6 +41,9 @@ STEPS: Final = 4
 
 BAR_WIDTH: Final = 12
 """Characters of the bar of a board."""
+
+MAX_LATER: Final = 1000
+"""So many of the latest lines come behind a table: a bed may go on for days."""
 
 _VERBS: Final = {
     Phase.COMPARE: "comparing",
@@ -221,7 +225,7 @@ class FleetTable:
         self._rows = {label: _Row(label) for label in labels}
         self._lines = lines
         self._now = now
-        self._later: list[FleetEvent] = []
+        self._later: deque[FleetEvent] = deque(maxlen=MAX_LATER)
         self._drawn = 0
         self._next_frame = 0.0
 
@@ -239,9 +243,8 @@ class FleetTable:
         """Leave the table as it is now, and say below it what became of the boards."""
         self._draw()
         self._drawn = 0
-        later, self._later = self._later, []
-        for event in later:
-            self._lines.show(event)
+        while self._later:
+            self._lines.show(self._later.popleft())
 
     def _draw(self) -> None:
         lines = self._frame()

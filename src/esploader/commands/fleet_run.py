@@ -130,12 +130,11 @@ def _say(result: FleetResult, output: Output) -> None:
         if board.plan is not None:
             output.line(f"[{board.label}] Would write:")
             output.line(str(board.plan))
-    done = sum(board.is_done for board in result)
     if result.stopped is not None:
         output.write(f"WARNING: no more boards were begun: {result.stopped}\n")
     what = "planned" if any(board.plan is not None for board in result) else "done"
     with output.asked_for():
-        output.line(f"{done} of {len(result.boards)} boards {what}.")
+        output.line(f"{result.done_count} of {result.count} boards {what}.")
 
 
 def _document(board: BoardResult, fields: dict[str, str]) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from esploader.transport.clock import Clock
 
 REMEMBERED: Final = 1000
-"""So many boards are known again."""
+"""So many boards are known again, and so many results are kept."""
 
 
 @enum.unique
@@ -118,7 +118,7 @@ class _Bed:
     on_verdict: Callable[[BoardResult], object]
     closing: threading.Event = attrs.field(factory=threading.Event, init=False)
     """No more boards are begun, and none is waited for."""
-    _results: list[BoardResult] = attrs.field(factory=list, init=False)
+    _results: deque[BoardResult] = attrs.field(factory=lambda: deque(maxlen=REMEMBERED), init=False)
     _known: OrderedDict[str, BoardResult] = attrs.field(factory=OrderedDict, init=False)
     _begun: int = attrs.field(default=0, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
@@ -146,7 +146,12 @@ class _Bed:
         if interruption is not None:
             raise interruption
         stopped = "somebody cancelled it" if self.cancel.is_set() else self.tally.reason
-        return FleetResult(boards=tuple(self._results), stopped=stopped)
+        return FleetResult(
+            boards=tuple(self._results),
+            count=self.tally.ended,
+            done_count=self.tally.ended - self.tally.failures,
+            stopped=stopped,
+        )
 
     def admit(self) -> bool:
         """Tell whether one more board may be begun, and count it."""

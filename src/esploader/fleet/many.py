@@ -117,8 +117,12 @@ class _Run:
         if interruption is not None:
             raise interruption
         is_partial = len(self._hands) < len(self.jobs)
+        boards = tuple(self._results())
         return FleetResult(
-            boards=tuple(self._results()), stopped=self._reason_to_stop if is_partial else None
+            boards=boards,
+            count=len(boards),
+            done_count=sum(board.is_done for board in boards),
+            stopped=self._reason_to_stop if is_partial else None,
         )
 
     @property

@@ -129,14 +129,18 @@ class FleetResult:
     """What became of all boards."""
 
     boards: tuple[BoardResult, ...] = attrs.field(repr=lambda boards: f"<{len(boards)}>")
-    """In the order of the jobs; of a bed in the order in which they ended."""
+    """In the order of the jobs; of a bed the latest, in the order in which they ended."""
+    count: int
+    """How many there were; of a bed more than are kept, it may be."""
+    done_count: int
+    """How many of them are done."""
     stopped: str | None = None
     """Why not all were begun; ``None`` where all were."""
 
     @property
     def is_done(self) -> bool:
         """Every board is done."""
-        return all(board.is_done for board in self.boards)
+        return self.done_count == self.count
 
     def with_status(self, status: Status) -> tuple[BoardResult, ...]:
         """Return the boards of which that became."""
