@@ -11,13 +11,11 @@ import contextlib
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import attrs
 
-from esploader import connect
-from esploader.flash.artefact import Artefact
+from esploader.fleet import Artefact, DeviceInput, Found, Job, flash_many
 from processes import memory_of, served_chips
 from server_load import cost_of
 from side_by_side import Goal, ratio, run
@@ -80,15 +78,26 @@ def boards(count: int) -> Iterator[tuple[list[subprocess.Popen[str]], list[str]]
         yield processes, urls
 
 
-def write(url: str, artefact: Artefact) -> None:
-    """Write one board, and see that it holds what it should."""
-    with connect(url, baudrate=BAUDRATE, before="default-reset") as device:
-        serial_number = str(device.mac).encode()
-        results = device.flash.write(
-            artefact.with_inputs([(SERIAL_NUMBER_OFFSET, serial_number)]), skip=False
+def serial_number(found: Found) -> list[DeviceInput]:
+    """Return what a board gets that no other does."""
+    return [DeviceInput(SERIAL_NUMBER_OFFSET, str(found.mac).encode())]
+
+
+def write(urls: Sequence[str], artefact: Artefact) -> None:
+    """Write boards at once, and see that they hold what they should."""
+    jobs = [
+        Job(
+            port=url,
+            artefact=artefact,
+            device_inputs=serial_number,
+            baudrate=BAUDRATE,
+            skip=False,
         )
-        if not all(result.verified for result in results):
-            sys.exit(f"{url} does not hold what it should")
+        for url in urls
+    ]
+    for board in flash_many(jobs):
+        if not board.is_verified:
+            sys.exit(f"{board.port} does not hold what it should: {board.error}")
 
 
 def cpu_of(processes: Sequence[subprocess.Popen[str]]) -> float:
@@ -99,12 +108,10 @@ def cpu_of(processes: Sequence[subprocess.Popen[str]]) -> float:
 def write_all(
     urls: Sequence[str], artefact: Artefact, processes: Sequence[subprocess.Popen[str]]
 ) -> Cost:
-    """Write boards at once, a thread each."""
+    """Write boards at once, and measure what that takes."""
     served, cpu = cpu_of(processes), time.process_time()
     memory, start = memory_of(os.getpid(), "VmRSS"), time.perf_counter()
-    with ThreadPoolExecutor(len(urls)) as threads:
-        for done in [threads.submit(write, url, artefact) for url in urls]:
-            done.result()
+    write(urls, artefact)
     return Cost(
         wall=time.perf_counter() - start,
         cpu=time.process_time() - cpu,
@@ -119,7 +126,7 @@ def benchmark(extent: Extent) -> list[Goal]:
     content = firmware(extent.size)
     with boards(count) as (processes, urls):
         # What is loaded and made once does not count: neither for one nor for all.
-        write(urls[0], Artefact.read([(OFFSET, content[: extent.size // 8])]))
+        write(urls[:1], Artefact.read([(OFFSET, content[: extent.size // 8])]))
         one = write_all(urls[:1], Artefact.read([(OFFSET, content)]), processes)
         every = write_all(urls, Artefact.read([(OFFSET, content)]), processes)
     for what, cost, number in (("one board", one, 1), (f"{count} boards", every, count)):

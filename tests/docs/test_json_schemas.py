@@ -18,7 +18,7 @@ from esploader.commands.parser import command_parser
 from esploader.commands.table import commands
 from esploader.image.partitions import parse_csv
 from images import small_image
-from json_schemas import FOLDER, schemas, text_of
+from json_schemas import FILES, FOLDER, schemas, text_of
 from programs import esploader, read_line, running
 from stub_files import stub_directory
 
@@ -62,7 +62,7 @@ def names_with_json() -> Iterator[str]:
 def test_the_schemas_are_current() -> None:
     # python tests/support/json_schemas.py
     published = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
-    assert published == {name: text_of(schema) for name, schema in schemas().items()}
+    assert published == {name: text_of(schema) for name, schema in {**schemas(), **FILES}.items()}
 
 
 def test_every_command_that_knows_json_has_one() -> None:
@@ -76,7 +76,10 @@ def test_the_page_names_what_each_command_adds() -> None:
     untold = {}
     for path in FOLDER.glob("*.json"):
         name = path.stem
-        if name.startswith(("sim-", "stub-")) or name in {"ports", "serve", "version"}:
+        if name.startswith(("sim-", "stub-")) or name in {
+            *("fleet", "ports", "serve", "version"),
+            *FILES,
+        }:
             # They have documents of their own.
             continue
         documents = json.loads(path.read_text(encoding="utf-8"))["anyOf"]

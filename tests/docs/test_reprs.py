@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,21 @@ from esploader import Artefact, Chip, FlashParameters, Restarted, connect, open_
 from esploader.chips import CHIPS
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import EsploaderError
+from esploader.fleet import (
+    DeviceInput,
+    Failed,
+    Identified,
+    Job,
+    Patience,
+    Record,
+    RecordEntry,
+    SeenAgain,
+    StopRules,
+    VerdictLost,
+    Waiting,
+    Warned,
+    flash_many,
+)
 from esploader.image import ImageOptions, Signature, build_image, find_images, parse_elf
 from esploader.image.merge import Run, merge
 from esploader.image.partitions import parse_csv
@@ -158,6 +174,35 @@ def of_images() -> Iterator[object]:
     yield from (merged, Run(0, bytes(1000)))
 
 
+def of_fleets() -> Iterator[object]:
+    """Yield what many boards leave, and what happens to them."""
+    many = "x" * 40
+    events: list[object] = []
+    bench = [
+        Job(
+            port=f"sim://esp32c3?mac=24:0a:c4:00:00:{n:02x}",
+            label=f"bench-{n}-{many}",
+            artefact=Artefact.read([(0x1000 * offset, b"data") for offset in range(20, 40)]),
+            chip="esp32" if n else None,
+            stub=False,
+        )
+        for n in range(2)
+    ]
+    result = flash_many(bench, on_event=events.append)
+    good = result.boards[0]
+    yield from (bench[0], result, good, good.found, *events)
+    (event,) = (each for each in events if isinstance(each, Identified))
+    yield RecordEntry.of(good, {"order": many * 20})
+    yield from (bench[0].artefact, DeviceInput(0x9000, b"own"), DeviceInput("nvs", "nvs.bin"))
+    yield from (Patience(), StopRules(failures=1), Record(Path("/var") / many / many))
+    label = event.label
+    yield Failed(label=label, attempt=1, error=EsploaderError())
+    yield Warned(label=label, text="something that may be as long as a line")
+    yield Waiting(label=label, for_removal=True)
+    yield SeenAgain(label=label, result=good)
+    yield VerdictLost(label=label, result=good, reason="no lamp")
+
+
 def instances() -> Iterator[object]:
     """Yield something of each kind that callers can get."""
     yield from of_a_device()
@@ -165,6 +210,7 @@ def instances() -> Iterator[object]:
     for chip in CHIPS:
         yield from parts_of(chip)
     yield from of_images()
+    yield from of_fleets()
     rows = [f"a_long_name_{number},data,0x40,,4K,encrypted:readonly" for number in range(90)]
     table = parse_csv("\n".join(rows))
     yield from (table, *table, *table.gaps(4 << 20))

@@ -9,7 +9,6 @@ import pytest
 from esploader.errors import ConfigError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import (
-    MAX_CONFIG_SIZE,
     PortConfig,
     Protocol,
     ServerConfig,
@@ -17,6 +16,7 @@ from esploader.server.config import (
 )
 from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
+from esploader.server.toml_table import MAX_CONFIG_SIZE
 from esploader.transport.steps import SetLines, Wait
 
 if TYPE_CHECKING:

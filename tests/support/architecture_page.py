@@ -79,7 +79,7 @@ NEW_THINGS: Final = """\
 | the folder of another build tool | a module in `flash/builds`, and a line in its `reading.py` |
 | an exception | `errors/__init__.py`, which has them all on one page |
 | what stands in for another program | a module in `compat` |
-| many devices at once | a room of its own, `fleet`, beside `server` |
+| something done to many devices at once | `fleet` |
 | partition tables | what is bytes in `image`, what talks in `device` |
 | the stubs of a new esptool | `loader/known_stubs.py`, by `tests/support/stub_hash_table.py` |
 
@@ -116,6 +116,7 @@ HOUSE: Final = House(
         "integrations": "integrations/pytest_plugin.py",
         "loader": "loader/link.py",
         "protocol": "protocol/commands.py",
+        "fleet": "fleet/many.py",
         "server": "server/serve.py",
         "session": "session/session.py",
         "simulator": "simulator/device.py",

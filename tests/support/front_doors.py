@@ -11,6 +11,7 @@ PACKAGES = (
     "esploader.compat",
     "esploader.compat.esptool",
     "esploader.errors",
+    "esploader.fleet",
     "esploader.image",
     "esploader.image.merge",
     "esploader.image.partitions",

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from esploader.fleet import Status
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -134,19 +136,18 @@ HEADER: Final[Json] = {
         ),
     ]
 }
-WRITTEN: Final = of(
-    {
-        "offset": NUMBER,
-        "size": NUMBER,
-        "written": NUMBER,
-        "sent": NUMBER,
-        "restarts": NUMBER,
-        "verified": YES_OR_NO,
-        "seconds": SECONDS,
-        "warnings": TEXTS,
-        "inputs": list_of(of({"name": TEXT_OR_NULL, "offset": NUMBER, "size": NUMBER})),
-    }
-)
+REGION: Final[dict[str, Json]] = {
+    "offset": NUMBER,
+    "size": NUMBER,
+    "written": NUMBER,
+    "sent": NUMBER,
+    "restarts": NUMBER,
+    "verified": YES_OR_NO,
+    "seconds": SECONDS,
+    "warnings": TEXTS,
+}
+INPUT: Final[dict[str, Json]] = {"name": TEXT_OR_NULL, "offset": NUMBER, "size": NUMBER}
+WRITTEN: Final = of({**REGION, "inputs": list_of(of(INPUT))})
 PLAN: Final[dict[str, Json]] = {
     "plan": list_of(of({"offset": NUMBER, "size": NUMBER, "encrypted": YES_OR_NO})),
     "uncovered": RANGES,
@@ -318,6 +319,41 @@ DIFFERENT_ROW: Final = of(
         "problem": TEXT_OR_NULL,
     }
 )
+RECORDED_INPUTS: Final = list_of(of({**INPUT, "sha256": SHA256, "encrypted": YES_OR_NO}))
+MOMENT: Final[Json] = {"type": "string", "format": "date-time", "pattern": r"\+00:00$"}
+RECORD_ENTRY: Final[dict[str, Json]] = {
+    "schema": {"const": 1},
+    "esploader": TEXT,
+    "started": {"anyOf": [MOMENT, NOTHING]},
+    "ended": {"anyOf": [MOMENT, NOTHING]},
+    "seconds": SECONDS,
+    "result": one_of(*(status.value for status in Status)),
+    "label": TEXT,
+    "port": TEXT,
+    "chip": TEXT_OR_NULL,
+    "revision": TEXT_OR_NULL,
+    "mac": {"anyOf": [MAC, NOTHING]},
+    "flash": {"anyOf": [of({"id": NUMBER, "size": NUMBER_OR_NULL}), NOTHING]},
+    "inputs": RECORDED_INPUTS,
+    "device_inputs": RECORDED_INPUTS,
+    "regions": list_of(of(REGION)),
+    "verified": YES_OR_NO,
+    "attempts": NUMBER,
+    "hung": YES_OR_NO,
+    "warnings": TEXTS,
+    "error_class": TEXT_OR_NULL,
+    "error_message": TEXT_OR_NULL,
+    "fields": by_name(TEXT),
+}
+"""Of a line in a record: all of its keys are there, always."""
+RECORD: Final[Json] = {
+    "$schema": DIALECT,
+    "title": "a line of a record of esploader fleet",
+    "anyOf": [of(RECORD_ENTRY)],
+}
+FILES: Final[dict[str, Json]] = {"record-of-fleet": RECORD}
+"""Of what is written into files."""
+
 OTHERS: Final[dict[str, Json]] = {
     "elf2image": of(
         {
@@ -342,6 +378,13 @@ OTHERS: Final[dict[str, Json]] = {
     ),
     "version": of({"version": TEXT}),
     "merge-bin": of({"merged": MERGED, **WARNINGS}),
+    "fleet": of(
+        {
+            "boards": list_of(of(RECORD_ENTRY, {"plan": of(PLAN)})),
+            "stopped": TEXT_OR_NULL,
+            **WARNINGS,
+        }
+    ),
     "serve": of({"urls": by_name(TEXT)}),
     "sim-serve": of({"devices": list_of(SERVED)}),
     "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),
@@ -392,5 +435,5 @@ if __name__ == "__main__":
     for path in FOLDER.glob("*.json"):
         path.unlink()
     FOLDER.mkdir(exist_ok=True)
-    for name, schema in schemas().items():
+    for name, schema in {**schemas(), **FILES}.items():
         (FOLDER / f"{name}.json").write_text(text_of(schema), encoding="utf-8")

@@ -147,6 +147,10 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
     ),
     errors.ElfError: Explanation(53, "Is it what the linker made for this chip, and all of it?"),
     errors.RecordingError: Explanation(51, ""),
+    errors.RecordError: Explanation(
+        54,
+        "Make room on the disk, or name another file; boards that are not recorded are not done.",
+    ),
     errors.PartitionTableError: Explanation(
         52,
         "Is it the right file, is the table at --partition-table-offset? 'partition-table' shows "

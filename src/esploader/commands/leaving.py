@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from esploader.errors import EsploaderError, UnsupportedError
+from esploader.device import leaving
+from esploader.errors import UnsupportedError
 from esploader.loader.resetting import After
 from esploader.protocol.dialect import STUB
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from esploader.commands.output import Output
     from esploader.device.device import Device
-
-BY_HAND: Final = "it needs a reset by hand before a run that does not reset it finds it"
 
 _WORDS: Final = {
     After.HARD_RESET: "Hard resetting via RTS pin...",
@@ -54,63 +53,30 @@ def chosen_leaving(device: Device, name: str, output: Output) -> Leaving:
     return Leaving(after)
 
 
-def work_and_leave(
-    device: Device, leaving: Leaving, output: Output, work: Callable[[], bool]
-) -> None:
-    """Do ``work`` and leave the device as ``leaving`` says, also when the work fails.
+class _Witness(NamedTuple):
+    """Says how the device is left, in the words that tools know."""
 
-    ``work`` returns whether there is still a loader to leave. An interruption stops neither
-    the leaving half-way nor before it began.
+    output: Output
+    names_stub: bool
 
-    Raises:
-        EsploaderError: the work failed, or the device cannot be left like that.
-        KeyboardInterrupt: as soon as it is left.
+    def leaves(self, way: After, device: Device) -> None:
+        """Say it."""
+        is_stub_named = self.names_stub and device.session.dialect is STUB
+        with self.output.beside():
+            self.output.line("Staying in flasher stub." if is_stub_named else _WORDS[way])
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self.output.note(text)
+
+    def fails(self, reason: str) -> None:
+        """Name the option that it is not left by."""
+        self.note(f"the device is not left as --after says: {reason}")
+
+
+def work_and_leave(device: Device, how: Leaving, output: Output, work: Callable[[], bool]) -> None:
+    """Do ``work`` and leave the device as ``how`` says, also when the work fails.
+
+    As :func:`esploader.device.leaving.work_and_leave`, with words for people.
     """
-    try:
-        is_loader_there = work()
-    except BaseException:
-        _leave_anyhow(device, leaving, output)
-        raise
-    if not is_loader_there:
-        return
-    try:
-        leave(device, leaving, output)
-    except KeyboardInterrupt:
-        _leave_anyhow(device, leaving, output)
-        raise
-
-
-def leave(device: Device, leaving: Leaving, output: Output) -> None:
-    """Leave the device as ``leaving`` says; where the port cannot do that, in download mode.
-
-    Raises:
-        EsploaderError: that cannot be done.
-    """
-    # A stub may have been started since that was looked at first.
-    device.check_reset(leaving.after)
-    way = device.way_to_reset(leaving.after)
-    if way is After.HARD_RESET and not device.session.transport.capabilities.set_lines:
-        output.note("this port has no DTR and RTS: the device stays in download mode")
-        way = After.NO_RESET
-    is_stub_named = leaving.names_stub and device.session.dialect is STUB
-    with output.beside():
-        output.line("Staying in flasher stub." if is_stub_named else _WORDS[way])
-    device.reset(way)
-
-
-def _leave_anyhow(device: Device, leaving: Leaving, output: Output) -> None:
-    """Leave the device after trouble, and say so where it is not left as it should be.
-
-    What went wrong before is what counts: this raises nothing but another interruption.
-    """
-    try:
-        try:
-            leave(device, leaving, output)
-        except EsploaderError as exc:
-            output.note(f"the device is not left as --after says: {exc}")
-            device.reset(After.NO_RESET)
-    except EsploaderError:
-        output.note(f"the device does not listen: {BY_HAND}")
-    except KeyboardInterrupt:
-        output.note(f"the device is not left as --after says: {BY_HAND}")
-        raise
+    leaving.work_and_leave(device, how.after, _Witness(output, how.names_stub), work)

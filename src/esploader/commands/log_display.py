@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from esploader.classes import override
@@ -38,7 +39,9 @@ def log_shown(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
     handler = logging.StreamHandler(output)
     collector = _Collector(output.warnings)
     if arguments.trace:
-        text, level = "TRACE %(relativeCreated)8.1f ms  %(message)s", logging.DEBUG
+        thread = "[%(threadName)s] " if arguments.command == "fleet" else ""
+        text = f"TRACE %(relativeCreated)8.1f ms  {thread}%(message)s"
+        level = logging.DEBUG
     elif arguments.command == "serve":
         text = "%(asctime)s %(levelname)s: %(message)s"
         # Where nobody listens in, only what explains a failure counts.
@@ -48,6 +51,11 @@ def log_shown(output: Output, arguments: argparse.Namespace) -> Iterator[None]:
         level = logging.ERROR if arguments.silent else logging.WARNING
         text = "%(levelname)s: %(message)s"
     handler.setFormatter(logging.Formatter(text))
+    if arguments.command == "fleet":
+        # What is said of a board in its own thread comes with its label.
+        own = threading.get_ident()
+        for each in (collector, *(() if arguments.trace else (handler,))):
+            each.addFilter(lambda record: record.thread == own)
     old_level = logger.level
     logger.setLevel(level)
     logger.addHandler(handler)

@@ -57,11 +57,22 @@ class Output:
         for remark in self._arguments.details:
             self.detail(remark)
 
-    @contextlib.contextmanager
-    def beside(self) -> Iterator[None]:
+    @property
+    def stderr(self) -> TextIO:
+        """The stream that may be drawn on."""
+        return cast("TextIO", self._stderr)
+
+    def beside(self) -> contextlib.AbstractContextManager[None]:
         """Have what is printed meanwhile left out by ``--quiet``: it was not asked for."""
-        was_shown = self._is_shown
-        self._is_shown = not self._arguments.quiet
+        return self._shown(is_shown=not self._arguments.quiet)
+
+    def asked_for(self) -> contextlib.AbstractContextManager[None]:
+        """Have what is printed meanwhile left in by ``--quiet``: nothing else was asked for."""
+        return self._shown(is_shown=True)
+
+    @contextlib.contextmanager
+    def _shown(self, *, is_shown: bool) -> Iterator[None]:
+        was_shown, self._is_shown = self._is_shown, is_shown
         try:
             yield
         finally:
@@ -136,7 +147,7 @@ class Output:
     def _choose_displays(self) -> tuple[Display, ...]:
         from esploader.commands.progress_display import JsonLines, Lines, bar_on
 
-        wanted, stderr = self._arguments, cast("TextIO", self._stderr)
+        wanted, stderr = self._arguments, self.stderr
         events = (JsonLines(stderr),) if wanted.json_events else ()
         if wanted.no_progress or wanted.quiet or self._is_silent:
             return events

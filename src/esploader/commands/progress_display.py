@@ -180,6 +180,12 @@ def bar_on(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Bar | N
 
     None, too, where rich is not installed.
     """
+    console = console_on(stream)
+    return None if console is None else Bar(console, now)
+
+
+def console_on(stream: TextIO) -> Console | None:
+    """Return what draws on ``stream``; ``None`` as :func:`bar_on`."""
     if not stream.isatty():
         return None
     try:
@@ -188,8 +194,7 @@ def bar_on(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Bar | N
         return None
     console = Console(file=stream)
     # The consoles of old Windows take no control sequences.
-    is_able = not console.is_dumb_terminal and not console.legacy_windows
-    return Bar(console, now) if is_able else None
+    return None if console.is_dumb_terminal or console.legacy_windows else console
 
 
 def _pace(task: Task) -> str:

@@ -55,6 +55,9 @@ class ConnectOptions:
     stub: bool | str | os.PathLike[str]
     on_attempt: Callable[[int], None] | None
     chips: Sequence[Chip] | None
+    reopen: Callable[[], Transport] | None = None
+    """Opens the port once more, for who hands a transport over; without it only that one will do.
+    """
 
     @property
     def is_synced(self) -> bool:
@@ -131,7 +134,7 @@ def connect_device(
         if options.baudrate != DEFAULT_BAUDRATE:
             transport.require_baudrate()
         _say_what_is_missing(transport, options)
-        reopen = _way_to_reopen(port, transport)
+        reopen = _way_to_reopen(port, transport) or options.reopen
         attempt = _Attempt(session, options.sequences.hard if options.resets else None)
         on_failure.push(attempt.undo)
         if not options.is_synced:

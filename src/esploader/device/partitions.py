@@ -205,14 +205,18 @@ class DevicePartitions:
         table = self.table
         return iter([self._partition(table, each) for each in table])
 
-    def select(self, *names: str) -> tuple[DevicePartition, ...]:
+    def select(
+        self, *names: str, table: PartitionTable | None = None
+    ) -> tuple[DevicePartition, ...]:
         """Return the partitions of those names, for one reading of the table.
+
+        ``table`` takes the place of that in flash, for what is written together with it.
 
         Raises:
             PartitionTableError: there is none of a name, or more than one.
             EsploaderError: as :attr:`table`.
         """
-        table = self.table
+        table = self.table if table is None else table
         return tuple(self._partition(table, self._find(table, name)) for name in names)
 
     def booting(self) -> DevicePartition | None:

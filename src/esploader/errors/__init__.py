@@ -4,7 +4,7 @@
     * :exc:`UrlError`: the port URL cannot be understood
         * :exc:`UnknownSchemeError`
     * :exc:`NoPortError`: no port was named, and there is no single sensible one
-    * :exc:`ConfigError`: the server cannot be set up as asked
+    * :exc:`ConfigError`: a server, or a run over many boards, cannot be set up as asked
     * :exc:`ListenError`: the server cannot have a TCP port
     * :exc:`TransportError`: the byte pipe failed
         * :exc:`PortNotFoundError`
@@ -43,6 +43,7 @@
         * :exc:`ElfError`: they are an ELF file, of which none can be made
     * :exc:`PartitionTableError`: the data are no partition table, or none that can be
     * :exc:`RecordingError`: a file is no recording
+    * :exc:`RecordError`: what became of boards cannot be written down, or read
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
 """
@@ -93,16 +94,12 @@ class NoPortError(EsploaderError):
 
 
 class ConfigError(EsploaderError):
-    """The port server cannot be set up as asked."""
+    """A port server, or a run over many boards, cannot be set up as asked."""
 
     source: str
     """The file or the option that asks for it."""
     reason: str
     """What is wrong with it."""
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.source}: {self.reason}"
 
 
 class ListenError(EsploaderError):
@@ -127,10 +124,6 @@ class TransportError(EsploaderError):
     """Name or URL of the port."""
     reason: str
     """What happened."""
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.port}: {self.reason}"
 
 
 class PortNotFoundError(TransportError):
@@ -324,10 +317,6 @@ class StubError(EsploaderError):
     reason: str
     """What is wrong."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
-
 
 class StubInstallError(StubError):
     """Files are no stubs that may be installed, or cannot be read, written or removed."""
@@ -406,10 +395,6 @@ class UnsupportedError(EsploaderError):
     reason: str
     """Why it cannot be done."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.operation}: {self.reason}"
-
 
 class ImageError(EsploaderError):
     """The data are no intact firmware image."""
@@ -445,6 +430,11 @@ class RecordingError(EsploaderError):
     reason: str
     """What is wrong with it."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+
+class RecordError(EsploaderError):
+    """What became of boards cannot be written to its file, or the file is no record of that."""
+
+    path: str
+    """The file."""
+    reason: str
+    """Why not."""

@@ -34,6 +34,10 @@ class TellingError(Exception):
         self.__dict__.update(given)
 
     @override
+    def __str__(self) -> str:
+        return ": ".join(str(getattr(self, name)) for name in self.fields)
+
+    @override
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={_SHORT.repr(getattr(self, name))}" for name in self.fields)
         return f"{type(self).__name__}({values})"

@@ -7,7 +7,6 @@ said in one sentence that names the file and the key.
 from __future__ import annotations
 
 import enum
-import tomllib
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -17,7 +16,7 @@ from esploader.errors import ConfigError, UnsupportedError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.discovery import MAX_USB_ID, PortSource, UsbIdentity
 from esploader.server.recogniser import ResetPolicy
-from esploader.server.toml_table import Table
+from esploader.server.toml_table import Table, read_table
 from esploader.transport.reset import parse_custom
 
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ LOOPBACK: Final = ("127.0.0.1", "::1")
 """The addresses that only this machine reaches."""
 
 MAX_TCP_PORT: Final = 0xFFFF
-
-MAX_CONFIG_SIZE: Final = 1024 * 1024
-"""A larger file is no configuration, in bytes."""
 
 MAX_PORTS: Final = 1024
 """More serial ports than that are refused."""
@@ -93,18 +89,7 @@ def read_config(path: Path) -> ServerConfig:
     Raises:
         ConfigError: it cannot be read, or something in it makes no sense.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CONFIG_SIZE + 1)
-    except OSError as exc:
-        raise ConfigError(str(path), f"it cannot be read: {exc.strerror or exc}") from exc
-    if len(content) > MAX_CONFIG_SIZE:
-        raise ConfigError(str(path), f"it has more than {MAX_CONFIG_SIZE} bytes")
-    try:
-        document = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as exc:
-        raise ConfigError(str(path), f"it is no TOML: {exc}") from exc
-    return _read_document(Table(document, str(path)), path.parent)
+    return _read_document(read_table(path), path.parent)
 
 
 def parse_reset(text: str, source: str) -> ResetPolicy:

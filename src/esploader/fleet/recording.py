@@ -1,0 +1,27 @@
+"""What is not recorded is not done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from esploader.errors import RecordError
+from esploader.fleet.record_entry import RecordEntry
+from esploader.fleet.results import Status
+
+if TYPE_CHECKING:
+    from esploader.fleet.record import Record
+    from esploader.fleet.results import BoardResult
+
+
+def recorded(result: BoardResult, record: Record | None) -> BoardResult:
+    """Write down what became of a board, and return what that makes of it."""
+    if record is None:
+        return result
+    try:
+        record.append(RecordEntry.of(result, record.fields))
+    except RecordError as exc:
+        status = Status.UNRECORDED if result.status is Status.DONE else result.status
+        return attrs.evolve(result, status=status, record_failure=str(exc))
+    return result
