@@ -214,6 +214,10 @@ class Relay:
             self.peer.nudge()
             self._spoke_at = now
 
+    def restart(self) -> None:
+        """Reset the device into its application, whoever is attached: :meth:`pump` goes on."""
+        self._settings.lines.restart(self._clock.now())
+
     def port_lost(self) -> None:
         """The port failed: hold everything until :meth:`port_back`.
 

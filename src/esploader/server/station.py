@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.errors import (
     EsploaderError,
+    PortBusyError,
+    PortNotFoundError,
     ProtocolError,
     TransportError,
     TransportTimeoutError,
 )
 from esploader.server.relay import Relay
 from esploader.server.served_port import ServedPort, serve_transport
+from esploader.server.station_view import HolderView, StationView
+from esploader.server.tap import Tap
 from esploader.transport.refusal import Refusal, refusal_of_port
 from esploader.transport.vendors import ESPRESSIF_VID
 
@@ -84,6 +88,9 @@ class Station:
         self.fallback: ClientEnd | None = None
         """Who has the port when nobody else does, and gives way to everybody."""
 
+        self.tap = Tap()
+        """What the port says, for who listens besides its client."""
+
         self.looked = asyncio.Event()
         """Set once it is known whether the port is there."""
 
@@ -97,7 +104,8 @@ class Station:
 
         self._holder: ClientEnd | None = None
         self._since = 0.0
-        self._since_when = ""
+        self._since_when = dt.datetime.now(dt.UTC)
+        self._last_error: tuple[str, dt.datetime] | None = None
         self._port: ServedPort | None = None
         self._relay: Relay | None = None
         self._watched: int | None = None
@@ -121,7 +129,8 @@ class Station:
     def why_not(self) -> str | None:
         """Return why no client can have the port now; ``None`` when one can."""
         if self._holder is not None and self._holder is not self.fallback:
-            return f"{Refusal.IN_USE.value} {self._holder.address} since {self._since_when}"
+            since = f"{self._since_when:%Y-%m-%d %H:%M:%S} UTC"
+            return f"{Refusal.IN_USE.value} {self._holder.address} since {since}"
         if self._port is None:
             return refusal_of_port(self.label, self._missing)
         return None
@@ -138,8 +147,8 @@ class Station:
             previous.hang_up()
         self._holder = end
         self._since = self._loop.time()
-        self._since_when = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._journal.note("client-came", level=logging.DEBUG, port=self.label, client=end.address)
+        self._since_when = dt.datetime.now(dt.UTC)
+        self._journal.note("client-came", port=self.label, client=end.address)
         try:
             relay.attach(end.peer)
         except TransportError as exc:
@@ -163,6 +172,70 @@ class Station:
         if self._holder is end:
             self._detach(reason)
             self.wake()
+
+    # Whoever looks after the ports ---------------------------------------------------------
+
+    def snapshot(self) -> StationView:
+        """Return what is the case at this moment."""
+        port, missing, last_error = self._port, self._missing, self._last_error
+        return StationView(
+            label=self.label,
+            device=None if port is None else port.transport.name,
+            usb_ids=self.usb_ids,
+            usb_port=None if port is None else port.transport.usb_port,
+            missing=None if missing is None else str(missing),
+            baudrate=None if port is None else port.transport.baudrate,
+            holder=self._view_holder(),
+            watchers=self.tap.listener_count,
+            last_error=None if last_error is None else last_error[0],
+            last_error_at=None if last_error is None else last_error[1],
+        )
+
+    def release(self, reason: str) -> bool:
+        """Send off whoever has the port, which is told ``reason``; tell whether somebody had it."""
+        if self._holder is None or self._holder is self.fallback:
+            return False
+        self._send_off(reason)
+        self.wake()
+        return True
+
+    def reset(self, *, force: bool = False) -> None:
+        """Reset the device into its application; with ``force`` also while somebody has the port.
+
+        Raises:
+            PortBusyError: somebody has the port.
+            PortNotFoundError: the port is not there.
+            CapabilityError: the port has no lines.
+            TransportError: the port failed.
+        """
+        relay, port = self._relay, self._port
+        if relay is None or port is None:
+            raise PortNotFoundError(self.label, "it is not there")
+        if self._holder is not None and self._holder is not self.fallback and not force:
+            raise PortBusyError(self.label, f"{self._holder.address} has it")
+        port.transport.require_lines()
+        try:
+            relay.restart()
+        except TransportError as exc:
+            self._lose_port(exc)
+            raise
+        finally:
+            self.wake()
+
+    def _view_holder(self) -> HolderView | None:
+        end, relay = self._holder, self._relay
+        if end is None or relay is None:
+            return None
+        return HolderView(
+            address=end.address,
+            who=None,
+            since=self._since_when,
+            to_port=relay.traffic.to_port,
+            to_client=relay.traffic.to_client,
+            resets=relay.traffic.resets,
+            gates=relay.traffic.gates,
+            failures=relay.traffic.failures,
+        )
 
     # The port --------------------------------------------------------------------------
 
@@ -205,9 +278,7 @@ class Station:
                     port.read()
             except TransportTimeoutError as exc:
                 # The port is stuck. The client would wait for ever: let it know.
-                self._journal.note(
-                    "port-stuck", level=logging.WARNING, port=self.label, reason=str(exc)
-                )
+                self._complain("port-stuck", str(exc))
                 self._send_off("the port accepts no bytes")
             except TransportError as exc:
                 self._lose_port(exc)
@@ -242,9 +313,7 @@ class Station:
             self.looked.set()
             if reason != last_reason:
                 last_reason = reason
-                self._journal.note(
-                    "port-missing", level=logging.WARNING, port=self.label, reason=reason
-                )
+                self._complain("port-missing", reason)
             if give_up_at is not None and self._loop.time() >= give_up_at:
                 give_up_at, period = None, SEARCH_PERIOD
                 self._send_off("its port did not come back")
@@ -262,6 +331,7 @@ class Station:
     def _use(self, transport: Transport) -> None:
         self._missing = None
         self._port = serve_transport(transport)
+        self._port.heard = self.tap.hear
         try:
             if self._relay is None:
                 self._relay = Relay(self._port, policy=self._policy)
@@ -275,7 +345,7 @@ class Station:
         port, relay = self._port, self._relay
         if port is None or relay is None:
             return
-        self._journal.note("port-lost", level=logging.WARNING, port=self.label, reason=str(exc))
+        self._complain("port-lost", str(exc))
         is_reset = port.transport.capabilities.usb_vid == ESPRESSIF_VID
         self._close_port()
         open_port = self._open_port
@@ -305,9 +375,11 @@ class Station:
         try:
             transport.close()
         except TransportError as exc:
-            self._journal.note(
-                "port-not-closed", level=logging.WARNING, port=self.label, reason=str(exc)
-            )
+            self._complain("port-not-closed", str(exc))
+
+    def _complain(self, event: str, reason: str) -> None:
+        self._last_error = (reason, dt.datetime.now(dt.UTC))
+        self._journal.note(event, level=logging.WARNING, port=self.label, reason=reason)
 
     def _send_off(self, reason: str) -> None:
         end = self._holder
