@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import override
 
+from esploader.server.client_end import ClientEnd
 from esploader.server.journal import Journal
 from esploader.server.recogniser import ResetPolicy
-from esploader.server.station import ClientEnd, Station
+from esploader.server.station import Station
 from relays import FakePeer, VirtualTransport
 from virtual_loop import run_virtually
 

@@ -9,6 +9,9 @@ from esploader.classes import frozen
 if TYPE_CHECKING:
     import datetime as dt
 
+    from esploader.server.client_end import ClientEnd
+    from esploader.server.succession import Waiter
+    from esploader.server.traffic import Traffic
     from esploader.transport.ports import PortInfo
 
 
@@ -40,6 +43,30 @@ class HolderView:
 
 
 @frozen(kw_only=True)
+class WaiterView:
+    """A client that waits in line for a port."""
+
+    address: str
+    who: str | None
+    """Who it says it is; ``None`` where it does not."""
+
+    since: dt.datetime
+    """When it came, in UTC."""
+
+    takes_over: bool
+    """It takes the port as soon as whoever has it does nothing with it."""
+
+
+@frozen(kw_only=True)
+class ListenerView:
+    """A client that gives way to everybody, listens meanwhile, and has the port then."""
+
+    address: str
+    who: str | None
+    """Who it says it is; ``None`` where it does not."""
+
+
+@frozen(kw_only=True)
 class StationView:
     """A port at one moment."""
 
@@ -64,11 +91,44 @@ class StationView:
     holder: HolderView | None
     """Who has the port."""
 
+    line: tuple[WaiterView, ...]
+    """Who waits for it, the next one first."""
+
+    listening: tuple[ListenerView, ...]
+    """Who has the port when nobody waits for it any more, the next one first."""
+
     watchers: int
-    """How many listen besides."""
+    """How many listen besides these."""
 
     last_error: str | None
     """What went wrong last; ``None`` as long as nothing has."""
 
     last_error_at: dt.datetime | None
     """When that was, in UTC."""
+
+
+def view_holder(end: ClientEnd, since: dt.datetime, traffic: Traffic) -> HolderView:
+    """Return the view of the client that has a port."""
+    return HolderView(
+        address=end.address,
+        who=end.who,
+        since=since,
+        to_port=traffic.to_port,
+        to_client=traffic.to_client,
+        resets=traffic.resets,
+        gates=traffic.gates,
+        failures=traffic.failures,
+    )
+
+
+def view_waiter(waiter: Waiter) -> WaiterView:
+    """Return the view of a client that waits in line."""
+    end = waiter.end
+    return WaiterView(
+        address=end.address, who=end.who, since=waiter.since, takes_over=waiter.ask.takes_over
+    )
+
+
+def view_listener(end: ClientEnd) -> ListenerView:
+    """Return the view of a client that gives way."""
+    return ListenerView(address=end.address, who=end.who)
