@@ -30,7 +30,7 @@ from esploader.server.hang_up import has_hung_up
 from esploader.server.peers import ComPortPeer, RawPeer
 from esploader.server.refused_peer import RefusedPeer
 from esploader.transport.telnet_framing import IAC
-from esploader.transport.turns import NONCE_SIZE, Denial, Denied, Waiting
+from esploader.transport.turns import NONCE_SIZE, Denial, Denied, Lent, Waiting
 
 if TYPE_CHECKING:
     from esploader.server.access import Limits
@@ -245,15 +245,19 @@ class Connection(Guest, ClientEnd):
         self._set_timer(self._limits.handshake_time, self._has_waited)
 
     @override
-    def listen(self, to: str) -> None:
+    def listen(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._state = _State.LISTENING
         self._settle()
         self.set_reading(wanted=True)
-        self.telnet_peer.lend(to)
+        self.telnet_peer.lend()
         self._audience = Audience(self._station.tap, self.peer, self.flush)
         self._audience.begin(with_history=False)
+
+    @override
+    def say_holder(self, holder: str) -> None:
+        self.telnet_peer.say(Lent(holder))
         self.flush()
 
     @override
