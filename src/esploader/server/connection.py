@@ -3,8 +3,7 @@
 It gets the port when it has shown that it is what it should be: one that speaks telnet
 with its first answer, a bare one at once. Until then, and when it is sent away, it is only
 waited for, for as long as the limits say. One whose first answer begins like telnet and is
-none loses the port again when that time is up. One that somebody else is in front of may ask for
-its turn: to wait in line, to take the port over, or to listen until it is free.
+none loses the port again when that time is up. One that has to wait may ask for its turn.
 
 A client that is gone is let go of at once, with all that it had sent, also while it is not
 read because its queue is full. Only the end of a bare one that stands behind more than the
@@ -271,7 +270,12 @@ class Connection(Guest, ClientEnd):
         self._state = _State.LEAVING
         self.set_reading(wanted=True)
         self.peer.part(parting)
-        self._say_last(self.peer.take_output())
+        if self.peer.ask is not None:
+            self._say_last(self.peer.take_output())
+        elif self._transport is not None:
+            # Not at once: pyserial forgets what has not been read when the connection ends.
+            self._transport.write(self.peer.take_output())
+            self._set_timer(LINGER_TIME, self.hang_up)
 
     @override
     def hang_up(self) -> None:
