@@ -102,6 +102,7 @@ class Connection(Guest, ClientEnd):
         self._telnet_peer: ComPortPeer | None = None
         self._refused: RefusedPeer | None = None
         self._last_words = b""
+        self._unnoted = ""
         self._audience: Audience | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
@@ -207,13 +208,9 @@ class Connection(Guest, ClientEnd):
             self._station.let_go(self, str(exc) if exc else _CLOSED)
         elif state is _State.ARRIVING:
             self._note_refusal("it left before it said anything")
+        elif self._unnoted:
+            self._note_refusal(self._unnoted)
         super().connection_lost(exc)
-
-    @override
-    def never_came(self) -> None:
-        if self._transport is None:
-            self._state = _State.LEAVING
-        super().never_came()
 
     # What the station says -------------------------------------------------------------
 
@@ -293,10 +290,10 @@ class Connection(Guest, ClientEnd):
 
     def _refuse(self, reason: str) -> None:
         """Tell a client that it cannot have the port, when and where it looks."""
-        self._part_with(reason)
-        if self._transport is None:
-            return
-        if self._speaks_telnet:
+        # It may ask for its turn, and is not refused then.
+        self._unnoted = reason
+        self._set_last_words(reason)
+        if self._transport is not None and self._speaks_telnet:
             nonce = secrets.token_bytes(NONCE_SIZE) if self._station.is_in_use else None
             label = self._station.label
             self._refused = RefusedPeer(self._address, self._last_words, label, nonce)
@@ -335,7 +332,7 @@ class Connection(Guest, ClientEnd):
 
     def _take_turn(self, refused: RefusedPeer, ask: Ask) -> None:
         """Ask for the turn of a client that has been refused."""
-        self._refused, self._telnet_peer = None, refused
+        self._refused, self._telnet_peer, self._unnoted = None, refused, ""
         self._state = _State.WAITING
         denial = self._station.ask(self, ask, refused.signature.text)
         if denial is not None:
@@ -348,8 +345,7 @@ class Connection(Guest, ClientEnd):
         self._deny(Denial.TIME)
 
     def _deny(self, denial: Denial) -> None:
-        self._state = _State.LEAVING
-        self._note_refusal(f"its turn is denied: {denial.value}")
+        self._part_with(f"its turn is denied: {denial.value}")
         self.telnet_peer.say(Denied(denial))
         self._say_last(self.peer.take_output())
 
@@ -366,8 +362,11 @@ class Connection(Guest, ClientEnd):
         self._say_last(self._last_words)
 
     def _part_with(self, reason: str) -> None:
-        self._state = _State.LEAVING
         self._note_refusal(reason)
+        self._set_last_words(reason)
+
+    def _set_last_words(self, reason: str) -> None:
+        self._state = _State.LEAVING
         self._last_words = reason.encode("ascii", "backslashreplace") + b"\r\n"
 
     def _counts(self, size: int) -> bool:
