@@ -155,6 +155,9 @@ def test_a_signal_ends_it(number: signal.Signals, code: int) -> None:
         (["a", "--all"], "it does not go with --all"),
         (["a", "--json"], "it does not go with --json"),
         (["a", "--port-file", "f"], "it does not go with --port-file"),
+        (["a", "--watch-port", "0"], "it does not go with --watch-port"),
+        (["a", "--takeover"], "it does not go with --takeover"),
+        (["a", "--token-file", "f"], "it does not go with --token-file"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

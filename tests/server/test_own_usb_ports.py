@@ -1,20 +1,26 @@
-"""A chip's own USB port behind a server on real sockets: it vanishes, and its client stays."""
+"""A chip's own USB port behind a server: it vanishes, and its client stays."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from esploader.connector import connect
+from esploader.errors import PortNotFoundError
 from esploader.loader.resetting import After
 from esploader.server.config import PortConfig, Protocol, ServerConfig
 from esploader.server.serve import Server
 from esploader.simulator.url import open_served, parse
+from esploader.transport.turns import Ask
 from firmware import firmware
+from relays import VirtualTransport
 from served import serving
+from stations import FakeEnd, make_station
 from untouched import assert_untouched, old_content
+from virtual_loop import run_virtually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,3 +101,36 @@ def test_a_lent_port_vanishes_and_comes_back_to_its_client() -> None:
         with connect(url, stub=False) as device:
             assert device.flash.id().is_plausible
             assert [boot.cause.name for boot in port.device.history.boots] == ["USB"]
+
+
+def test_who_waits_in_line_has_a_vanished_port_before_who_comes_then() -> None:
+    port = VirtualTransport(usb_ids=(0x303A, 0x0009))
+    back = VirtualTransport(usb_ids=(0x303A, 0x1001))
+    plugged = [port]
+
+    def open_port() -> VirtualTransport:
+        if not plugged:
+            raise PortNotFoundError("/dev/ttyACM0", "no such device")
+        return plugged.pop()
+
+    async def play() -> None:
+        station = make_station()
+        station.find(open_port)
+        await station.looked.wait()
+        holder, waiter = FakeEnd("10.0.0.7:1"), FakeEnd("10.0.0.7:2")
+        station.attach(holder)
+        assert station.ask(waiter, Ask(wait=60.0), b"") is None
+        port.close()
+        station.wake()
+        station.let_go(holder, "it closed the connection")
+        reason = station.why_not()
+        assert reason is not None
+        assert reason.startswith("the port is in use by 10.0.0.7:2")
+        plugged.append(back)
+        await asyncio.sleep(1.0)
+        station.take_in(b"hello")
+        assert back.written == b"hello"
+        assert waiter.peer.usb_ids == (0x303A, 0x1001)
+        await station.close()
+
+    run_virtually(port.virtual_clock, play())

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from esploader.server.refused_peer import UNSET_BAUDRATE, RefusedPeer
+from esploader.transport import turns
 from esploader.transport.com_port import Code, Control, Purge, Setting, Signature, encode
+from esploader.transport.gates import queue_size_from, usb_ids_from
 from esploader.transport.telnet import Verb, encode_negotiation
 from esploader.transport.telnet_framing import Option
+from esploader.transport.turns import Accept, Ask
 
 WORDS = b"the port is in use by somebody\r\n"
 AGREEMENT = encode_negotiation(Verb.WILL, Option.COM_PORT)
@@ -72,3 +75,18 @@ def test_one_that_looks_elsewhere_is_not_kept(said: bytes) -> None:
     assert not peer.is_told_late
     assert answer(SETTINGS[0]) not in peer.take_output()
     assert WORDS not in peer.take_output()
+
+
+def test_one_that_gets_the_port_after_all_is_told_which_it_is() -> None:
+    peer = RefusedPeer("client", WORDS, "bench 1", bytes(turns.NONCE_SIZE))
+    who = encode(Signature(), from_server=False)
+    peer.feed(AGREEMENT + who + turns.encode(Ask(wait=60.0)))
+    assert turns.is_in_use(peer.signature.text)
+    assert queue_size_from(peer.signature.text) is None
+    peer.offer((0x303A, 0x1001))
+    peer.take_output()
+    assert peer.feed(turns.encode(Accept(1)) + who) == []
+    assert peer.take_output().endswith(encode(peer.signature, from_server=True))
+    assert not turns.is_in_use(peer.signature.text)
+    assert queue_size_from(peer.signature.text) is not None
+    assert usb_ids_from(peer.signature.text) == (0x303A, 0x1001)

@@ -385,7 +385,7 @@ OTHERS: Final[dict[str, Json]] = {
             **WARNINGS,
         }
     ),
-    "serve": of({"urls": by_name(TEXT)}),
+    "serve": of({"urls": by_name(TEXT), "watch_urls": by_name(TEXT)}),
     "sim-serve": of({"devices": list_of(SERVED)}),
     "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),
     "stub-install": of(

@@ -75,6 +75,7 @@ class VirtualTransport(Transport):
         at_once: bool = True,
         set_lines: bool = True,
         paced: bool = True,
+        usb_ids: tuple[int, int] | None = None,
     ) -> None:
         self.virtual_clock = LinkClock()
         self.happened: list[tuple[float, str, object]] = []
@@ -84,8 +85,13 @@ class VirtualTransport(Transport):
         self._is_paced = paced
         self._drained_at = 0.0
         self._arriving: list[tuple[float, bytes]] = []
+        usb_vid, usb_pid = usb_ids or (None, None)
         self._capabilities = Capabilities(
-            set_lines=set_lines, set_lines_at_once=at_once, set_baudrate=True
+            set_lines=set_lines,
+            set_lines_at_once=at_once,
+            set_baudrate=True,
+            usb_vid=usb_vid,
+            usb_pid=usb_pid,
         )
 
     @property

@@ -20,6 +20,7 @@ _MAX_COUNT: Final = 100_000
 _MAX_TIME: Final = 86_400.0
 
 ValueT = TypeVar("ValueT", int, str)
+FlagT = TypeVar("FlagT", bool, None)
 
 
 def read_table(path: Path) -> Table:
@@ -108,8 +109,8 @@ class Table:
             raise ConfigError(self.where(key), f"{shown(value)} is not between 0 and {high:g}")
         return float(value)
 
-    def flag(self, key: str, *, default: bool) -> bool:
-        """Return true or false."""
+    def flag(self, key: str, *, default: FlagT) -> bool | FlagT:
+        """Return true or false; ``default`` without it."""
         value = self._look_up(key)
         if value is None:
             return default
