@@ -165,12 +165,12 @@ def test_who_waits_gets_the_port_when_it_is_free_and_can_use_it(
         holder.close()
         with waiter.result() as second:
             assert isinstance(second.turn, Offered)
+            assert second.capabilities.gated
             second.write(b"second")
             assert device.read(6) == b"second"
             device.write(b"answer")
             assert read(second, 6) == b"answer"
             second.set_baudrate(57600)
-            assert second.capabilities.gated
 
 
 def test_who_waits_is_not_refused_in_the_log(log: pytest.LogCaptureFixture) -> None:

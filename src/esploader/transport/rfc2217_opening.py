@@ -164,7 +164,8 @@ def _take_turn(wire: ServerWire, wish: TurnWish) -> None:
             error_class, reason = _EXPLANATIONS[denial]
             raise error_class(wire.name, f"the server says {quoted(words)}, and {reason}")
         case Offered():
-            _settled(wire)
+            # Who the server is comes before that. What it said before is of a port in use.
+            wire.wait_until(lambda: wire.is_settled, wire.after(SETTINGS_TIMEOUT, 4))
         case _:
             pass
 
