@@ -108,7 +108,12 @@ def test_the_suite_passes_in_an_environment_of_its_own(tmp_path: Path) -> None:
         text=True,
         timeout=SUITE_TIME,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(SUPPORT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(SUPPORT),
+            "PYTEST_ADDOPTS": "",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
     )
     assert done.returncode == 0, done.stdout[-5000:]
 
