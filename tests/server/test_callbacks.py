@@ -33,9 +33,14 @@ from esploader.server.pty_end import PseudoTerminal, PtyEnd
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.runner import Runner
 from esploader.server.station import Station
+from esploader.server.watcher import Watcher
 from esploader.transport.clock import RealClock
+from esploader.transport.com_port import Signature
+from esploader.transport.com_port import encode as encode_com_port
 from esploader.transport.gates import Arm, Gate, ResponseRule, encode
 from esploader.transport.telnet_framing import Option, encode_subnegotiation
+from esploader.transport.turns import Ask
+from esploader.transport.turns import encode as encode_turn
 from eventually import eventually
 from fake_transport import WatchedTransport
 from served import PATIENCE, connected
@@ -71,9 +76,10 @@ CALLBACKS = {
     "look": {"Connection._watch_for_end.<locals>.look"},
     "look_again": {"Connection._watch_for_stall.<locals>.look_again"},
     "callback": {
-        "Connection.abort",
+        "Guest.abort",
         "Connection._has_waited",
-        "Connection._say_last",
+        "Connection._has_waited_in_vain",
+        "Connection._say_why",
         "Connection.hang_up",
         "TlsLayer.abort",
         "TlsLayer._is_late",
@@ -87,18 +93,25 @@ CALLBACKS = {
     "journal.fault": set[str](),
 }
 
-PROTOCOLS = {
-    f"{owner}.{method}"
-    for owner in ("Connection", "TlsLayer")
-    for method in (
-        "connection_made",
-        "get_buffer",
-        "buffer_updated",
-        "eof_received",
-        "pause_writing",
-        "resume_writing",
-        "connection_lost",
-    )
+METHODS = {
+    "connection_made",
+    "get_buffer",
+    "buffer_updated",
+    "eof_received",
+    "pause_writing",
+    "resume_writing",
+    "connection_lost",
+}
+PROTOCOLS = {f"{owner}.{method}" for owner in ("Guest", "TlsLayer") for method in METHODS} | {
+    "Connection.connection_made",
+    "Connection.eof_received",
+    "Connection.pause_writing",
+    "Connection.resume_writing",
+    "Connection.connection_lost",
+    "Watcher.connection_made",
+    "Watcher.data_received",
+    "Watcher.resume_writing",
+    "Watcher.connection_lost",
 }
 
 IMPATIENT = Limits(
@@ -141,7 +154,7 @@ def test_every_protocol_of_the_server_is_among_those_that_are_driven() -> None:
         for file in SERVER.glob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
-        and any(ast.unparse(base).startswith("asyncio.") for base in node.bases)
+        and any(ast.unparse(base).startswith(("asyncio.", "Guest")) for base in node.bases)
     }
     assert found == {each.partition(".")[0] for each in PROTOCOLS}
 
@@ -157,6 +170,8 @@ class Watched(Runner):
         self._ports: list[Transport] = [self.port]
         self._listener = listen("127.0.0.1", 0)
         self.tcp_port = self._listener.getsockname()[1]
+        self._watch_listener = listen("127.0.0.1", 0)
+        self.watch_port = self._watch_listener.getsockname()[1]
         self.faults: list[str] = []
         self.ran: set[str] = set()
         self.terminal = PseudoTerminal()
@@ -165,6 +180,7 @@ class Watched(Runner):
     def close(self) -> None:
         super().close()
         self._listener.close()
+        self._watch_listener.close()
         self.terminal.close()
         self.port.device.close()
         self.port.close()
@@ -200,6 +216,8 @@ class Watched(Runner):
                     journal=journal,
                 ),
             )
+            watch = functools.partial(Watcher, station=station, journal=journal)
+            door.open(self._watch_listener, watch)
             await stopping.wait()
             await station.close()
             await door.close()
@@ -426,7 +444,7 @@ def drive_silence(server: Watched) -> None:
     with connected(server.tcp_port) as client:
         while client.recv(1000):
             pass
-        eventually(lambda: require(server, "Connection.abort"), LookupError)
+        eventually(lambda: require(server, "Guest.abort"), LookupError)
 
 
 def drive_refusal(server: Watched) -> None:
@@ -439,6 +457,42 @@ def drive_refusal(server: Watched) -> None:
         with connected(server.tcp_port) as third:
             while third.recv(1000):
                 pass
+
+
+def drive_wait_in_vain(server: Watched) -> None:
+    """Wait in line for less time than it takes."""
+    signature = encode_com_port(Signature(), from_server=False)
+    with connected(server.tcp_port) as holder, connected(server.tcp_port) as second:
+        holder.sendall(WORDS[0] + WORDS[1])
+        wait_until_in_use(server)
+        second.sendall(WORDS[0] + WORDS[1] + signature + encode_turn(Ask(wait=0.1)))
+        while second.recv(1000):
+            pass
+
+
+def drive_watchers(server: Watched) -> None:
+    """Watch, say something, do not read, read again, and leave."""
+    with connected(server.tcp_port) as client, connected(server.watch_port) as watcher:
+        client.sendall(WORDS[0] + WORDS[1])
+        wait_until_in_use(server)
+        watcher.sendall(b"hello")
+        eventually(lambda: require(server, "Watcher.data_received"), LookupError)
+        thread = threading.Thread(target=read_all, args=(client,))
+        thread.start()
+        for _ in range(100):
+            server.port.device.send(bytes(65536))
+        eventually(lambda: require(server, "Guest.pause_writing"), LookupError)
+        while b"bytes lost]" not in watcher.recv(1 << 20):
+            pass
+        end(watcher)
+        client.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def read_all(client: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while client.recv(65536):
+            pass
 
 
 def drive_full_queue(server: Watched) -> None:
@@ -491,6 +545,8 @@ PLAIN_DRIVES = (
     drive_refusal,
     drive_stalls,
     drive_full_queue,
+    drive_wait_in_vain,
+    drive_watchers,
     drive_shortage,
     drive_loss,
 )

@@ -103,6 +103,8 @@ HINTS = {
     Refusal.CANNOT_OPEN: "The log of the port server",
     Refusal.STRANGER: "let your address in",
     Refusal.CROWDED: "The log of the port server",
+    Refusal.TAKEN_OVER: "wait in line for it",
+    Refusal.RELEASED: "wait in line for it",
 }
 
 

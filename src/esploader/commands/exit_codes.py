@@ -59,6 +59,11 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         "Close the other program: a serial monitor, perhaps. If it was killed just now, or its "
         "network broke, a port server may need up to half a minute to notice: try again.",
     ),
+    errors.PortTakenOverError: Explanation(
+        60,
+        "Ask whoever has it now, or wait in line for it: rfc2217://HOST:PORT?wait=SECONDS. What "
+        "was being written is incomplete.",
+    ),
     errors.HostUnreachableError: Explanation(
         14, "Check host and port number, that the port server runs, and the firewall."
     ),
@@ -151,15 +156,23 @@ REMOTE_HINTS: Final[dict[type[errors.EsploaderError], str]] = {
         "lists them there), the cable and the driver."
     ),
     errors.PortPermissionError: (
-        "Where the server runs: let your address in, as with --allow; on Linux add the user of the "
-        "server to the group of the port, usually dialout or uucp."
+        "Where the server runs: let your address in, as with --allow; let the port be taken over, "
+        "as with --takeover and --token-file; on Linux add the user of the server to the group of "
+        "the port, usually dialout or uucp."
     ),
 }
 """Where the port is at another machine and has to be seen to there."""
 
 
 def explain(error: errors.EsploaderError) -> Explanation:
-    """Return the explanation of the closest class that has one."""
+    """Return the explanation of the closest class that has one.
+
+    What broke off because the port was taken over is explained by that.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, errors.PortTakenOverError):
+        cause = cause.__cause__
+    error = error if cause is None else cause
     is_remote = isinstance(error, errors.TransportError) and error.port.startswith(REMOTE_SCHEMES)
     for error_class in type(error).__mro__:
         explanation = EXPLANATIONS.get(error_class)

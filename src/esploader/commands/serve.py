@@ -39,6 +39,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="every USB port, as it appears")
     parser.add_argument("--config", metavar="FILE", help="a ports.toml (default: none)")
     _add_access(parser)
+    _add_turns(parser)
     parser.add_argument("--raw", action="store_true", help="the bytes only, without RFC 2217")
     resets = parser.add_mutually_exclusive_group()
     resets.add_argument(
@@ -86,6 +87,26 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         "--tls-client-ca",
         metavar="FILE",
         help="clients need a certificate of this authority (default: none)",
+    )
+
+
+def _add_turns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--watch-port",
+        type=tcp_port,
+        metavar="N",
+        help="TCP port at which others listen to the first PORT; others follow; 0: any "
+        "(default: nobody listens)",
+    )
+    parser.add_argument(
+        "--takeover",
+        action="store_true",
+        help="let ports be taken over from clients that do nothing with them",
+    )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="whoever knows what is in it may take ports over at any time (default: nobody)",
     )
 
 

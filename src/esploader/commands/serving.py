@@ -58,7 +58,8 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
         # The ports that were named come all at once.
         if len(places) >= len(config.ports):
             write_places((place.url, place.label) for place in places)
-        output.line(f"Serving {place.label} on {place.url}")
+        watch = "" if place.watch_url is None else f"; watch it on {place.watch_url}"
+        output.line(f"Serving {place.label} on {place.url}{watch}")
 
     with (
         port_file(arguments.port_file) as write_places,
@@ -68,7 +69,12 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
         if arguments.until_eof:
             threading.Thread(target=_stop_at_the_end_of_input, args=(server,), daemon=True).start()
         server.listen()
-        output.finish({"urls": {place.label: place.url for place in places}})
+        output.finish(
+            {
+                "urls": {place.label: place.url for place in places},
+                "watch_urls": {place.label: place.watch_url for place in places if place.watch_url},
+            }
+        )
         server.run()
 
 
@@ -97,7 +103,15 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
     reset = parse_reset("off" if given.no_reset else "r0" if given.r0 else "on", "the options")
     reset = _or_usual(reset, usual)
     sources = [*given.ports, *(parse_usb(spec, "--usb") for spec in given.usb)]
-    named = tuple(PortConfig(source=each, protocol=protocol, reset=reset) for each in sources)
+    named = tuple(
+        PortConfig(
+            source=each,
+            protocol=protocol,
+            reset=reset,
+            watch_port=given.watch_port and given.watch_port + number,
+        )
+        for number, each in enumerate(sources)
+    )
     config = attrs.evolve(
         config,
         ports=(*(_in_usual_manner(port, usual) for port in config.ports), *named),
@@ -106,6 +120,8 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
         bind=tuple(given.bind) or config.bind,
         allow=AllowList.parse(given.allow, "--allow") if given.allow else config.allow,
         tls=_tls(given) or config.tls,
+        takeover=given.takeover or config.takeover,
+        token_file=config.token_file if given.token_file is None else Path(given.token_file),
     )
     if given.all:
         config = attrs.evolve(

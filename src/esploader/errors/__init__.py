@@ -10,6 +10,7 @@
         * :exc:`PortNotFoundError`
         * :exc:`PortPermissionError`
         * :exc:`PortBusyError`
+        * :exc:`PortTakenOverError`: it is somebody else's now
         * :exc:`HostUnreachableError`
         * :exc:`NegotiationError`: the host answered, but not as a port server
             * :exc:`TlsError`: one end does not speak TLS, or does not trust the other
@@ -143,6 +144,10 @@ class PortPermissionError(TransportError):
 
 class PortBusyError(TransportError):
     """Somebody else has the port."""
+
+
+class PortTakenOverError(TransportError):
+    """A port server has given our port to somebody else. It may be the cause of another error."""
 
 
 class HostUnreachableError(TransportError):

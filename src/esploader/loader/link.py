@@ -17,6 +17,7 @@ from esploader.errors import (
     CommandFailedError,
     ConnectError,
     NoResponseError,
+    PortTakenOverError,
     ProtocolError,
     StubError,
     TransportError,
@@ -148,7 +149,7 @@ class Link:
                 _log.warning("%s; trying again", exc)
                 self._listen()
             except TransportError as exc:
-                if not attempts_left:
+                if not attempts_left or isinstance(exc, PortTakenOverError):
                     raise
                 _log.warning("%s; trying again", exc)
                 self._return()
@@ -219,7 +220,9 @@ class Link:
             self.baudrate = self._lower_rate()
         try:
             self._listen()
-        except TransportError:
+        except TransportError as exc:
+            if isinstance(exc, PortTakenOverError):
+                raise
             self._return()
         self.settle()
         for act in self.after_revival:
@@ -420,8 +423,7 @@ class Link:
         if self.session.is_idle and not self._rates_in_doubt:
             return
         transport = self.session.transport
-        rates = [transport.baudrate]
-        rates += [rate for rate in self._rates_in_doubt if rate not in rates]
+        rates = list(dict.fromkeys((transport.baudrate, *self._rates_in_doubt)))
         for others_left, rate in zip(reversed(range(len(rates))), rates, strict=True):
             if rate != transport.baudrate:
                 transport.set_baudrate(rate)
@@ -435,10 +437,8 @@ class Link:
                 return
 
     def _lower_rate(self) -> int:
-        return max(
-            (rate for rate in BAUDRATES if rate < self.baudrate),
-            default=min(self.baudrate, BAUDRATES[0]),
-        )
+        lower_rates = (rate for rate in BAUDRATES if rate < self.baudrate)
+        return max(lower_rates, default=min(self.baudrate, BAUDRATES[0]))
 
 
 def _is_final(error: Exception, refusals: Refusals) -> bool:

@@ -18,6 +18,7 @@ from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.discovery import MAX_USB_ID, PortSource, UsbIdentity
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.toml_table import Table
+from esploader.server.turn_rules import TurnRules
 from esploader.transport.reset import parse_custom
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class PortConfig:
     tcp_port: int | None = None
     """0 for any free one; ``None`` for the one behind the last."""
 
+    watch_port: int | None = None
+    """The TCP port at which others listen to it; 0 for any free one, ``None`` for none."""
+
+    takeover: bool | None = None
+    """Others may take it over; ``None`` for what holds for all ports."""
+
     protocol: Protocol = Protocol.RFC2217
     reset: ResetPolicy = attrs.field(factory=ResetPolicy)
 
@@ -85,6 +92,16 @@ class ServerConfig:
     allow: AllowList = attrs.field(factory=AllowList)
     tls: TlsFiles | None = None
     limits: Limits = attrs.field(factory=Limits)
+    takeover: bool = False
+    """Ports may be taken over from clients that do nothing with them."""
+
+    token_file: Path | None = None
+    """What may take them over at any time knows what is in this file."""
+
+    def rules_of(self, port: PortConfig, token: bytes | None) -> TurnRules:
+        """Return who may take a port over."""
+        takeover = self.takeover if port.takeover is None else port.takeover
+        return TurnRules(takeover=takeover, token=token)
 
 
 def read_config(path: Path) -> ServerConfig:
@@ -127,7 +144,7 @@ def parse_reset(text: str, source: str) -> ResetPolicy:
 
 
 def require_distinct(ports: Iterable[PortConfig], source: str) -> None:
-    """Refuse two ports under one TCP port, and the same port twice.
+    """Refuse two things under one TCP port, and the same port twice.
 
     Raises:
         ConfigError: that is so. The message begins with ``source``.
@@ -140,11 +157,13 @@ def require_distinct(ports: Iterable[PortConfig], source: str) -> None:
         sources.add(port.source)
         if len(sources) > MAX_PORTS:
             raise ConfigError(source, f"more than {MAX_PORTS} ports")
-        if port.tcp_port and port.tcp_port in names:
-            both = f"both {names[port.tcp_port]} and {port.label}"
-            raise ConfigError(source, f"tcp-port {port.tcp_port} is given to {both}")
-        if port.tcp_port:
-            names[port.tcp_port] = port.label
+        watching = f"whoever watches {port.label}"
+        for number, name in ((port.tcp_port, port.label), (port.watch_port, watching)):
+            if number and number in names:
+                both = f"both {names[number]} and {name}"
+                raise ConfigError(source, f"tcp-port {number} is given to {both}")
+            if number:
+                names[number] = name
 
 
 def _read_document(table: Table, folder: Path) -> ServerConfig:
@@ -154,6 +173,8 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
     allow = table.texts("allow")
     tls = table.table("tls")
     limits = table.table("limits")
+    takeover = table.flag("takeover")
+    token_file = table.text("token-file")
     new_ports = table.table("new-ports")
     ports = tuple(_read_port(each) for each in table.tables("port"))
     table.refuse_others()
@@ -166,6 +187,8 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
         allow=AllowList.parse(allow or (), table.where("allow")),
         tls=None if tls is None else _read_tls(tls, folder),
         limits=defaults.limits if limits is None else _read_limits(limits),
+        takeover=bool(takeover),
+        token_file=None if token_file is None else folder / token_file,
     )
 
 
@@ -174,7 +197,8 @@ def _read_port(table: Table) -> PortConfig:
     usb = table.table("usb")
     name = table.text("name")
     tcp_port = table.number("tcp-port", None, 0, MAX_TCP_PORT)
-    protocol, reset = _read_manner(table)
+    watch_port = table.number("watch-port", None, 0, MAX_TCP_PORT)
+    protocol, reset, takeover = _read_manner(table)
     table.refuse_others()
     source: PortSource
     if device is not None and usb is None:
@@ -184,20 +208,29 @@ def _read_port(table: Table) -> PortConfig:
     else:
         reason = "it needs device or usb" if device is None else "it takes device or usb, not both"
         raise ConfigError(table.place, reason)
-    return PortConfig(source=source, name=name, tcp_port=tcp_port, protocol=protocol, reset=reset)
+    return PortConfig(
+        source=source,
+        name=name,
+        tcp_port=tcp_port,
+        watch_port=watch_port,
+        takeover=takeover,
+        protocol=protocol,
+        reset=reset,
+    )
 
 
 def _read_new_ports(table: Table) -> PortConfig:
-    protocol, reset = _read_manner(table)
+    protocol, reset, takeover = _read_manner(table)
     table.refuse_others()
-    return PortConfig(source="", protocol=protocol, reset=reset)
+    return PortConfig(source="", protocol=protocol, reset=reset, takeover=takeover)
 
 
-def _read_manner(table: Table) -> tuple[Protocol, ResetPolicy]:
+def _read_manner(table: Table) -> tuple[Protocol, ResetPolicy, bool | None]:
     protocol = table.text("protocol") or Protocol.RFC2217.value
     reset = table.text("reset") or "on"
+    takeover = table.flag("takeover")
     try:
-        return Protocol(protocol), parse_reset(reset, table.where("reset"))
+        return Protocol(protocol), parse_reset(reset, table.where("reset")), takeover
     except ValueError:
         choices = " nor ".join(each.value for each in Protocol)
         raise ConfigError(table.where("protocol"), f"{protocol!r} is neither {choices}") from None

@@ -3,7 +3,8 @@
 It gets the port when it has shown that it is what it should be: one that speaks telnet
 with its first answer, a bare one at once. Until then, and when it is sent away, it is only
 waited for, for as long as the limits say. One whose first answer begins like telnet and is
-none loses the port again when that time is up.
+none loses the port again when that time is up. One that somebody else is in front of may ask for
+its turn: to wait in line, to take the port over, or to listen until it is free.
 
 A client that is gone is let go of at once, with all that it had sent, also while it is not
 read because its queue is full. Only the end of a bare one that stands behind more than the
@@ -16,32 +17,27 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import socket
-from typing import TYPE_CHECKING, Final, cast
+import secrets
+from typing import TYPE_CHECKING, Final
 
 from esploader.classes import override
 from esploader.errors import ProtocolError
+from esploader.server.audience import Audience
+from esploader.server.client_end import ClientEnd
 from esploader.server.config import Protocol
+from esploader.server.guest import LINGER_TIME, Guest
 from esploader.server.hang_up import has_hung_up
 from esploader.server.peers import ComPortPeer, RawPeer
 from esploader.server.refused_peer import RefusedPeer
-from esploader.server.station import ClientEnd
 from esploader.transport.telnet_framing import IAC
+from esploader.transport.turns import NONCE_SIZE, Denial, Denied, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from esploader.server.access import Limits
     from esploader.server.journal import Journal
     from esploader.server.peers import Peer
     from esploader.server.station import Station
-
-HIGH_WATER: Final = 64 * 1024
-"""How much waits in the connection for the client, in bytes; more waits in its peer."""
-
-READ_SIZE: Final = 16 * 1024
-"""How much is taken from a client before everybody else gets a turn, in bytes. It may be
-thousands of messages."""
+    from esploader.transport.turns import Ask, Parting
 
 MAX_UNREAD_SIZE: Final = 64 * 1024
 """How much of what a refused client says is taken before hanging up, in bytes."""
@@ -58,9 +54,9 @@ PAUSE: Final = 0.05
 """How long after it has come a bare client is told that it has no port, in seconds. That of
 pyserial throws away what comes before it has opened its end."""
 
-LINGER_TIME: Final = 1.0
-"""For how long a refused client may take to read why and to hang up, in seconds. Hanging up
-before it has would reset the connection, and lose the text."""
+ASK_TIME: Final = 3.0
+"""For how long a refused client that may ask for its turn may think about it, in seconds: for ours
+it is a round trip."""
 
 _CLOSED: Final = "it closed the connection"
 
@@ -73,11 +69,19 @@ class _State(enum.Enum):
     """Has not said anything sensible yet."""
     SERVED = enum.auto()
     """Has the port."""
+    WAITING = enum.auto()
+    """Stands in line."""
+    LISTENING = enum.auto()
+    """Has lent the port, or will have it when nobody else wants it."""
     LEAVING = enum.auto()
     """Has been sent away, or has been let go of."""
 
 
-class Connection(asyncio.BufferedProtocol, ClientEnd):
+_HERE: Final = frozenset({_State.SERVED, _State.WAITING, _State.LISTENING})
+"""The station knows it."""
+
+
+class Connection(Guest, ClientEnd):
     """One client."""
 
     def __init__(
@@ -89,54 +93,42 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         limits: Limits,
         journal: Journal,
     ) -> None:
-        self._address = address
+        super().__init__(address)
         self._station = station
         self._limits = limits
         self._journal = journal
         self._speaks_telnet = protocol is Protocol.RFC2217
         self._state = _State.ARRIVING
-        self._peer: Peer | None = None
+        self._raw_peer = RawPeer(address)
+        self._telnet_peer: ComPortPeer | None = None
         self._refused: RefusedPeer | None = None
         self._last_words = b""
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._audience: Audience | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
-        self._is_blocked = False
         self._is_reading = True
-        self._written = 0
         self._unread = 0
         self._last_size = 0
         self._unanswered = 0
-        self._buffer: memoryview | None = None
-        self._is_settled = False
-        self.when_settled: Callable[[], None] = _nothing
-        """Is called once, when the connection has a port or is gone."""
-        self.when_gone: Callable[[], None] = _nothing
-        """Is called at its very end."""
-
-    @property
-    @override
-    def address(self) -> str:
-        return self._address
 
     @property
     @override
     def peer(self) -> Peer:
-        if self._peer is None:
-            self._peer = (
-                ComPortPeer(self._address, self._station.label, self._station.usb_ids)
-                if self._speaks_telnet
-                else RawPeer(self._address)
-            )
-        return self._peer
+        return self.telnet_peer if self._speaks_telnet else self._raw_peer
+
+    @property
+    def telnet_peer(self) -> ComPortPeer:
+        """The same of a client that speaks telnet."""
+        if self._telnet_peer is None:
+            station = self._station
+            self._telnet_peer = ComPortPeer(self._address, station.label, station.usb_ids)
+        return self._telnet_peer
 
     # What the loop says ----------------------------------------------------------------
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(HIGH_WATER)
+        super().connection_made(transport)
         reason = self._station.why_not()
         if self._station.is_closing:
             self.abort()
@@ -149,17 +141,7 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             self._get_port()
 
     @override
-    def get_buffer(self, sizehint: int) -> memoryview:
-        if self._buffer is None:
-            self._buffer = memoryview(bytearray(READ_SIZE))
-        return self._buffer
-
-    @override
-    def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self.get_buffer(nbytes)[:nbytes]))
-
     def data_received(self, data: bytes) -> None:
-        """Take in what the client sent."""
         if self._state is _State.ARRIVING:
             if not data.startswith(IAC):
                 self._send_away(NO_TELNET)
@@ -177,68 +159,71 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             # Now, for the timer is another one when the station has hung up.
             timer = self._timer
             self._station.take_in(data)
-            if timer is not None and self.peer.is_introduced:
+            if timer is not None and self.peer.is_introduced and self.peer.has_accepted:
                 timer.cancel()
+            return
+        if self._state is _State.LISTENING:
+            self.peer.feed(data)
             return
         self._unread += len(data)
         if self._unread > MAX_UNREAD_SIZE:
             self.abort()
-        else:
+        elif self._state is _State.LEAVING:
             self._explain(data)
 
     @override
     def eof_received(self) -> None:
         # The port is free at once, and not when the last has been sent.
-        if self._state is _State.SERVED:
+        if self._state in _HERE:
             self._station.let_go(self, _CLOSED)
             self.flush()
             self.hang_up()
 
     @override
     def pause_writing(self) -> None:
-        self._is_blocked = True
+        super().pause_writing()
         self._watch_for_stall()
 
     @override
     def resume_writing(self) -> None:
-        self._is_blocked = False
+        super().resume_writing()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
         if self._state is _State.SERVED:
             self._station.wake()
+        elif self._audience is not None:
+            self.flush()
+            self._audience.go_on()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._timer, self._stall_timer, self._look_timer):
+        for timer in (self._stall_timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
+        self._stop_listening()
         state, self._state = self._state, _State.LEAVING
         self._transport = None
-        if state is _State.SERVED:
+        if state in _HERE:
             self._station.let_go(self, str(exc) if exc else _CLOSED)
         elif state is _State.ARRIVING:
             self._note_refusal("it left before it said anything")
-        self._end()
+        super().connection_lost(exc)
 
+    @override
     def never_came(self) -> None:
-        """Take note that there will be no connection, if there is none by now."""
-        if self._transport is not None:
-            return
-        self._state = _State.LEAVING
-        self._end()
+        if self._transport is None:
+            self._state = _State.LEAVING
+        super().never_came()
 
     # What the station says -------------------------------------------------------------
 
     @override
     def flush(self) -> None:
-        if self._transport is None or self._is_blocked:
-            return
-        data = self.peer.take_output()
-        if data:
-            self._written += len(data)
+        written = self._written
+        super().flush()
+        if self._written != written:
             self._unanswered = 0
-            self._transport.write(data)
 
     @override
     def set_reading(self, wanted: bool) -> None:
@@ -252,17 +237,44 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             self._watch_for_end()
 
     @override
-    def hang_up(self) -> None:
-        self._state = _State.LEAVING
-        if self._transport is not None:
-            self.set_reading(wanted=True)
-            self._transport.close()
-            self._set_timer(LINGER_TIME, self.abort)
+    def offer(self) -> None:
+        self._stop_listening()
+        self._state = _State.SERVED
+        self._settle()
+        self.telnet_peer.offer(self._station.label, self._station.usb_ids)
+        self._set_timer(self._limits.handshake_time, self._has_waited)
 
-    def abort(self) -> None:
-        """Hang up whatever has not been sent yet."""
-        if self._transport is not None:
-            self._transport.abort()
+    @override
+    def listen(self, to: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._state = _State.LISTENING
+        self._settle()
+        self.set_reading(wanted=True)
+        self.telnet_peer.lend(to)
+        self._audience = Audience(self._station.tap, self.peer, self.flush)
+        self._audience.begin(with_history=False)
+        self.flush()
+
+    @override
+    def say_place(self, place: int, holder: str) -> None:
+        self.telnet_peer.say(Waiting(place, holder))
+        self.flush()
+
+    @override
+    def part(self, parting: Parting) -> None:
+        self._stop_listening()
+        self._state = _State.LEAVING
+        self.set_reading(wanted=True)
+        self.peer.part(parting)
+        self._say_last(self.peer.take_output())
+
+    @override
+    def hang_up(self) -> None:
+        self._stop_listening()
+        self._state = _State.LEAVING
+        self.set_reading(wanted=True)
+        super().hang_up()
 
     # Ourselves -------------------------------------------------------------------------
 
@@ -277,26 +289,33 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         if self._transport is None:
             return
         if self._speaks_telnet:
-            self._refused = RefusedPeer(self._address, self._last_words)
+            nonce = secrets.token_bytes(NONCE_SIZE) if self._station.is_in_use else None
+            label = self._station.label
+            self._refused = RefusedPeer(self._address, self._last_words, label, nonce)
             self._transport.write(self._last_words)
             self._last_words = b""
             self._set_timer(LINGER_TIME, self.hang_up)
         else:
-            self._set_timer(PAUSE, self._say_last)
+            self._set_timer(PAUSE, self._say_why)
 
     def _explain(self, data: bytes) -> None:
         """Go on with a client that has been refused, until it has been told so."""
         refused, transport = self._refused, self._transport
         if refused is None or transport is None:
             return
-        was_introduced = refused.is_introduced
+        was_introduced, could_ask = refused.is_introduced, refused.may_ask
         try:
             refused.feed(data)
         except ProtocolError:
             refused.is_told = True
         transport.write(refused.take_output())
+        if refused.may_ask and refused.ask is not None:
+            self._take_turn(refused, refused.ask)
+            return
         if not refused.is_told:
-            if refused.is_introduced and not was_introduced:
+            if refused.may_ask and not could_ask:
+                self._set_timer(ASK_TIME, self._say_why)
+            elif refused.is_introduced and not was_introduced:
                 self._set_timer(self._limits.handshake_time, self.abort)
             return
         self._refused = None
@@ -304,39 +323,44 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             # Not at once: pyserial forgets what has not been read when the connection ends.
             self._set_timer(LINGER_TIME, self.hang_up)
         else:
-            self._say_last()
+            self._say_why()
+
+    def _take_turn(self, refused: RefusedPeer, ask: Ask) -> None:
+        """Ask for the turn of a client that has been refused."""
+        self._refused, self._telnet_peer = None, refused
+        self._state = _State.WAITING
+        denial = self._station.ask(self, ask, refused.signature.text)
+        if denial is not None:
+            self._deny(denial)
+        elif self._state is _State.WAITING:
+            self._set_timer(ask.wait, self._has_waited_in_vain)
+
+    def _has_waited_in_vain(self) -> None:
+        self._station.let_go(self, "its time in line is over")
+        self._deny(Denial.TIME)
+
+    def _deny(self, denial: Denial) -> None:
+        self._state = _State.LEAVING
+        self._note_refusal(f"its turn is denied: {denial.value}")
+        self.telnet_peer.say(Denied(denial))
+        self._say_last(self.peer.take_output())
+
+    def _stop_listening(self) -> None:
+        if self._audience is not None:
+            self._audience.end()
+            self._audience = None
 
     def _send_away(self, reason: str) -> None:
         self._part_with(reason)
-        self._say_last()
+        self._say_why()
+
+    def _say_why(self) -> None:
+        self._say_last(self._last_words)
 
     def _part_with(self, reason: str) -> None:
         self._state = _State.LEAVING
         self._note_refusal(reason)
         self._last_words = reason.encode("ascii", "backslashreplace") + b"\r\n"
-
-    def _say_last(self) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        transport.write(self._last_words)
-        if self._ends_output(transport):
-            self._set_timer(LINGER_TIME, self.abort)
-        else:
-            self.hang_up()
-
-    def _ends_output(self, transport: asyncio.Transport) -> bool:
-        """Say that this was all, and go on listening; tell whether that can be done.
-
-        Not by ``write_eof``: it raises when the client is gone, now or in the loop later on.
-        """
-        if not transport.can_write_eof() or transport.get_write_buffer_size():
-            return False
-        try:
-            transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
-        except OSError:
-            return False
-        return True
 
     def _counts(self, size: int) -> bool:
         """Tell whether what a client sent still does; of one that is gone the rest does not."""
@@ -353,7 +377,9 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
 
     def _has_waited(self) -> None:
         seconds = f"{self._limits.handshake_time:g} seconds"
-        if self._state is _State.SERVED:
+        if not self.peer.has_accepted:
+            self._leave(f"it has not taken the port that it was offered for {seconds}")
+        elif self._state is _State.SERVED:
             reason = f"no telnet was said for {seconds}"
             self._station.let_go(self, reason)
             self.set_reading(wanted=True)
@@ -369,23 +395,6 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
             client=self._address,
             reason=reason,
         )
-
-    def _settle(self) -> None:
-        if not self._is_settled:
-            self._is_settled = True
-            when_settled, self.when_settled = self.when_settled, _nothing
-            when_settled()
-
-    def _end(self) -> None:
-        self._settle()
-        # Whoever is told holds us: without letting go of it we would stay in memory.
-        when_gone, self.when_gone = self.when_gone, _nothing
-        when_gone()
-
-    def _set_timer(self, seconds: float, callback: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
 
     def _watch_for_stall(self) -> None:
         taken = self._taken()
@@ -431,7 +440,3 @@ class Connection(asyncio.BufferedProtocol, ClientEnd):
         """Return how much the client's system has taken, in bytes."""
         waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
         return self._written - waiting
-
-
-def _nothing() -> None:
-    pass

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esploader.server.access import AllowList, Limits
-    from esploader.server.connection import Connection
+    from esploader.server.guest import Guest
     from esploader.server.journal import Journal
 
 ACCEPTS_PER_TURN: Final = 16
@@ -152,7 +152,7 @@ class Door:
     """Connections without a port, by address."""
 
     _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
-    _connections: set[Connection] = attrs.field(factory=set, init=False)
+    _connections: set[Guest] = attrs.field(factory=set, init=False)
     _layers: set[TlsLayer] = attrs.field(factory=set, init=False)
     _most_layers: int = attrs.field(default=0, init=False)
     """How many there were at once since memory was last given back."""
@@ -164,7 +164,7 @@ class Door:
 
     _all_gone: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
-    def open(self, listener: socket.socket, make_connection: Callable[[str], Connection]) -> None:
+    def open(self, listener: socket.socket, make_connection: Callable[[str], Guest]) -> None:
         """Let in who comes by ``listener``, which is ours from now on.
 
         ``make_connection`` is called with the client's address.
@@ -194,9 +194,7 @@ class Door:
                 connection.abort()
             await self._all_gone.wait()
 
-    def _accept(
-        self, listener: socket.socket, make_connection: Callable[[str], Connection]
-    ) -> None:
+    def _accept(self, listener: socket.socket, make_connection: Callable[[str], Guest]) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 client, address = listener.accept()
@@ -210,7 +208,7 @@ class Door:
                 continue
             self._consider(client, address, make_connection)
 
-    def _rest(self, listener: socket.socket, make_connection: Callable[[str], Connection]) -> None:
+    def _rest(self, listener: socket.socket, make_connection: Callable[[str], Guest]) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(listener)
 
@@ -224,7 +222,7 @@ class Door:
         self,
         client: socket.socket,
         address: tuple[str, int],
-        make_connection: Callable[[str], Connection],
+        make_connection: Callable[[str], Guest],
     ) -> None:
         host, shown = address[0], format_address(address)
         if not self._allow.allows(host):
@@ -247,7 +245,7 @@ class Door:
             client.send(text if self._context is None else ACCESS_DENIED)
         client.close()
 
-    def _let_in(self, client: socket.socket, host: str, connection: Connection) -> None:
+    def _let_in(self, client: socket.socket, host: str, connection: Guest) -> None:
         client.settimeout(0)
         with suppress(OSError):
             self._set_up(client)
@@ -270,7 +268,7 @@ class Door:
 
         task.add_done_callback(done)
 
-    async def _connect(self, client: socket.socket, connection: Connection) -> None:
+    async def _connect(self, client: socket.socket, connection: Guest) -> None:
         loop = asyncio.get_running_loop()
         if self._context is None:
             await loop.connect_accepted_socket(lambda: connection, client)
@@ -287,7 +285,7 @@ class Door:
         self._most_layers = max(self._most_layers, len(self._layers))
         await loop.connect_accepted_socket(lambda: layer, client)
 
-    def _layer_gone(self, layer: TlsLayer, connection: Connection) -> None:
+    def _layer_gone(self, layer: TlsLayer, connection: Guest) -> None:
         self._layers.discard(layer)
         connection.never_came()
         if not self._layers and self._most_layers >= CROWD:
@@ -303,7 +301,7 @@ class Door:
         if not self._waiting[host]:
             del self._waiting[host]
 
-    def _gone(self, connection: Connection) -> None:
+    def _gone(self, connection: Guest) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._all_gone.set()

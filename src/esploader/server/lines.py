@@ -81,6 +81,14 @@ class Lines:
         else:
             self._start(self._recogniser.request(now=now, dtr=dtr, rts=rts), now)
 
+    def restart(self, now: float) -> None:
+        """Play the reset into the application, after what is being played.
+
+        Raises:
+            TransportError: the port failed.
+        """
+        self._start(self._recogniser.restart(now), now)
+
     def settle(self, now: float) -> None:
         """Pass on what is withheld: what comes next may depend on it.
 

@@ -13,9 +13,10 @@ from typing import Final
 from esploader.classes import override
 from esploader.errors import ProtocolError
 from esploader.server.request_queue import MAX_QUEUE_SIZE, Malformed, Request
-from esploader.transport import com_port, gates
+from esploader.transport import com_port, gates, turns
 from esploader.transport.com_port import Code, ComPortMessage, Setting, Signature
 from esploader.transport.gates import Arm, Delay, Gate, GateCode, ServerMessage
+from esploader.transport.refusal import Refusal
 from esploader.transport.telnet import (
     Command,
     Data,
@@ -26,6 +27,17 @@ from esploader.transport.telnet import (
     TelnetDecoder,
 )
 from esploader.transport.telnet_framing import Option, escape
+from esploader.transport.turns import (
+    Accept,
+    Ask,
+    Lent,
+    Offered,
+    Parting,
+    Released,
+    ServerTurn,
+    TakenOver,
+    TurnCode,
+)
 from esploader.version import __version__
 
 MAX_BACKLOG: Final = 256 * 1024
@@ -51,6 +63,8 @@ class Peer(abc.ABC):
         """What is to be sent to it. The driver removes what it has sent."""
         self.suspended = False
         """The client asked to be sent no bytes of the port for a while."""
+        self.ask: Ask | None = None
+        """What it has said of itself and of taking turns."""
 
     @property
     def can_take(self) -> bool:
@@ -65,6 +79,11 @@ class Peer(abc.ABC):
     @property
     def is_introduced(self) -> bool:
         """It speaks the protocol, as far as can be told."""
+        return True
+
+    @property
+    def has_accepted(self) -> bool:
+        """It has not been offered a port that it has not accepted, and has not lent it."""
         return True
 
     def take_output(self) -> bytes:
@@ -94,6 +113,10 @@ class Peer(abc.ABC):
     def nudge(self) -> None:  # noqa: B027 - the same
         """Send something that means nothing, to show that the server is there."""
 
+    def part(self, parting: Parting) -> None:
+        """Say why the port is no longer its: the last that it hears."""
+        self.send(f"\r\n{farewell(parting)}\r\n".encode("ascii", "backslashreplace"))
+
 
 class RawPeer(Peer):
     """A client for the bytes of the port and nothing else."""
@@ -112,15 +135,14 @@ class ComPortPeer(Peer):
 
     def __init__(self, who: str, port_name: str, usb_ids: tuple[int, int] | None = None) -> None:
         super().__init__(who)
-        words = [f"esploader {__version__} {port_name}".encode(), gates.token(MAX_QUEUE_SIZE)]
-        if usb_ids is not None:
-            words.append(gates.usb_token(*usb_ids))
-        self._signature = Signature(b" ".join(words))
+        self._signature = sign(port_name, usb_ids)
         self._decoder = TelnetDecoder()
         self._options = OptionNegotiation()
         self._is_introduced = False
         self._early = bytearray()
         self._asked_modem_state = False
+        self._offer = 0
+        self._is_deaf = False
         self.ignored_count = 0
         """How many messages made no sense."""
         # Offered at once: some clients wait to be asked for BINARY.
@@ -133,6 +155,34 @@ class ComPortPeer(Peer):
     @override
     def is_introduced(self) -> bool:
         return self._is_introduced
+
+    @property
+    @override
+    def has_accepted(self) -> bool:
+        return not self._is_deaf
+
+    def say(self, turn: ServerTurn) -> None:
+        """Say how it stands with the client's turn."""
+        self.output += turns.encode(turn)
+
+    def lend(self, to: str) -> None:
+        """Say that the port is with somebody else for a while; what the client wants is nothing."""
+        self._is_deaf = True
+        self.say(Lent(to))
+
+    def offer(self, port_name: str, usb_ids: tuple[int, int] | None) -> None:
+        """Say that the port is the client's; what it wants counts from when it has accepted."""
+        self._signature = sign(port_name, usb_ids)
+        self._is_deaf = True
+        self._offer += 1
+        self.say(Offered(self._offer))
+
+    @override
+    def part(self, parting: Parting) -> None:
+        if self.ask is None:
+            super().part(parting)
+        else:
+            self.say(parting)
 
     @override
     def feed(self, data: bytes) -> list[Request]:
@@ -147,7 +197,7 @@ class ComPortPeer(Peer):
                 case Subnegotiation(Option.COM_PORT, payload):
                     self._introduce(requests)
                     self._ask_modem_state(requests)
-                    requests += self._read(payload)
+                    requests += self._read(payload, requests)
                 case OversizedSubnegotiation(Option.COM_PORT, beginning):
                     if beginning[0] in _GATE_CODES:
                         self._introduce(requests)
@@ -156,7 +206,7 @@ class ComPortPeer(Peer):
                     self.nudge()
                 case _:
                     pass
-        return requests
+        return [] if self._is_deaf else requests
 
     @override
     def send(self, data: bytes) -> None:
@@ -198,11 +248,14 @@ class ComPortPeer(Peer):
             self._asked_modem_state = True
             requests.append(Setting(Code.NOTIFY_MODEMSTATE))
 
-    def _read(self, payload: bytes) -> list[Request]:
-        """Return what a message asks of the port, if it does."""
+    def _read(self, payload: bytes, before: list[Request]) -> list[Request]:
+        """Return what a message asks of the port, if it does; it may undo what was asked before."""
         if payload and payload[0] in _GATE_CODES:
             return [_gate_request(payload)]
         try:
+            if payload and payload[0] == TurnCode.OF_CLIENT:
+                self._take_turn(turns.decode_client(payload), before)
+                return []
             message = com_port.decode(payload, from_server=False)
         except ProtocolError as exc:
             # Once: a client that talks nonsense could fill any log.
@@ -211,6 +264,16 @@ class ComPortPeer(Peer):
             self.ignored_count += 1
             return []
         return self._take_in(message)
+
+    def _take_turn(self, message: Ask | Accept, before: list[Request]) -> None:
+        match message:
+            case Ask():
+                self.ask = message
+            case Accept(number) if self._is_deaf and number == self._offer:
+                before.clear()
+                self._is_deaf = False
+            case _:
+                pass
 
     def _take_in(self, message: ComPortMessage) -> list[Request]:
         """Deal with what concerns the connection; return what concerns the port."""
@@ -226,6 +289,28 @@ class ComPortPeer(Peer):
             case _:
                 return [message]
         return []
+
+
+def sign(
+    port_name: str, usb_ids: tuple[int, int] | None = None, nonce: bytes | None = None
+) -> Signature:
+    """Return who the server is, and what it does; with ``nonce`` somebody else has the port."""
+    words = [f"esploader {__version__} {port_name}".encode()]
+    if nonce is None:
+        words.append(gates.token(MAX_QUEUE_SIZE))
+    words.append(turns.token(nonce))
+    if usb_ids is not None:
+        words.append(gates.usb_token(*usb_ids))
+    return Signature(b" ".join(words))
+
+
+def farewell(parting: Parting) -> str:
+    """Return in one sentence why the port is no longer the client's."""
+    match parting:
+        case TakenOver(by):
+            return f"{Refusal.TAKEN_OVER.value} {by}"
+        case Released(reason):
+            return f"{Refusal.RELEASED.value}: {reason}"
 
 
 _GATE_CODES: Final = frozenset({GateCode.ARM, GateCode.GATE, GateCode.DELAY})

@@ -32,12 +32,15 @@ from esploader.server.connection import Connection
 from esploader.server.discovery import find_unserved
 from esploader.server.door import Door, listen_on_all
 from esploader.server.journal import Journal
+from esploader.server.port_search import SEARCH_PERIOD
 from esploader.server.runner import Runner
-from esploader.server.station import SEARCH_PERIOD, Station
+from esploader.server.station import Station
+from esploader.server.watcher import Watcher
 from esploader.simulator.url import SCHEME as SIMULATOR_SCHEME
 from esploader.simulator.url import open_served, parse
 from esploader.transport.clock import RealClock
 from esploader.transport.ports import list_ports
+from esploader.transport.token_file import read_token
 from esploader.urls import check_url, open_transport
 
 if TYPE_CHECKING:
@@ -65,6 +68,10 @@ class Place:
 
     tcp_port: int
     listeners: tuple[socket.socket, ...] = attrs.field(repr=False)
+    watch_url: str | None = None
+    """What to tell those who only want to listen; ``None`` where nobody can."""
+
+    watch_listeners: tuple[socket.socket, ...] = attrs.field(default=(), repr=False)
 
     @property
     def label(self) -> str:
@@ -88,7 +95,8 @@ class PortServer(Runner):
         """Prepare to serve; ``on_place`` is told of every port that gets its place.
 
         Raises:
-            ConfigError: two ports want the same, or a file of TLS is not what it should be.
+            ConfigError: two ports want the same, or the token or a file of TLS is not what it
+                should be.
             UrlError: a port can never be there.
         """
         super().__init__()
@@ -101,10 +109,12 @@ class PortServer(Runner):
         self._context: ssl.SSLContext | None = (
             None if config.tls is None else (config.tls.make_context())
         )
+        self._token = None if config.token_file is None else read_token(config.token_file)
         self._claims = Claims(ports)
         self._places: list[Place] = []
         self._next_tcp_port = config.tcp_port
-        self._reserved = {port.tcp_port for port in config.ports if port.tcp_port}
+        named = ((port.tcp_port, port.watch_port) for port in config.ports)
+        self._reserved = {number for numbers in named for number in numbers if number}
 
     def listen(self) -> None:
         """Take the TCP ports.
@@ -121,7 +131,7 @@ class PortServer(Runner):
         """Stop, wait for that and close everything."""
         super().close()
         for place in self._places:
-            for listener in place.listeners:
+            for listener in (*place.listeners, *place.watch_listeners):
                 listener.close()
         self._places.clear()
 
@@ -178,7 +188,8 @@ class PortServer(Runner):
 
     def _open(self, place: Place, door: Door, journal: Journal, stack: AsyncExitStack) -> None:
         config = place.config
-        station = Station(config.label, journal=journal, policy=config.reset)
+        rules = self._config.rules_of(config, self._token)
+        station = Station(config.label, journal=journal, policy=config.reset, rules=rules)
         stack.push_async_callback(station.close)
         make = functools.partial(
             Connection,
@@ -188,17 +199,25 @@ class PortServer(Runner):
             journal=journal,
         )
         station.find(functools.partial(self._open_port, config))
-        admission = self._admit(place, station, door, make)
+        admission = self._admit(place, station, door, journal, make)
         stack.callback(asyncio.get_running_loop().create_task(admission).cancel)
 
     async def _admit(
-        self, place: Place, station: Station, door: Door, make: Callable[[str], Connection]
+        self,
+        place: Place,
+        station: Station,
+        door: Door,
+        journal: Journal,
+        make: Callable[[str], Connection],
     ) -> None:
         """Let clients in once they do not hear that a port is missing that opens just now."""
         with suppress(TimeoutError):
             await asyncio.wait_for(station.looked.wait(), OPENING_TIME)
         for listener in place.listeners:
             door.open(listener, make)
+        make_watcher = functools.partial(Watcher, station=station, journal=journal)
+        for listener in place.watch_listeners:
+            door.open(listener, make_watcher)
 
     def _open_port(self, config: PortConfig) -> Transport:
         """Open a port. In a thread: listing and opening ports may take a while."""
@@ -220,16 +239,31 @@ class PortServer(Runner):
                     raise
 
     def _add_place(self, config: PortConfig, tcp_port: int) -> Place:
-        bind = self._config.bind
-        # Not every machine has IPv6; that it was not asked for is no reason to fail.
-        optional = frozenset(LOOPBACK) if bind == LOOPBACK else frozenset[str]()
-        listeners = listen_on_all(bind, tcp_port, optional)
-        number = listeners[0].getsockname()[1]
-        place = Place(config, self._url(config.protocol, number), number, tuple(listeners))
+        listeners, number = self._listen(tcp_port)
+        watching: list[socket.socket] = []
+        watch_url = None
+        if config.watch_port is not None:
+            try:
+                watching, watch_port = self._listen(config.watch_port)
+            except ListenError:
+                for listener in listeners:
+                    listener.close()
+                raise
+            watch_url = self._url(Protocol.RAW, watch_port)
+        url = self._url(config.protocol, number)
+        place = Place(config, url, number, tuple(listeners), watch_url, tuple(watching))
         self._places.append(place)
         self._claims.add(config.source, config.label)
         self._on_place(place)
         return place
+
+    def _listen(self, tcp_port: int) -> tuple[list[socket.socket], int]:
+        """Listen wherever the server does; return with what, and at which TCP port."""
+        bind = self._config.bind
+        # Not every machine has IPv6; that it was not asked for is no reason to fail.
+        optional = frozenset(LOOPBACK) if bind == LOOPBACK else frozenset[str]()
+        listeners = listen_on_all(bind, tcp_port, optional)
+        return listeners, listeners[0].getsockname()[1]
 
     def _take_number(self) -> int:
         if not self._config.tcp_port:

@@ -9,12 +9,13 @@ import tty
 from typing import TYPE_CHECKING, Final
 
 from esploader.classes import override
+from esploader.server.client_end import ClientEnd
 from esploader.server.peers import Peer, RawPeer
-from esploader.server.station import ClientEnd, Station
 from esploader.transport.com_port import Code, Setting
 
 if TYPE_CHECKING:
     from esploader.server.request_queue import Request
+    from esploader.server.station import Station
 
 READ_SIZE: Final = 16 * 1024
 """How much is taken from a program at once, in bytes."""

@@ -136,7 +136,7 @@ class Recogniser:
         if pair == RELEASED and self._ends_with(_USB_SERIAL_JTAG_PAIRS):
             return self._play(USB_SERIAL_JTAG, now)
         if pair == RELEASED and not self._ends_with(_RTS_FIRST_PAIRS):
-            return self._restart(now)
+            return self.restart(now)
         return self._withhold(now)
 
     def pass_through(self, *, dtr: bool | None = None, rts: bool | None = None) -> ResetSequence:
@@ -158,13 +158,18 @@ class Recogniser:
             return ()
         self._deadline = None
         if self._is_reset_begun and self.requested == RELEASED:
-            return self._restart(now)
+            return self.restart(now)
         is_opening = self._at_port is None and tuple(self._pairs) == (IN_RESET, ASSERTED)
         is_unplayed = self.requested == ASSERTED and self._at_port != IN_RESET
         if self._is_reset_begun and is_unplayed and not is_opening:
             self.reset_count += 1
             return (*self._steps_to(IN_RESET), Wait(_HOLD), *self._pass_on())
         return self._pass_on()
+
+    def restart(self, now: float) -> ResetSequence:
+        """Return the reset into the application."""
+        self._downloaded_at = None
+        return self._play(self.policy.hard_reset or HARD_RESET, now)
 
     def release(self) -> ResetSequence:
         """Release both lines, without a reset, if they were ever touched; begin anew."""
@@ -201,10 +206,6 @@ class Recogniser:
         if self.requested != IN_RESET:
             self._is_reset_begun = False
         return self._steps_to(self.requested)
-
-    def _restart(self, now: float) -> ResetSequence:
-        self._downloaded_at = None
-        return self._play(self.policy.hard_reset or HARD_RESET, now)
 
     def _enter_download_mode(self, now: float) -> ResetSequence:
         last = self._downloaded_at

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from esploader.classes import define
 from esploader.errors import TransportTimeoutError
 from esploader.server.gatekeeper import Gatekeeper
 from esploader.server.port_settings import PortSettings
 from esploader.server.purges import PendingPurges, is_purge
 from esploader.server.recogniser import ResetPolicy
-from esploader.server.request_queue import Malformed, Request, RequestQueue
-from esploader.transport.com_port import Code, Control, Purge, Setting
+from esploader.server.request_queue import Malformed, Request, RequestQueue, is_question
+from esploader.server.traffic import Traffic
+from esploader.server.turn_rules import QUIET_TIME
+from esploader.transport.com_port import Code, Purge, Setting
 from esploader.transport.gates import Arm, Delay, Gate, GateFailed, Reason
 
 if TYPE_CHECKING:
@@ -48,28 +49,6 @@ are promised."""
 _SETTINGS_OF_THE_WIRE: Final = frozenset(
     {Code.SET_BAUDRATE, Code.SET_DATASIZE, Code.SET_PARITY, Code.SET_STOPSIZE}
 )
-_LINES: Final = frozenset({Control.DTR_ON, Control.DTR_OFF, Control.RTS_ON, Control.RTS_OFF})
-
-
-@define
-class Traffic:
-    """What one client has done."""
-
-    to_port: int = 0
-    """In bytes."""
-
-    to_client: int = 0
-    """In bytes."""
-
-    resets: int = 0
-    """Reset sequences that were recognised, and resets by clients that set every line
-    themselves."""
-
-    gates: int = 0
-    """Gates that opened."""
-
-    failures: int = 0
-    """Gates that failed, and times that the port was lost."""
 
 
 class Relay:
@@ -98,6 +77,7 @@ class Relay:
         self._stuck_since: float | None = None
         self._stalled_since: float | None = None
         self._spoke_at = 0.0
+        self._worked_at = 0.0
         self.peer: Peer | None = None
         """The attached client."""
         self.traffic = Traffic()
@@ -122,6 +102,17 @@ class Relay:
     def is_busy(self) -> bool:
         """A reset is being played, with or without the client that asked for it."""
         return self._settings.lines.is_playing
+
+    @property
+    def work_left(self) -> float:
+        """For how long the client still counts as one that works, in seconds.
+
+        Infinity while it waits for something. What the device says by itself is no work of the
+        client.
+        """
+        if self._queue.head is not None or self.is_busy:
+            return math.inf
+        return max(0.0, self._worked_at + QUIET_TIME - self._clock.now())
 
     @property
     def seconds_to_wait(self) -> float | None:
@@ -152,7 +143,7 @@ class Relay:
             self._settings.watch(now)
         self.peer = peer
         self.traffic = Traffic()
-        self._spoke_at = now
+        self._spoke_at = self._worked_at = now
         self._stalled_since = None
 
     def detach(self) -> None:
@@ -200,7 +191,10 @@ class Relay:
             if not self._is_skipping or is_purge(request, Purge.RECEIVE):
                 self._queue.append(request)
         if requests:
-            self._look_at = min(self._look_at, self._clock.now())
+            now = self._clock.now()
+            self._look_at = min(self._look_at, now)
+            if not all(map(is_question, requests)):
+                self._worked_at = now
 
     def pump(self) -> None:
         """Do what can be done now, in both directions."""
@@ -213,6 +207,10 @@ class Relay:
         if self.peer is not None and now >= self._nudge_at():
             self.peer.nudge()
             self._spoke_at = now
+
+    def restart(self) -> None:
+        """Reset the device into its application, whoever is attached: :meth:`pump` goes on."""
+        self._settings.lines.restart(self._clock.now())
 
     def port_lost(self) -> None:
         """The port failed: hold everything until :meth:`port_back`.
@@ -313,6 +311,7 @@ class Relay:
             return 0, self._wait_for_room(port, now)
         self._stuck_since = None
         self._queue.consume(written)
+        self._worked_at = now
         self.traffic.to_port += written
         return written, None
 

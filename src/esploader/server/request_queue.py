@@ -35,6 +35,14 @@ Request: TypeAlias = bytes | Setting | ClientMessage | Malformed
 """Bytes for the port, a setting to make, or one of the messages of ``docs/gates.md``."""
 
 
+_QUESTIONS: Final = frozenset({Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE})
+
+
+def is_question(request: Request) -> bool:
+    """Tell whether a client only wants to be told how the lines of the port are."""
+    return isinstance(request, Setting) and request.code in _QUESTIONS
+
+
 @define(eq=False)
 class _Run:
     """Bytes in the queue; none when they were dropped."""

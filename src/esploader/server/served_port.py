@@ -25,6 +25,8 @@ from esploader.errors import TransportClosedError, TransportError
 from esploader.server.port_abilities import HasAgenda, HasDescriptor, HasWireTime, WritesPartly
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from esploader.transport.base import Transport
 
 READ_PERIOD: Final = 0.05
@@ -60,6 +62,8 @@ class ServedPort:
         self._wire = transport if isinstance(transport, HasWireTime) else None
         self._partly = transport if isinstance(transport, WritesPartly) else None
         self._reckoned_at = float("-inf")
+        self.heard: Callable[[bytes], None] = _ignore
+        """Is called with all that the port said, when it is read or thrown away unread."""
         capabilities = transport.capabilities
         # A pseudo-terminal and the chip's own USB port take whatever comes, at any rate.
         self._has_rate = (
@@ -148,14 +152,25 @@ class ServedPort:
 
     def read(self) -> bytes:
         """Return what has arrived, without waiting."""
-        return self.transport.read(self.transport.clock.now())
+        data = self._receive()
+        if data:
+            self.heard(data)
+        return data
 
     def discard_input(self) -> None:
         """Empty the receive buffers of the port."""
-        self.transport.discard_input()
+        data = self._discard()
+        if data:
+            self.heard(data)
 
     def close(self) -> None:
         """Stop whatever watches the transport, which stays open."""
+
+    def _receive(self) -> bytes:
+        return self.transport.read(self.transport.clock.now())
+
+    def _discard(self) -> bytes:
+        return self.transport.discard_input()
 
 
 class _WatchedPort(ServedPort):
@@ -205,7 +220,7 @@ class _ThreadedPort(ServedPort):
         return self._bell.fileno()
 
     @override
-    def read(self) -> bytes:
+    def _receive(self) -> bytes:
         with self._lock:
             data = bytes(self._unread)
             self._unread.clear()
@@ -216,10 +231,12 @@ class _ThreadedPort(ServedPort):
         return data
 
     @override
-    def discard_input(self) -> None:
-        super().discard_input()
+    def _discard(self) -> bytes:
+        late = super()._discard()
         with self._lock:
+            data = bytes(self._unread) + late
             self._unread.clear()
+        return data
 
     @override
     def close(self) -> None:
@@ -258,3 +275,7 @@ def serve_transport(transport: Transport) -> ServedPort:
     if isinstance(transport, HasAgenda):
         return _ScheduledPort(transport, transport)
     return _ThreadedPort(transport)
+
+
+def _ignore(_: bytes) -> None:
+    pass

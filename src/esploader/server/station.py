@@ -2,70 +2,54 @@
 
 from __future__ import annotations
 
-import abc
 import asyncio
 import datetime as dt
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from esploader.errors import (
-    EsploaderError,
+    PortBusyError,
+    PortNotFoundError,
     ProtocolError,
     TransportError,
     TransportTimeoutError,
 )
+from esploader.server.port_keeper import PortKeeper
 from esploader.server.relay import Relay
-from esploader.server.served_port import ServedPort, serve_transport
+from esploader.server.station_view import (
+    StationView,
+    view_holder,
+    view_listener,
+    view_waiter,
+)
+from esploader.server.succession import Succession
+from esploader.server.tap import Tap
+from esploader.server.turn_rules import TurnRules
+from esploader.server.wake_up import WakeUp
 from esploader.transport.refusal import Refusal, refusal_of_port
-from esploader.transport.vendors import ESPRESSIF_VID
+from esploader.transport.turns import Denial, Released, TakenOver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esploader.server.journal import Journal
-    from esploader.server.peers import Peer
+    from esploader.server.client_end import ClientEnd
+    from esploader.server.journal import Field, Journal
     from esploader.server.recogniser import ResetPolicy
+    from esploader.server.served_port import ServedPort
+    from esploader.server.station_view import HolderView
     from esploader.transport.base import Transport
+    from esploader.transport.turns import Ask, Parting
 
-SEARCH_PERIOD: Final = 1.0
-"""How often a port that is not there is looked for, in seconds."""
+PLACE_PERIOD: Final = 5.0
+"""How often those who wait are told their place in line, in seconds."""
 
-RESET_PERIOD: Final = 0.1
-"""The same for a chip's own USB port that a reset took away."""
-
-RESET_TIME: Final = 5.0
-"""For how long a client keeps a port that a reset took away, in seconds."""
-
-
-class ClientEnd(abc.ABC):
-    """What a client is to its port."""
-
-    @property
-    @abc.abstractmethod
-    def address(self) -> str:
-        """Who it is."""
-
-    @property
-    @abc.abstractmethod
-    def peer(self) -> Peer:
-        """What it speaks."""
-
-    @abc.abstractmethod
-    def flush(self) -> None:
-        """Hand over what the peer has to say, as much as is taken at once."""
-
-    @abc.abstractmethod
-    def set_reading(self, wanted: bool) -> None:  # noqa: FBT001 - it is what the name says
-        """Listen to the client, or do not for a while."""
-
-    @abc.abstractmethod
-    def hang_up(self) -> None:
-        """Say good-bye: the port is no longer its."""
+WORK_PERIOD: Final = 0.5
+"""How often it is looked whether a client still works whose port is to be taken over, while it
+waits for something, in seconds."""
 
 
 class Station:
-    """A port and at most one client. Lives in one loop.
+    """A port and at most one client that has it. Lives in one loop.
 
     It opens its port, and looks for it again when it is lost (:meth:`find`), or is lent one
     (:meth:`borrow`).
@@ -77,6 +61,7 @@ class Station:
         *,
         journal: Journal,
         policy: ResetPolicy,
+        rules: TurnRules | None = None,
     ) -> None:
         self.label = label
         """What the port is called."""
@@ -84,27 +69,27 @@ class Station:
         self.fallback: ClientEnd | None = None
         """Who has the port when nobody else does, and gives way to everybody."""
 
-        self.looked = asyncio.Event()
-        """Set once it is known whether the port is there."""
+        self.tap = Tap()
+        """What the port says, for who listens besides its client."""
 
-        self._open_port: Callable[[], Transport] | None = None
-        self._on_loss: Callable[[TransportError], None] | None = None
         self._journal = journal
         self._policy = policy
+        self._rules = rules or TurnRules()
         self._loop = asyncio.get_running_loop()
-        self._missing: EsploaderError | None = None
-        """Why the port could not be opened the last time."""
-
         self._holder: ClientEnd | None = None
+        self._holder_name: str | None = None
         self._since = 0.0
-        self._since_when = ""
-        self._port: ServedPort | None = None
+        self._since_when = dt.datetime.now(dt.UTC)
+        self._succession = Succession()
+        self._places_at = 0.0
         self._relay: Relay | None = None
-        self._watched: int | None = None
-        self._writing: int | None = None
-        self._timer: asyncio.Handle | None = None
-        self._search: asyncio.Task[None] | None = None
-        self._closing = asyncio.Event()
+        self._wake_up = WakeUp(self.wake)
+        self._keeper = PortKeeper(label, journal, self._wake_up, self._use)
+
+    @property
+    def looked(self) -> asyncio.Event:
+        """Set once it is known whether the port is there."""
+        return self._keeper.looked
 
     @property
     def usb_ids(self) -> tuple[int, int] | None:
@@ -114,16 +99,27 @@ class Station:
     @property
     def is_closing(self) -> bool:
         """Nobody gets the port any more."""
-        return self._closing.is_set()
+        return self._keeper.closing.is_set()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Somebody has the port who does not give way."""
+        holder = self._holder
+        return holder is not None and holder is not self.fallback and not holder.gives_way
+
+    @property
+    def _port(self) -> ServedPort | None:
+        return self._keeper.port
 
     # Clients ---------------------------------------------------------------------------
 
     def why_not(self) -> str | None:
         """Return why no client can have the port now; ``None`` when one can."""
-        if self._holder is not None and self._holder is not self.fallback:
-            return f"{Refusal.IN_USE.value} {self._holder.address} since {self._since_when}"
+        if self._holder is not None and self.is_in_use:
+            since = f"{self._since_when:%Y-%m-%d %H:%M:%S} UTC"
+            return f"{Refusal.IN_USE.value} {self._holder.name} since {since}"
         if self._port is None:
-            return refusal_of_port(self.label, self._missing)
+            return refusal_of_port(self.label, self._keeper.missing)
         return None
 
     def attach(self, end: ClientEnd) -> None:
@@ -133,36 +129,118 @@ class Station:
             end.hang_up()
             return
         previous = self._holder
-        if previous is not None:
+        if previous is not None and previous is not self.fallback and previous.gives_way:
+            self._have_listen(previous, end)
+        elif previous is not None:
             self._detach("somebody else came")
             previous.hang_up()
-        self._holder = end
+        self._holder, self._holder_name = end, end.who
         self._since = self._loop.time()
-        self._since_when = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._journal.note("client-came", level=logging.DEBUG, port=self.label, client=end.address)
+        self._since_when = dt.datetime.now(dt.UTC)
+        self._note("client-came", end)
         try:
             relay.attach(end.peer)
         except TransportError as exc:
             self._lose_port(exc)
+        self._tell_places()
         self.wake()
+
+    def ask(self, end: ClientEnd, ask: Ask, signature: bytes) -> Denial | None:
+        """Give ``end`` its turn, now or later; return why it gets none.
+
+        ``signature`` is what the server has said to the client of itself.
+        """
+        if not self.is_in_use and self._port is not None:
+            self._give_to(end)
+            return None
+        if ask.takes_over and self._holder is not None:
+            at_work = self._work_left() > 0
+            denial = self._rules.judge(ask, signature, at_work=at_work)
+            if denial is None:
+                self._take_over(end)
+            if denial is not Denial.AT_WORK or not ask.wait:
+                return denial
+        return self._line_up(end, ask)
 
     def take_in(self, data: bytes) -> None:
         """Take over what the client sent."""
-        relay = self._relay
-        if relay is None or self._holder is None:
+        relay, end = self._relay, self._holder
+        if relay is None or end is None:
             return
         try:
             relay.take_in(data)
         except ProtocolError as exc:
             self._send_off(str(exc))
-        else:
-            self.wake()
+        if end is self._holder and end.who != self._holder_name:
+            self._holder_name = end.who
+            self._note("client-named", end)
+        self.wake()
 
     def let_go(self, end: ClientEnd, reason: str) -> None:
-        """Take note that ``end`` is gone, and restore the port."""
+        """Take note that ``end`` is gone, and restore the port if it had it."""
         if self._holder is end:
             self._detach(reason)
+        elif self._succession.leave(end):
+            self._journal.note("client-gave-up", port=self.label, client=end.address, reason=reason)
+            self._tell_places()
+        self.wake()
+
+    # Whoever looks after the ports ---------------------------------------------------------
+
+    def snapshot(self) -> StationView:
+        """Return what is the case at this moment."""
+        port, missing, last_error = self._port, self._keeper.missing, self._keeper.last_error
+        listening = self._succession.listening
+        return StationView(
+            label=self.label,
+            device=None if port is None else port.transport.name,
+            usb_ids=self.usb_ids,
+            usb_port=None if port is None else port.transport.usb_port,
+            missing=None if missing is None else str(missing),
+            baudrate=None if port is None else port.transport.baudrate,
+            holder=self._view_holder(),
+            line=tuple(map(view_waiter, self._succession.line)),
+            listening=tuple(map(view_listener, listening)),
+            watchers=self.tap.listener_count - len(listening),
+            last_error=None if last_error is None else last_error[0],
+            last_error_at=None if last_error is None else last_error[1],
+        )
+
+    def release(self, reason: str) -> bool:
+        """Send off whoever has the port, which is told ``reason``; tell whether somebody had it."""
+        if self._holder is None or self._holder is self.fallback:
+            return False
+        self._send_off(reason, Released(reason))
+        self.wake()
+        return True
+
+    def reset(self, *, force: bool = False) -> None:
+        """Reset the device into its application; with ``force`` also while somebody has the port.
+
+        Raises:
+            PortBusyError: somebody has the port.
+            PortNotFoundError: the port is not there.
+            CapabilityError: the port has no lines.
+            TransportError: the port failed.
+        """
+        relay, port = self._relay, self._port
+        if relay is None or port is None:
+            raise PortNotFoundError(self.label, "it is not there")
+        if self._holder is not None and self.is_in_use and not force:
+            raise PortBusyError(self.label, f"{self._holder.name} has it")
+        port.transport.require_lines()
+        try:
+            relay.restart()
+        except TransportError as exc:
+            self._lose_port(exc)
+            raise
+        finally:
             self.wake()
+
+    def _view_holder(self) -> HolderView | None:
+        if self._holder is None or self._relay is None:
+            return None
+        return view_holder(self._holder, self._since_when, self._relay.traffic)
 
     # The port --------------------------------------------------------------------------
 
@@ -172,30 +250,27 @@ class Station:
         ``open_port`` is called in a thread, again and again until it succeeds. It raises
         :exc:`~esploader.errors.EsploaderError` when the port is not there or not to be had.
         """
-        self._open_port = open_port
-        self._search = self._loop.create_task(self._find_port(open_port))
+        self._keeper.find(open_port)
 
     def borrow(self, port: Transport, on_loss: Callable[[TransportError], None]) -> None:
         """Use a port that stays the caller's; ``on_loss`` is called when it fails."""
-        self._on_loss = on_loss
-        self._use(port)
+        self._keeper.borrow(port, on_loss)
 
     async def close(self) -> None:
         """Let go of everything."""
-        self._closing.set()
+        self._keeper.closing.set()
         self.fallback = None
+        for end in self._succession.clear():
+            end.hang_up()
         self._send_off("the server ends")
-        if self._search is not None:
-            await self._search
-        self._close_port()
+        await self._keeper.close()
         self._relay = None
 
     def wake(self) -> None:
         """Do what can be done at this moment, and wait for what comes next."""
         relay, port = self._relay, self._port
         if relay is not None:
-            if self._holder is None and self.fallback is not None and port is not None:
-                self.attach(self.fallback)
+            if port is not None and self._hand_over():
                 return
             try:
                 relay.pump()
@@ -205,126 +280,143 @@ class Station:
                     port.read()
             except TransportTimeoutError as exc:
                 # The port is stuck. The client would wait for ever: let it know.
-                self._journal.note(
-                    "port-stuck", level=logging.WARNING, port=self.label, reason=str(exc)
-                )
+                self._keeper.complain("port-stuck", str(exc))
                 self._send_off("the port accepts no bytes")
+                self.wake()
+                return
             except TransportError as exc:
                 self._lose_port(exc)
-        self._serve_holder()
-        self._watch()
-        self._set_timer()
-
-    def _serve_holder(self) -> None:
         if self._holder is not None and self._relay is not None:
             self._holder.flush()
             self._holder.set_reading(self._relay.wants_client)
+        if self._succession.line and self._loop.time() >= self._places_at:
+            self._tell_places()
+        self._wait()
 
-    async def _find_port(
-        self,
-        open_port: Callable[[], Transport],
-        period: float = SEARCH_PERIOD,
-        patience: float | None = None,
-    ) -> None:
-        """Open the port, however long it takes; give up its client after ``patience``."""
-        last_reason = ""
-        give_up_at = None if patience is None else self._loop.time() + patience
-        while not self._closing.is_set():
-            try:
-                transport = await self._loop.run_in_executor(None, open_port)
-            except EsploaderError as exc:
-                reason = str(exc)
-                self._missing = exc
-            else:
-                self._found(transport)
-                self.looked.set()
-                return
-            self.looked.set()
-            if reason != last_reason:
-                last_reason = reason
-                self._journal.note(
-                    "port-missing", level=logging.WARNING, port=self.label, reason=reason
-                )
-            if give_up_at is not None and self._loop.time() >= give_up_at:
-                give_up_at, period = None, SEARCH_PERIOD
-                self._send_off("its port did not come back")
-                self._relay = None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), period)
-
-    def _found(self, transport: Transport) -> None:
-        if self._closing.is_set():
-            self._close_transport(transport)
-            return
-        self._journal.note("port-open", port=self.label, device=transport.name)
-        self._use(transport)
-
-    def _use(self, transport: Transport) -> None:
-        self._missing = None
-        self._port = serve_transport(transport)
+    def _use(self, port: ServedPort) -> None:
+        port.heard = self.tap.hear
         try:
             if self._relay is None:
-                self._relay = Relay(self._port, policy=self._policy)
+                self._relay = Relay(port, policy=self._policy)
             else:
-                self._relay.port_back(self._port)
+                self._relay.port_back(port)
         except TransportError as exc:
             self._lose_port(exc)
         self.wake()
 
     def _lose_port(self, exc: TransportError) -> None:
-        port, relay = self._port, self._relay
-        if port is None or relay is None:
+        relay = self._relay
+        if self._port is None or relay is None:
             return
-        self._journal.note("port-lost", level=logging.WARNING, port=self.label, reason=str(exc))
-        is_reset = port.transport.capabilities.usb_vid == ESPRESSIF_VID
-        self._close_port()
-        open_port = self._open_port
-        if is_reset and self._holder is not None and open_port is not None:
+        self._keeper.complain("port-lost", str(exc))
+        if self._keeper.drop() and self._holder is not None:
             relay.port_lost()
-            search = self._find_port(open_port, RESET_PERIOD, RESET_TIME)
-            self._search = self._loop.create_task(search)
-            return
-        self._send_off("its port is gone")
+            self._keeper.await_return(self._give_port_up)
+        else:
+            self._give_port_up("its port is gone")
+            self._keeper.find_again(exc)
+
+    def _give_port_up(self, reason: str = "its port did not come back") -> None:
+        self._send_off(reason)
         self._relay = None
-        if open_port is not None:
-            self._search = self._loop.create_task(self._find_port(open_port))
-        elif self._on_loss is not None:
-            self._on_loss(exc)
 
-    def _close_port(self) -> None:
-        self._unwatch()
-        if self._timer is not None:
-            self._timer.cancel()
-        port, self._port = self._port, None
-        if port is not None:
-            port.close()
-            if self._on_loss is None:
-                self._close_transport(port.transport)
+    def _wait(self) -> None:
+        """Have the loop call when the port has something to say, or there is something to do."""
+        port, relay = self._port, self._relay
+        if port is not None and relay is not None:
+            is_heard = self._holder is None or relay.wants_port
+            self._wake_up.watch(port.fileno() if is_heard else None)
+        # Without its port, too: a client that waits for it hears something now and then.
+        moments = [None if relay is None else relay.seconds_to_wait]
+        if self._holder is None and port is not None:
+            moments.append(port.seconds_to_wait())
+        if self._succession.line:
+            moments.append(max(0.0, self._places_at - self._loop.time()))
+        if self._succession.first_taker is not None and relay is not None:
+            moments.append(min(relay.work_left, WORK_PERIOD))
+        self._wake_up.call_after(min((each for each in moments if each is not None), default=None))
 
-    def _close_transport(self, transport: Transport) -> None:
-        try:
-            transport.close()
-        except TransportError as exc:
-            self._journal.note(
-                "port-not-closed", level=logging.WARNING, port=self.label, reason=str(exc)
-            )
+    # Whose turn it is ------------------------------------------------------------------
 
-    def _send_off(self, reason: str) -> None:
+    def _hand_over(self) -> bool:
+        """Give the port to whoever is next, if it is free or may be taken over by now."""
+        if self._holder is None and not self.is_closing:
+            end = self._succession.pop()
+            if end is not None:
+                self._give_to(end)
+            elif self.fallback is not None:
+                self.attach(self.fallback)
+            return end is not None or self.fallback is not None
+        taker = self._succession.first_taker
+        if taker is None or self._work_left() > 0:
+            return False
+        self._succession.leave(taker.end)
+        self._take_over(taker.end)
+        return True
+
+    def _line_up(self, end: ClientEnd, ask: Ask) -> Denial | None:
+        """Have a client wait, or listen; return why it can do neither."""
+        if ask.wait:
+            if not self._succession.join(end, ask):
+                return Denial.LINE_FULL
+            self._note("client-waits", end)
+            self._tell_places()
+            self.wake()
+            return None
+        if not ask.gives_way or self._holder is None:
+            return Denial.TIME
+        self._note("client-listens", end)
+        self._listen(end, self._holder, has_had_it=False)
+        return None
+
+    def _give_to(self, end: ClientEnd) -> None:
+        end.offer()
+        self.attach(end)
+
+    def _take_over(self, end: ClientEnd) -> None:
+        self._send_off(f"{end.name} took the port over", TakenOver(end.name))
+        self._give_to(end)
+
+    def _work_left(self) -> float:
+        """For how long whoever has the port still counts as one that works, in seconds."""
+        return 0.0 if self._relay is None else self._relay.work_left
+
+    def _have_listen(self, end: ClientEnd, successor: ClientEnd) -> None:
+        """Have a client that gives way listen to what its successor does."""
+        self._detach(f"it gives way to {successor.name}", "client-gave-way")
+        self._listen(end, successor, has_had_it=True)
+
+    def _listen(self, end: ClientEnd, holder: ClientEnd, *, has_had_it: bool) -> None:
+        end.listen(holder.name)
+        superfluous = self._succession.listen(end, has_had_it=has_had_it)
+        if superfluous is not None:
+            superfluous.part(Released("too many wait for the port to be free"))
+
+    def _tell_places(self) -> None:
+        self._places_at = self._loop.time() + PLACE_PERIOD
+        holder = "" if self._holder is None else self._holder.name
+        for place, waiter in enumerate(self._succession.line, 1):
+            waiter.end.say_place(place, holder)
+
+    def _send_off(self, reason: str, parting: Parting | None = None) -> None:
         end = self._holder
-        if end is not None:
-            end.flush()
-            self._detach(reason)
+        if end is None:
+            return
+        end.flush()
+        self._detach(reason)
+        if parting is None:
             end.hang_up()
+        else:
+            end.part(parting)
 
-    def _detach(self, reason: str) -> None:
+    def _detach(self, reason: str, event: str = "client-left") -> None:
         end, relay = self._holder, self._relay
         self._holder = None
         if end is None or relay is None:
             return
-        self._journal.note(
-            "client-left",
-            port=self.label,
-            client=end.address,
+        self._note(
+            event,
+            end,
             seconds=self._loop.time() - self._since,
             to_port=relay.traffic.to_port,
             to_client=relay.traffic.to_client,
@@ -338,41 +430,8 @@ class Station:
         except TransportError as exc:
             self._lose_port(exc)
 
-    # Waiting ---------------------------------------------------------------------------
-
-    def _watch(self) -> None:
-        """Have the loop tell when the port has something to say."""
-        port, relay = self._port, self._relay
-        if port is None or relay is None:
-            return
-        fileno = port.fileno()
-        wanted = fileno if self._holder is None or relay.wants_port else None
-        if wanted == self._watched:
-            return
-        self._unwatch()
-        if wanted is not None:
-            self._loop.add_reader(wanted, self.wake)
-            self._watched = wanted
-
-    def _unwatch(self) -> None:
-        if self._watched is not None:
-            self._loop.remove_reader(self._watched)
-            self._watched = None
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._relay is None:
-            return
-        # Without its port, too: a client that waits for it hears something now and then.
-        moments = [self._relay.seconds_to_wait]
-        if self._holder is None and self._port is not None:
-            moments.append(self._port.seconds_to_wait())
-        seconds = min((each for each in moments if each is not None), default=None)
-        if seconds is None:
-            return
-        if seconds <= 0:
-            self._timer = self._loop.call_soon(self.wake)
-        else:
-            self._timer = self._loop.call_later(seconds, self.wake)
+    def _note(self, event: str, end: ClientEnd, **fields: Field) -> None:
+        who: dict[str, Field] = {} if end.who is None else {"who": end.who}
+        self._journal.note(
+            event, level=logging.INFO, port=self.label, client=end.address, **who, **fields
+        )

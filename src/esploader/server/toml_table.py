@@ -56,6 +56,13 @@ class Table:
             raise ConfigError(self.where(key), f"{shown(value)} is not between {low} and {high}")
         return value
 
+    def flag(self, key: str) -> bool | None:
+        """Return whether something is so; ``None`` without it."""
+        value = self._look_up(key)
+        if value is None or isinstance(value, bool):
+            return value
+        raise ConfigError(self.where(key), f"{shown(value)} is neither true nor false")
+
     def count(self, key: str, default: int) -> int:
         """Return a number of connections."""
         value = self.number(key, default, 1, _MAX_COUNT)

@@ -21,6 +21,7 @@ from esploader.errors import (
     PortBusyError,
     PortNotFoundError,
     PortPermissionError,
+    PortTakenOverError,
     TlsError,
     TransportError,
 )
@@ -36,7 +37,7 @@ _MAX_QUOTED: Final = 300
 
 @enum.unique
 class Refusal(enum.Enum):
-    """How our server begins to say that a client cannot have the port."""
+    """How our server begins to say that a client cannot have the port, or has it no longer."""
 
     IN_USE = "the port is in use by"
     NOT_THERE = "the port is not there"
@@ -44,6 +45,8 @@ class Refusal(enum.Enum):
     CANNOT_OPEN = "the server cannot open the port"
     STRANGER = "this server is not for your address"
     CROWDED = "the server has too many connections"
+    TAKEN_OVER = "the port was taken over by"
+    RELEASED = "the server took the port away"
 
 
 _ERRORS: Final[Mapping[str, type[TransportError]]] = {
@@ -53,6 +56,8 @@ _ERRORS: Final[Mapping[str, type[TransportError]]] = {
     Refusal.CANNOT_OPEN.value: TransportError,
     Refusal.STRANGER.value: PortPermissionError,
     Refusal.CROWDED.value: TransportError,
+    Refusal.TAKEN_OVER.value: PortTakenOverError,
+    Refusal.RELEASED.value: PortTakenOverError,
     # ser2net, and the words of gensio's errors that it passes on.
     "Port already in use": PortBusyError,
     "Port's device already in use": PortBusyError,
@@ -96,6 +101,16 @@ def refusal(port: str, said: bytes) -> TransportError | None:
         if error_class is not None:
             return error_class(port, f"the server says {quoted(line.encode())}")
     return None
+
+
+def parting(port: str, said: bytes) -> TransportError | None:
+    """Return what our server means that says something last and hangs up; ``None`` if nothing.
+
+    Only its last line counts, in which it says that the port is no longer ours.
+    """
+    last = said.decode("ascii", "backslashreplace").rstrip("\r\n").rpartition("\n")[2]
+    is_known = last.startswith((Refusal.TAKEN_OVER.value, Refusal.RELEASED.value))
+    return refusal(port, last.encode()) if is_known else None
 
 
 def hang_up(port: str, said: bytes, *, agreed: bool) -> TransportError:

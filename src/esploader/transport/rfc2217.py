@@ -27,58 +27,28 @@ them repeat themselves on purpose.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final
-
-import attrs
+from typing import TYPE_CHECKING
 
 from esploader.classes import define, override
-from esploader.errors import (
-    BaudrateError,
-    NegotiationError,
-    TransportClosedError,
-    TransportError,
-    TransportTimeoutError,
-)
 from esploader.transport import com_port, gates
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities
 from esploader.transport.clock import Clock, RealClock
-from esploader.transport.com_port import Code, Control, Purge, Setting, Signature
+from esploader.transport.com_port import Code, Purge, Setting
 from esploader.transport.gated import GatedTransport, Item, SetBaudrate
 from esploader.transport.gates import Delay, Gate, GateFailedError
-from esploader.transport.pipe import DISCARD_LIMIT, Pipe, drain
-from esploader.transport.refusal import hang_up, no_server
+from esploader.transport.pipe import Pipe, drain
+from esploader.transport.rfc2217_opening import negotiate, wait_for_turn
 from esploader.transport.rfc2217_url import NEGOTIATION_TIMEOUT, parse_rfc2217_url
-from esploader.transport.server_view import ServerView
+from esploader.transport.rfc2217_wire import ACK_TIMEOUT, ServerWire
 from esploader.transport.steps import SetLines, Wait
 from esploader.transport.tcp import TcpPipe
-from esploader.transport.telnet_framing import Option, escape
+from esploader.transport.telnet_framing import escape
+from esploader.transport.turn_wish import TurnWish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-ACK_TIMEOUT: Final = 1.0
-"""For how long an acknowledgement is worth waiting for, in seconds; four round trips come
-on top."""
-
-SETTINGS_TIMEOUT: Final = 0.5
-"""After how long without acknowledgement the settings are sent once more, in seconds; four
-round trips come on top."""
-
-BAUDRATE_TOLERANCE: Final = 0.02
-"""A server may say which rate its divider really makes. A UART takes a deviation of about
-4 % between both ends; half of that is left to the other one."""
-
-MAX_BAUDRATE: Final = 2**32 - 1
-"""The highest rate that SET_BAUDRATE can express, in baud."""
-
-_FIXED_SETTINGS: Final = (
-    Setting(Code.SET_DATASIZE, com_port.DATASIZE_8),
-    Setting(Code.SET_PARITY, com_port.PARITY_NONE),
-    Setting(Code.SET_STOPSIZE, com_port.STOPSIZE_1),
-)
-
-_logger = logging.getLogger(__name__)
+    from esploader.transport.turns import ServerTurn
 
 
 @define(eq=False, repr=False)
@@ -89,19 +59,7 @@ class Rfc2217Transport(GatedTransport):
     the port come out of the same stream.
     """
 
-    _pipe: Pipe
-    _timeout: float
-    """For how long the host may leave the request for option 44 unanswered, in seconds."""
-    _log_level: int | None
-    _baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
-    _round_trip: float = attrs.field(default=0.0, init=False)
-    _queue_size: int | None = attrs.field(default=None, init=False)
-    _last_activity: float = attrs.field(default=0.0, init=False)
-    _confirmed_baudrate: int = attrs.field(default=DEFAULT_BAUDRATE, init=False)
-    """The rate that is set, whatever becomes of what was sent ahead."""
-    _is_idle: bool = attrs.field(default=False, init=False)
-    """Nothing has been sent since the server was told to begin anew."""
-    _server: ServerView = attrs.field(factory=ServerView, init=False)
+    _wire: ServerWire
 
     @classmethod
     def open(cls, url: str, *, baudrate: int = DEFAULT_BAUDRATE) -> Rfc2217Transport:
@@ -111,20 +69,31 @@ class Rfc2217Transport(GatedTransport):
             UrlError: the URL is malformed.
             HostUnreachableError: the host did not accept.
             NegotiationError: the host is not an RFC 2217 server.
-            PortBusyError: the server says that the port is in use.
+            PortBusyError: the server says that the port is in use, also when we have waited.
             PortNotFoundError: it says that the port is not there.
-            PortPermissionError: it says that it may not open it, or that we may not use it.
+            PortPermissionError: it says that it may not open it, or that we may not use it or take
+                it over.
+            ConfigError: the URL wants a token that is none.
             BaudrateError: the server cannot set the rate.
         """
         options = parse_rfc2217_url(url)
-        pipe: Pipe = TcpPipe.connect(options.address, RealClock())
-        if options.tls is not None:
-            from esploader.transport.tls import TlsPipe
+        wish = options.wish.with_token(url)
 
-            pipe = TlsPipe.over(pipe, options.address, options.tls)
-        return cls.over(
-            pipe, baudrate=baudrate, timeout=options.timeout, log_level=options.log_level
-        )
+        def open_once(wish: TurnWish) -> Rfc2217Transport:
+            pipe: Pipe = TcpPipe.connect(options.address, RealClock())
+            if options.tls is not None:
+                from esploader.transport.tls import TlsPipe
+
+                pipe = TlsPipe.over(pipe, options.address, options.tls)
+            return cls.over(
+                pipe,
+                baudrate=baudrate,
+                timeout=options.timeout,
+                log_level=options.log_level,
+                wish=wish,
+            )
+
+        return wait_for_turn(open_once, wish, RealClock())
 
     @classmethod
     def over(
@@ -134,35 +103,36 @@ class Rfc2217Transport(GatedTransport):
         baudrate: int = DEFAULT_BAUDRATE,
         timeout: float = NEGOTIATION_TIMEOUT,
         log_level: int | None = None,
+        wish: TurnWish | None = None,
     ) -> Rfc2217Transport:
         """Speak RFC 2217 over ``pipe``, which is closed when that fails.
 
         ``timeout`` is for how long the host may leave the request for option 44
-        unanswered, in seconds; the telnet traffic is logged at ``log_level``. Raises as
-        :meth:`open`.
+        unanswered, in seconds; the telnet traffic is logged at ``log_level``; ``wish`` says
+        what to do when somebody else has the port. Raises as :meth:`open`.
         """
-        transport = cls(pipe, timeout, log_level)
+        wire = ServerWire(pipe, log_level)
         try:
-            transport._negotiate(baudrate)
+            negotiate(wire, baudrate, timeout, wish or TurnWish())
         except BaseException:
-            transport.close()
+            pipe.close()
             raise
-        return transport
+        return cls(wire)
 
     @property
     @override
     def name(self) -> str:
-        return self._pipe.name
+        return self._wire.pipe.name
 
     @property
     @override
     def capabilities(self) -> Capabilities:
-        usb_vid, usb_pid = self._server.usb_ids or (None, None)
+        usb_vid, usb_pid = self._wire.server.usb_ids or (None, None)
         return Capabilities(
             set_lines=True,
             set_lines_at_once=False,
             set_baudrate=True,
-            gated=self._queue_size is not None,
+            gated=self._wire.server.queue_size is not None,
             remote=True,
             usb_vid=usb_vid,
             usb_pid=usb_pid,
@@ -171,40 +141,54 @@ class Rfc2217Transport(GatedTransport):
     @property
     @override
     def clock(self) -> Clock:
-        return self._pipe.clock
+        return self._wire.pipe.clock
 
     @property
     @override
     def baudrate(self) -> int:
-        return self._baudrate
+        return self._wire.baudrate
 
     @property
     @override
     def round_trip(self) -> float:
-        return self._round_trip
+        return self._wire.round_trip
 
     @property
     @override
     def queue_size(self) -> int:
-        return self._queue_size or 0
+        return self._wire.server.queue_size or 0
 
     @property
     @override
     def last_activity(self) -> float:
-        return self._last_activity
+        return self._wire.last_activity
+
+    @property
+    def turn(self) -> ServerTurn | None:
+        """What the server said last of whose turn it is; ``None`` when it never did."""
+        return self._wire.server.turn
+
+    @property
+    def on_turn(self) -> Callable[[ServerTurn], None] | None:
+        """Is called when the server says whose turn it is, by whoever reads or waits then."""
+        return self._wire.on_turn
+
+    @on_turn.setter
+    def on_turn(self, listener: Callable[[ServerTurn], None] | None) -> None:
+        self._wire.on_turn = listener
 
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
-        return self._pipe.fileno()
+        return self._wire.pipe.fileno()
 
     @override
     def read(self, deadline: float) -> bytes:
-        server = self._server
+        server = self._wire.server
         while not server.received and server.failure is None:
-            if not self._take_in(deadline) or self.clock.now() >= deadline:
+            if not self._wire.take_in(deadline) or self.clock.now() >= deadline:
                 break
         if not server.is_waiting_for(Code.SET_BAUDRATE):
-            self._check_rate()
+            self._wire.check_rate()
         if server.received or server.failure is None:
             data = bytes(server.received)
             server.received.clear()
@@ -213,8 +197,8 @@ class Rfc2217Transport(GatedTransport):
 
     @override
     def write(self, data: bytes) -> None:
-        self._await_flow()
-        self._send(escape(data))
+        self._wire.await_flow()
+        self._wire.send(escape(data))
 
     @override
     def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
@@ -223,17 +207,18 @@ class Rfc2217Transport(GatedTransport):
         Not acknowledged when it returns. DTR comes first because esp_rfc2217_server
         takes a release of RTS for a plain reset unless DTR was asserted before.
         """
+        self._wire.require_turn()
         settings = com_port.line_settings(dtr=dtr, rts=rts)
         if settings:
-            self._request(*settings)
+            self._wire.request(*settings)
 
     @override
     def send_ahead(self, items: Iterable[Item]) -> int:
-        if not self._server.is_armed:
+        if not self._wire.server.is_armed:
             self.arm()
-        self._await_flow()
+        self._wire.await_flow()
         flight = b"".join(map(self._encode, items))
-        self._send(flight)
+        self._wire.send(flight)
         return len(flight)
 
     def _encode(self, item: Item) -> bytes:
@@ -241,9 +226,9 @@ class Rfc2217Transport(GatedTransport):
             case bytes():
                 return escape(item)
             case SetLines(dtr, rts):
-                return self._server.request(*com_port.line_settings(dtr=dtr, rts=rts))
+                return self._wire.server.request(*com_port.line_settings(dtr=dtr, rts=rts))
             case SetBaudrate(baudrate):
-                return self._begin_rate(baudrate)
+                return self._wire.begin_rate(baudrate)
             case Wait(seconds):
                 return gates.encode(Delay(seconds))
             case Gate():
@@ -251,190 +236,72 @@ class Rfc2217Transport(GatedTransport):
 
     @override
     def arm(self) -> bytes:
-        server = self._server
-        if not (self._is_idle and server.is_beginning):
+        wire, server = self._wire, self._wire.server
+        wire.require_turn()
+        if not (wire.is_idle and server.is_beginning):
             is_rate_certain = not server.is_waiting_for(Code.SET_BAUDRATE)
             flight = server.begin_anew()
             if not is_rate_certain:
                 # Whether the server has come to it or dropped it is on the way to us.
-                flight += self._begin_rate(self._confirmed_baudrate)
-            self._send(flight)
-            self._is_idle = True
+                flight += wire.begin_rate(wire.confirmed_baudrate)
+            wire.send(flight)
+            wire.is_idle = True
         outdated = bytes(server.outdated)
         server.outdated.clear()
         return outdated
 
     @override
     def await_settings(self, seconds: float) -> None:
-        self._wait_until(
-            lambda: not self._server.is_waiting_for(Code.SET_CONTROL),
-            self._after(seconds + ACK_TIMEOUT, 4),
+        self._wire.wait_until(
+            lambda: not self._wire.server.is_waiting_for(Code.SET_CONTROL),
+            self._wire.after(seconds + ACK_TIMEOUT, 4),
         )
 
     @override
     def set_baudrate(self, baudrate: int) -> None:
         """Set the rate in baud, from the next byte on; nothing is sent when it is set already.
 
+        While the port is lent to somebody else, from when it is back.
+
         Raises:
             BaudrateError: the server says that it set another rate.
         """
-        if baudrate == self._baudrate:
+        wire = self._wire
+        if baudrate == wire.baudrate:
             return
-        patient = not self._server.is_waiting_for(Code.SET_BAUDRATE)
-        self._send(self._begin_rate(baudrate))
+        if wire.is_lent:
+            wire.baudrate = baudrate
+            return
+        patient = not wire.server.is_waiting_for(Code.SET_BAUDRATE)
+        wire.send(wire.begin_rate(baudrate))
         if patient:
-            self._wait_until(lambda: self._has_rate(baudrate), self._after(ACK_TIMEOUT, 4))
-        self._check_rate()
+            wire.wait_until(lambda: wire.has_rate(baudrate), wire.after(ACK_TIMEOUT, 4))
+        wire.check_rate()
 
     @override
     def discard_input(self) -> bytes:
         """Empty the receive buffers here and in the server; return what was in ours.
 
-        What arrives after the server's acknowledgement stays.
+        What arrives after the server's acknowledgement stays. While the port is lent to
+        somebody else only ours are emptied.
         """
-        patient = not self._server.is_waiting_for(Code.PURGE_DATA)
-        self._server.stale = stale = bytearray()
+        wire, server = self._wire, self._wire.server
+        patient = not server.is_waiting_for(Code.PURGE_DATA) and not wire.is_lent
+        server.stale = stale = bytearray()
         try:
-            self._request(Setting(Code.PURGE_DATA, Purge.RECEIVE))
-            purged = patient and self._wait_until(
-                lambda: not self._server.is_waiting_for(Code.PURGE_DATA),
-                self._after(ACK_TIMEOUT, 4),
+            if not wire.is_lent:
+                wire.request(Setting(Code.PURGE_DATA, Purge.RECEIVE))
+            purged = patient and wire.wait_until(
+                lambda: not server.is_waiting_for(Code.PURGE_DATA), wire.after(ACK_TIMEOUT, 4)
             )
             if not purged:
-                self._answer(drain(self._pipe))
-                stale += self._server.received
-                self._server.received.clear()
+                wire.answer(drain(wire.pipe))
+                stale += server.received
+                server.received.clear()
         finally:
-            self._server.stale = None
+            server.stale = None
         return bytes(stale)
 
     @override
     def close(self) -> None:
-        self._pipe.close()
-
-    def _negotiate(self, baudrate: int) -> None:
-        """Agree on RFC 2217 and make the settings, all in one flight."""
-        server = self._server
-        started = self.clock.now()
-        self._round_trip = self._pipe.connect_time
-        sides = (server.options.ours, server.options.theirs)
-        settings = (self._baudrate_setting(baudrate), *_FIXED_SETTINGS)
-        flight = b"".join(side.request(option) for option in Option for side in sides)
-        flight += com_port.encode(Signature(), from_server=False)
-        flight += server.request(*settings, Setting(Code.SET_CONTROL, Control.NO_FLOW_CONTROL))
-        self._baudrate = baudrate
-        try:
-            self._send(flight)
-            self._wait_until(
-                lambda: server.agreed or server.refused, self._after(self._timeout, 10)
-            )
-            if not server.agreed:
-                raise no_server(self.name, bytes(server.received), refused=server.refused)
-            if not self._settled(settings):
-                # A server that threw them away never answers the first copy.
-                unsettled = [each for each in settings if server.is_waiting_for(each.code)]
-                server.unanswered.clear()
-                self._send(com_port.encode(Signature(), from_server=False))
-                self._request(*unsettled)
-                self._settled(unsettled)
-        except TransportClosedError as exc:
-            raise self._hang_up_error() from exc
-        self._queue_size = server.queue_size
-        if Code.SET_BAUDRATE in server.values:
-            self._round_trip = self.clock.now() - started
-        self._check_rate()
-
-    def _settled(self, settings: Iterable[Setting]) -> bool:
-        """Wait shortly until all the settings are acknowledged; tell whether they are."""
-        return self._wait_until(
-            lambda: not any(self._server.is_waiting_for(each.code) for each in settings),
-            self._after(SETTINGS_TIMEOUT, 4),
-        )
-
-    def _hang_up_error(self) -> TransportError:
-        """Return the error for a host that closed the connection instead of agreeing."""
-        # Learning of it by a write that failed leaves its last words unread.
-        try:
-            while data := self._pipe.receive(self.clock.now()):
-                self._server.take_in(data, self._log)
-        except NegotiationError as exc:
-            # With TLS 1.3 that may be about our certificate.
-            return exc
-        except TransportError:
-            pass
-        return hang_up(self.name, bytes(self._server.received), agreed=self._server.agreed)
-
-    def _baudrate_setting(self, baudrate: int) -> Setting:
-        if not 0 < baudrate <= MAX_BAUDRATE:
-            raise TransportError(self.name, f"{baudrate} is no baud rate")
-        return Setting(Code.SET_BAUDRATE, baudrate)
-
-    def _begin_rate(self, baudrate: int) -> bytes:
-        """Return the request for a rate, and expect it to be acknowledged."""
-        request = self._server.request(self._baudrate_setting(baudrate))
-        self._server.values.pop(Code.SET_BAUDRATE, None)
-        self._baudrate = baudrate
-        return request
-
-    def _has_rate(self, baudrate: int) -> bool:
-        rate = self._server.values.get(Code.SET_BAUDRATE)
-        if rate == com_port.ASK:
-            # It acknowledges, and does not know or tell which rate it is.
-            return True
-        return rate is not None and abs(rate - baudrate) <= BAUDRATE_TOLERANCE * baudrate
-
-    def _check_rate(self) -> None:
-        """Raise when the server's last word is another rate than the one asked for."""
-        asked = self._baudrate
-        rate = self._server.values.get(Code.SET_BAUDRATE)
-        if rate is not None and not self._has_rate(asked):
-            self._baudrate = rate
-            raise BaudrateError(self.name, f"the server set {rate} baud instead of {asked}")
-
-    def _request(self, *settings: Setting) -> None:
-        self._log("sending", settings)
-        self._send(self._server.request(*settings))
-
-    def _await_flow(self) -> None:
-        """Wait while the server wants no bytes for the port."""
-        if self._server.suspended:
-            deadline = self.clock.now() + self._pipe.write_timeout
-            if not self._wait_until(lambda: not self._server.suspended, deadline):
-                reason = f"the server suspended the flow for {self._pipe.write_timeout:g} s"
-                raise TransportTimeoutError(self.name, reason)
-
-    def _send(self, data: bytes) -> None:
-        self._pipe.send(data)
-        self._last_activity = self.clock.now()
-        self._is_idle = False
-
-    def _after(self, seconds: float, round_trips: int) -> float:
-        return self.clock.now() + seconds + round_trips * self._round_trip
-
-    def _wait_until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        """Take in what comes until ``condition`` holds; tell whether it does."""
-        while not condition():
-            if not self._take_in(deadline) or self.clock.now() >= deadline:
-                return condition()
-            if len(self._server.received) > DISCARD_LIMIT:
-                raise NegotiationError(self.name, "the server sends without end")
-        return True
-
-    def _take_in(self, deadline: float) -> bool:
-        """Take in what came, waiting until ``deadline``; tell whether anything did."""
-        data = self._pipe.receive(deadline)
-        if data:
-            self._last_activity = self.clock.now()
-            self._answer(data)
-            if not self._server.is_waiting_for(Code.SET_BAUDRATE):
-                self._confirmed_baudrate = self._baudrate
-        return bool(data)
-
-    def _answer(self, data: bytes) -> None:
-        answers = self._server.take_in(data, self._log)
-        if answers:
-            self._pipe.send(answers)
-
-    def _log(self, what: str, which: object) -> None:
-        if self._log_level is not None:
-            _logger.log(self._log_level, "%s: %s %s", self.name, what, which)
+        self._wire.pipe.close()

@@ -6,7 +6,9 @@ from typing import Final
 
 from esploader.classes import frozen
 from esploader.errors import UrlError
+from esploader.transport import turn_wish
 from esploader.transport.network_url import NetworkUrl, parse_network_url
+from esploader.transport.turn_wish import TurnWish, parse_wish
 
 NEGOTIATION_TIMEOUT: Final = 3.0
 """For how long a host may leave the request for option 44 unanswered, in seconds, unless
@@ -15,7 +17,7 @@ the URL says ``timeout=``; ten round trips come on top."""
 TLS_SUFFIX: Final = "+tls"
 
 _SCHEME: Final = "rfc2217"
-_OPTIONS: Final = frozenset({"ign_set_control", "logging", "poll_modem", "timeout"})
+_OPTIONS: Final = turn_wish.OPTIONS | {"ign_set_control", "logging", "poll_modem", "timeout"}
 _TLS_OPTIONS: Final = frozenset({"ca", "cert", "key"})
 
 
@@ -52,6 +54,9 @@ class Rfc2217Options:
     log_level: int | None = None
     """The level at which the telnet traffic is logged; ``None`` for not at all."""
 
+    wish: TurnWish = TurnWish()
+    """What to do when somebody else has the port."""
+
     tls: TlsOptions | None = None
     """``None`` for a connection that anybody on the way can read and change."""
 
@@ -59,7 +64,8 @@ class Rfc2217Options:
 def parse_rfc2217_url(url: str) -> Rfc2217Options:
     """Read ``rfc2217[+tls]://host:port[?ign_set_control][&poll_modem][&timeout=N][&logging=LEVEL]``.
 
-    With ``+tls`` there may be ``ca``, ``cert`` and ``key``, too: names of files.
+    There may be what :func:`~esploader.transport.turn_wish.parse_wish` reads, too, and with
+    ``+tls`` the names of files: ``ca``, ``cert`` and ``key``.
 
     Raises:
         UnknownSchemeError: the scheme is another one.
@@ -76,6 +82,7 @@ def parse_rfc2217_url(url: str) -> Rfc2217Options:
         poll_modem=address.flag("poll_modem"),
         timeout=address.seconds("timeout", NEGOTIATION_TIMEOUT),
         log_level=address.log_level(),
+        wish=parse_wish(address),
         tls=_tls_options(address) if has_tls else None,
     )
 

@@ -8,7 +8,7 @@ import attrs
 
 from esploader.classes import define
 from esploader.errors import ProtocolError
-from esploader.transport import com_port, gates
+from esploader.transport import com_port, gates, turns
 from esploader.transport.com_port import Code, Purge, Setting, Signature
 from esploader.transport.gates import Arm, Armed, GateFailed
 from esploader.transport.telnet import (
@@ -19,9 +19,12 @@ from esploader.transport.telnet import (
     TelnetDecoder,
 )
 from esploader.transport.telnet_framing import Option
+from esploader.transport.turns import Lent, Offered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from esploader.transport.turns import ServerTurn
 
 MAX_OUTDATED_SIZE: Final = 4096
 """How much is kept of what came before the server began anew, in bytes."""
@@ -56,12 +59,19 @@ class ServerView:
     usb_ids: tuple[int, int] | None = attrs.field(default=None, init=False)
     """Vendor and product of the port, where the server says."""
 
+    signature: bytes = attrs.field(default=b"", init=False)
+    """What the server said of itself."""
+
+    turn: ServerTurn | None = attrs.field(default=None, init=False)
+    """What it said last of whose turn it is."""
+
     failure: GateFailed | None = attrs.field(default=None, init=False)
     """A gate that was sent stayed shut."""
 
     outdated: bytearray = attrs.field(factory=bytearray, init=False)
     """The last bytes of the port from before the server began anew."""
 
+    _news: list[ServerTurn] = attrs.field(factory=list, init=False)
     _epoch: int = attrs.field(default=0, init=False)
     _awaited_epoch: int | None = attrs.field(default=None, init=False)
     _decoder: TelnetDecoder = attrs.field(factory=TelnetDecoder, init=False)
@@ -108,6 +118,11 @@ class ServerView:
         purge = com_port.encode(Setting(Code.PURGE_DATA, Purge.TRANSMIT), from_server=False)
         return purge + gates.encode(Arm(self._epoch))
 
+    def take_news(self) -> list[ServerTurn]:
+        """Return what was said of turns since the last time."""
+        news, self._news = self._news, []
+        return news
+
     def is_waiting_for(self, code: Code) -> bool:
         """Tell whether requests of this kind are unanswered."""
         return self.unanswered.get(code, 0) > 0
@@ -143,12 +158,26 @@ class ServerView:
                 case _:
                     pass
             return
+        if turns.is_turn_message(payload):
+            self._take_turn(turns.decode_server(payload))
+            return
         match com_port.decode(payload, from_server=True):
             case Signature(text):
+                self.signature = text
                 self.queue_size = gates.queue_size_from(text)
                 self.usb_ids = gates.usb_ids_from(text)
             case setting:
                 self._take_in_setting(setting)
+
+    def _take_turn(self, turn: ServerTurn) -> None:
+        self.turn = turn
+        self._news.append(turn)
+        if isinstance(turn, (Lent, Offered)):
+            # Nothing is left at the server of what it was asked before.
+            self._epoch, self._awaited_epoch, self.failure = 0, None, None
+            self.unanswered.clear()
+            self.values.clear()
+            self.suspended = False
 
     def _take_in_setting(self, setting: Setting) -> None:
         if self.is_beginning and setting.code not in _FLOW_CONTROL:

@@ -21,7 +21,7 @@ from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities, Transport
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.network_url import NetworkUrl, parse_network_url
 from esploader.transport.pipe import WRITE_TIMEOUT, drain
-from esploader.transport.refusal import MAX_WORDS, refusal
+from esploader.transport.refusal import MAX_WORDS, parting, refusal
 from esploader.transport.wait import wait_readable, wait_writable
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ class SocketTransport(Transport):
     _first: bytes | None = attrs.field(default=b"", init=False)
     """What came first, which may be why the other end is about to hang up; ``None`` once it is
     more than that."""
+    _last: bytes = attrs.field(default=b"", init=False)
+    """What came last, which may be why the other end has hung up."""
     _unread: bytes = attrs.field(default=b"", init=False)
     """What a write has found that failed."""
 
@@ -269,6 +271,7 @@ class SocketTransport(Transport):
             TransportClosedError: the other end closed the connection, or we did.
             TransportError: it closed it after it has said why: as a port that is in use, is not
                 there, or may not be opened.
+            PortTakenOverError: somebody else has taken the port over.
         """
         unread, self._unread = self._unread, b""
         if unread:
@@ -307,7 +310,8 @@ class SocketTransport(Transport):
         self._pipe.close()
 
     def _keep(self, data: bytes) -> bytes:
-        """Keep what comes first, and return all of it."""
+        """Keep what comes first, and what comes last; return all of it."""
+        self._last = (self._last + data)[-MAX_WORDS:]
         if self._first is not None:
             first = self._first + data
             self._first = first if len(first) <= MAX_WORDS else None
@@ -319,7 +323,7 @@ class SocketTransport(Transport):
         try:
             yield
         except TransportClosedError as exc:
-            known = refusal(self.name, self._first or b"")
+            known = refusal(self.name, self._first or b"") or parting(self.name, self._last)
             if known is None:
                 raise
             raise known from exc
