@@ -54,6 +54,24 @@ def by_name(values: Json) -> Json:
     return {"type": "object", "additionalProperties": values}
 
 
+RELOADED: Final = of(
+    {
+        "reload": of(
+            {
+                name: list_of(TEXT)
+                for name in (
+                    "added",
+                    "removed",
+                    "restarted",
+                    "kept",
+                    "missing",
+                    "settings",
+                    "needs_restart",
+                )
+            }
+        )
+    }
+)
 RANGES: Final = list_of(of({"start": NUMBER, "end": NUMBER}))
 TEXTS: Final = list_of(TEXT)
 WARNINGS: Final[dict[str, Json]] = {"warnings": TEXTS}
@@ -342,7 +360,7 @@ OTHERS: Final[dict[str, Json]] = {
     ),
     "version": of({"version": TEXT}),
     "merge-bin": of({"merged": MERGED, **WARNINGS}),
-    "serve": of({"urls": by_name(TEXT)}),
+    "serve": {"anyOf": [of({"urls": by_name(TEXT), "watch_urls": by_name(TEXT)}), RELOADED]},
     "sim-serve": of({"devices": list_of(SERVED)}),
     "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),
     "stub-install": of(

@@ -38,6 +38,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="every USB port, as it appears")
     parser.add_argument("--config", metavar="FILE", help="a ports.toml (default: none)")
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="have the server that runs with this --config read it again, and say what changes",
+    )
     _add_access(parser)
     _add_turns(parser)
     parser.add_argument("--raw", action="store_true", help="the bytes only, without RFC 2217")
@@ -111,6 +116,11 @@ def _add_turns(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace, output: Output) -> None:
+    if arguments.reload:
+        from esploader.commands.reloading import reload
+
+        reload(arguments, output)
+        return
     from esploader.commands.serving import serve
 
     serve(arguments, output)

@@ -12,6 +12,7 @@ import attrs
 
 from esploader.commands.ending import signals_to_heed
 from esploader.commands.port_file import port_file
+from esploader.commands.reloading import control_socket, reload_signal, write_report
 from esploader.errors import ConfigError
 from esploader.server.access import AllowList, TlsFiles
 from esploader.server.config import (
@@ -23,13 +24,18 @@ from esploader.server.config import (
 )
 from esploader.server.config import Protocol as ServedProtocol
 from esploader.server.discovery import parse_usb
-from esploader.server.port_server import Place, PortServer, is_exposed
+from esploader.server.port_server import PortServer, is_exposed
 from esploader.server.recogniser import ResetPolicy
+from esploader.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import argparse
 
-    from esploader.commands.output import Output
+    from collections.abc import Iterable
+
+    from esploader.commands.output import Json, Output
+    from esploader.server.place import Place
+    from esploader.server.reload import Report
 
 _STANDARD_INPUT: Final = 0
 _PIECE_SIZE: Final = 4096
@@ -45,37 +51,73 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
     """
     config = make_config(arguments)
     output.banner()
+    _warn_of_exposure(config, output)
+    if config.bind == LOOPBACK:
+        output.note("only this machine can use these ports; --bind ADDR lets others in")
+    has_begun = False
+
+    def on_place(place: Place) -> None:
+        # The ports that were named come all at once.
+        if has_begun or len(server.places) >= len(config.ports):
+            write_port_file()
+        watch = "" if place.watch_url is None else f"; watch it on {place.watch_url}"
+        output.line(f"Serving {place.label} on {place.url}{watch}")
+
+    def write_port_file() -> None:
+        try:
+            write_places((place.url, place.label) for place in server.places)
+        except ConfigError as exc:
+            if not has_begun:
+                raise
+            output.write(f"WARNING: {exc}\n")
+
+    def on_reload(report: Report) -> None:
+        write_report(report, output)
+        _warn_of_exposure(server.config, output)
+        write_port_file()
+
+    with (
+        port_file(arguments.port_file) as write_places,
+        control_socket(arguments.config, output) as control,
+        PortServer(
+            config,
+            on_place=on_place,
+            upkeep=Upkeep(
+                reread=None if arguments.config is None else lambda: make_config(arguments),
+                on_reload=on_reload,
+                control=control,
+            ),
+        ) as server,
+    ):
+        _heed_signals(server, arguments.config)
+        if arguments.until_eof:
+            threading.Thread(target=_stop_at_the_end_of_input, args=(server,), daemon=True).start()
+        server.listen()
+        has_begun = True
+        output.finish(_document(server.places))
+        server.run()
+
+
+def _document(places: Iterable[Place]) -> Json:
+    return {
+        "urls": {place.label: place.url for place in places},
+        "watch_urls": {place.label: place.watch_url for place in places if place.watch_url},
+    }
+
+
+def _warn_of_exposure(config: ServerConfig, output: Output) -> None:
     if is_exposed(config):
         output.write(
             "WARNING: anybody on the network can use these ports; limit that by --allow or TLS\n"
         )
-    elif config.bind == LOOPBACK:
-        output.note("only this machine can use these ports; --bind ADDR lets others in")
-    places: list[Place] = []
 
-    def on_place(place: Place) -> None:
-        places.append(place)
-        # The ports that were named come all at once.
-        if len(places) >= len(config.ports):
-            write_places((place.url, place.label) for place in places)
-        watch = "" if place.watch_url is None else f"; watch it on {place.watch_url}"
-        output.line(f"Serving {place.label} on {place.url}{watch}")
 
-    with (
-        port_file(arguments.port_file) as write_places,
-        PortServer(config, on_place=on_place) as server,
-    ):
-        server.heed_signals(signals_to_heed())
-        if arguments.until_eof:
-            threading.Thread(target=_stop_at_the_end_of_input, args=(server,), daemon=True).start()
-        server.listen()
-        output.finish(
-            {
-                "urls": {place.label: place.url for place in places},
-                "watch_urls": {place.label: place.watch_url for place in places if place.watch_url},
-            }
-        )
-        server.run()
+def _heed_signals(server: PortServer, config_file: str | None) -> None:
+    numbers = signals_to_heed()
+    for_reload = reload_signal(config_file, numbers)
+    server.heed_signals(number for number in numbers if number != for_reload)
+    if for_reload is not None:
+        server.on_signal(for_reload, lambda _number, _frame: server.request_reload())
 
 
 def _stop_at_the_end_of_input(server: PortServer) -> None:

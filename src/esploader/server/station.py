@@ -74,7 +74,9 @@ class Station:
 
         self._journal = journal
         self._policy = policy
-        self._rules = rules or TurnRules()
+        self.rules = rules or TurnRules()
+        """Who may take the port over."""
+
         self._loop = asyncio.get_running_loop()
         self._holder: ClientEnd | None = None
         self._holder_name: str | None = None
@@ -155,7 +157,7 @@ class Station:
             return None
         if ask.takes_over and self._holder is not None:
             at_work = self._work_left() > 0
-            denial = self._rules.judge(ask, signature, at_work=at_work)
+            denial = self.rules.judge(ask, signature, at_work=at_work)
             if denial is None:
                 self._take_over(end)
             if denial is not Denial.AT_WORK or not ask.wait:
@@ -256,13 +258,16 @@ class Station:
         """Use a port that stays the caller's; ``on_loss`` is called when it fails."""
         self._keeper.borrow(port, on_loss)
 
-    async def close(self) -> None:
-        """Let go of everything."""
+    async def close(self, reason: str | None = None) -> None:
+        """Let go of everything; tell clients ``reason``, if it is not that the server ends."""
         self._keeper.closing.set()
         self.fallback = None
         for end in self._succession.clear():
             end.hang_up()
-        self._send_off("the server ends")
+        if reason is None:
+            self._send_off("the server ends")
+        else:
+            self._send_off(reason, Released(reason))
         await self._keeper.close()
         self._relay = None
 

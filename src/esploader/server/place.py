@@ -1,0 +1,118 @@
+"""A port under the TCP port where clients find it, from its opening to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
+
+import attrs
+
+from esploader.classes import define, frozen
+from esploader.server.connection import Connection
+from esploader.server.station import Station
+from esploader.server.watcher import Watcher
+from esploader.transport.turns import Released
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from esploader.server.access import Limits
+    from esploader.server.config import PortConfig
+    from esploader.server.door import Door
+    from esploader.server.journal import Journal
+    from esploader.server.turn_rules import TurnRules
+    from esploader.transport.base import Transport
+
+OPENING_TIME: Final = 5.0
+"""For how long clients of a port wait at the start until it is opened, in seconds."""
+
+
+@frozen
+class Place:
+    """A port and where clients find it."""
+
+    config: PortConfig
+    url: str
+    """What to tell clients."""
+
+    tcp_port: int
+    listeners: tuple[socket.socket, ...] = attrs.field(repr=False)
+    watch_url: str | None = None
+    """What to tell those who only want to listen; ``None`` where nobody can."""
+
+    watch_listeners: tuple[socket.socket, ...] = attrs.field(default=(), repr=False)
+
+    @property
+    def label(self) -> str:
+        """What the port is called."""
+        return self.config.label
+
+    def close(self) -> None:
+        """Listen no longer."""
+        for listener in (*self.listeners, *self.watch_listeners):
+            listener.close()
+
+
+@define(eq=False, kw_only=True)
+class OpenPlace:
+    """A place whose port is looked for, and has its clients. Lives in one loop."""
+
+    place: Place
+    limits: Limits
+    """What a client that comes may take."""
+
+    station: Station = attrs.field(init=False)
+    _door: Door
+    _journal: Journal
+    _admission: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+    _watchers: WeakSet[Watcher] = attrs.field(factory=WeakSet, init=False)
+
+    def open(self, open_port: Callable[[], Transport], rules: TurnRules) -> None:
+        """Look for the port, which ``open_port`` opens in a thread, and let clients in."""
+        config = self.place.config
+        self.station = Station(
+            config.label, journal=self._journal, policy=config.reset, rules=rules
+        )
+        self.station.find(open_port)
+        self._admission = asyncio.get_running_loop().create_task(self._admit())
+
+    async def close(self, reason: str | None = None) -> None:
+        """Let nobody in any more, and let go of the port.
+
+        Clients are told ``reason``, if it is not that the server ends. What listened is the
+        caller's again.
+        """
+        if self._admission is not None:
+            self._admission.cancel()
+        for listener in (*self.place.listeners, *self.place.watch_listeners):
+            self._door.shut(listener)
+        await self.station.close(reason)
+        if reason is not None:
+            for watcher in self._watchers:
+                watcher.part(Released(reason))
+
+    async def _admit(self) -> None:
+        """Let clients in once they do not hear that a port is missing that opens just now."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.station.looked.wait(), OPENING_TIME)
+        for listener in self.place.listeners:
+            self._door.open(listener, self._make_connection)
+        for listener in self.place.watch_listeners:
+            self._door.open(listener, self._make_watcher)
+
+    def _make_connection(self, address: str) -> Connection:
+        return Connection(
+            address,
+            self.station,
+            self.place.config.protocol,
+            limits=self.limits,
+            journal=self._journal,
+        )
+
+    def _make_watcher(self, address: str) -> Watcher:
+        watcher = Watcher(address, self.station, journal=self._journal)
+        self._watchers.add(watcher)
+        return watcher
