@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from esploader.commands.output import Output
 
 DEFAULT_TCP_PORT: Final = 2217
+DIRECTORY_PORT: Final = 22217
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         type=tcp_port,
         metavar="N",
         help=f"TCP port of the first PORT; others follow (default: {DEFAULT_TCP_PORT}); 0: any",
+    )
+    parser.add_argument(
+        "--directory-port",
+        type=tcp_port,
+        metavar="N",
+        help="TCP port at which clients ask for ports by their names, who look at "
+        f"{DIRECTORY_PORT}; 0: any (default: they cannot)",
     )
     parser.add_argument(
         "--usb",

@@ -31,8 +31,6 @@ from esploader.server.upkeep import Upkeep
 if TYPE_CHECKING:
     import argparse
 
-    from collections.abc import Iterable
-
     from esploader.commands.output import Json, Output
     from esploader.server.place import Place
     from esploader.server.reload import Report
@@ -94,14 +92,18 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
             threading.Thread(target=_stop_at_the_end_of_input, args=(server,), daemon=True).start()
         server.listen()
         has_begun = True
-        output.finish(_document(server.places))
+        if server.directory_port is not None:
+            output.line(f"Telling names of ports on TCP port {server.directory_port}")
+        output.finish(_document(server))
         server.run()
 
 
-def _document(places: Iterable[Place]) -> Json:
+def _document(server: PortServer) -> Json:
+    places = server.places
     return {
         "urls": {place.label: place.url for place in places},
         "watch_urls": {place.label: place.watch_url for place in places if place.watch_url},
+        "directory_port": server.directory_port,
     }
 
 
@@ -159,6 +161,9 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
         ports=(*(_in_usual_manner(port, usual) for port in config.ports), *named),
         new_ports=config.new_ports and _in_usual_manner(config.new_ports, usual),
         tcp_port=config.tcp_port if given.tcp_port is None else given.tcp_port,
+        directory_port=(
+            config.directory_port if given.directory_port is None else given.directory_port
+        ),
         bind=tuple(given.bind) or config.bind,
         allow=AllowList.parse(given.allow, "--allow") if given.allow else config.allow,
         tls=_tls(given) or config.tls,

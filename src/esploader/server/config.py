@@ -88,6 +88,9 @@ class ServerConfig:
     tcp_port: int = DEFAULT_TCP_PORT
     """Of the first serial port that names none; 0 for any free one each."""
 
+    directory_port: int | None = None
+    """Where clients ask for ports by their names; 0 for any free one, ``None`` for nowhere."""
+
     bind: tuple[str, ...] = LOOPBACK
     allow: AllowList = attrs.field(factory=AllowList)
     tls: TlsFiles | None = None
@@ -169,6 +172,7 @@ def require_distinct(ports: Iterable[PortConfig], source: str) -> None:
 def _read_document(table: Table, folder: Path) -> ServerConfig:
     defaults = ServerConfig()
     first = table.number("tcp-port", defaults.tcp_port, 0, MAX_TCP_PORT)
+    directory_port = table.number("directory-port", None, 0, MAX_TCP_PORT)
     bind = table.texts("bind")
     allow = table.texts("allow")
     tls = table.table("tls")
@@ -183,6 +187,7 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
         ports=ports,
         new_ports=None if new_ports is None else _read_new_ports(new_ports),
         tcp_port=defaults.tcp_port if first is None else first,
+        directory_port=directory_port,
         bind=bind or defaults.bind,
         allow=AllowList.parse(allow or (), table.where("allow")),
         tls=None if tls is None else _read_tls(tls, folder),

@@ -17,7 +17,7 @@ from esploader.transport.turns import Released
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from esploader.server.access import Limits
     from esploader.server.config import PortConfig
@@ -50,10 +50,21 @@ class Place:
         """What the port is called."""
         return self.config.label
 
+    @property
+    def watch_port(self) -> int | None:
+        """The TCP port at which others listen; ``None`` for none."""
+        return number_of(self.watch_listeners) if self.watch_listeners else None
+
     def close(self) -> None:
         """Listen no longer."""
         for listener in (*self.listeners, *self.watch_listeners):
             listener.close()
+
+
+def number_of(listeners: Sequence[socket.socket]) -> int:
+    """Return the TCP port at which all of them listen."""
+    number: int = listeners[0].getsockname()[1]
+    return number
 
 
 @define(eq=False, kw_only=True)

@@ -19,10 +19,11 @@ from esploader.errors import ConfigError, EsploaderError, ListenError
 from esploader.server.access import is_loopback
 from esploader.server.claims import Claims, may_fit_several
 from esploader.server.config import MAX_PORTS, require_distinct
+from esploader.server.directory import Inquirer
 from esploader.server.discovery import find_unserved
 from esploader.server.door import Door
 from esploader.server.journal import Journal
-from esploader.server.place import OpenPlace
+from esploader.server.place import OpenPlace, number_of
 from esploader.server.port_search import SEARCH_PERIOD
 from esploader.server.reload import ServedAs, effective, make_plan
 from esploader.server.runner import Runner
@@ -36,6 +37,7 @@ from esploader.transport.token_file import read_token
 from esploader.urls import check_url, open_transport
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable
 
@@ -86,6 +88,7 @@ class PortServer(Runner):
         self._upkeep = upkeep or Upkeep()
         self._claims = Claims(ports)
         self._tcp_ports = TcpPorts(config)
+        self._directory: tuple[socket.socket, ...] = ()
         self._places: dict[PortSource, Place] = {}
         self._open_places: dict[PortSource, OpenPlace] = {}
         self._journal = Journal(RealClock())
@@ -105,12 +108,20 @@ class PortServer(Runner):
         """Where its ports are found."""
         return tuple(self._places.values())
 
+    @property
+    def directory_port(self) -> int | None:
+        """Where clients ask for ports by their names; ``None`` for nowhere."""
+        return number_of(self._directory) if self._directory else None
+
     def listen(self) -> None:
         """Take the TCP ports.
 
         Raises:
             ListenError: one of them cannot be had.
         """
+        number = self._config.directory_port
+        if number is not None:
+            self._directory = tuple(self._tcp_ports.listen(number))
         for port in self._config.ports:
             self._add_place(self._tcp_ports.place(port))
 
@@ -149,6 +160,8 @@ class PortServer(Runner):
     def close(self) -> None:
         """Stop, wait for that and close everything."""
         super().close()
+        for listener in self._directory:
+            listener.close()
         for place in self._places.values():
             place.close()
         self._places.clear()
@@ -171,6 +184,8 @@ class PortServer(Runner):
             stack.push_async_callback(self._close_places)
             for place in self._places.values():
                 self._open(place)
+            for listener in self._directory:
+                door.open(listener, self._make_inquirer)
             self._look_around()
             if self._upkeep.control is not None:
                 await stack.enter_async_context(self._upkeep.control.attended(self.reload))
@@ -186,6 +201,14 @@ class PortServer(Runner):
             for each in self._open_places.values():
                 await each.close()
             self._open_places.clear()
+
+    def _make_inquirer(self, address: str) -> Inquirer:
+        return Inquirer(
+            address,
+            self._open_places.values,
+            seconds=self._config.limits.handshake_time,
+            journal=self._journal,
+        )
 
     # The configuration changes -----------------------------------------------------------
 

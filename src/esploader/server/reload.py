@@ -23,7 +23,11 @@ NEW_CLIENTS: Final = {
 }
 """What counts for those who come from now on, and how a file calls it."""
 
-NEEDS_RESTART: Final = {"tcp_port": "tcp-port", "bind": "bind"}
+NEEDS_RESTART: Final = {
+    "tcp_port": "tcp-port",
+    "directory_port": "directory-port",
+    "bind": "bind",
+}
 """What is settled when the server begins."""
 
 

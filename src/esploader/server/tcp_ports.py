@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from esploader.errors import ListenError
 from esploader.server.config import LOOPBACK, MAX_TCP_PORT, Protocol
 from esploader.server.door import listen_on_all
-from esploader.server.place import Place
+from esploader.server.place import Place, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,7 @@ class TcpPorts:
     def __init__(self, config: ServerConfig) -> None:
         self._bind = config.bind
         self._first = config.tcp_port
+        self._directory = config.directory_port
         self._has_tls = config.tls is not None
         self._kept: dict[int, list[socket.socket]] = {}
         self.renumber(config.ports, ())
@@ -39,6 +40,8 @@ class TcpPorts:
         named = ((port.tcp_port, port.watch_port) for port in ports)
         self._reserved = {number for numbers in named for number in numbers if number}
         self._reserved.update(taken)
+        if self._directory:
+            self._reserved.add(self._directory)
         self._next = self._first
 
     def place(self, config: PortConfig) -> Place:
@@ -80,8 +83,8 @@ class TcpPorts:
                 for listener in listeners:
                     listener.close()
                 raise
-            watch_url = self._url(Protocol.RAW, _number_of(watching))
-        number = _number_of(listeners)
+            watch_url = self._url(Protocol.RAW, number_of(watching))
+        number = number_of(listeners)
         url = self._url(config.protocol, number)
         return Place(config, url, number, tuple(listeners), watch_url, tuple(watching))
 
@@ -102,7 +105,7 @@ class TcpPorts:
         """Keep what listens at one TCP port for the next one that is to have that."""
         listeners = list(listeners)
         if listeners:
-            self._kept[_number_of(listeners)] = listeners
+            self._kept[number_of(listeners)] = listeners
 
     def drop_kept(self) -> None:
         """Close what is kept."""
@@ -126,8 +129,3 @@ class TcpPorts:
         shown = f"[{host}]" if ":" in host else host
         secure = "+tls" if self._has_tls else ""
         return f"{_SCHEMES[protocol]}{secure}://{shown}:{tcp_port}"
-
-
-def _number_of(listeners: list[socket.socket]) -> int:
-    number: int = listeners[0].getsockname()[1]
-    return number
