@@ -575,6 +575,15 @@ def test_a_subclass_is_explained_by_its_nearest_class() -> None:
     assert explain(error) is EXPLANATIONS[errors.PortBusyError]
 
 
+def test_what_a_takeover_has_broken_off_is_explained_by_that() -> None:
+    taken = errors.PortTakenOverError("rfc2217://bench:2217", "10.0.0.7:41234 took the port over")
+    failure = errors.FlashError(offset=0, confirmed=0, total=1, acknowledged=0, reason=str(taken))
+    failure.__cause__ = errors.NoResponseError("FLASH_DATA", 1.0, b"")
+    assert explain(failure) is EXPLANATIONS[errors.FlashError]
+    failure.__cause__.__cause__ = taken
+    assert explain(failure) is EXPLANATIONS[errors.PortTakenOverError]
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -74,6 +74,37 @@ def test_names_are_told_where_the_options_say() -> None:
     assert config_of("x", "--directory-port", "22217").directory_port == DIRECTORY_PORT
 
 
+def test_all_that_can_be_said_about_turns() -> None:
+    config = config_of("a", "b", "--watch-port", "3000", "--takeover", "--token-file", "t")
+    assert [port.watch_port for port in config.ports] == [3000, 3001]
+    assert config.takeover
+    assert config.token_file == Path("t")
+    config = config_of("a", "b", "--watch-port", "0")
+    assert [port.watch_port for port in config.ports] == [0, 0]
+
+
+def test_a_token_that_everybody_can_read_is_refused_before_anything_is_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef")
+    token.chmod(0o644)
+    assert main(["serve", "--takeover", "--token-file", str(token), "sim://esp32c3"]) == 2
+    printed = capsys.readouterr()
+    assert f"{token}: everybody can use this token" in printed.out + printed.err
+    assert "Serving" not in printed.out
+
+
+def test_where_to_watch_is_said() -> None:
+    options = ("--tcp-port", "0", "--watch-port", "0", "--json", "sim://esp32c3")
+    with running(*esploader("serve", *options)) as server:
+        text = ""
+        while not text.endswith("\n}\n"):
+            text += read_line(server)
+    watch_url = json.loads(text)["watch_urls"]["sim://esp32c3"]
+    assert watch_url.startswith("socket://127.0.0.1:")
+
+
 def test_options_add_ports_to_those_of_the_file_and_replace_what_else_it_says(
     tmp_path: Path,
 ) -> None:

@@ -30,7 +30,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"`([\w-]+\.(?:yaml|toml))`")
 OUR_SERVER = re.compile(r"serve |esploader-rfc2217-server")
 TCP_PORT = re.compile(r"(?:localhost|127\.0\.0\.1):(\d+)")
-TCP_PORTS = (2217, 2218, 4000, 4001, 4002, 4003)
+TCP_PORTS = (2217, 2218, 3217, 4000, 4001, 4002, 4003)
 """Those in the guide; somebody on this machine may have them."""
 
 PROGRAMS = ("esptool", "nc", "openssl", "ser2net", "socat", "stty")
@@ -42,7 +42,7 @@ COMMAND = re.compile(r"(?:.*\\\n)*.*\n")
 ENDS_ITSELF = "nc -l"
 KILL = "kill %"
 
-CLIENTS = 10
+CLIENTS = 13
 """How many of the commands read the flash id."""
 
 

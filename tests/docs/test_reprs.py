@@ -42,7 +42,7 @@ from esploader.simulator import (
     check_recording,
     minimal_image,
 )
-from esploader.transport import PortInfo, RealClock, SetLines, Wait
+from esploader.transport import Lent, Offered, PortInfo, RealClock, SetLines, Wait
 from front_doors import public_classes
 from images import small_image
 from simulated import incompressible
@@ -173,6 +173,8 @@ def instances() -> Iterator[object]:
         SetLines(dtr=True),
         Wait(0.1),
         PortInfo(device="/dev/ttyUSB0", description="USB Serial", vid=0x10C4, pid=0xEA60),
+        Lent("10.0.0.7:41234 (ana@bench)"),
+        Offered(1),
     )
     with open_transport("sim://esp32c3") as transport:
         yield transport.capabilities

@@ -27,6 +27,8 @@ tcp-port = 4000
 directory-port = 4999
 bind = ["192.0.2.1", "2001:db8::1"]
 allow = "192.168.1.0/24"
+takeover = true
+token-file = "token"
 
 [tls]
 cert = "server.pem"
@@ -42,11 +44,14 @@ stall-time = 30
 [new-ports]
 protocol = "raw"
 reset = "off"
+takeover = false
 
 [[port]]
 device = "/dev/ttyUSB0"
 name = "bench 1"
 tcp-port = 5000
+watch-port = 5100
+takeover = false
 reset = "r0"
 
 [[port]]
@@ -85,14 +90,21 @@ def test_everything_that_a_file_can_say(tmp_path: Path) -> None:
     assert config.limits == Limits(
         connections=20, connections_per_address=4, handshake_time=2.5, stall_time=30.0
     )
+    assert config.takeover
+    assert config.token_file == tmp_path / "token"
     assert config.new_ports == PortConfig(
-        source="", protocol=Protocol.RAW, reset=ResetPolicy(is_recognised=False)
+        source="",
+        protocol=Protocol.RAW,
+        reset=ResetPolicy(is_recognised=False),
+        takeover=False,
     )
     assert config.ports == (
         PortConfig(
             source="/dev/ttyUSB0",
             name="bench 1",
             tcp_port=5000,
+            watch_port=5100,
+            takeover=False,
             reset=ResetPolicy(long_strap_delay=True),
         ),
         PortConfig(
@@ -108,6 +120,18 @@ def test_everything_that_a_file_can_say(tmp_path: Path) -> None:
         ),
         PortConfig(source="sim://esp32c3", protocol=Protocol.RAW),
     )
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("of_the_port", [None, False, True])
+def test_what_a_port_says_of_takeovers_comes_before_what_is_said_of_all(
+    everywhere: bool,  # noqa: FBT001 - of the table
+    of_the_port: bool | None,  # noqa: FBT001 - of the table
+) -> None:
+    config = ServerConfig(takeover=everywhere)
+    port = PortConfig(source="x", takeover=of_the_port)
+    expected = everywhere if of_the_port is None else of_the_port
+    assert config.rules_of(port, None).takeover == expected
 
 
 def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
@@ -159,6 +183,19 @@ def test_without_a_key_file_the_key_stands_with_the_certificate(tmp_path: Path) 
             '[[port]]\ndevice = "x"\ntcp-port = 1\n[[port]]\ndevice = "y"\ntcp-port = 1',
             "tcp-port 1 is given to both x and y",
         ),
+        (
+            '[[port]]\ndevice = "x"\ntcp-port = 1\n[[port]]\ndevice = "y"\nwatch-port = 1',
+            "tcp-port 1 is given to both x and whoever watches y",
+        ),
+        (
+            '[[port]]\ndevice = "x"\ntcp-port = 1\nwatch-port = 1',
+            "tcp-port 1 is given to both x and whoever watches x",
+        ),
+        ('[[port]]\ndevice = "x"\nwatch-port = 65536', "port 1: watch-port: 65536 is not"),
+        ('[[port]]\ndevice = "x"\ntakeover = "yes"', "port 1: takeover: 'yes' is neither true"),
+        ("takeover = 1", "takeover: 1 is neither true nor false"),
+        ('token-file = ""', "token-file: it is empty"),
+        ("[new-ports]\nwatch-port = 1", "new-ports: watch-port: there is no such key"),
         ('[[port]]\ndevice = "x"\n[[port]]\ndevice = "x"', "the port x is there twice"),
         ("[", "it is no TOML"),
         ("x = " + "[" * 100_000, "it is no TOML"),

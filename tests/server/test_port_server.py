@@ -234,7 +234,7 @@ def test_a_second_client_is_told_who_has_the_port_and_since_when() -> None:
         with eventually(lambda: connect(place.url, stub=False), TransportError):
             with connected(place.tcp_port) as second:
                 assert re.fullmatch(
-                    rb"the port is in use by 127\.0\.0\.1:\d+ since [-\d]+ [:\d]+ UTC\r\n",
+                    rb"the port is in use by 127\.0\.0\.1:\d+ \(\S+\) since [-\d]+ [:\d]+ UTC\r\n",
                     receive_all(second),
                 )
             with pytest.raises(PortBusyError, match="in use by"):

@@ -173,6 +173,21 @@ def test_who_waits_gets_the_port_when_it_is_free_and_can_use_it(
             assert second.capabilities.gated
 
 
+def test_who_waits_is_not_refused_in_the_log(log: pytest.LogCaptureFixture) -> None:
+    with bench() as (place, _):
+        holder = opened(place.url)
+        log.clear()
+        waiter = Waiter(f"{place.url}?wait=60")
+        seen(log, "client-waits")
+        holder.close()
+        waiter.result().close()
+        seen(log, "client-left", 2)
+        assert "refused" not in log.text
+        with opened(place.url), pytest.raises(PortBusyError):
+            Rfc2217Transport.open(place.url)
+        assert "in use by" in seen(log, "refused")["reason"]
+
+
 def test_those_who_wait_are_served_in_the_order_in_which_they_came(
     log: pytest.LogCaptureFixture,
 ) -> None:

@@ -155,6 +155,11 @@ REMOTE_HINTS: Final[dict[type[errors.EsploaderError], str]] = {
         "Where the server runs: plug the device in, check the name of the port ('esploader ports' "
         "lists them there), the cable and the driver."
     ),
+    errors.PortBusyError: (
+        "Close the other program: a serial monitor, perhaps; or wait in line for the port: "
+        "rfc2217://HOST:PORT?wait=SECONDS. If it was killed just now, or its network broke, a port "
+        "server may need up to half a minute to notice."
+    ),
     errors.PortPermissionError: (
         "Where the server runs: let your address in, as with --allow; let the port be taken over, "
         "as with --takeover and --token-file; on Linux add the user of the server to the group of "

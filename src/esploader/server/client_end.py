@@ -63,8 +63,11 @@ class ClientEnd(abc.ABC):
     def offer(self) -> None:  # noqa: B027 - most do not ask
         """Say that the port is its."""
 
-    def listen(self, to: str) -> None:  # noqa: B027 - the same
-        """Say that ``to`` has the port, and pass on what that says."""
+    def listen(self) -> None:  # noqa: B027 - the same
+        """Pass on what the port says, and nothing to it: somebody else has it."""
+
+    def say_holder(self, holder: str) -> None:  # noqa: B027 - the same
+        """Say who has the port to which it listens."""
 
     def say_place(self, place: int, holder: str) -> None:  # noqa: B027 - the same
         """Say which place in line it has."""

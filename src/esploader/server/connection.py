@@ -3,8 +3,7 @@
 It gets the port when it has shown that it is what it should be: one that speaks telnet
 with its first answer, a bare one at once. Until then, and when it is sent away, it is only
 waited for, for as long as the limits say. One whose first answer begins like telnet and is
-none loses the port again when that time is up. One that somebody else is in front of may ask for
-its turn: to wait in line, to take the port over, or to listen until it is free.
+none loses the port again when that time is up. One that has to wait may ask for its turn.
 
 A client that is gone is let go of at once, with all that it had sent, also while it is not
 read because its queue is full. Only the end of a bare one that stands behind more than the
@@ -30,7 +29,7 @@ from esploader.server.hang_up import has_hung_up
 from esploader.server.peers import ComPortPeer, RawPeer
 from esploader.server.refused_peer import RefusedPeer
 from esploader.transport.telnet_framing import IAC
-from esploader.transport.turns import NONCE_SIZE, Denial, Denied, Waiting
+from esploader.transport.turns import NONCE_SIZE, Denial, Denied, Lent, Waiting
 
 if TYPE_CHECKING:
     from esploader.server.access import Limits
@@ -103,6 +102,7 @@ class Connection(Guest, ClientEnd):
         self._telnet_peer: ComPortPeer | None = None
         self._refused: RefusedPeer | None = None
         self._last_words = b""
+        self._unnoted = ""
         self._audience: Audience | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
@@ -208,13 +208,9 @@ class Connection(Guest, ClientEnd):
             self._station.let_go(self, str(exc) if exc else _CLOSED)
         elif state is _State.ARRIVING:
             self._note_refusal("it left before it said anything")
+        elif self._unnoted:
+            self._note_refusal(self._unnoted)
         super().connection_lost(exc)
-
-    @override
-    def never_came(self) -> None:
-        if self._transport is None:
-            self._state = _State.LEAVING
-        super().never_came()
 
     # What the station says -------------------------------------------------------------
 
@@ -245,15 +241,19 @@ class Connection(Guest, ClientEnd):
         self._set_timer(self._limits.handshake_time, self._has_waited)
 
     @override
-    def listen(self, to: str) -> None:
+    def listen(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._state = _State.LISTENING
         self._settle()
         self.set_reading(wanted=True)
-        self.telnet_peer.lend(to)
+        self.telnet_peer.lend()
         self._audience = Audience(self._station.tap, self.peer, self.flush)
         self._audience.begin(with_history=False)
+
+    @override
+    def say_holder(self, holder: str) -> None:
+        self.telnet_peer.say(Lent(holder))
         self.flush()
 
     @override
@@ -267,7 +267,12 @@ class Connection(Guest, ClientEnd):
         self._state = _State.LEAVING
         self.set_reading(wanted=True)
         self.peer.part(parting)
-        self._say_last(self.peer.take_output())
+        if self.peer.ask is not None:
+            self._say_last(self.peer.take_output())
+        elif self._transport is not None:
+            # Not at once: pyserial forgets what has not been read when the connection ends.
+            self._transport.write(self.peer.take_output())
+            self._set_timer(LINGER_TIME, self.hang_up)
 
     @override
     def hang_up(self) -> None:
@@ -285,10 +290,10 @@ class Connection(Guest, ClientEnd):
 
     def _refuse(self, reason: str) -> None:
         """Tell a client that it cannot have the port, when and where it looks."""
-        self._part_with(reason)
-        if self._transport is None:
-            return
-        if self._speaks_telnet:
+        # It may ask for its turn, and is not refused then.
+        self._unnoted = reason
+        self._set_last_words(reason)
+        if self._transport is not None and self._speaks_telnet:
             nonce = secrets.token_bytes(NONCE_SIZE) if self._station.is_in_use else None
             label = self._station.label
             self._refused = RefusedPeer(self._address, self._last_words, label, nonce)
@@ -327,7 +332,7 @@ class Connection(Guest, ClientEnd):
 
     def _take_turn(self, refused: RefusedPeer, ask: Ask) -> None:
         """Ask for the turn of a client that has been refused."""
-        self._refused, self._telnet_peer = None, refused
+        self._refused, self._telnet_peer, self._unnoted = None, refused, ""
         self._state = _State.WAITING
         denial = self._station.ask(self, ask, refused.signature.text)
         if denial is not None:
@@ -340,8 +345,7 @@ class Connection(Guest, ClientEnd):
         self._deny(Denial.TIME)
 
     def _deny(self, denial: Denial) -> None:
-        self._state = _State.LEAVING
-        self._note_refusal(f"its turn is denied: {denial.value}")
+        self._part_with(f"its turn is denied: {denial.value}")
         self.telnet_peer.say(Denied(denial))
         self._say_last(self.peer.take_output())
 
@@ -358,8 +362,11 @@ class Connection(Guest, ClientEnd):
         self._say_last(self._last_words)
 
     def _part_with(self, reason: str) -> None:
-        self._state = _State.LEAVING
         self._note_refusal(reason)
+        self._set_last_words(reason)
+
+    def _set_last_words(self, reason: str) -> None:
+        self._state = _State.LEAVING
         self._last_words = reason.encode("ascii", "backslashreplace") + b"\r\n"
 
     def _counts(self, size: int) -> bool:

@@ -30,7 +30,6 @@ from esploader.transport.telnet_framing import Option, escape
 from esploader.transport.turns import (
     Accept,
     Ask,
-    Lent,
     Offered,
     Parting,
     Released,
@@ -165,10 +164,9 @@ class ComPortPeer(Peer):
         """Say how it stands with the client's turn."""
         self.output += turns.encode(turn)
 
-    def lend(self, to: str) -> None:
-        """Say that the port is with somebody else for a while; what the client wants is nothing."""
+    def lend(self) -> None:
+        """Take nothing that it wants, until it has been offered the port and accepted."""
         self._is_deaf = True
-        self.say(Lent(to))
 
     def offer(self, port_name: str, usb_ids: tuple[int, int] | None) -> None:
         """Say that the port is the client's; what it wants counts from when it has accepted."""

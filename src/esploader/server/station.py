@@ -126,16 +126,11 @@ class Station:
 
     def attach(self, end: ClientEnd) -> None:
         """Give the port to ``end``."""
+        self._make_room_for(end)
         relay = self._relay
         if relay is None:
             end.hang_up()
             return
-        previous = self._holder
-        if previous is not None and previous is not self.fallback and previous.gives_way:
-            self._have_listen(previous, end)
-        elif previous is not None:
-            self._detach("somebody else came")
-            previous.hang_up()
         self._holder, self._holder_name = end, end.who
         self._since = self._loop.time()
         self._since_when = dt.datetime.now(dt.UTC)
@@ -144,6 +139,8 @@ class Station:
             relay.attach(end.peer)
         except TransportError as exc:
             self._lose_port(exc)
+        for listener in self._succession.listening:
+            listener.say_holder(end.name)
         self._tell_places()
         self.wake()
 
@@ -371,7 +368,9 @@ class Station:
         if not ask.gives_way or self._holder is None:
             return Denial.TIME
         self._note("client-listens", end)
-        self._listen(end, self._holder, has_had_it=False)
+        self._listen(end, has_had_it=False)
+        if end in self._succession.listening:
+            end.say_holder(self._holder.name)
         return None
 
     def _give_to(self, end: ClientEnd) -> None:
@@ -386,13 +385,20 @@ class Station:
         """For how long whoever has the port still counts as one that works, in seconds."""
         return 0.0 if self._relay is None else self._relay.work_left
 
-    def _have_listen(self, end: ClientEnd, successor: ClientEnd) -> None:
-        """Have a client that gives way listen to what its successor does."""
-        self._detach(f"it gives way to {successor.name}", "client-gave-way")
-        self._listen(end, successor, has_had_it=True)
+    def _make_room_for(self, end: ClientEnd) -> None:
+        """Have whoever gives way do so, and listen; the fallback does not even listen."""
+        previous = self._holder
+        if previous is None:
+            return
+        if previous is not self.fallback and previous.gives_way:
+            self._detach(f"it gives way to {end.name}", "client-gave-way")
+            self._listen(previous, has_had_it=True)
+        else:
+            self._detach("somebody else came")
+            previous.hang_up()
 
-    def _listen(self, end: ClientEnd, holder: ClientEnd, *, has_had_it: bool) -> None:
-        end.listen(holder.name)
+    def _listen(self, end: ClientEnd, *, has_had_it: bool) -> None:
+        end.listen()
         superfluous = self._succession.listen(end, has_had_it=has_had_it)
         if superfluous is not None:
             superfluous.part(Released("too many wait for the port to be free"))

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from esploader.transport.names import (
         Capabilities,
         Clock,
+        Lent,
+        Offered,
         PortInfo,
         RealClock,
         ResetSequence,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Capabilities",
     "Clock",
+    "Lent",
+    "Offered",
     "PortInfo",
     "RealClock",
     "ResetSequence",

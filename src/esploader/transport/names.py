@@ -7,10 +7,13 @@ from esploader.transport.clock import Clock, RealClock, VirtualClock
 from esploader.transport.ports import PortInfo, list_ports, sort_ports
 from esploader.transport.reset import parse_custom
 from esploader.transport.steps import ResetSequence, SetLines, Wait
+from esploader.transport.turns import Lent, Offered
 
 __all__ = [
     "Capabilities",
     "Clock",
+    "Lent",
+    "Offered",
     "PortInfo",
     "RealClock",
     "ResetSequence",

@@ -133,10 +133,8 @@ def _settled(wire: ServerWire) -> bool:
 
 def _hang_up_error(wire: ServerWire) -> TransportError:
     """Return the error for a host that closed the connection instead of agreeing."""
-    # Learning of it by a write that failed leaves its last words unread.
     try:
-        while wire.take_in(wire.pipe.clock.now()):
-            pass
+        wire.take_in_the_rest()
     except NegotiationError as exc:
         # With TLS 1.3 that may be about our certificate.
         return exc

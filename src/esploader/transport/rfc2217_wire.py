@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -99,7 +100,9 @@ class ServerWire:
         try:
             self.pipe.send(data)
         except TransportClosedError as exc:
-            self._take_in_the_rest()
+            if turns.takes_turns(self.server.signature):
+                with suppress(TransportError):
+                    self.take_in_the_rest()
             self._require_port(exc)
             raise
         self.last_activity = self.pipe.clock.now()
@@ -231,13 +234,14 @@ class ServerWire:
             raise TransportError(self.name, f"{baudrate} is no baud rate")
         return Setting(Code.SET_BAUDRATE, baudrate)
 
-    def _take_in_the_rest(self) -> None:
-        """Take in what came before the connection ended: a write that fails leaves it unread."""
-        try:
-            while data := self.pipe.receive(self.pipe.clock.now()):
-                self.server.take_in(data, self._log)
-        except TransportError:
-            pass
+    def take_in_the_rest(self) -> None:
+        """Take in what came before the connection ended: a write that fails leaves it unread.
+
+        Raises:
+            TransportError: how it ended.
+        """
+        while data := self.pipe.receive(self.pipe.clock.now()):
+            self.server.take_in(data, self._log)
 
     def _require_port(self, exc: TransportClosedError | None) -> None:
         """Raise what the server has said of the end of the connection, if it has."""

@@ -37,7 +37,7 @@ _MAX_VALUE_SIZE: Final = 256
 _MAX_NUMBER: Final = 0xFFFF
 _PROOF_DOMAIN: Final = b"esploader takeover\n"
 _TOKEN: Final = re.compile(rb"(?<!\S)turns=1(?:;nonce=([0-9a-f]{32}))?(?!\S)")
-_UNQUOTED: Final = "/:@[]+,"
+_UNQUOTED: Final = "/:@[]+,()"
 
 
 @enum.unique
@@ -102,6 +102,7 @@ class Offered:
     """The port is the client's as soon as it accepts."""
 
     number: int
+    """Of the offer; comes back in the answer."""
 
 
 @frozen
@@ -109,6 +110,7 @@ class Lent:
     """The port is with somebody else for a while; the client listens."""
 
     to: str
+    """An address, and the name that whoever has it gave itself."""
 
 
 @frozen
