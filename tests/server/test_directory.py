@@ -181,6 +181,7 @@ def test_a_directory_is_counted_among_those_who_have_no_port() -> None:
     "words",
     [
         b"\n",
+        b"reload\n",
         b"GET / HTTP/1.0\r\n",
         b'{"name": "raw"}\n',
         b'{"esploader": 2}\n',

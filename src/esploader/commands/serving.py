@@ -23,9 +23,11 @@ from esploader.server.config import (
     read_config,
 )
 from esploader.server.config import Protocol as ServedProtocol
+from esploader.server.credentials import file_named
 from esploader.server.discovery import parse_usb
 from esploader.server.port_server import PortServer, is_exposed
 from esploader.server.recogniser import ResetPolicy
+from esploader.server.service_manager import ServiceManager
 from esploader.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
                 reread=None if arguments.config is None else lambda: make_config(arguments),
                 on_reload=on_reload,
                 control=control,
+                manager=ServiceManager.from_environment(os.environ),
             ),
         ) as server,
     ):
@@ -168,7 +171,7 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
         allow=AllowList.parse(given.allow, "--allow") if given.allow else config.allow,
         tls=_tls(given) or config.tls,
         takeover=given.takeover or config.takeover,
-        token_file=config.token_file if given.token_file is None else Path(given.token_file),
+        token_file=_file(given, "token_file") or config.token_file,
     )
     if given.all:
         config = attrs.evolve(
@@ -196,7 +199,14 @@ def _tls(given: argparse.Namespace) -> TlsFiles | None:
                 raise ConfigError(f"--tls-{name}", "it needs --tls-cert")
         return None
     return TlsFiles(
-        cert=Path(given.tls_cert),
-        key=None if given.tls_key is None else Path(given.tls_key),
-        client_ca=None if given.tls_client_ca is None else Path(given.tls_client_ca),
+        cert=file_named(given.tls_cert, Path(), "--tls-cert"),
+        key=_file(given, "tls_key"),
+        client_ca=_file(given, "tls_client_ca"),
     )
+
+
+def _file(given: argparse.Namespace, name: str) -> Path | None:
+    """Return the file that an option names, if it is given."""
+    value: str | None = getattr(given, name)
+    option = f"--{name.replace('_', '-')}"
+    return None if value is None else file_named(value, Path(), option)

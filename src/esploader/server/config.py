@@ -15,6 +15,7 @@ import attrs
 from esploader.classes import frozen
 from esploader.errors import ConfigError, UnsupportedError
 from esploader.server.access import AllowList, Limits, TlsFiles
+from esploader.server.credentials import file_named
 from esploader.server.discovery import MAX_USB_ID, PortSource, UsbIdentity
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.toml_table import Table
@@ -193,7 +194,11 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
         tls=None if tls is None else _read_tls(tls, folder),
         limits=defaults.limits if limits is None else _read_limits(limits),
         takeover=bool(takeover),
-        token_file=None if token_file is None else folder / token_file,
+        token_file=(
+            None
+            if token_file is None
+            else file_named(token_file, folder, table.where("token-file"))
+        ),
     )
 
 
@@ -257,7 +262,11 @@ def _read_usb(table: Table) -> UsbIdentity:
 def _read_tls(table: Table, folder: Path) -> TlsFiles:
     names = {key: table.text(key) for key in ("cert", "key", "client-ca")}
     table.refuse_others()
-    paths = {key: folder / name for key, name in names.items() if name is not None}
+    paths = {
+        key: file_named(name, folder, table.where(key))
+        for key, name in names.items()
+        if name is not None
+    }
     if "cert" not in paths:
         raise ConfigError(table.where("cert"), "it is missing")
     return TlsFiles(cert=paths["cert"], key=paths.get("key"), client_ca=paths.get("client-ca"))

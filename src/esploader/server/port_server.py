@@ -144,11 +144,17 @@ class PortServer(Runner):
             ListenError: a TCP port cannot be had; nothing has changed.
         """
         async with self._turn:
+            manager = self._upkeep.manager
+            if manager is not None:
+                manager.reloading()
             try:
                 report = await self._reload()
             except EsploaderError as exc:
                 self._journal.note("not-reloaded", level=logging.WARNING, reason=str(exc))
                 raise
+            finally:
+                if manager is not None:
+                    manager.ready(self._status)
             self._journal.note("reloaded", **report.counts)
             for reason in report.missing:
                 self._journal.note("no-place", level=logging.WARNING, reason=reason)
@@ -189,8 +195,14 @@ class PortServer(Runner):
             self._look_around()
             if self._upkeep.control is not None:
                 await stack.enter_async_context(self._upkeep.control.attended(self.reload))
+            if self._upkeep.manager is not None:
+                await stack.enter_async_context(self._upkeep.manager.attended(self._status))
             self._begin_reload()
             await stopping.wait()
+
+    @property
+    def _status(self) -> str:
+        return f"serving {len(self._places)} ports"
 
     async def _close_places(self) -> None:
         # A change that has begun is brought to its end.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from esploader.server.config import ServerConfig
     from esploader.server.control import ControlSocket
     from esploader.server.reload import Report
+    from esploader.server.service_manager import ServiceManager
 
 
 @frozen(kw_only=True)
@@ -28,3 +29,6 @@ class Upkeep:
 
     control: ControlSocket | None = None
     """Where other programs of the same user ask for that."""
+
+    manager: ServiceManager | None = None
+    """Is told how things stand."""
