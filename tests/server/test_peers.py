@@ -30,6 +30,8 @@ from esploader.transport.telnet import (
     encode_negotiation,
 )
 from esploader.transport.telnet_framing import Option, encode_subnegotiation
+from esploader.transport.turns import Accept, Offered, Waiting
+from esploader.transport.turns import encode as encode_turn
 from esploader.version import __version__
 
 RATE = Setting(Code.SET_BAUDRATE, 9600)
@@ -226,3 +228,27 @@ def test_nothing_that_a_client_says_upsets_the_server(said: list[int]) -> None:
     talk.say(bytes(said))
     # A command ends whatever was left open.
     assert talk.say(b"\xff\xf1\xff\xf1", RATE)[-1] == RATE
+
+
+def test_a_client_that_does_not_read_is_told_no_more_of_its_turn_than_is_kept_for_it() -> None:
+    peer = ComPortPeer("client", "bench 1")
+    for place in range(20_000):
+        peer.mention(Waiting(place, "10.0.0.7:41234"))
+    assert len(peer.output) < MAX_BACKLOG + 100
+    # What it has to know is said all the same.
+    peer.offer("bench 1", None)
+    assert peer.output.endswith(encode_turn(Offered(1)))
+
+
+def test_what_was_said_before_an_offer_was_accepted_is_thrown_away() -> None:
+    peer = ComPortPeer("client", "bench 1")
+    assert peer.feed(HELLO + b"served") == [b"served"]
+    peer.lend()
+    assert peer.feed(b"while it listens") == []
+    peer.offer("bench 1", None)
+    assert peer.feed(b"late" + encode_turn(Accept(7)) + b"late, too") == []
+    peer.offer("bench 1", None)
+    late, mine = encode_turn(Accept(1)), encode_turn(Accept(2))
+    assert peer.feed(late + b"of the offer before" + mine + b"now") == [b"now"]
+    assert peer.has_accepted
+    assert peer.feed(encode_turn(Accept(2)) + b"and later") == [b"and later"]

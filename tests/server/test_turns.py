@@ -336,7 +336,9 @@ def test_a_client_that_gives_way_listens_while_somebody_else_has_the_port(
             assert read(flasher, 4) == b"done"
             assert read(monitor, 4) == b"done"
         wait_for(monitor, Offered)
-        assert [type(each) for each in turns] == [Lent, Offered]
+        assert [type(each) for each in turns] == [Lent, Lent, Offered]
+        # Who it is has been said a moment after it came.
+        assert who_we_are() in str(turns[1])
         monitor.write(b"mine")
         assert device.read(4) == b"mine"
         assert monitor.baudrate == 57600

@@ -253,12 +253,12 @@ class Connection(Guest, ClientEnd):
 
     @override
     def say_holder(self, holder: str) -> None:
-        self.telnet_peer.say(Lent(holder))
+        self.telnet_peer.mention(Lent(holder))
         self.flush()
 
     @override
     def say_place(self, place: int, holder: str) -> None:
-        self.telnet_peer.say(Waiting(place, holder))
+        self.telnet_peer.mention(Waiting(place, holder))
         self.flush()
 
     @override

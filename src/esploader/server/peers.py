@@ -164,6 +164,11 @@ class ComPortPeer(Peer):
         """Say how it stands with the client's turn."""
         self.output += turns.encode(turn)
 
+    def mention(self, turn: ServerTurn) -> None:
+        """Say the same, unless so much waits for the client that it does not read anyway."""
+        if self.can_be_read:
+            self.say(turn)
+
     def lend(self) -> None:
         """Take nothing that it wants, until it has been offered the port and accepted."""
         self._is_deaf = True

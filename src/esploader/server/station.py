@@ -139,9 +139,7 @@ class Station:
             relay.attach(end.peer)
         except TransportError as exc:
             self._lose_port(exc)
-        for listener in self._succession.listening:
-            listener.say_holder(end.name)
-        self._tell_places()
+        self._tell_holder(end)
         self.wake()
 
     def ask(self, end: ClientEnd, ask: Ask, signature: bytes) -> Denial | None:
@@ -170,9 +168,10 @@ class Station:
             relay.take_in(data)
         except ProtocolError as exc:
             self._send_off(str(exc))
-        if end is self._holder and end.who != self._holder_name:
+        if end is self._holder and self._holder_name is None and end.who is not None:
             self._holder_name = end.who
             self._note("client-named", end)
+            self._tell_holder(end)
         self.wake()
 
     def let_go(self, end: ClientEnd, reason: str) -> None:
@@ -402,6 +401,12 @@ class Station:
         superfluous = self._succession.listen(end, has_had_it=has_had_it)
         if superfluous is not None:
             superfluous.part(Released("too many wait for the port to be free"))
+
+    def _tell_holder(self, end: ClientEnd) -> None:
+        """Tell those who listen, and those who wait, that ``end`` has the port."""
+        for listener in self._succession.listening:
+            listener.say_holder(end.name)
+        self._tell_places()
 
     def _tell_places(self) -> None:
         self._places_at = self._loop.time() + PLACE_PERIOD
