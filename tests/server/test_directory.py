@@ -35,6 +35,7 @@ from esploader.transport.directory import (
 from esploader.transport.network_url import DIRECTORY_PORT
 from esploader.transport.rfc2217 import Rfc2217Transport
 from esploader.transport.rfc2217_url import parse_rfc2217_url
+from esploader.urls import reopen_transport
 from eventually import eventually
 from reloads import Reloadable, reloadable
 from served import connected, receive_all
@@ -80,6 +81,8 @@ def test_a_name_is_looked_up_again_each_time(server: Reloadable) -> None:
     moved = attrs.evolve(FIRST, tcp_port=free_number())
     server.reload(attrs.evolve(CONFIG, ports=(moved, RAW)))
     assert server.place(ODD).tcp_port != before
+    # As a link does whose transport was lost.
+    eventually(lambda: reopen_transport(url, None), TransportError).close()
     with eventually(lambda: connect(url, stub=False), TransportError) as device:
         assert device.chip.name == "ESP32-C3"
 

@@ -76,7 +76,6 @@ class Station:
         self._policy = policy
         self.rules = rules or TurnRules()
         """Who may take the port over."""
-
         self._loop = asyncio.get_running_loop()
         self._holder: ClientEnd | None = None
         self._holder_name: str | None = None
@@ -260,10 +259,8 @@ class Station:
         self.fallback = None
         for end in self._succession.clear():
             end.hang_up()
-        if reason is None:
-            self._send_off("the server ends")
-        else:
-            self._send_off(reason, Released(reason))
+        parting = None if reason is None else Released(reason)
+        self._send_off(reason or "the server ends", parting)
         await self._keeper.close()
         self._relay = None
 
