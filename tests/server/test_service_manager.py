@@ -100,7 +100,7 @@ def test_a_service_tells_how_it_stands_from_the_beginning_to_the_end(
     config = tmp_path / "ports.toml"
     config.write_text(CONFIG, encoding="utf-8")
     with service(config, manager, WATCHDOG_USEC="200000") as (process, status):
-        assert status == "serving 1 ports"
+        assert status == "ports served: 1"
         assert manager.hear() == {"WATCHDOG": "1"}
         assert manager.hear_of("WATCHDOG") == {"WATCHDOG": "1"}
         before = time.monotonic_ns() // 1000
@@ -109,12 +109,12 @@ def test_a_service_tells_how_it_stands_from_the_beginning_to_the_end(
         reloading = manager.hear_of("RELOADING")
         assert reloading["RELOADING"] == "1"
         assert before <= int(reloading["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
-        assert manager.hear_of("READY")["STATUS"] == "serving 2 ports"
+        assert manager.hear_of("READY")["STATUS"] == "ports served: 2"
         # What makes no sense is over, too.
         config.write_text("colour = 1\n", encoding="utf-8")
         process.send_signal(signal.SIGHUP)
         manager.hear_of("RELOADING")
-        assert manager.hear_of("READY")["STATUS"] == "serving 2 ports"
+        assert manager.hear_of("READY")["STATUS"] == "ports served: 2"
         process.terminate()
         assert manager.hear_of("STOPPING") == {"STOPPING": "1"}
         assert process.wait(PATIENCE) == 0

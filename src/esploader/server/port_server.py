@@ -202,7 +202,7 @@ class PortServer(Runner):
 
     @property
     def _status(self) -> str:
-        return f"serving {len(self._places)} ports"
+        return f"ports served: {len(self._places)}"
 
     async def _close_places(self) -> None:
         # A change that has begun is brought to its end.
