@@ -18,6 +18,7 @@ from esploader.server.access import AllowList, TlsFiles
 from esploader.server.config import DEFAULT_TCP_PORT, LOOPBACK, PortConfig, Protocol, ServerConfig
 from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
+from esploader.transport.network_url import DIRECTORY_PORT
 from programs import environment, esploader, read_line, run, running
 from served import PATIENCE, server_process
 
@@ -66,6 +67,11 @@ def test_all_that_can_be_said_about_clients() -> None:
     assert config.bind == ("192.0.2.1", "::1")
     assert config.allow == AllowList.parse(["10.0.0.0/8", "::1"], "")
     assert config.tls == TlsFiles(cert=Path("c"), key=Path("k"), client_ca=Path("a"))
+
+
+def test_names_are_told_where_the_options_say() -> None:
+    assert config_of("x").directory_port is None
+    assert config_of("x", "--directory-port", "22217").directory_port == DIRECTORY_PORT
 
 
 def test_all_that_can_be_said_about_turns() -> None:

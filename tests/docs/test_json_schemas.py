@@ -17,9 +17,11 @@ from esploader.cli import main
 from esploader.commands.parser import command_parser
 from esploader.commands.table import commands
 from esploader.image.partitions import parse_csv
+from esploader.server.config import PortConfig, ServerConfig
 from images import small_image
 from json_schemas import FILES, FOLDER, schemas, text_of
 from programs import esploader, read_line, running
+from reloads import reloadable
 from stub_files import stub_directory
 
 if TYPE_CHECKING:
@@ -214,6 +216,13 @@ def test_documents_of_stubs(
         text = capsys.readouterr().out
         check(f"stub-{action}", text)
         assert json.loads(text).get("stubs", True)
+
+
+def test_documents_of_what_a_server_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    ports = (PortConfig(source=C3, name="bench"), PortConfig(source="/dev/none"))
+    with reloadable(ServerConfig(ports=ports, tcp_port=0, directory_port=0)) as server:
+        assert main(["ports", "--json", "--at", f"127.0.0.1:{server.server.directory_port}"]) == 0
+        check("ports", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from esploader.server.port_server import Place
+    from esploader.server.place import Place
 
 PLAIN = ServerConfig(ports=(PortConfig(source="sim://esp32c3"),), tcp_port=0)
 COM_PORT = 44

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from esploader.server.port_server import Place
+    from esploader.server.place import Place
     from esploader.transport.base import Transport
 
 pytest.importorskip("termios", reason="pseudo-terminals are POSIX")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from esploader.server.port_server import Place
+    from esploader.server.place import Place
 
 pytest.importorskip("termios", reason="pseudo-terminals are POSIX")
 

@@ -56,6 +56,48 @@ def by_name(values: Json) -> Json:
     return {"type": "object", "additionalProperties": values}
 
 
+LOCAL_PORT: Final = of(
+    {
+        "device": TEXT,
+        "description": TEXT,
+        "vid": NUMBER_OR_NULL,
+        "pid": NUMBER_OR_NULL,
+        "serial_number": TEXT_OR_NULL,
+        "location": TEXT_OR_NULL,
+    }
+)
+REMOTE_PORT: Final = of(
+    {
+        "name": TEXT,
+        "url": TEXT,
+        "tcp_port": NUMBER,
+        "watch_url": TEXT_OR_NULL,
+        "device": TEXT_OR_NULL,
+        "missing": TEXT_OR_NULL,
+        "holder": TEXT_OR_NULL,
+    }
+)
+SERVING: Final = of(
+    {"urls": by_name(TEXT), "watch_urls": by_name(TEXT), "directory_port": NUMBER_OR_NULL}
+)
+RELOADED: Final = of(
+    {
+        "reload": of(
+            {
+                name: list_of(TEXT)
+                for name in (
+                    "added",
+                    "removed",
+                    "restarted",
+                    "kept",
+                    "missing",
+                    "settings",
+                    "needs_restart",
+                )
+            }
+        )
+    }
+)
 RANGES: Final = list_of(of({"start": NUMBER, "end": NUMBER}))
 TEXTS: Final = list_of(TEXT)
 WARNINGS: Final[dict[str, Json]] = {"warnings": TEXTS}
@@ -364,18 +406,7 @@ OTHERS: Final[dict[str, Json]] = {
             **WARNINGS,
         }
     ),
-    "ports": list_of(
-        of(
-            {
-                "device": TEXT,
-                "description": TEXT,
-                "vid": NUMBER_OR_NULL,
-                "pid": NUMBER_OR_NULL,
-                "serial_number": TEXT_OR_NULL,
-                "location": TEXT_OR_NULL,
-            }
-        )
-    ),
+    "ports": {"anyOf": [list_of(LOCAL_PORT), list_of(REMOTE_PORT)]},
     "version": of({"version": TEXT}),
     "merge-bin": of({"merged": MERGED, **WARNINGS}),
     "fleet": of(
@@ -385,7 +416,7 @@ OTHERS: Final[dict[str, Json]] = {
             **WARNINGS,
         }
     ),
-    "serve": of({"urls": by_name(TEXT), "watch_urls": by_name(TEXT)}),
+    "serve": {"anyOf": [SERVING, RELOADED]},
     "sim-serve": of({"devices": list_of(SERVED)}),
     "sim-check": list_of(of({"file": TEXT, "rows": NUMBER, "differences": list_of(DIFFERENT_ROW)})),
     "stub-install": of(

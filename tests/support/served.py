@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.errors import TransportClosedError, TransportError
-from esploader.server.port_server import Place, PortServer
+from esploader.server.port_server import PortServer
 from esploader.server.serve import Server
 from esploader.simulator.config import InitialState
 from esploader.simulator.url import SCHEME, open_served, parse
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from esploader.server.config import ServerConfig
+    from esploader.server.place import Place
     from esploader.transport.base import Transport
     from esploader.transport.ports import PortInfo
 

@@ -65,6 +65,16 @@ def signals_to_heed() -> list[int]:
     return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
 
 
+def has_terminal() -> bool:
+    """Tell whether this process hears by SIGHUP that its terminal is gone."""
+    try:
+        descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return False
+    os.close(descriptor)
+    return True
+
+
 @contextmanager
 def signals_raised(patience: float = PATIENCE) -> Iterator[None]:
     """Have the first signal raise :exc:`EndedBySignalError` meanwhile, in the main thread.

@@ -10,10 +10,23 @@ if TYPE_CHECKING:
     import argparse
 
     from esploader.commands.output import Json, Output
+    from esploader.transport.directory import RemotePort
     from esploader.transport.ports import PortInfo
 
 
-def _ports(_: argparse.Namespace, output: Output) -> None:
+def _add_ports(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--at",
+        metavar="HOST",
+        help="those of a server that tells the names of its ports: HOST, HOST:PORT, or "
+        "rfc2217+tls://HOST (default: those of this machine)",
+    )
+
+
+def _ports(arguments: argparse.Namespace, output: Output) -> None:
+    if arguments.at is not None:
+        _remote_ports(arguments.at, output)
+        return
     from esploader.transport.ports import list_ports
 
     found = list_ports()
@@ -35,6 +48,35 @@ def _ports(_: argparse.Namespace, output: Output) -> None:
     output.finish(document)
 
 
+def _remote_ports(host: str, output: Output) -> None:
+    """List the ports of a server.
+
+    Raises:
+        UrlError: ``host`` makes no sense.
+        TransportError: it does not answer as a directory of ports.
+    """
+    import attrs
+
+    from esploader.transport.directory import list_remote_ports, parse_directory
+
+    found = list_remote_ports(parse_directory(host))
+    for port in found:
+        output.line("  ".join(_words_of_remote(port)))
+    if not found:
+        output.note("the server has no ports")
+    output.finish([attrs.asdict(port) for port in found])
+
+
+def _words_of_remote(port: RemotePort) -> tuple[str, ...]:
+    return (
+        port.name,
+        port.url,
+        f"tcp-port={port.tcp_port}",
+        port.device or f"not there: {port.missing or 'it is being opened'}",
+        "free" if port.holder is None else f"in use by {port.holder}",
+    )
+
+
 def _words(port: PortInfo) -> tuple[str, ...]:
     """Return what is shown of a port: nothing where nothing is known."""
     return (
@@ -49,7 +91,8 @@ def _words(port: PortInfo) -> tuple[str, ...]:
 COMMANDS: Final = (
     Command(
         name="ports",
-        help="list the serial ports of this machine",
+        help="list the serial ports of this machine, or of a server",
+        add_arguments=_add_ports,
         heeds_files=False,
         run=_ports,
         example="ports --json",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from esploader.commands.output import Output
 
 DEFAULT_TCP_PORT: Final = 2217
+DIRECTORY_PORT: Final = 22217
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help=f"TCP port of the first PORT; others follow (default: {DEFAULT_TCP_PORT}); 0: any",
     )
     parser.add_argument(
+        "--directory-port",
+        type=tcp_port,
+        metavar="N",
+        help="TCP port at which clients ask for ports by their names, who look at "
+        f"{DIRECTORY_PORT}; 0: any (default: they cannot)",
+    )
+    parser.add_argument(
         "--usb",
         action="append",
         default=[],
@@ -38,6 +46,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="every USB port, as it appears")
     parser.add_argument("--config", metavar="FILE", help="a ports.toml (default: none)")
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="have the server that runs with this --config read it again, and say what changes",
+    )
     _add_access(parser)
     parser.add_argument(
         "--stdio",
@@ -116,6 +129,11 @@ def _add_turns(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace, output: Output) -> None:
+    if arguments.reload:
+        from esploader.commands.reloading import reload
+
+        reload(arguments, output)
+        return
     from esploader.commands.serving import serve
 
     serve(arguments, output)

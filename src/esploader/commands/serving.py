@@ -12,6 +12,7 @@ import attrs
 
 from esploader.commands.ending import signals_to_heed
 from esploader.commands.port_file import port_file
+from esploader.commands.reloading import control_socket, reload_signal, write_report
 from esploader.errors import ConfigError
 from esploader.server.access import AllowList, TlsFiles
 from esploader.server.config import (
@@ -22,14 +23,19 @@ from esploader.server.config import (
     read_config,
 )
 from esploader.server.config import Protocol as ServedProtocol
+from esploader.server.credentials import file_named
 from esploader.server.discovery import parse_usb
-from esploader.server.port_server import Place, PortServer, is_exposed
+from esploader.server.port_server import PortServer, is_exposed
 from esploader.server.recogniser import ResetPolicy
+from esploader.server.service_manager import ServiceManager
+from esploader.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import argparse
 
-    from esploader.commands.output import Output
+    from esploader.commands.output import Json, Output
+    from esploader.server.place import Place
+    from esploader.server.reload import Report
 
 _STANDARD_INPUT: Final = 0
 _PIECE_SIZE: Final = 4096
@@ -50,39 +56,84 @@ def serve(arguments: argparse.Namespace, output: Output) -> None:
         from esploader.commands.serving_stdio import serve_stdio
 
         serve_stdio(arguments, config)
-        return
+    else:
+        _serve_network(config, arguments, output)
+
+
+def _serve_network(config: ServerConfig, arguments: argparse.Namespace, output: Output) -> None:
     output.banner()
+    _warn_of_exposure(config, output)
+    if config.bind == LOOPBACK:
+        output.note("only this machine can use these ports; --bind ADDR lets others in")
+    has_begun = False
+
+    def on_place(place: Place) -> None:
+        # The ports that were named come all at once.
+        if has_begun or len(server.places) >= len(config.ports):
+            write_port_file()
+        watch = "" if place.watch_url is None else f"; watch it on {place.watch_url}"
+        output.line(f"Serving {place.label} on {place.url}{watch}")
+
+    def write_port_file() -> None:
+        try:
+            write_places((place.url, place.label) for place in server.places)
+        except ConfigError as exc:
+            if not has_begun:
+                raise
+            output.write(f"WARNING: {exc}\n")
+
+    def on_reload(report: Report) -> None:
+        write_report(report, output)
+        _warn_of_exposure(server.config, output)
+        write_port_file()
+
+    with (
+        port_file(arguments.port_file) as write_places,
+        control_socket(arguments.config, output) as control,
+        PortServer(
+            config,
+            on_place=on_place,
+            upkeep=Upkeep(
+                reread=None if arguments.config is None else lambda: make_config(arguments),
+                on_reload=on_reload,
+                control=control,
+                manager=ServiceManager.from_environment(os.environ),
+            ),
+        ) as server,
+    ):
+        _heed_signals(server, arguments.config)
+        if arguments.until_eof:
+            threading.Thread(target=_stop_at_the_end_of_input, args=(server,), daemon=True).start()
+        server.listen()
+        has_begun = True
+        if server.directory_port is not None:
+            output.line(f"Telling names of ports on TCP port {server.directory_port}")
+        output.finish(_document(server))
+        server.run()
+
+
+def _document(server: PortServer) -> Json:
+    places = server.places
+    return {
+        "urls": {place.label: place.url for place in places},
+        "watch_urls": {place.label: place.watch_url for place in places if place.watch_url},
+        "directory_port": server.directory_port,
+    }
+
+
+def _warn_of_exposure(config: ServerConfig, output: Output) -> None:
     if is_exposed(config):
         output.write(
             "WARNING: anybody on the network can use these ports; limit that by --allow or TLS\n"
         )
-    elif config.bind == LOOPBACK:
-        output.note("only this machine can use these ports; --bind ADDR lets others in")
-    places: list[Place] = []
 
-    def on_place(place: Place) -> None:
-        places.append(place)
-        # The ports that were named come all at once.
-        if len(places) >= len(config.ports):
-            write_places((place.url, place.label) for place in places)
-        watch = "" if place.watch_url is None else f"; watch it on {place.watch_url}"
-        output.line(f"Serving {place.label} on {place.url}{watch}")
 
-    with (
-        port_file(arguments.port_file) as write_places,
-        PortServer(config, on_place=on_place) as server,
-    ):
-        server.heed_signals(signals_to_heed())
-        if arguments.until_eof:
-            threading.Thread(target=_stop_at_the_end_of_input, args=(server,), daemon=True).start()
-        server.listen()
-        output.finish(
-            {
-                "urls": {place.label: place.url for place in places},
-                "watch_urls": {place.label: place.watch_url for place in places if place.watch_url},
-            }
-        )
-        server.run()
+def _heed_signals(server: PortServer, config_file: str | None) -> None:
+    numbers = signals_to_heed()
+    for_reload = reload_signal(config_file, numbers)
+    server.heed_signals(number for number in numbers if number != for_reload)
+    if for_reload is not None:
+        server.on_signal(for_reload, lambda _number, _frame: server.request_reload())
 
 
 def _stop_at_the_end_of_input(server: PortServer) -> None:
@@ -124,11 +175,14 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
         ports=(*(_in_usual_manner(port, usual) for port in config.ports), *named),
         new_ports=config.new_ports and _in_usual_manner(config.new_ports, usual),
         tcp_port=config.tcp_port if given.tcp_port is None else given.tcp_port,
+        directory_port=(
+            config.directory_port if given.directory_port is None else given.directory_port
+        ),
         bind=tuple(given.bind) or config.bind,
         allow=AllowList.parse(given.allow, "--allow") if given.allow else config.allow,
         tls=_tls(given) or config.tls,
         takeover=given.takeover or config.takeover,
-        token_file=config.token_file if given.token_file is None else Path(given.token_file),
+        token_file=_file(given, "token_file") or config.token_file,
     )
     if given.all:
         config = attrs.evolve(
@@ -156,7 +210,14 @@ def _tls(given: argparse.Namespace) -> TlsFiles | None:
                 raise ConfigError(f"--tls-{name}", "it needs --tls-cert")
         return None
     return TlsFiles(
-        cert=Path(given.tls_cert),
-        key=None if given.tls_key is None else Path(given.tls_key),
-        client_ca=None if given.tls_client_ca is None else Path(given.tls_client_ca),
+        cert=file_named(given.tls_cert, Path(), "--tls-cert"),
+        key=_file(given, "tls_key"),
+        client_ca=_file(given, "tls_client_ca"),
     )
+
+
+def _file(given: argparse.Namespace, name: str) -> Path | None:
+    """Return the file that an option names, if it is given."""
+    value: str | None = getattr(given, name)
+    option = f"--{name.replace('_', '-')}"
+    return None if value is None else file_named(value, Path(), option)

@@ -108,6 +108,12 @@ class Claims:
         with self._lock:
             self._labels[source] = label
 
+    def remove(self, source: PortSource) -> None:
+        """Forget an entry, and which board it has had."""
+        with self._lock:
+            for known in (self._labels, self._devices, self._chosen, self._boards, self._told):
+                known.pop(source, None)
+
     def claim(self, source: PortSource) -> str:
         """Return the device name or URL to open, which is the entry's until it claims again.
 

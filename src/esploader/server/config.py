@@ -14,6 +14,7 @@ import attrs
 from esploader.classes import frozen
 from esploader.errors import ConfigError, UnsupportedError
 from esploader.server.access import AllowList, Limits, TlsFiles
+from esploader.server.credentials import file_named
 from esploader.server.discovery import MAX_USB_ID, PortSource, UsbIdentity
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.toml_table import Table, read_table
@@ -83,6 +84,9 @@ class ServerConfig:
 
     tcp_port: int = DEFAULT_TCP_PORT
     """Of the first serial port that names none; 0 for any free one each."""
+
+    directory_port: int | None = None
+    """Where clients ask for ports by their names; 0 for any free one, ``None`` for nowhere."""
 
     bind: tuple[str, ...] = LOOPBACK
     allow: AllowList = attrs.field(factory=AllowList)
@@ -154,6 +158,7 @@ def require_distinct(ports: Iterable[PortConfig], source: str) -> None:
 def _read_document(table: Table, folder: Path) -> ServerConfig:
     defaults = ServerConfig()
     first = table.number("tcp-port", defaults.tcp_port, 0, MAX_TCP_PORT)
+    directory_port = table.number("directory-port", None, 0, MAX_TCP_PORT)
     bind = table.texts("bind")
     allow = table.texts("allow")
     tls = table.table("tls")
@@ -168,12 +173,17 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
         ports=ports,
         new_ports=None if new_ports is None else _read_new_ports(new_ports),
         tcp_port=defaults.tcp_port if first is None else first,
+        directory_port=directory_port,
         bind=bind or defaults.bind,
         allow=AllowList.parse(allow or (), table.where("allow")),
         tls=None if tls is None else _read_tls(tls, folder),
         limits=defaults.limits if limits is None else _read_limits(limits),
         takeover=takeover,
-        token_file=None if token_file is None else folder / token_file,
+        token_file=(
+            None
+            if token_file is None
+            else file_named(token_file, folder, table.where("token-file"))
+        ),
     )
 
 
@@ -237,7 +247,11 @@ def _read_usb(table: Table) -> UsbIdentity:
 def _read_tls(table: Table, folder: Path) -> TlsFiles:
     names = {key: table.text(key) for key in ("cert", "key", "client-ca")}
     table.refuse_others()
-    paths = {key: folder / name for key, name in names.items() if name is not None}
+    paths = {
+        key: file_named(name, folder, table.where(key))
+        for key, name in names.items()
+        if name is not None
+    }
     if "cert" not in paths:
         raise ConfigError(table.where("cert"), "it is missing")
     return TlsFiles(cert=paths["cert"], key=paths.get("key"), client_ca=paths.get("client-ca"))

@@ -197,6 +197,18 @@ class Door:
 
         task.add_done_callback(done)
 
+    def shut(self, listener: socket.socket) -> None:
+        """Let nobody in by ``listener`` any more, which is the caller's again."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+            asyncio.get_running_loop().remove_reader(listener)
+
+    def change_rules(
+        self, allow: AllowList, limits: Limits, context: ssl.SSLContext | None
+    ) -> None:
+        """Let in whom these say, from now on."""
+        self._allow, self._limits, self._context = allow, limits, context
+
     async def close(self) -> None:
         """Listen no longer, hang up on everybody and wait until they are gone."""
         loop = asyncio.get_running_loop()

@@ -54,13 +54,18 @@ class Opener:
         self._claims.opened(source)
         return transport
 
-    def close(self) -> None:
-        """End the simulated devices."""
-        for port in self._simulated.values():
+    def forget(self, source: PortSource) -> None:
+        """End the simulated device behind an entry, if there is one."""
+        port = self._simulated.pop(source, None)
+        if port is not None:
             # What could not be written was said when what came of it was closed.
             with suppress(TransportError):
                 port.close()
-        self._simulated.clear()
+
+    def close(self) -> None:
+        """End the simulated devices."""
+        for source in list(self._simulated):
+            self.forget(source)
 
     def _open_simulated(self, source: PortSource, url: str) -> Transport:
         """Make the device, or connect anew to the one that a reset has taken off the bus."""

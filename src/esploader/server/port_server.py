@@ -9,69 +9,53 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import socket
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from esploader.classes import frozen, override
-from esploader.errors import ListenError
+from esploader.errors import ConfigError, EsploaderError, ListenError
 from esploader.server.access import is_loopback
 from esploader.server.claims import Claims, may_fit_several
-from esploader.server.config import (
-    LOOPBACK,
-    MAX_PORTS,
-    MAX_TCP_PORT,
-    PortConfig,
-    Protocol,
-    ServerConfig,
-    require_distinct,
-)
-from esploader.server.connection import Connection
+from esploader.server.config import MAX_PORTS, require_distinct
+from esploader.server.directory import Inquirer
 from esploader.server.discovery import find_unserved
-from esploader.server.door import Door, listen_on_all
+from esploader.server.door import Door
 from esploader.server.journal import Journal
-from esploader.server.opening import Opener, has_looked, remarks_in
+from esploader.server.opening import Opener, remarks_in
+from esploader.server.place import OpenPlace, number_of
 from esploader.server.port_search import SEARCH_PERIOD
+from esploader.server.reload import ServedAs, effective, make_plan
 from esploader.server.runner import Runner
-from esploader.server.station import Station
-from esploader.server.watcher import Watcher
+from esploader.server.tcp_ports import TcpPorts
+from esploader.server.upkeep import Upkeep
 from esploader.transport.clock import RealClock
 from esploader.transport.ports import list_ports
 from esploader.transport.token_file import read_token
 from esploader.urls import check_url
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable
 
+    from esploader.server.config import PortConfig, ServerConfig
+    from esploader.server.discovery import PortSource
+    from esploader.server.place import Place
+    from esploader.server.reload import Entry, Plan, Report
     from esploader.transport.ports import PortInfo
 
-_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from others
-
-_SCHEMES: Final = {Protocol.RFC2217: "rfc2217", Protocol.RAW: "socket"}
+GONE: Final = "the configuration of the server has changed"
+"""What clients of a port are told that is served no more, or in another way."""
 
 
 @frozen
-class Place:
-    """A port and where clients find it."""
+class _Means:
+    """What files besides that of the configuration hold."""
 
-    config: PortConfig
-    url: str
-    """What to tell clients."""
-
-    tcp_port: int
-    listeners: tuple[socket.socket, ...] = attrs.field(repr=False)
-    watch_url: str | None = None
-    """What to tell those who only want to listen; ``None`` where nobody can."""
-
-    watch_listeners: tuple[socket.socket, ...] = attrs.field(default=(), repr=False)
-
-    @property
-    def label(self) -> str:
-        """What the port is called."""
-        return self.config.label
+    context: ssl.SSLContext | None
+    token: bytes | None
 
 
 class PortServer(Runner):
@@ -86,6 +70,7 @@ class PortServer(Runner):
         *,
         on_place: Callable[[Place], None],
         ports: Callable[[], list[PortInfo]] = list_ports,
+        upkeep: Upkeep | None = None,
     ) -> None:
         """Prepare to serve; ``on_place`` is told of every port that gets its place.
 
@@ -95,22 +80,37 @@ class PortServer(Runner):
             UrlError: a port can never be there.
         """
         super().__init__()
-        require_distinct(config.ports, "the ports")
-        for port in config.ports:
-            if isinstance(port.source, str):
-                check_url(port.source)
+        self._means = _prepare(config)
         self._config = config
         self._on_place = on_place
-        self._context: ssl.SSLContext | None = (
-            None if config.tls is None else (config.tls.make_context())
-        )
-        self._token = None if config.token_file is None else read_token(config.token_file)
+        self._upkeep = upkeep or Upkeep()
         self._claims = Claims(ports)
-        self._places: list[Place] = []
         self._opener = Opener(self._claims)
-        self._next_tcp_port = config.tcp_port
-        named = ((port.tcp_port, port.watch_port) for port in config.ports)
-        self._reserved = {number for numbers in named for number in numbers if number}
+        self._tcp_ports = TcpPorts(config)
+        self._directory: tuple[socket.socket, ...] = ()
+        self._places: dict[PortSource, Place] = {}
+        self._open_places: dict[PortSource, OpenPlace] = {}
+        self._journal = Journal(RealClock())
+        self._turn = asyncio.Lock()
+        self._search: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_reload_wanted = False
+        self._is_ending = False
+
+    @property
+    def config(self) -> ServerConfig:
+        """What it does now."""
+        return self._config
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where its ports are found."""
+        return tuple(self._places.values())
+
+    @property
+    def directory_port(self) -> int | None:
+        """Where clients ask for ports by their names; ``None`` for nowhere."""
+        return number_of(self._directory) if self._directory else None
 
     def listen(self) -> None:
         """Take the TCP ports.
@@ -118,150 +118,276 @@ class PortServer(Runner):
         Raises:
             ListenError: one of them cannot be had.
         """
+        number = self._config.directory_port
+        if number is not None:
+            self._directory = tuple(self._tcp_ports.listen(number))
         for port in self._config.ports:
-            tcp_port = port.tcp_port
-            self._add_place(port, self._take_number() if tcp_port is None else tcp_port)
+            self._add_place(self._tcp_ports.place(port))
+
+    def request_reload(self) -> None:
+        """Have the configuration read again soon. Any thread, or a signal handler, may call this.
+
+        What comes of it is said in the log.
+        """
+        self._is_reload_wanted = True
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._begin_reload)
+
+    async def reload(self) -> Report:
+        """Do what the configuration says by now, in the loop; return what has changed.
+
+        Raises:
+            ConfigError: it makes no sense; nothing has changed.
+            UrlError: a port can never be there; nothing has changed.
+            ListenError: a TCP port cannot be had; nothing has changed.
+        """
+        async with self._turn:
+            manager = self._upkeep.manager
+            if manager is not None:
+                manager.reloading()
+            try:
+                report = await self._reload()
+            except EsploaderError as exc:
+                self._journal.note("not-reloaded", level=logging.WARNING, reason=str(exc))
+                raise
+            finally:
+                if manager is not None:
+                    manager.ready(self._status)
+            self._journal.note("reloaded", **report.counts)
+            for reason in report.missing:
+                self._journal.note("no-place", level=logging.WARNING, reason=reason)
+            self._upkeep.on_reload(report)
+            self._look_around()
+            return report
 
     @override
     def close(self) -> None:
         """Stop, wait for that and close everything."""
         super().close()
-        for place in self._places:
-            for listener in (*place.listeners, *place.watch_listeners):
-                listener.close()
+        for listener in self._directory:
+            listener.close()
+        for place in self._places.values():
+            place.close()
         self._places.clear()
         self._opener.close()
 
     @override
     async def _serve(self, stopping: asyncio.Event) -> None:
-        journal = Journal(RealClock())
-        asyncio.get_running_loop().set_exception_handler(journal.fault)
-        config = self._config
-        door = Door(journal, config.allow, config.limits, self._context)
+        loop = asyncio.get_running_loop()
+        journal, config = self._journal, self._config
+        loop.set_exception_handler(journal.fault)
+        door = Door(journal, config.allow, config.limits, self._means.context)
+        self._claims.remark = remarks_in(journal)
         async with AsyncExitStack() as stack:
+            self._door = door
             stack.push_async_callback(door.close)
-            loop = asyncio.get_running_loop()
-            self._claims.remark = remarks_in(journal)
-            for place in self._places:
-                self._open(place, door, journal, stack)
-            if config.new_ports is None and not any(
-                may_fit_several(each.source) for each in config.ports
-            ):
-                await stopping.wait()
-                return
-            while not stopping.is_set():
-                ports = await loop.run_in_executor(None, self._claims.look)
-                if config.new_ports is not None:
-                    self._add_new_ports(ports, config.new_ports, door, journal, stack)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), SEARCH_PERIOD)
+            stack.push_async_callback(self._close_places)
+            for place in self._places.values():
+                self._open(place)
+            for listener in self._directory:
+                door.open(listener, self._make_inquirer)
+            self._look_around()
+            if self._upkeep.control is not None:
+                await stack.enter_async_context(self._upkeep.control.attended(self.reload))
+            if self._upkeep.manager is not None:
+                await stack.enter_async_context(self._upkeep.manager.attended(self._status))
+            self._begin_reload()
+            await stopping.wait()
 
-    def _add_new_ports(
-        self,
-        ports: list[PortInfo],
-        manner: PortConfig,
-        door: Door,
-        journal: Journal,
-        stack: AsyncExitStack,
-    ) -> None:
-        served = [place.config.source for place in self._places]
-        for source in find_unserved(ports, served, self._claims.taken()):
+    @property
+    def _status(self) -> str:
+        return f"ports served: {len(self._places)}"
+
+    async def _close_places(self) -> None:
+        # A change that has begun is brought to its end.
+        async with self._turn:
+            self._is_ending = True
+            if self._search is not None:
+                self._search.cancel()
+            for each in self._open_places.values():
+                await each.close()
+            self._open_places.clear()
+
+    def _make_inquirer(self, address: str) -> Inquirer:
+        return Inquirer(
+            address,
+            self._open_places.values,
+            seconds=self._config.limits.handshake_time,
+            journal=self._journal,
+        )
+
+    # The configuration changes -----------------------------------------------------------
+
+    def _begin_reload(self) -> None:
+        if not self._is_reload_wanted:
+            return
+        self._is_reload_wanted = False
+        task = asyncio.get_running_loop().create_task(self._reload_quietly())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload_quietly(self) -> None:
+        with suppress(EsploaderError):
+            await self.reload()
+
+    async def _reload(self) -> Report:
+        if self._is_ending:
+            raise ConfigError("reload", "the server ends")
+        loop, before = asyncio.get_running_loop(), self._config
+        wanted, means = await loop.run_in_executor(None, self._reread)
+        named_now = await loop.run_in_executor(None, self._named_by, wanted)
+        plan = make_plan(before, wanted, self._served_as(), named_now)
+        config = effective(before, wanted)
+        if config.tls != wanted.tls:
+            means = attrs.evolve(means, context=self._means.context)
+        self._take_numbers(plan, config)
+        # From here on nothing is refused.
+        self._config, self._means = config, means
+        self._door.change_rules(config.allow, config.limits, means.context)
+        for leaving in plan.leaving:
+            await self._leave(leaving.config.source)
+        missing = [reason for entry in plan.entering if (reason := self._enter(entry))]
+        self._tcp_ports.drop_kept()
+        for each in self._open_places.values():
+            each.limits = config.limits
+            each.station.rules = config.rules_of(each.place.config, means.token)
+        return attrs.evolve(plan.report, missing=tuple(missing))
+
+    def _reread(self) -> tuple[ServerConfig, _Means]:
+        """Read the configuration and all files that it names. In a thread."""
+        if self._upkeep.reread is None:
+            raise ConfigError("reload", "this server has no configuration file")
+        config = self._upkeep.reread()
+        return config, _prepare(config)
+
+    def _served_as(self) -> list[ServedAs]:
+        named = {port.source for port in self._config.ports}
+        return [
+            ServedAs(config=each.config, tcp_port=each.tcp_port, is_named=source in named)
+            for source, each in self._places.items()
+        ]
+
+    def _named_by(self, config: ServerConfig) -> set[PortSource]:
+        """Return which of the ports that are plugged in the configuration names. In a thread."""
+        ports = self._claims.look()
+        named = [port.source for port in config.ports]
+        return set(find_unserved(ports, (), ())) - set(find_unserved(ports, named, ()))
+
+    def _take_numbers(self, plan: Plan, config: ServerConfig) -> None:
+        """Listen where those that come are to be found, so that nothing can go wrong later on."""
+        going = {each.tcp_port for each in plan.leaving}
+        going |= {number for each in plan.leaving if (number := each.config.watch_port)}
+        wanted = [each.tcp_port or each.config.tcp_port for each in plan.entering]
+        wanted += [each.config.watch_port for each in plan.entering]
+        try:
+            for number in wanted:
+                if number and number not in going:
+                    self._tcp_ports.keep(self._tcp_ports.listen(number))
+        except ListenError:
+            self._tcp_ports.drop_kept()
+            raise
+        leaving = {each.config.source for each in plan.leaving}
+        kept = [each.tcp_port for source, each in self._places.items() if source not in leaving]
+        kept += [each.tcp_port for each in plan.entering if each.tcp_port]
+        self._tcp_ports.renumber(config.ports, kept)
+
+    async def _leave(self, source: PortSource) -> None:
+        await self._open_places.pop(source).close(GONE)
+        place = self._places.pop(source)
+        self._tcp_ports.keep(place.listeners)
+        self._tcp_ports.keep(place.watch_listeners)
+        self._claims.remove(source)
+        self._opener.forget(source)
+
+    def _enter(self, entry: Entry) -> str | None:
+        """Serve a port; return why that cannot be."""
+        ports, config = self._tcp_ports, entry.config
+        try:
+            if entry.tcp_port:
+                place = ports.place_at(config, entry.tcp_port)
+            elif config.tcp_port is None:
+                place = ports.place_anywhere(config)
+            else:
+                place = ports.place(config)
+        except ListenError as exc:
+            return f"{config.label}: {exc}"
+        self._add_place(place)
+        self._open(place)
+        return None
+
+    # Ports that nobody named ---------------------------------------------------------------
+
+    def _look_around(self) -> None:
+        """Look for new ports, and what they are, if there is any reason to."""
+        config = self._config
+        is_wanted = config.new_ports is not None or any(
+            may_fit_several(each.source) for each in config.ports
+        )
+        if is_wanted and self._search is None:
+            self._search = asyncio.get_running_loop().create_task(self._search_always())
+        elif not is_wanted and self._search is not None:
+            self._search.cancel()
+            self._search = None
+
+    async def _search_always(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            async with self._turn:
+                ports = await loop.run_in_executor(None, self._claims.look)
+                if self._config.new_ports is not None:
+                    self._add_new_ports(ports, self._config.new_ports)
+            await asyncio.sleep(SEARCH_PERIOD)
+
+    def _add_new_ports(self, ports: list[PortInfo], manner: PortConfig) -> None:
+        for source in find_unserved(ports, self._places, self._claims.taken()):
             if len(self._places) >= MAX_PORTS:
                 return
             config = attrs.evolve(manner, source=source)
             try:
-                place = self._add_new_place(config)
+                place = self._tcp_ports.place_anywhere(config)
             except ListenError as exc:
                 # No reason to end for those that are served already; the next look may do.
                 reason = str(exc)
-                journal.note("no-place", level=logging.WARNING, port=config.label, reason=reason)
+                self._journal.note(
+                    "no-place", level=logging.WARNING, port=config.label, reason=reason
+                )
                 return
-            self._open(place, door, journal, stack)
+            self._add_place(place)
+            self._open(place)
 
-    def _open(self, place: Place, door: Door, journal: Journal, stack: AsyncExitStack) -> None:
-        config = place.config
-        rules = self._config.rules_of(config, self._token)
-        station = Station(config.label, journal=journal, policy=config.reset, rules=rules)
-        stack.push_async_callback(station.close)
-        make = functools.partial(
-            Connection,
-            station=station,
-            protocol=config.protocol,
-            limits=self._config.limits,
-            journal=journal,
-        )
-        station.find(functools.partial(self._opener.open, config.source))
-        admission = self._admit(place, station, door, journal, make)
-        stack.callback(asyncio.get_running_loop().create_task(admission).cancel)
+    # One port ------------------------------------------------------------------------------
 
-    async def _admit(
-        self,
-        place: Place,
-        station: Station,
-        door: Door,
-        journal: Journal,
-        make: Callable[[str], Connection],
-    ) -> None:
-        """Let clients in once they do not hear that a port is missing that opens just now."""
-        await has_looked(station)
-        for listener in place.listeners:
-            door.open(listener, make)
-        make_watcher = functools.partial(Watcher, station=station, journal=journal)
-        for listener in place.watch_listeners:
-            door.open(listener, make_watcher)
-
-    def _add_new_place(self, config: PortConfig) -> Place:
-        """Give a port the next TCP port that is free."""
-        while True:
-            number = self._take_number()
-            try:
-                return self._add_place(config, number)
-            except ListenError as exc:
-                if not exc.is_taken or not number or self._next_tcp_port > MAX_TCP_PORT:
-                    raise
-
-    def _add_place(self, config: PortConfig, tcp_port: int) -> Place:
-        listeners, number = self._listen(tcp_port)
-        watching: list[socket.socket] = []
-        watch_url = None
-        if config.watch_port is not None:
-            try:
-                watching, watch_port = self._listen(config.watch_port)
-            except ListenError:
-                for listener in listeners:
-                    listener.close()
-                raise
-            watch_url = self._url(Protocol.RAW, watch_port)
-        url = self._url(config.protocol, number)
-        place = Place(config, url, number, tuple(listeners), watch_url, tuple(watching))
-        self._places.append(place)
-        self._claims.add(config.source, config.label)
+    def _add_place(self, place: Place) -> None:
+        self._places[place.config.source] = place
+        self._claims.add(place.config.source, place.label)
         self._on_place(place)
-        return place
 
-    def _listen(self, tcp_port: int) -> tuple[list[socket.socket], int]:
-        """Listen wherever the server does; return with what, and at which TCP port."""
-        bind = self._config.bind
-        # Not every machine has IPv6; that it was not asked for is no reason to fail.
-        optional = frozenset(LOOPBACK) if bind == LOOPBACK else frozenset[str]()
-        listeners = listen_on_all(bind, tcp_port, optional)
-        return listeners, listeners[0].getsockname()[1]
+    def _open(self, place: Place) -> None:
+        config = self._config
+        opened = OpenPlace(
+            place=place, limits=config.limits, door=self._door, journal=self._journal
+        )
+        self._open_places[place.config.source] = opened
+        open_port = functools.partial(self._opener.open, place.config.source)
+        opened.open(open_port, config.rules_of(place.config, self._means.token))
 
-    def _take_number(self) -> int:
-        if not self._config.tcp_port:
-            return 0
-        while self._next_tcp_port in self._reserved:
-            self._next_tcp_port += 1
-        self._next_tcp_port += 1
-        return self._next_tcp_port - 1
 
-    def _url(self, protocol: Protocol, tcp_port: int) -> str:
-        host = self._config.bind[0]
-        if host in _WILDCARDS:
-            host = socket.gethostname()
-        shown = f"[{host}]" if ":" in host else host
-        secure = "" if self._context is None else "+tls"
-        return f"{_SCHEMES[protocol]}{secure}://{shown}:{tcp_port}"
+def _prepare(config: ServerConfig) -> _Means:
+    """Refuse what makes no sense, and read the files that are named.
+
+    Raises:
+        ConfigError: two ports want the same, or a file is not what it should be.
+        UrlError: a port can never be there.
+    """
+    require_distinct(config.ports, "the ports")
+    for port in config.ports:
+        if isinstance(port.source, str):
+            check_url(port.source)
+    return _Means(
+        context=None if config.tls is None else config.tls.make_context(),
+        token=None if config.token_file is None else read_token(config.token_file),
+    )
 
 
 def is_exposed(config: ServerConfig) -> bool:

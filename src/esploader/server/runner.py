@@ -61,7 +61,12 @@ class Runner(abc.ABC):
         For programs that do nothing else, in their main thread. A second one ends them at once,
         unless it is SIGTERM: kill, systemd and CI send that; nothing has gone wrong then.
         """
-        self._old_handlers = [(number, signal.signal(number, self._heed)) for number in numbers]
+        for number in numbers:
+            self.on_signal(number, self._heed)
+
+    def on_signal(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
+        """Have a signal mean something else, in the main thread, until this is closed."""
+        self._old_handlers.append((number, signal.signal(number, handler)))
 
     def start(self) -> None:
         """Serve in a thread until :meth:`stop` is called."""
@@ -82,7 +87,7 @@ class Runner(abc.ABC):
         self.stop()
         if self._thread is not None:
             self._thread.join()
-        for number, handler in self._old_handlers:
+        for number, handler in reversed(self._old_handlers):
             signal.signal(number, handler)
         self._old_handlers.clear()
 

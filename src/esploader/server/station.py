@@ -39,8 +39,7 @@ PLACE_PERIOD: Final = 5.0
 """How often those who wait are told their place in line, in seconds."""
 
 WORK_PERIOD: Final = 0.5
-"""How often it is looked whether a client still works whose port is to be taken over, while it
-waits for something, in seconds."""
+"""How often it is looked whether a holder that waits for something still works, in seconds."""
 
 
 class Station:
@@ -69,7 +68,8 @@ class Station:
 
         self._journal = journal
         self._policy = policy
-        self._rules = rules or TurnRules()
+        self.rules = rules or TurnRules()
+        """Who may take the port over."""
         self._loop = asyncio.get_running_loop()
         self._holder: ClientEnd | None = None
         self._holder_name: str | None = None
@@ -150,7 +150,7 @@ class Station:
             return None
         if ask.takes_over and self._holder is not None:
             at_work = self._work_left() > 0
-            denial = self._rules.judge(ask, signature, at_work=at_work)
+            denial = self.rules.judge(ask, signature, at_work=at_work)
             if denial is None:
                 self._take_over(end)
             if denial is not Denial.AT_WORK or not ask.wait:
@@ -251,13 +251,14 @@ class Station:
         """Use a port that stays the caller's, as :meth:`PortKeeper.borrow` does."""
         self._keeper.borrow(port, on_loss, reopen)
 
-    async def close(self) -> None:
-        """Let go of everything."""
+    async def close(self, reason: str | None = None) -> None:
+        """Let go of everything; tell clients ``reason``, if it is not that the server ends."""
         self._keeper.closing.set()
         self.fallback = None
         for end in self._succession.clear():
             end.hang_up()
-        self._send_off("the server ends")
+        parting = None if reason is None else Released(reason)
+        self._send_off(reason or "the server ends", parting)
         await self._keeper.close()
         self._relay = None
 

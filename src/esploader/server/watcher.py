@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from esploader.server.journal import Journal
     from esploader.server.peers import Peer
     from esploader.server.station import Station
+    from esploader.transport.turns import Parting
 
 MAX_WATCHERS: Final = 64
 """How many may listen to one port."""
@@ -55,6 +56,11 @@ class Watcher(Guest):
             self._settle()
             self._audience = Audience(station.tap, self._peer, self.flush)
             self._audience.begin(with_history=True)
+
+    def part(self, parting: Parting) -> None:
+        """Say why there is nothing to listen to any more, and good-bye."""
+        self._peer.part(parting)
+        self._say_last(self._peer.take_output())
 
     @override
     def data_received(self, data: bytes) -> None:

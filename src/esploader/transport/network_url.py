@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import logging
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from esploader.classes import frozen
 from esploader.errors import UnknownSchemeError, UrlError
 from esploader.numerals import real, shown
+
+DIRECTORY_PORT: Final = 22217
+"""The TCP port at which a server tells the names of its ports. Nobody has it from IANA, whose list
+has 22129 to 22221 unassigned."""
+
+MAX_TCP_PORT: Final = 0xFFFF
+
+MAX_NAME_SIZE: Final = 256
+"""A longer name of a port is refused, in characters."""
 
 MAX_SECONDS: Final = 86_400.0
 """The longest time that an option may state."""
@@ -82,11 +91,18 @@ class NetworkUrl(UrlWithOptions):
     """Name or address; an IPv6 address without its brackets."""
 
     port: int
-    """TCP port, 1 to 65535."""
+    """TCP port, 1 to 65535; with a name that of the directory."""
+
+    name: str | None = None
+    """What the port is called that is meant, in place of its TCP port."""
 
 
-def parse_network_url(url: str, scheme: str, options: frozenset[str]) -> NetworkUrl:
+def parse_network_url(
+    url: str, scheme: str, options: frozenset[str], *, default_port: int | None = None
+) -> NetworkUrl:
     """Read ``scheme://host:port[/][?option[=value]&...]``.
+
+    With a ``default_port`` the port may be missing; then there may be a name: ``scheme://host/name``.
 
     Raises:
         UnknownSchemeError: the scheme is another one.
@@ -101,11 +117,21 @@ def parse_network_url(url: str, scheme: str, options: frozenset[str]) -> Network
         raise UrlError(url, "user names and passwords are not supported")
     if not host:
         raise UrlError(url, "the host is missing")
+    is_named = port is None and default_port is not None
+    if is_named:
+        port = default_port
     if not port:
         raise UrlError(url, "the port number is missing" if port is None else "port 0 is not one")
-    if parts.path not in {"", "/"}:
+    has_path = parts.path not in {"", "/"}
+    if has_path and not is_named:
         raise UrlError(url, f"unexpected path {parts.path!r}")
-    return NetworkUrl(url=url, host=host, port=port, options=parse_query(url, parts.query, options))
+    return NetworkUrl(
+        url=url,
+        host=host,
+        port=port,
+        name=_parse_name(url, parts.path[1:]) if has_path else None,
+        options=parse_query(url, parts.query, options),
+    )
 
 
 def split_url(url: str, scheme: str, expected: str) -> SplitResult:
@@ -127,6 +153,17 @@ def split_url(url: str, scheme: str, expected: str) -> SplitResult:
     if parts.fragment:
         raise UrlError(url, f"unexpected fragment {parts.fragment!r}")
     return parts
+
+
+def _parse_name(url: str, quoted: str) -> str:
+    try:
+        name = unquote(quoted, errors="strict")
+    except UnicodeDecodeError as exc:
+        raise UrlError(url, "the name of the port is no UTF-8") from exc
+    if not name.isprintable() or len(name) > MAX_NAME_SIZE:
+        reason = f"the name of a port has printable characters only, {MAX_NAME_SIZE} at most"
+        raise UrlError(url, reason)
+    return name
 
 
 def parse_query(url: str, query: str, known: frozenset[str]) -> dict[str, str]:

@@ -48,6 +48,8 @@ from esploader.transport.turn_wish import TurnWish
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from esploader.transport.network_url import NetworkUrl
+    from esploader.transport.rfc2217_url import Rfc2217Options
     from esploader.transport.turns import ServerTurn
 
 
@@ -80,11 +82,12 @@ class Rfc2217Transport(GatedTransport):
         wish = options.wish.with_token(url)
 
         def open_once(wish: TurnWish) -> Rfc2217Transport:
-            pipe: Pipe = TcpPipe.connect(options.address, RealClock())
+            address = _look_up(options)
+            pipe: Pipe = TcpPipe.connect(address, RealClock())
             if options.tls is not None:
                 from esploader.transport.tls import TlsPipe
 
-                pipe = TlsPipe.over(pipe, options.address, options.tls)
+                pipe = TlsPipe.over(pipe, address, options.tls)
             return cls.over(
                 pipe,
                 baudrate=baudrate,
@@ -305,3 +308,13 @@ class Rfc2217Transport(GatedTransport):
     @override
     def close(self) -> None:
         self._wire.pipe.close()
+
+
+def _look_up(options: Rfc2217Options) -> NetworkUrl:
+    """Return where the port is now; what has a name may be somewhere else the next time."""
+    address = options.address
+    if address.name is None:
+        return address
+    from esploader.transport.directory import DirectoryAddress, find_remote_port
+
+    return find_remote_port(DirectoryAddress(address=address, tls=options.tls), address.name)

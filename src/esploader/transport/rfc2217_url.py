@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
+
 from esploader.classes import frozen
 from esploader.errors import UrlError
+from esploader.numerals import whole
 from esploader.transport import turn_wish
-from esploader.transport.network_url import NetworkUrl, parse_network_url
+from esploader.transport.network_url import (
+    DIRECTORY_PORT,
+    MAX_TCP_PORT,
+    NetworkUrl,
+    parse_network_url,
+)
 from esploader.transport.turn_wish import TurnWish, parse_wish
 
 NEGOTIATION_TIMEOUT: Final = 3.0
@@ -19,9 +27,13 @@ TLS_SUFFIX: Final = "+tls"
 OPTIONS: Final = frozenset({"ign_set_control", "logging", "poll_modem", "timeout"})
 """What every URL may say whose port is reached by RFC 2217."""
 
-_SCHEME: Final = "rfc2217"
-_OPTIONS: Final = OPTIONS | turn_wish.OPTIONS
-_TLS_OPTIONS: Final = frozenset({"ca", "cert", "key"})
+SCHEME: Final = "rfc2217"
+
+TLS_OPTIONS: Final = frozenset({"ca", "cert", "key"})
+"""Of a URL with TLS."""
+
+_DIRECTORY_OPTION: Final = "directory-port"
+_OPTIONS: Final = OPTIONS | turn_wish.OPTIONS | {_DIRECTORY_OPTION}
 
 
 @frozen(kw_only=True)
@@ -69,16 +81,15 @@ def parse_rfc2217_url(url: str) -> Rfc2217Options:
 
     There may be what :func:`~esploader.transport.turn_wish.parse_wish` reads, too, and with
     ``+tls`` the names of files: ``ca``, ``cert`` and ``key``.
+    ``rfc2217://host/name`` has the port looked up by its name, where ``directory-port=N`` says.
 
     Raises:
         UnknownSchemeError: the scheme is another one.
         UrlError: anything else is missing, malformed, unknown or said twice.
     """
     has_tls = url.partition("://")[0].lower().endswith(TLS_SUFFIX)
-    scheme, known = (
-        (_SCHEME + TLS_SUFFIX, _OPTIONS | _TLS_OPTIONS) if has_tls else (_SCHEME, _OPTIONS)
-    )
-    address = parse_network_url(url, scheme, known)
+    scheme, known = (SCHEME + TLS_SUFFIX, _OPTIONS | TLS_OPTIONS) if has_tls else (SCHEME, _OPTIONS)
+    address = _parse_address(url, scheme, known)
     return Rfc2217Options(
         address=address,
         ign_set_control=address.flag("ign_set_control"),
@@ -86,12 +97,33 @@ def parse_rfc2217_url(url: str) -> Rfc2217Options:
         timeout=address.seconds("timeout", NEGOTIATION_TIMEOUT),
         log_level=address.log_level(),
         wish=parse_wish(address),
-        tls=_tls_options(address) if has_tls else None,
+        tls=parse_tls_options(address) if has_tls else None,
     )
 
 
-def _tls_options(address: NetworkUrl) -> TlsOptions:
-    for name in _TLS_OPTIONS & address.options.keys():
+def _parse_address(url: str, scheme: str, known: frozenset[str]) -> NetworkUrl:
+    address = parse_network_url(url, scheme, known, default_port=DIRECTORY_PORT)
+    number = address.options.get(_DIRECTORY_OPTION)
+    if address.name is None:
+        if number is not None:
+            raise UrlError(url, f"{_DIRECTORY_OPTION} is for a port that is named")
+        # Without a name there is nothing to look up.
+        return parse_network_url(url, scheme, known)
+    if number is None:
+        return address
+    try:
+        return attrs.evolve(address, port=whole(number, 1, MAX_TCP_PORT, base=10))
+    except ValueError as exc:
+        raise UrlError(url, f"{_DIRECTORY_OPTION}: {exc}") from exc
+
+
+def parse_tls_options(address: NetworkUrl) -> TlsOptions:
+    """Return what ``ca``, ``cert`` and ``key`` say.
+
+    Raises:
+        UrlError: one of them names no file, or there is a key without a certificate.
+    """
+    for name in TLS_OPTIONS & address.options.keys():
         if not address.options[name]:
             raise UrlError(address.url, f"{name} names no file")
     files = TlsOptions(
