@@ -58,15 +58,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="serve one PORT to one client, at stdin and stdout, as ssh:// does",
     )
     _add_turns(parser)
-    parser.add_argument("--raw", action="store_true", help="the bytes only, without RFC 2217")
-    resets = parser.add_mutually_exclusive_group()
-    resets.add_argument(
-        "--no-reset", action="store_true", help="pass DTR and RTS on as they are requested"
-    )
-    resets.add_argument(
-        "--r0", action="store_true", help="hold the boot strap longer when resetting"
-    )
-    add_sequences(parser)
+    _add_manner(parser)
     parser.add_argument(
         "--port-file", metavar="FILE", help="write the URLs into this file (default: none)"
     )
@@ -78,6 +70,18 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log more")
     add_json_option(parser)
     add_exit_codes_option(parser)
+
+
+def _add_manner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--raw", action="store_true", help="the bytes only, without RFC 2217")
+    resets = parser.add_mutually_exclusive_group()
+    resets.add_argument(
+        "--no-reset", action="store_true", help="pass DTR and RTS on as they are requested"
+    )
+    resets.add_argument(
+        "--r0", action="store_true", help="hold the boot strap longer when resetting"
+    )
+    add_sequences(parser)
 
 
 def _add_access(parser: argparse.ArgumentParser) -> None:

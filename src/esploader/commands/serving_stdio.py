@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _OPTION: Final = "--stdio"
 
 _OF_THE_NETWORK: Final = (
-    *("tcp_port", "bind", "allow", "tls_cert", "port_file"),
+    *("tcp_port", "directory_port", "watch_port", "bind", "allow", "tls_cert", "port_file"),
     *("all", "raw", "json"),
     *("watch_port", "takeover", "token_file"),
 )
