@@ -84,7 +84,7 @@ class BoardResult:
     """What of that was for this board alone."""
     plan: WritePlan | None = None
     """What would be written, where nothing was to be."""
-    error: Exception | None = None
+    error: BaseException | None = None
     """What went wrong at last; usually an :exc:`~esploader.errors.EsploaderError`."""
     attempts: int = 0
     """How often it was begun."""
