@@ -93,10 +93,10 @@ class Claims:
                 "from here"
             )
 
-    def release(self, mac: str | None, label: str) -> None:
-        """Have the board with that MAC taken from the place that is called so, if it is there."""
+    def release(self, label: str) -> None:
+        """Have whatever is in the place that is called so taken from there."""
         with self._lock:
-            if mac is not None and self._places.get(mac) == label:
+            for mac in [mac for mac, place in self._places.items() if place == label]:
                 del self._places[mac]
 
 
