@@ -490,6 +490,7 @@ def test_a_dry_run_plans_for_each_board_and_writes_nothing() -> None:
         assert board.plan is not None
         assert [(region.offset, region.end) for region in board.plan.regions] == [(OFFSET, END)]
         assert board.regions == ()
+        assert not board.is_verified
         place.assert_as_before()
 
 

@@ -120,8 +120,10 @@ class BoardResult:
 
     @property
     def is_verified(self) -> bool:
-        """All that was written was seen to be in place."""
-        return self.is_done and all(region.verified for region in self.regions)
+        """All that was written was seen to be in place; of what is only planned nothing was."""
+        return (
+            self.is_done and self.plan is None and all(region.verified for region in self.regions)
+        )
 
 
 @frozen(kw_only=True)
