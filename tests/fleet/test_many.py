@@ -349,6 +349,8 @@ def test_the_same_port_twice_is_refused_before_anything_begins(tmp_path: Path) -
         (place.open, place.open),
         ("sim://esp32", "sim://esp32"),
         (tmp_path / "port", str(link)),
+        ("rfc2217://lab:4000", "RFC2217://LAB:4000/?timeout=5"),
+        ("rfc2217://lab:4000", "socket://lab:4000"),
     ):
         jobs = [place.job(port=port, label=f"{n}") for n, port in enumerate(ports)]
         with pytest.raises(ConfigError, match="1: its port is that of 0, too"):
