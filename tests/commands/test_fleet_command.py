@@ -187,6 +187,7 @@ def test_warnings_name_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[s
     [
         (["missing.toml"], "missing.toml: it cannot be read: No such file or directory"),
         (["--limit", "2", "jobs.toml"], "--limit: it is for --bed"),
+        (["--bed", "--limit", "0", "jobs.toml"], "limit: 0 is less than 1"),
         (["--field", "order", "jobs.toml"], "'order' is not NAME=TEXT"),
         (["--bed", "--dry-run", "jobs.toml"], "not allowed with argument --bed"),
         ([], "the following arguments are required: JOBS"),

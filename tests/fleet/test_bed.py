@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from typing_extensions import override
 
 from esploader.errors import PortBusyError, PortNotFoundError
 from esploader.fleet import (
@@ -25,8 +26,11 @@ from esploader.fleet import (
     read_record,
     run_bed,
 )
+from esploader.fleet.presence import Presence
+from esploader.fleet.watch import Watch
 from esploader.simulator import Direction, Drop, FaultyTransport
 from esploader.transport.clock import VirtualClock
+from esploader.transport.wrapping import WrappingTransport
 from eventually import PATIENCE
 from fleets import Hang, Place, mac_of
 
@@ -237,6 +241,74 @@ def test_a_verdict_that_nobody_hears_is_said_and_stops_nothing() -> None:
     assert lost == [f"OSError: no lamp for {mac_of(n)}" for n in (1, 2)]
     for board in boards:
         board.assert_written()
+
+
+def test_a_place_that_hangs_without_a_board_is_not_waited_for() -> None:
+    good, released = Place(1), threading.Event()
+
+    def port() -> Transport:
+        released.wait()
+        raise PortNotFoundError("bed", "there is no such port")
+
+    jobs = [Place(2).job(port=port), good.job()]
+    result = run_bed(jobs, limit=1, patience=SOON)
+    released.set()
+    assert [board.mac for board in result] == [mac_of(1)]
+    assert (result.is_done, result.stopped) == (True, None)
+    good.assert_written()
+
+
+@attrs.define(eq=False)
+class ClosedLate(WrappingTransport):
+    """The port of a board that has answered when no more may be begun."""
+
+    has_answered: threading.Event
+    is_too_late: threading.Event
+
+    @override
+    def close(self) -> None:
+        self.inner.close()
+        self.has_answered.set()
+        assert self.is_too_late.wait(PATIENCE)
+
+
+def test_a_board_that_is_not_to_be_begun_any_more_does_not_stay_in_download_mode() -> None:
+    has_answered, is_too_late = threading.Event(), threading.Event()
+
+    def after_the_other(transport: Transport) -> Transport:
+        assert has_answered.wait(PATIENCE)
+        return transport
+
+    first = Place(1, after_the_other)
+    second = Place(2, lambda inner: ClosedLate(inner, has_answered, is_too_late))
+    jobs = [first.job(check=lambda _: is_too_late.set()), second.job()]
+    result = run_bed(jobs, limit=1)
+    assert [board.mac for board in result] == [mac_of(1)]
+    second.device.advance(second.device.clock.now() + 1.0)
+    assert not second.device.history.boots[-1].download
+    second.assert_released()
+    second.assert_as_before()
+    first.assert_written()
+
+
+def test_when_no_place_can_go_on_that_is_said() -> None:
+    def port() -> Transport:
+        raise ZeroDivisionError
+
+    result = run_bed([Place(1).job(port=port)])
+    assert (result.count, result.stopped) == (0, "no place goes on")
+
+
+def test_a_link_that_leads_nowhere_is_no_port(tmp_path: Path) -> None:
+    link = tmp_path / "bench"
+    link.symlink_to(tmp_path / "gone")
+    cancel, clock = threading.Event(), VirtualClock()
+    clock.watchers.append(lambda now: cancel.set() if now > 60.0 else None)
+    presence = Presence(Place(1).job(port=link), Watch(cancel), lambda _: None, clock)
+    for _ in range(2):
+        # The second time it is known that the port comes and goes.
+        presence.await_removal(mac_of(1))
+    assert clock.now() < 60.0
 
 
 def test_what_a_listener_raises_ends_it() -> None:

@@ -141,6 +141,20 @@ def test_everything_that_a_file_can_say(folder: Path) -> None:
         assert job.table_offset == 0x9000
 
 
+@pytest.mark.parametrize(
+    ("word", "program"),
+    [
+        ("lamp", "lamp"),
+        ("./lamp", "{folder}/lamp"),
+        ("bin/lamp", "{folder}/bin/lamp"),
+        ("/l", "/l"),
+    ],
+)
+def test_a_program_is_found_where_the_file_is(word: str, program: str, folder: Path) -> None:
+    config = read(folder, INPUT + PORTS + f'[bed]\nverdict = ["{word}", "./3"]\n')
+    assert config.bed.verdict == (program.format(folder=folder), "./3")
+
+
 def test_each_board_gets_what_is_named_after_it(folder: Path) -> None:
     job = read(folder, EVERYTHING).jobs[0]
     assert job.device_inputs is not None
@@ -196,6 +210,7 @@ def test_a_build_is_written_with_its_parameters_and_for_its_chip(folder: Path) -
         (INPUT + "[[port]]", "port 1: device: it is missing"),
         (INPUT + '[[port]]\ndevice = "sim://esp33"', "port 1: device: cannot use"),
         (INPUT + PORTS + 'label = "a\\u001b"', "port 1: label: 'a\\x1b' cannot be printed"),
+        (INPUT + '[[port]]\ndevice = "a\\u001b"', "port 1: device: 'a\\x1b' cannot be printed"),
         (INPUT + PORTS + "speed = 1", "port 1: speed: there is no such key"),
         ('[[input]]\nfile = "app.bin"' + PORTS, "input 1: offset: it is missing"),
         ("[[input]]\noffset = 0" + PORTS, "input 1: file: it is missing"),

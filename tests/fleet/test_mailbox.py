@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from esploader.flash.progress import Phase, Progress, Restarted
 from esploader.fleet.events import Began, FleetEvent, Progressed
-from esploader.fleet.mailbox import Mailbox
+from esploader.fleet.mailbox import Listener, Mailbox
 
 
 def step(done: int, label: str = "one", phase: Phase = Phase.WRITE) -> Progressed:
@@ -49,3 +51,19 @@ def test_what_is_taken_is_not_overtaken() -> None:
     assert mailbox.take(0.0) == [step(1)]
     mailbox.post(step(2))
     assert mailbox.take(0.0) == [step(2)]
+
+
+def test_what_an_interrupted_listener_was_not_told_it_is_told_afterwards() -> None:
+    told: list[FleetEvent] = []
+
+    def on_event(event: FleetEvent) -> None:
+        told.append(event)
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    events: list[FleetEvent] = [Began(label="one", attempt=n) for n in range(4)]
+    listener = Listener(on_event)
+    with pytest.raises(KeyboardInterrupt):
+        listener.tell(events[:3])
+    listener.tell(events[3:])
+    assert told == events

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import logging
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +17,7 @@ from esploader.errors import (
     PlanError,
     PortNotFoundError,
     SilentDeviceError,
+    TransportClosedError,
     WrongChipError,
 )
 from esploader.flash.progress import Progress
@@ -38,7 +42,7 @@ from esploader.fleet import (
 from esploader.image.partitions import parse_csv
 from esploader.simulator import Cut, Direction, Drop, FaultyTransport
 from eventually import PATIENCE
-from fleets import DATA, END, OFFSET, Hang, Place, artefact, by_label, mac_of
+from fleets import DATA, END, OFFSET, Hang, Place, Swap, artefact, by_label, mac_of
 from untouched import assert_untouched
 
 if TYPE_CHECKING:
@@ -189,6 +193,54 @@ def test_errors_that_may_pass_are_tried_again_and_others_are_not() -> None:
     assert isinstance(failed.error, SilentDeviceError)
 
 
+@pytest.mark.parametrize("left", [IN_MID_WRITE, 50_000], ids=["first region", "second region"])
+def test_a_board_that_is_swapped_in_mid_write_is_not_taken_for_the_other(left: int) -> None:
+    other = Place(1)
+    place = Place(0, Swap(left, other))
+    both = Artefact.read([(OFFSET, DATA), (2 * OFFSET, DATA)])
+    (board,) = flash_many([place.job(artefact=both)])
+    assert (board.status, board.mac) == (Status.FAILED, mac_of(0))
+    assert isinstance(board.error, WrongChipError)
+    assert board.regions == ()
+    other.assert_as_before()
+    assert_untouched(place.before, place.device.flash, [(OFFSET, END), (2 * OFFSET, OFFSET + END)])
+
+
+@pytest.mark.parametrize("left", [100, 1_000, 3_000])
+def test_a_board_whose_line_is_cut_after_every_reopening_is_given_up(left: int) -> None:
+    cuts = itertools.chain([IN_MID_WRITE], itertools.repeat(left))
+
+    def cut(transport: Transport) -> Transport:
+        fault = Cut(direction=Direction.TO_DEVICE, positions=[next(cuts)], seconds=1e9)
+        return FaultyTransport(transport, [fault])
+
+    place = Place(0, cut)
+    (board,) = flash_many([place.job()])
+    assert board.status is Status.FAILED
+    assert isinstance(board.error, FlashError)
+    assert place.device.clock.now() < 60.0
+    place.assert_intact()
+
+
+def test_another_board_in_its_place_is_not_written_by_another_attempt() -> None:
+    first, second = Place(0), Place(1)
+
+    def port() -> Transport:
+        return (second if first.opened else first).open()
+
+    def lost(device: Device) -> None:
+        raise TransportClosedError(device.session.transport.name, "it was pulled out")
+
+    (board,) = flash_many([first.job(port=port, check=lost)], retries=2)
+    assert (board.status, board.mac, board.attempts) == (Status.FAILED, mac_of(0), 2)
+    assert str(board.error) == (
+        f"the board with the MAC {mac_of(0)} is gone, and another one is in its place: nothing is "
+        "written to that"
+    )
+    for place in (first, second):
+        place.assert_as_before()
+
+
 def test_retries_end() -> None:
     place = Place(0, silent)
     (board,) = flash_many([place.job(attempts=1)], retries=1)
@@ -297,6 +349,8 @@ def test_the_same_port_twice_is_refused_before_anything_begins(tmp_path: Path) -
         (place.open, place.open),
         ("sim://esp32", "sim://esp32"),
         (tmp_path / "port", str(link)),
+        ("rfc2217://lab:4000", "RFC2217://LAB:4000/?timeout=5"),
+        ("rfc2217://lab:4000", "socket://lab:4000"),
     ):
         jobs = [place.job(port=port, label=f"{n}") for n, port in enumerate(ports)]
         with pytest.raises(ConfigError, match="1: its port is that of 0, too"):
@@ -367,6 +421,46 @@ def test_a_board_whose_own_data_cannot_be_had_fails_alone() -> None:
         place.assert_written()
 
 
+@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt(), pytest.fail.Exception()])
+def test_whoever_exits_for_one_board_ends_that_board_alone(raised: BaseException) -> None:
+    def check(_device: Device) -> None:
+        raise raised
+
+    place, good = Place(0), Place(1)
+    bad, other = flash_many([place.job(check=check), good.job()])
+    assert (bad.status, other.status) == (Status.FAILED, Status.DONE)
+    assert isinstance(bad.error, PlanError)
+    assert type(raised).__name__ in str(bad.error)
+    place.assert_as_before()
+    good.assert_written()
+
+
+def test_a_port_that_exits_fails_one_board_alone() -> None:
+    def port() -> Transport:
+        raise SystemExit(3)
+
+    place = Place(0)
+    (board,) = flash_many([place.job(port=port)])
+    assert board.status is Status.FAILED
+    assert isinstance(board.error, SystemExit)
+    place.assert_as_before()
+
+
+def test_what_became_of_a_board_holds_no_device() -> None:
+    devices: list[weakref.ref[Transport]] = []
+
+    def check(device: Device) -> None:
+        devices.append(weakref.ref(device.session.transport))
+        raise ZeroDivisionError
+
+    place = Place(0)
+    result = flash_many([place.job(check=check)])
+    gc.collect()
+    assert [device() for device in devices] == [None]
+    assert isinstance(result.boards[0].error, PlanError)
+    place.assert_as_before()
+
+
 def test_what_is_checked_on_a_board_may_refuse_it() -> None:
     def check(device: Device) -> None:
         raise PlanError(f"{device.mac} is not wanted here")
@@ -398,6 +492,7 @@ def test_a_dry_run_plans_for_each_board_and_writes_nothing() -> None:
         assert board.plan is not None
         assert [(region.offset, region.end) for region in board.plan.regions] == [(OFFSET, END)]
         assert board.regions == ()
+        assert not board.is_verified
         place.assert_as_before()
 
 

@@ -132,6 +132,18 @@ def test_a_board_that_cannot_be_recorded_is_not_done_and_the_last_one(tmp_path: 
     bench[1].assert_as_before()
 
 
+def test_a_board_of_which_no_line_can_be_made_is_not_done(tmp_path: Path) -> None:
+    path = tmp_path / "record.jsonl"
+    record = Record(path, fields={"order": b"4711"})  # type: ignore[dict-item]
+    place = Place(0)
+    (board,) = flash_many([place.job()], record=record)
+    assert board.status is Status.UNRECORDED
+    assert board.record_failure is not None
+    assert board.record_failure.startswith("TypeError: ")
+    assert path.read_bytes() == b""
+    place.assert_written()
+
+
 def test_a_record_that_cannot_be_had_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     place = Place(0)
     for path in (tmp_path, tmp_path / "missing" / "record.jsonl", tmp_path / "zero\0"):

@@ -105,7 +105,8 @@ def test_a_stub_is_recognised_although_its_answer_was_damaged(tmp_path: Path) ->
         device.link.revive(slower=False)
         assert device.session.dialect is dialect.STUB
         since = [command.opcode for command in simulated.history.commands[seen:]]
-    assert since == [Opcode.SYNC]
+    # It is asked once, and then which device it is in.
+    assert since == [Opcode.SYNC, *[Opcode.READ_REG] * 4]
 
 
 def test_a_loader_that_answers_sync_in_its_own_way_is_believed_when_it_does_so_twice() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.simulator.soc.uart import Stretch, Transmitter, rates_match, resample
+from esploader.simulator.soc.uart import Receiver, Stretch, Transmitter, rates_match, resample
 
 rates = st.sampled_from([9600, 74880, 115200, 230400, 460800, 921600, 2_000_000])
 
@@ -87,6 +87,14 @@ def test_what_is_sent_waits_for_what_is_being_sent() -> None:
     assert transmitter.free_at == pytest.approx(0.11)
     assert transmitter.take(0.109, 1000) == b"a" * 10
     assert transmitter.take(0.11, 1000) == b"b"
+
+
+def test_what_another_line_sends_arrives_behind_what_is_under_way() -> None:
+    receiver = Receiver(paced=True)
+    first = receiver.receive(b"first", 1.0, 9600, 9600)
+    second = receiver.receive(b"second", 1.0, 115200, 9600)
+    assert first == pytest.approx(1.0 + 50 / 9600)
+    assert second == pytest.approx(first + 60 / 115200)
 
 
 def test_a_reset_cuts_off_what_is_being_sent() -> None:

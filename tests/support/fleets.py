@@ -12,6 +12,7 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import TransportClosedError
 from esploader.fleet import Artefact, Job
 from esploader.simulator import SimulatedDevice
+from esploader.transport.reset import classic, play
 from esploader.transport.wrapping import WrappingTransport
 from simulated import incompressible
 from untouched import fill
@@ -106,6 +107,36 @@ class Hang:
 
     def __call__(self, transport: Transport) -> Transport:
         return _HangingTransport(transport, self)
+
+
+@attrs.define
+class Swap:
+    """In front of a board: after so many bytes another one is there, and in download mode at once.
+
+    That is so where a bed holds its straps.
+    """
+
+    left: int
+    other: Place
+
+    def __call__(self, transport: Transport) -> Transport:
+        return _SwappedTransport(transport, self)
+
+
+@attrs.define(eq=False)
+class _SwappedTransport(WrappingTransport):
+    swap: Swap
+
+    @override
+    def write(self, data: bytes) -> None:
+        was_there, self.swap.left = self.swap.left >= 0, self.swap.left - len(data)
+        if was_there and self.swap.left < 0:
+            self.inner = self.swap.other.open()
+            play(classic(0.05), self.inner)
+            self.inner.clock.sleep(1.0)
+            self.inner.discard_input()
+        else:
+            self.inner.write(data)
 
 
 @attrs.define(eq=False)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
-    """Write to all boards, and return 2 where one is not done.
+    """Write to all boards, and return 2 where one is not done, or not all were begun.
 
     Raises:
         EsploaderError: the file makes no sense, or something it names cannot be read.
@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             "warnings": output.warnings,
         }
     )
-    return 0 if result.is_done else FAILED
+    is_done = result.is_done and result.stopped is None
+    return 0 if is_done else FAILED
 
 
 def _run(
@@ -81,7 +82,7 @@ def _run(
         return run_bed(
             config.jobs,
             again=config.bed.again,
-            limit=arguments.limit or None,
+            limit=arguments.limit,
             retries=config.retries,
             time_limit=config.time_limit,
             stop=config.stop,

@@ -137,15 +137,23 @@ class _Bed:
                 self.cancel.set()
             if self.cancel.is_set():
                 self.closing.set()
-                # A place that hangs while it waits for a board is left behind.
-                now, ending = REAL_CLOCK.now(), self.patience.leaving + 2 * self.patience.closing
-                deadline = now + ending if deadline is None else deadline
-                if now >= deadline:
-                    break
+            has_boards = any(place.is_busy for place in places)
+            if not self.closing.is_set() or (has_boards and not self.cancel.is_set()):
+                deadline = None
+                continue
+            # A place that hangs while it waits for a board is left behind.
+            now, ending = REAL_CLOCK.now(), self.patience.leaving + 2 * self.patience.closing
+            deadline = now + ending if deadline is None else deadline
+            if now >= deadline:
+                break
         listener.tell(self.mailbox.take(0.0))
         if interruption is not None:
             raise interruption
-        stopped = "somebody cancelled it" if self.cancel.is_set() else self.tally.reason
+        stopped = self.tally.reason
+        if self.cancel.is_set():
+            stopped = "somebody cancelled it"
+        elif not self.closing.is_set():
+            stopped = "no place goes on"
         return FleetResult(
             boards=tuple(self._results),
             count=self.tally.ended,
@@ -192,6 +200,8 @@ class _Place:
     _bed: _Bed
     _job: Job
     _around: Surroundings
+    is_busy: bool = attrs.field(default=False, init=False)
+    """It is at a board that is not done yet."""
     _thread: threading.Thread = attrs.field(init=False)
 
     def start(self) -> None:
@@ -223,12 +233,18 @@ class _Place:
             self._around.post(SeenAgain(label=self._job.name, result=known))
             presence.leave()
         elif self._bed.admit():
-            result = self._work()
-            mac = result.mac or mac
+            self.is_busy = True
+            try:
+                mac = self._work().mac or mac
+            finally:
+                self.is_busy = False
         else:
+            # What it waited by has ended, and the board is in download mode.
+            watch = Watch(threading.Event(), self._bed.patience.leaving)
+            Presence(self._job, watch, self._around.post, self._bed.clock).leave()
             return False
         presence.await_removal(mac)
-        self._around.claims.release(mac, self._job.name)
+        self._around.claims.release(self._job.name)
         return True
 
     def _work(self) -> BoardResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -92,10 +93,10 @@ class Claims:
                 "from here"
             )
 
-    def release(self, mac: str | None, label: str) -> None:
-        """Have the board with that MAC taken from the place that is called so, if it is there."""
+    def release(self, label: str) -> None:
+        """Have whatever is in the place that is called so taken from there."""
         with self._lock:
-            if mac is not None and self._places.get(mac) == label:
+            for mac in [mac for mac, place in self._places.items() if place == label]:
                 del self._places[mac]
 
 
@@ -136,7 +137,7 @@ class Board:
             status = self._attempts()
         except InterruptedWorkError:
             status = Status.FAILED
-        except Exception as exc:  # noqa: BLE001 - no other board is to suffer from it
+        except BaseException as exc:  # noqa: BLE001 - nobody is to wait for a thread that is gone
             self.result = attrs.evolve(self.result, error=exc)
             status = Status.FAILED
         finally:
@@ -151,6 +152,7 @@ class Board:
             warnings=self._log.warnings,
             log=self._log.lines,
         )
+        _let_go(self.result.error)
         return self.result
 
     def left_behind(self) -> BoardResult:
@@ -189,12 +191,15 @@ class Board:
 
     def _attempt(self) -> None:
         with connect_job(self.job, self.watch) as device:
-            work_and_leave(device, self.job.after, _Witness(self._log), lambda: self._work(device))
+            # A lambda would be held, with the device, by the traceback of what goes wrong in it.
+            work = functools.partial(self._work, device)
+            work_and_leave(device, self.job.after, _Witness(self._log), work)
 
     def _work(self, device: Device) -> bool:
         """Write what belongs on the board, and return that its loader is still there."""
         job = self.job
         found = found_of(device, job)
+        self._require_same(found)
         self.result = attrs.evolve(self.result, found=found)
         self._post(Identified(label=job.name, found=found))
         self._around.claims.claim(found)
@@ -223,6 +228,19 @@ class Board:
         self.result = attrs.evolve(self.result, regions=regions)
         return True
 
+    def _require_same(self, found: Found) -> None:
+        """See that it is the board that earlier attempts were at, which is what the result is of.
+
+        Raises:
+            PlanError: it is another one.
+        """
+        earlier = self.result.found
+        if earlier is not None and earlier.mac != found.mac:
+            raise PlanError(
+                f"the board with the MAC {earlier.mac} is gone, and another one is in its place: "
+                "nothing is written to that"
+            )
+
     def _artefact(self, device: Device, found: Found) -> Artefact:
         """Return what goes to this board, and keep what that is."""
         job = self.job
@@ -244,6 +262,19 @@ class Board:
 
     def _post(self, event: FleetEvent) -> None:
         self._around.post(event)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Have an error that is kept hold no device: where it came from is all that it tells of it."""
+    seen: list[BaseException] = []
+    left = [error]
+    while left:
+        each = left.pop()
+        if each is None or each in seen:
+            continue
+        seen.append(each)
+        traceback.clear_frames(each.__traceback__)
+        left += (each.__cause__, each.__context__)
 
 
 @define
@@ -272,7 +303,8 @@ def asked(what: str, ask: Callable[[], AnswerT]) -> AnswerT:
     """
     try:
         return ask()
-    except EsploaderError:
+    except (EsploaderError, InterruptedWorkError):
         raise
-    except Exception as exc:
+    # Whoever exits, or has pytest fail, means this board: there is nothing else to end here.
+    except BaseException as exc:
         raise PlanError(f"{what}: {type(exc).__name__}: {exc}") from exc

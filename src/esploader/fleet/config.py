@@ -6,6 +6,7 @@ Everything in it is checked, and all files that it names are read, before any po
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Final, cast, get_args
 
 import attrs
@@ -113,7 +114,7 @@ def read_fleet(path: Path, usual: Job) -> FleetConfig:
         stop=StopRules() if stop is None else _read_stop(stop),
         record=None if record is None else folder / record,
         fields={} if fields is None else _read_fields(fields),
-        bed=BedConfig() if bed is None else _read_bed(bed),
+        bed=BedConfig() if bed is None else _read_bed(bed, folder),
     )
 
 
@@ -300,8 +301,9 @@ def _read_port(table: Table, usual: Job) -> Job:
         check_url(device)
     except UrlError as exc:
         raise ConfigError(table.where("device"), str(exc)) from exc
-    if label is not None and not label.isprintable():
-        raise ConfigError(table.where("label"), f"{shown(label)} cannot be printed")
+    if not (label or device).isprintable():
+        key, name = ("device", device) if label is None else ("label", label)
+        raise ConfigError(table.where(key), f"{shown(name)} cannot be printed")
     return attrs.evolve(usual, port=device, label=label or "", baudrate=rate)
 
 
@@ -324,12 +326,16 @@ def _read_fields(table: Table) -> dict[str, str]:
     return fields
 
 
-def _read_bed(table: Table) -> BedConfig:
+def _read_bed(table: Table, folder: Path) -> BedConfig:
     defaults = BedConfig()
     again = table.choice("again", (each.value for each in Again), defaults.again.value)
+    verdict = table.texts("verdict")
+    if verdict is not None and os.path.basename(verdict[0]) != verdict[0]:  # noqa: PTH119 - a text
+        # A name alone is looked for where programs are.
+        verdict = (str(folder / verdict[0]), *verdict[1:])
     config = BedConfig(
         again=Again(again),
-        verdict=table.texts("verdict"),
+        verdict=verdict,
         verdict_time=table.seconds("verdict-time", defaults.verdict_time),
     )
     table.refuse_others()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from esploader.classes import frozen, override
 from esploader.connector import DEFAULT_ATTEMPTS, DEFAULT_BAUDRATE
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from esploader.loader.download_mode import Before
     from esploader.transport.base import Transport
     from esploader.transport.steps import ResetSequence
+
+_ONE_A_HOST: Final = frozenset({"rfc2217", "rfc2217+tls", "socket"})
+"""What is reached by these is the same at the same host and TCP port."""
+
+_END_OF_HOST: Final = re.compile("[/?#]")
 
 Port: TypeAlias = "str | os.PathLike[str] | Callable[[], Transport]"
 """A name, a URL, or what opens a transport, anew for each attempt."""
@@ -153,4 +159,10 @@ def _real(port: Port) -> object:
         # Of a method there is another object each time it is named, and they are equal.
         return port
     name = os.fspath(port)
-    return name if "://" in name else os.path.realpath(name)
+    scheme, separator, rest = name.partition("://")
+    if not separator:
+        return os.path.realpath(name)
+    if scheme.lower() in _ONE_A_HOST:
+        # Whatever else the URL says, it is the same server, which has one port.
+        return _END_OF_HOST.split(rest, 1)[0].lower()
+    return name

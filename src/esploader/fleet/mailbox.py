@@ -28,12 +28,17 @@ class Listener:
     """Whoever wants to hear of events; one that has failed hears no more of them."""
 
     _on_event: OnEvent
+    _untold: deque[FleetEvent] = attrs.field(factory=deque, init=False)
 
     def tell(self, events: Iterable[FleetEvent]) -> None:
-        """Tell of events, one after the other. Raises what the listener does."""
+        """Tell of events, one after the other. Raises what the listener does.
+
+        Those that are left when it is interrupted, as by Ctrl-C, are told the next time.
+        """
+        self._untold.extend(events)
         try:
-            for event in events:
-                self._on_event(event)
+            while self._untold:
+                self._on_event(self._untold.popleft())
         except Exception:
             self._on_event = ignore_event
             raise

@@ -7,6 +7,7 @@ of the board each time, so a port that was once seen to vanish is only looked fo
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from esploader.errors import (
 )
 from esploader.fleet.connecting import connect_job, open_job
 from esploader.fleet.events import Waiting
-from esploader.fleet.watch import REAL_CLOCK, Watch, WatchedClock
+from esploader.fleet.watch import REAL_CLOCK, InterruptedWorkError, Watch, WatchedClock
 from esploader.loader.resetting import After
 from esploader.transport.ports import find_port
 
@@ -119,7 +120,13 @@ class Presence:
         """
         with connect_job(self._job, self._watch, attempts=attempts, open_attempts=1) as device:
             mac = None if device.is_in_secure_download_mode else device.mac
-            device.reset(device.way_to_reset(after))
+            try:
+                device.reset(device.way_to_reset(after))
+            except InterruptedWorkError:
+                # Nobody comes back to this board.
+                with contextlib.suppress(EsploaderError):
+                    device.reset(device.way_to_reset(self._job.after))
+                raise
         return mac
 
     def _is_port_there(self) -> bool:
@@ -127,7 +134,7 @@ class Presence:
         port = self._job.port
         if isinstance(port, str | os.PathLike) and "://" not in os.fspath(port):
             name = os.fspath(port)
-            return os.path.lexists(name) or find_port(name) is not None
+            return os.path.exists(name) or find_port(name) is not None
         try:
             open_job(self._job, self._watch).close()
         except _AWAY:

@@ -21,7 +21,8 @@ def recorded(result: BoardResult, record: Record | None) -> BoardResult:
         return result
     try:
         record.append(RecordEntry.of(result, record.fields))
-    except RecordError as exc:
+    except Exception as exc:  # noqa: BLE001 - fields and errors may be anybody's objects
         status = Status.UNRECORDED if result.status is Status.DONE else result.status
-        return attrs.evolve(result, status=status, record_failure=str(exc))
+        reason = str(exc) if isinstance(exc, RecordError) else f"{type(exc).__name__}: {exc}"
+        return attrs.evolve(result, status=status, record_failure=reason)
     return result

@@ -84,7 +84,7 @@ class BoardResult:
     """What of that was for this board alone."""
     plan: WritePlan | None = None
     """What would be written, where nothing was to be."""
-    error: Exception | None = None
+    error: BaseException | None = None
     """What went wrong at last; usually an :exc:`~esploader.errors.EsploaderError`."""
     attempts: int = 0
     """How often it was begun."""
@@ -120,8 +120,10 @@ class BoardResult:
 
     @property
     def is_verified(self) -> bool:
-        """All that was written was seen to be in place."""
-        return self.is_done and all(region.verified for region in self.regions)
+        """All that was written was seen to be in place; of what is only planned nothing was."""
+        return (
+            self.is_done and self.plan is None and all(region.verified for region in self.regions)
+        )
 
 
 @frozen(kw_only=True)

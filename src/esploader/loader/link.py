@@ -21,9 +21,9 @@ from esploader.errors import (
     ProtocolError,
     StubError,
     TransportError,
-    WrongChipError,
 )
 from esploader.loader.download_mode import can_reset, reach_loader
+from esploader.loader.sameness import LATENESS, require_same
 from esploader.loader.set_up import rom_dialect_of, set_up_registers
 from esploader.loader.silence import Search
 from esploader.protocol import dialect
@@ -62,9 +62,6 @@ _HZ_PER_MHZ: Final = 1_000_000
 _SETTLE_ATTEMPTS: Final = 5
 _STUB_STARTS: Final = 2
 _RESTORE_ATTEMPTS: Final = 3
-_COMPARISONS: Final = 4
-# What is late by more than this is not waited for before another comparison, in seconds.
-_LATENESS: Final = 1.5
 _REOPEN_ATTEMPTS: Final = 30
 _REOPEN_INTERVAL: Final = 0.5
 
@@ -232,7 +229,9 @@ class Link:
         """Have whichever loader is there answer SYNC, after a reset if it does not."""
         try:
             self._recognise(self.session.resynchronise(REVIVE_TIMEOUT))
-        except (NoResponseError, ProtocolError):
+            # Without a reset, too, another one may answer: where straps are held, it comes up so.
+            self._require_same_device()
+        except (CommandError, ProtocolError):
             self._reach()
 
     def _reach(self) -> None:
@@ -253,10 +252,19 @@ class Link:
         self._rates_in_doubt = ()
         if value == SYNC_VALUE_OF_STUB:
             # A reset leaves no stub: was it none, or is this an answer from before it?
-            self.session.await_silence(_LATENESS)
+            self.session.await_silence(LATENESS)
             value = self.session.resynchronise()
         self._recognise(value)
         self.set_up_registers()
+        self._require_same_device()
+
+    def _require_same_device(self) -> None:
+        """See that no other device has taken the place of this one.
+
+        Raises:
+            WrongChipError: one has.
+            EsploaderError: it does not say who it is.
+        """
         if self.fingerprint:
             self._compare(lambda: read_words(self.session, self.fingerprint), self.fingerprint)
         if self.is_in_secure_download_mode:
@@ -267,27 +275,7 @@ class Link:
             )
 
     def _compare(self, read: Callable[[], object], expected: object) -> None:
-        """See that it is the same device, as ``read`` shows.
-
-        Nothing protects an answer on the line, and one that comes late looks like that to the
-        next request. So what differs is read again when nothing more is on its way.
-
-        Raises:
-            WrongChipError: the same came twice in a row, and is not ``expected``.
-            ProtocolError: something else came every time.
-        """
-        last: object = None
-        for _ in range(_COMPARISONS):
-            found = read()
-            if found == expected:
-                return
-            if found == last:
-                raise WrongChipError(self.chip.name, "another device")
-            last = found
-            _log.warning("this seems to be another device; looking again")
-            self.session.await_silence(_LATENESS)
-            self._recognise(self.session.resynchronise())
-        raise ProtocolError("the device has another identity every time")
+        require_same(self.session, self.chip.name, read, expected, self._recognise)
 
     def _recognise(self, sync_value: int) -> None:
         is_stub = sync_value == SYNC_VALUE_OF_STUB

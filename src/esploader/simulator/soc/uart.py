@@ -175,7 +175,12 @@ class Receiver:
     _queue: deque[Stretch] = attrs.field(factory=deque, init=False)
 
     def receive(self, data: bytes, start: float, baudrate: int | None, own_rate: int) -> float:
-        """Take what a host sends from ``start`` on; return when the last byte has arrived."""
+        """Take what a host sends from ``start`` on; return when the last byte has arrived.
+
+        What another line has sent before, and may have been cut since, arrives first.
+        """
+        if self._queue:
+            start = max(start, self._queue[-1].end)
         byte_time = BITS_PER_BYTE / (baudrate or own_rate) if self.paced else 0.0
         stretch = Stretch(data, start, byte_time, baudrate)
         if data:
