@@ -14,7 +14,7 @@ import made_builds
 from esploader import After, FlashParameters, connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import ConfigError, EsploaderError, PlanError
-from esploader.fleet import Again, Artefact, DeviceInput, Found, Job, StopRules
+from esploader.fleet import Again, Artefact, DeviceInput, Found, Job, StopRules, UsbIdentity
 from esploader.fleet.config import BedConfig, FleetConfig, read_fleet
 from esploader.fleet.templates import Template, read_serials
 from fleets import Place, mac_of
@@ -38,6 +38,7 @@ flash-mode = "dio"
 flash-size = "4MB"
 erase-all = true
 skip = false
+compress = false
 force = true
 partition-table-offset = 0x9000
 retries = 2
@@ -89,6 +90,9 @@ baud = 460800
 
 [[port]]
 device = "rfc2217://192.0.2.1:2217"
+
+[[port]]
+usb = { vid = 0x303a, location = "1-2.3" }
 """
 
 
@@ -125,10 +129,14 @@ def test_everything_that_a_file_can_say(folder: Path) -> None:
     assert config.fields == {"order": "4711"}
     assert config.stop == StopRules(failures=10, in_a_row=3, share=0.5, share_after=20)
     assert config.bed == BedConfig(again=Again.WRITE, verdict=("lamp", "--port"), verdict_time=2.5)
-    first, second = config.jobs
+    first, second, third = config.jobs
     assert (first.port, first.name, first.baudrate) == ("/dev/ttyUSB0", "bench-1", 460800)
     assert (second.name, second.baudrate) == ("rfc2217://192.0.2.1:2217", 921600)
-    assert first.artefact is second.artefact
+    assert (third.port, third.name) == (
+        UsbIdentity(vid=0x303A, location="1-2.3"),
+        "usb:vid=303a,location=1-2.3",
+    )
+    assert first.artefact is second.artefact is third.artefact
     assert [(part.offset, part.encrypted) for part in first.artefact.inputs] == [
         (0x1_0000, False),
         (0x2_0000, True),
@@ -137,7 +145,7 @@ def test_everything_that_a_file_can_say(folder: Path) -> None:
         assert (job.chip, job.before, job.after) == ("esp32c3", "no-reset", After.SOFT_RESET)
         assert (job.attempts, job.open_attempts, job.stub) == (2, 5, folder / "stubs")
         assert job.parameters == FlashParameters(mode="dio", size="4MB")
-        assert (job.erase_all, job.skip, job.force) == (True, False, True)
+        assert (job.erase_all, job.skip, job.compress, job.force) == (True, False, False, True)
         assert job.table_offset == 0x9000
 
 
@@ -186,6 +194,7 @@ def test_a_build_is_written_with_its_parameters_and_for_its_chip(folder: Path) -
         ('before = "now"' + INPUT + PORTS, "before: 'now' is none of default-reset, usb-reset"),
         ('after = "now"' + INPUT + PORTS, "after: 'now' is none of hard-reset"),
         ("skip = 1" + INPUT + PORTS, "skip: 1 is neither true nor false"),
+        ("compress = 1" + INPUT + PORTS, "compress: 1 is neither true nor false"),
         ("time-limit = 0" + INPUT + PORTS, "time-limit: 0 is not between 0 and 86400"),
         ("workers = 0" + INPUT + PORTS, "workers: 0 is not between 1 and 1024"),
         ("encrypt = true" + INPUT + PORTS, "encrypt: it is for a build"),
@@ -193,7 +202,11 @@ def test_a_build_is_written_with_its_parameters_and_for_its_chip(folder: Path) -
         (PORTS, "there is nothing to write: no build and no [[input]]"),
         ('port = "x"' + INPUT, "port: ports are written [[port]]"),
         (INPUT + PORTS + PORTS, "sim://esp32c3: its port is that of sim://esp32c3, too"),
-        (INPUT + "[[port]]", "port 1: device: it is missing"),
+        (INPUT + "[[port]]", "port 1: it needs device or usb"),
+        (INPUT + PORTS + "usb = {vid = 1}", "port 1: it takes device or usb, not both"),
+        (INPUT + "[[port]]\nusb = {vid = 65536}", "port 1: usb: vid: 65536 is not between 0 and"),
+        (INPUT + "[[port]]\nusb = {}", "port 1: usb: it needs vid, pid, serial or location"),
+        (INPUT + "[[port]]\nusb = 1", "port 1: usb: 1 is not a table"),
         (INPUT + '[[port]]\ndevice = "sim://esp33"', "port 1: device: cannot use"),
         (INPUT + PORTS + 'label = "a\\u001b"', "port 1: label: 'a\\x1b' cannot be printed"),
         (INPUT + PORTS + "speed = 1", "port 1: speed: there is no such key"),
@@ -275,6 +288,7 @@ NAMES = st.sampled_from(
     [
         *("chip", "baud", "before", "after", "stub", "use-stub", "build", "encrypt", "force"),
         *("retries", "time-limit", "workers", "record", "serials", "fields", "stop", "bed"),
+        *("compress", "usb", "vid", "serial", "location"),
         *("input", "device-input", "port", "device", "label", "offset", "file", "text", "share"),
     ]
 )

@@ -26,6 +26,7 @@ from esploader.fleet.verdict import VERDICT_TIME
 from esploader.loader.download_mode import Before
 from esploader.loader.resetting import After
 from esploader.numerals import shown
+from esploader.server.discovery import chosen_source, read_usb
 from esploader.server.toml_table import Table, read_table
 from esploader.urls import check_url
 
@@ -162,6 +163,7 @@ def _read_writing(table: Table, usual: Job) -> Job:
         ),
         erase_all=table.flag("erase-all", default=False),
         skip=table.flag("skip", default=True),
+        compress=table.flag_or_none("compress"),
         force=table.flag("force", default=False),
         table_offset=usual.table_offset if offset is None else offset,
     )
@@ -291,18 +293,18 @@ def _check_encryption(build: Build, device: Device) -> None:
 
 
 def _read_port(table: Table, usual: Job) -> Job:
-    device, label = table.text("device"), table.text("label")
+    device, usb, label = table.text("device"), read_usb(table), table.text("label")
     rate = _read_rate(table, usual)
     table.refuse_others()
-    if device is None:
-        raise ConfigError(table.where("device"), "it is missing")
+    port = chosen_source(device, usb, table.place)
     try:
-        check_url(device)
+        if isinstance(port, str):
+            check_url(port)
     except UrlError as exc:
         raise ConfigError(table.where("device"), str(exc)) from exc
     if label is not None and not label.isprintable():
         raise ConfigError(table.where("label"), f"{shown(label)} cannot be printed")
-    return attrs.evolve(usual, port=device, label=label or "", baudrate=rate)
+    return attrs.evolve(usual, port=port, label=label or "", baudrate=rate)
 
 
 def _read_stop(table: Table) -> StopRules:

@@ -110,10 +110,13 @@ class Table:
 
     def flag(self, key: str, *, default: bool) -> bool:
         """Return true or false."""
+        value = self.flag_or_none(key)
+        return default if value is None else value
+
+    def flag_or_none(self, key: str) -> bool | None:
+        """Return true or false; ``None`` without it."""
         value = self._look_up(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
+        if value is not None and not isinstance(value, bool):
             raise ConfigError(self.where(key), f"{shown(value)} is neither true nor false")
         return value
 
