@@ -16,7 +16,7 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import ConfigError, EsploaderError, PlanError
 from esploader.fleet import Again, Artefact, DeviceInput, Found, Job, StopRules, UsbIdentity
 from esploader.fleet.config import BedConfig, FleetConfig, read_fleet
-from esploader.fleet.templates import Template, read_serials
+from esploader.fleet.templates import Template
 from fleets import Place, mac_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 USUAL = Job(port="", artefact=Artefact.read(), baudrate=230400, attempts=3)
 PORTS = '\n[[port]]\ndevice = "sim://esp32c3"\n'
+SERIAL_INPUT = '\n[[device-input]]\noffset = 0x9000\ntext = "{serial}"\n'
 INPUT = '\n[[input]]\noffset = 0x10000\nfile = "app.bin"\n'
 
 EVERYTHING = """
@@ -104,10 +105,10 @@ def _folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, text: str) -> FleetConfig:
+def read(folder: Path, text: str, *, dry_run: bool = False) -> FleetConfig:
     path = folder / "jobs.toml"
     path.write_text(text, encoding="utf-8")
-    return read_fleet(path, USUAL)
+    return read_fleet(path, USUAL, dry_run=dry_run)
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -163,6 +164,20 @@ def test_each_board_gets_what_is_named_after_it(folder: Path) -> None:
     )
     with pytest.raises(PlanError, match=f"there is no serial number for the MAC {mac_of(2)}"):
         list(job.device_inputs(found(2)))
+
+
+def test_boards_that_have_no_serial_number_get_the_next_one(folder: Path) -> None:
+    path = folder / "serials.csv"
+    before = path.read_text(encoding="utf-8")
+    text = 'serials = "serials.csv"\nfirst-serial = "SN-1"\n' + SERIAL_INPUT + PORTS
+    for dry_run in (True, False):
+        job = read(folder, text, dry_run=dry_run).jobs[0]
+        assert job.device_inputs is not None
+        for number in (1, 2, 2):
+            (serial,) = (DeviceInput(*each) for each in job.device_inputs(found(number)))
+            assert serial.source == f"SN-{number}".encode()
+        after = before if dry_run else f"{before}{mac_of(2)},SN-2\n"
+        assert path.read_text(encoding="utf-8") == after
 
 
 def test_what_the_file_does_not_say_is_as_usual(folder: Path) -> None:
@@ -226,6 +241,9 @@ def test_a_build_is_written_with_its_parameters_and_for_its_chip(folder: Path) -
             '[[device-input]]\noffset = 0\ntext = "{serial}"' + PORTS,
             "serials: {serial} is used, and it is missing",
         ),
+        ('first-serial = "1"' + INPUT + PORTS, "serials: first-serial needs a file to keep them"),
+        ('first-serial = "SN"' + INPUT + PORTS, "first-serial: 'SN' does not end with a digit"),
+        ('first-serial = "a/1"' + INPUT + PORTS, "first-serial: 'a/1' cannot be in the name of"),
         ("[stop]\nshare = 2" + INPUT + PORTS, "stop: share: 2 is not between 0 and 1"),
         ("[fields]\norder = 1" + INPUT + PORTS, "fields: order: 1 is not a text"),
         ('[bed]\nagain = "no"' + INPUT + PORTS, "bed: again: 'no' is none of skip, write"),
@@ -241,34 +259,6 @@ def test_what_makes_no_sense_is_refused(text: str, complaint: str, folder: Path)
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it cannot be read: No such file or directory"):
         read_fleet(tmp_path / "missing", USUAL)
-
-
-@pytest.mark.parametrize(
-    ("lines", "complaint"),
-    [
-        ("x,1", "line 1: 'x' is no MAC address"),
-        (f"{mac_of(1)}", "line 1: it is not MAC,SERIAL"),
-        (f"{mac_of(1)},a,b", "line 1: it is not MAC,SERIAL"),
-        (f"{mac_of(1)},../x", "line 1: '../x' cannot be in the name of a file"),
-        (f"{mac_of(1)},..", "line 1: '..' cannot be in the name of a file"),
-        (f"{mac_of(1)},", "line 1: '' cannot be in the name of a file"),
-        (f"{mac_of(1)},{'a' * 200_000}", "it is no list: field larger than field limit"),
-        (f"{mac_of(1)},a\n{mac_of(1)},b", f"line 2: {mac_of(1)} is there twice"),
-        (f"{mac_of(1)},a\n{mac_of(2)},a", "line 2: a is there twice"),
-    ],
-)
-def test_serials_that_make_no_sense_are_refused(lines: str, complaint: str, tmp_path: Path) -> None:
-    path = tmp_path / "serials.csv"
-    path.write_text(lines, encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        read_serials(path)
-    assert str(caught.value).startswith(f"{path}: {complaint}")
-
-
-def test_serials_are_found_however_their_macs_are_written(tmp_path: Path) -> None:
-    path = tmp_path / "serials.csv"
-    path.write_text("MAC,Serial\n24:0A:C4:00:01:01,a\n\n240ac4000102, b\n", encoding="utf-8-sig")
-    assert read_serials(path) == {mac_of(1): "a", mac_of(2): "b"}
 
 
 def test_a_label_that_leads_elsewhere_is_in_no_name() -> None:
@@ -287,7 +277,17 @@ def test_a_device_that_tells_no_mac_gets_nothing_that_is_named_after_it() -> Non
 NAMES = st.sampled_from(
     [
         *("chip", "baud", "before", "after", "stub", "use-stub", "build", "encrypt", "force"),
-        *("retries", "time-limit", "workers", "record", "serials", "fields", "stop", "bed"),
+        *(
+            "retries",
+            "time-limit",
+            "workers",
+            "record",
+            "serials",
+            "first-serial",
+            "fields",
+            "stop",
+            "bed",
+        ),
         *("compress", "usb", "vid", "serial", "location"),
         *("input", "device-input", "port", "device", "label", "offset", "file", "text", "share"),
     ]

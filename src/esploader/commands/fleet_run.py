@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     output.banner()
     if arguments.limit is not None and not arguments.bed:
         raise ConfigError("--limit", "it is for --bed")
-    config = read_fleet(Path(arguments.jobs), usual_job(arguments))
+    config = read_fleet(Path(arguments.jobs), usual_job(arguments), dry_run=arguments.dry_run)
     record = _record(arguments, config)
     fields = {**config.fields, **dict(arguments.fields)}
     if arguments.port:
