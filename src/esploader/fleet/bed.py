@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import define
+from esploader.errors import EsploaderError
 from esploader.fleet.board import Board, Claims, Surroundings
 from esploader.fleet.board_log import LogOfThreads
 from esploader.fleet.crew import Hand, Patience
@@ -255,7 +256,8 @@ class _Place:
         try:
             bed.on_verdict(result)
         except Exception as exc:  # noqa: BLE001 - whoever hears it is no part of the work
-            unheard, reason = recorded_unheard(result, bed.record, f"{type(exc).__name__}: {exc}")
+            why = str(exc) if isinstance(exc, EsploaderError) else f"{type(exc).__name__}: {exc}"
+            unheard, reason = recorded_unheard(result, bed.record, why)
             bed.correct(result, unheard)
             self._around.post(VerdictLost(label=self._job.name, result=unheard, reason=reason))
         return result
