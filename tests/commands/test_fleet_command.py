@@ -107,6 +107,26 @@ def test_one_that_fails_is_said_and_the_others_are_done(
     assert_written(tmp_path, 1)
 
 
+@pytest.mark.parametrize(
+    ("boards", "code"),
+    [
+        (["sim://esp32", "sim://esp32s3"], 31),
+        (["sim://esp32", "socket://127.0.0.1:9"], FAILED),
+        (["sim://esp32c3"], DONE),
+    ],
+    ids=["the same", "different", "none"],
+)
+def test_a_detailed_exit_code_is_that_of_all_boards_that_failed(
+    boards: list[str], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_jobs(tmp_path, board(tmp_path, 1), *boards, top='chip = "esp32c3"')
+    assert main(["fleet", "--exit-codes", "detailed", str(path)]) == code
+    err = capsys.readouterr().err
+    hint = "HINT: Leave out --chip, or connect the other device.\n"
+    assert err.count(hint) == ("sim://esp32" in boards)
+    assert_written(tmp_path, 1)
+
+
 def test_programs_get_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_jobs(tmp_path, board(tmp_path, 1), "sim://esp32", top='chip = "esp32c3"')
     words = ["fleet", "--json", "--field", "order=4711", str(path)]
@@ -264,7 +284,7 @@ def test_a_bed_has_its_verdict_told(
     if reason is None:
         assert "verdict" not in err
     else:
-        assert re.search(rf"^WARNING: \[bench-1\] the verdict was not heard: .*{reason}", err)
+        assert re.search(rf"^WARNING: \[bench-1\] the verdict was not heard: \S+ {reason}", err)
     if "lamp.py" in words:
         assert lamp.read_text() == f"good done bench-1 ESP32-C3 {mac_of(1)} done\n"
 

@@ -26,6 +26,7 @@ from esploader.fleet import (
     RecordEntry,
     SeenAgain,
     StopRules,
+    UsbIdentity,
     VerdictLost,
     Waiting,
     Warned,
@@ -195,6 +196,7 @@ def of_fleets() -> Iterator[object]:
     yield RecordEntry.of(good, {"order": many * 20})
     yield from (bench[0].artefact, DeviceInput(0x9000, b"own"), DeviceInput("nvs", "nvs.bin"))
     yield from (Patience(), StopRules(failures=1), Record(Path("/var") / many / many))
+    yield UsbIdentity(vid=0x303A, pid=0x1001, serial_number="24:0A:C4:00:00:01", location="1-2.3")
     label = event.label
     yield Failed(label=label, attempt=1, error=EsploaderError())
     yield Warned(label=label, text="something that may be as long as a line")

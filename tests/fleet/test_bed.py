@@ -9,7 +9,7 @@ import attrs
 import pytest
 from typing_extensions import override
 
-from esploader.errors import PortBusyError, PortNotFoundError
+from esploader.errors import PlanError, PortBusyError, PortNotFoundError
 from esploader.fleet import (
     Again,
     BoardResult,
@@ -26,6 +26,7 @@ from esploader.fleet import (
     read_record,
     run_bed,
 )
+from esploader.fleet.bed import REMEMBERED
 from esploader.fleet.presence import Presence
 from esploader.fleet.watch import Watch
 from esploader.simulator import Direction, Drop, FaultyTransport
@@ -229,16 +230,27 @@ def test_too_many_failures_end_it() -> None:
         board.assert_as_before()
 
 
-def test_a_verdict_that_nobody_hears_is_said_and_stops_nothing() -> None:
+def test_a_verdict_that_nobody_hears_is_said_and_recorded_and_stops_nothing(
+    tmp_path: Path,
+) -> None:
     boards, events = [Place(1), Place(2)], list[FleetEvent]()
+    path = tmp_path / "record.jsonl"
 
     def on_verdict(result: BoardResult) -> None:
         raise OSError(f"no lamp for {result.mac}")
 
-    result = Fixture(visits(*boards)).run(on_event=events.append, on_verdict=on_verdict)
+    result = Fixture(visits(*boards)).run(
+        on_event=events.append, on_verdict=on_verdict, record=Record(path)
+    )
     assert result.is_done
     lost = [event.reason for event in events if isinstance(event, VerdictLost)]
-    assert lost == [f"OSError: no lamp for {mac_of(n)}" for n in (1, 2)]
+    reasons = [f"OSError: no lamp for {mac_of(n)}" for n in (1, 2)]
+    assert lost == reasons
+    assert [board.verdict_failure for board in result] == reasons
+    told = [(entry.mac, entry.result, entry.verdict_failure) for entry in read_record(path)]
+    assert told == [
+        (mac_of(n), "done", reason) for n in (1, 2) for reason in (None, reasons[n - 1])
+    ]
     for board in boards:
         board.assert_written()
 
@@ -309,6 +321,29 @@ def test_a_link_that_leads_nowhere_is_no_port(tmp_path: Path) -> None:
         # The second time it is known that the port comes and goes.
         presence.await_removal(mac_of(1))
     assert clock.now() < 60.0
+
+
+@attrs.define
+class Turnstile:
+    """A port at which one board after the other is, fails at once, and goes."""
+
+    calls: int = 0
+
+    def open(self) -> Transport:
+        number, step = divmod(self.calls, 3)
+        self.calls += 1
+        # It is seen to be there, written to, and seen to be gone.
+        if step == 2:
+            raise PortNotFoundError("bed", "there is no such port")
+        raise PlanError(f"board {number}")
+
+
+def test_of_a_bed_that_goes_on_for_days_the_latest_results_are_kept() -> None:
+    count = REMEMBERED + 3
+    job = Place(1).job(port=Turnstile().open)
+    result = run_bed([job], clock=VirtualClock(), limit=count)
+    assert (result.count, result.done_count) == (count, 0)
+    assert [str(board.error) for board in result] == [f"board {n}" for n in range(3, count)]
 
 
 def test_what_a_listener_raises_ends_it() -> None:

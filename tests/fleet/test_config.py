@@ -14,9 +14,9 @@ import made_builds
 from esploader import After, FlashParameters, connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import ConfigError, EsploaderError, PlanError
-from esploader.fleet import Again, Artefact, DeviceInput, Found, Job, StopRules
+from esploader.fleet import Again, Artefact, DeviceInput, Found, Job, StopRules, UsbIdentity
 from esploader.fleet.config import BedConfig, FleetConfig, read_fleet
-from esploader.fleet.templates import Template, read_serials
+from esploader.fleet.templates import Template
 from fleets import Place, mac_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 USUAL = Job(port="", artefact=Artefact.read(), baudrate=230400, attempts=3)
 PORTS = '\n[[port]]\ndevice = "sim://esp32c3"\n'
+SERIAL_INPUT = '\n[[device-input]]\noffset = 0x9000\ntext = "{serial}"\n'
 INPUT = '\n[[input]]\noffset = 0x10000\nfile = "app.bin"\n'
 
 EVERYTHING = """
@@ -38,6 +39,7 @@ flash-mode = "dio"
 flash-size = "4MB"
 erase-all = true
 skip = false
+compress = false
 force = true
 partition-table-offset = 0x9000
 retries = 2
@@ -89,6 +91,9 @@ baud = 460800
 
 [[port]]
 device = "rfc2217://192.0.2.1:2217"
+
+[[port]]
+usb = { vid = 0x303a, location = "1-2.3" }
 """
 
 
@@ -100,10 +105,10 @@ def _folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, text: str) -> FleetConfig:
+def read(folder: Path, text: str, *, dry_run: bool = False) -> FleetConfig:
     path = folder / "jobs.toml"
     path.write_text(text, encoding="utf-8")
-    return read_fleet(path, USUAL)
+    return read_fleet(path, USUAL, dry_run=dry_run)
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -125,10 +130,14 @@ def test_everything_that_a_file_can_say(folder: Path) -> None:
     assert config.fields == {"order": "4711"}
     assert config.stop == StopRules(failures=10, in_a_row=3, share=0.5, share_after=20)
     assert config.bed == BedConfig(again=Again.WRITE, verdict=("lamp", "--port"), verdict_time=2.5)
-    first, second = config.jobs
+    first, second, third = config.jobs
     assert (first.port, first.name, first.baudrate) == ("/dev/ttyUSB0", "bench-1", 460800)
     assert (second.name, second.baudrate) == ("rfc2217://192.0.2.1:2217", 921600)
-    assert first.artefact is second.artefact
+    assert (third.port, third.name) == (
+        UsbIdentity(vid=0x303A, location="1-2.3"),
+        "usb:vid=303a,location=1-2.3",
+    )
+    assert first.artefact is second.artefact is third.artefact
     assert [(part.offset, part.encrypted) for part in first.artefact.inputs] == [
         (0x1_0000, False),
         (0x2_0000, True),
@@ -137,7 +146,7 @@ def test_everything_that_a_file_can_say(folder: Path) -> None:
         assert (job.chip, job.before, job.after) == ("esp32c3", "no-reset", After.SOFT_RESET)
         assert (job.attempts, job.open_attempts, job.stub) == (2, 5, folder / "stubs")
         assert job.parameters == FlashParameters(mode="dio", size="4MB")
-        assert (job.erase_all, job.skip, job.force) == (True, False, True)
+        assert (job.erase_all, job.skip, job.compress, job.force) == (True, False, False, True)
         assert job.table_offset == 0x9000
 
 
@@ -171,6 +180,20 @@ def test_each_board_gets_what_is_named_after_it(folder: Path) -> None:
         list(job.device_inputs(found(2)))
 
 
+def test_boards_that_have_no_serial_number_get_the_next_one(folder: Path) -> None:
+    path = folder / "serials.csv"
+    before = path.read_text(encoding="utf-8")
+    text = 'serials = "serials.csv"\nfirst-serial = "SN-1"\n' + SERIAL_INPUT + PORTS
+    for dry_run in (True, False):
+        job = read(folder, text, dry_run=dry_run).jobs[0]
+        assert job.device_inputs is not None
+        for number in (1, 2, 2):
+            (serial,) = (DeviceInput(*each) for each in job.device_inputs(found(number)))
+            assert serial.source == f"SN-{number}".encode()
+        after = before if dry_run else f"{before}{mac_of(2)},SN-2\n"
+        assert path.read_text(encoding="utf-8") == after
+
+
 def test_what_the_file_does_not_say_is_as_usual(folder: Path) -> None:
     config = read(folder, INPUT + PORTS)
     (job,) = config.jobs
@@ -200,6 +223,7 @@ def test_a_build_is_written_with_its_parameters_and_for_its_chip(folder: Path) -
         ('before = "now"' + INPUT + PORTS, "before: 'now' is none of default-reset, usb-reset"),
         ('after = "now"' + INPUT + PORTS, "after: 'now' is none of hard-reset"),
         ("skip = 1" + INPUT + PORTS, "skip: 1 is neither true nor false"),
+        ("compress = 1" + INPUT + PORTS, "compress: 1 is neither true nor false"),
         ("time-limit = 0" + INPUT + PORTS, "time-limit: 0 is not between 0 and 86400"),
         ("workers = 0" + INPUT + PORTS, "workers: 0 is not between 1 and 1024"),
         ("encrypt = true" + INPUT + PORTS, "encrypt: it is for a build"),
@@ -207,7 +231,11 @@ def test_a_build_is_written_with_its_parameters_and_for_its_chip(folder: Path) -
         (PORTS, "there is nothing to write: no build and no [[input]]"),
         ('port = "x"' + INPUT, "port: ports are written [[port]]"),
         (INPUT + PORTS + PORTS, "sim://esp32c3: its port is that of sim://esp32c3, too"),
-        (INPUT + "[[port]]", "port 1: device: it is missing"),
+        (INPUT + "[[port]]", "port 1: it needs device or usb"),
+        (INPUT + PORTS + "usb = {vid = 1}", "port 1: it takes device or usb, not both"),
+        (INPUT + "[[port]]\nusb = {vid = 65536}", "port 1: usb: vid: 65536 is not between 0 and"),
+        (INPUT + "[[port]]\nusb = {}", "port 1: usb: it needs vid, pid, serial or location"),
+        (INPUT + "[[port]]\nusb = 1", "port 1: usb: 1 is not a table"),
         (INPUT + '[[port]]\ndevice = "sim://esp33"', "port 1: device: cannot use"),
         (INPUT + PORTS + 'label = "a\\u001b"', "port 1: label: 'a\\x1b' cannot be printed"),
         (INPUT + '[[port]]\ndevice = "a\\u001b"', "port 1: device: 'a\\x1b' cannot be printed"),
@@ -228,6 +256,9 @@ def test_a_build_is_written_with_its_parameters_and_for_its_chip(folder: Path) -
             '[[device-input]]\noffset = 0\ntext = "{serial}"' + PORTS,
             "serials: {serial} is used, and it is missing",
         ),
+        ('first-serial = "1"' + INPUT + PORTS, "serials: first-serial needs a file to keep them"),
+        ('first-serial = "SN"' + INPUT + PORTS, "first-serial: 'SN' does not end with a digit"),
+        ('first-serial = "a/1"' + INPUT + PORTS, "first-serial: 'a/1' cannot be in the name of"),
         ("[stop]\nshare = 2" + INPUT + PORTS, "stop: share: 2 is not between 0 and 1"),
         ("[fields]\norder = 1" + INPUT + PORTS, "fields: order: 1 is not a text"),
         ('[bed]\nagain = "no"' + INPUT + PORTS, "bed: again: 'no' is none of skip, write"),
@@ -243,34 +274,6 @@ def test_what_makes_no_sense_is_refused(text: str, complaint: str, folder: Path)
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it cannot be read: No such file or directory"):
         read_fleet(tmp_path / "missing", USUAL)
-
-
-@pytest.mark.parametrize(
-    ("lines", "complaint"),
-    [
-        ("x,1", "line 1: 'x' is no MAC address"),
-        (f"{mac_of(1)}", "line 1: it is not MAC,SERIAL"),
-        (f"{mac_of(1)},a,b", "line 1: it is not MAC,SERIAL"),
-        (f"{mac_of(1)},../x", "line 1: '../x' cannot be in the name of a file"),
-        (f"{mac_of(1)},..", "line 1: '..' cannot be in the name of a file"),
-        (f"{mac_of(1)},", "line 1: '' cannot be in the name of a file"),
-        (f"{mac_of(1)},{'a' * 200_000}", "it is no list: field larger than field limit"),
-        (f"{mac_of(1)},a\n{mac_of(1)},b", f"line 2: {mac_of(1)} is there twice"),
-        (f"{mac_of(1)},a\n{mac_of(2)},a", "line 2: a is there twice"),
-    ],
-)
-def test_serials_that_make_no_sense_are_refused(lines: str, complaint: str, tmp_path: Path) -> None:
-    path = tmp_path / "serials.csv"
-    path.write_text(lines, encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        read_serials(path)
-    assert str(caught.value).startswith(f"{path}: {complaint}")
-
-
-def test_serials_are_found_however_their_macs_are_written(tmp_path: Path) -> None:
-    path = tmp_path / "serials.csv"
-    path.write_text("MAC,Serial\n24:0A:C4:00:01:01,a\n\n240ac4000102, b\n", encoding="utf-8-sig")
-    assert read_serials(path) == {mac_of(1): "a", mac_of(2): "b"}
 
 
 def test_a_label_that_leads_elsewhere_is_in_no_name() -> None:
@@ -289,7 +292,18 @@ def test_a_device_that_tells_no_mac_gets_nothing_that_is_named_after_it() -> Non
 NAMES = st.sampled_from(
     [
         *("chip", "baud", "before", "after", "stub", "use-stub", "build", "encrypt", "force"),
-        *("retries", "time-limit", "workers", "record", "serials", "fields", "stop", "bed"),
+        *(
+            "retries",
+            "time-limit",
+            "workers",
+            "record",
+            "serials",
+            "first-serial",
+            "fields",
+            "stop",
+            "bed",
+        ),
+        *("compress", "usb", "vid", "serial", "location"),
         *("input", "device-input", "port", "device", "label", "offset", "file", "text", "share"),
     ]
 )

@@ -385,6 +385,7 @@ RECORD_ENTRY: Final[dict[str, Json]] = {
     "warnings": TEXTS,
     "error_class": TEXT_OR_NULL,
     "error_message": TEXT_OR_NULL,
+    "verdict_failure": TEXT_OR_NULL,
     "fields": by_name(TEXT),
 }
 """Of a line in a record: all of its keys are there, always."""

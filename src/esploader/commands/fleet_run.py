@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from esploader.commands.exit_codes import FAILED
+from esploader.commands.exit_codes import EXPLANATIONS, FAILED, explain
 from esploader.commands.fleet_display import choose_display
 from esploader.commands.plan_report import plan_document
-from esploader.errors import ConfigError
+from esploader.errors import ConfigError, EsploaderError, RecordError
 from esploader.flash.artefact import Artefact
 from esploader.fleet.bed import run_bed
 from esploader.fleet.config import FleetConfig, read_fleet
@@ -19,6 +19,7 @@ from esploader.fleet.mailbox import ignore_event
 from esploader.fleet.many import flash_many
 from esploader.fleet.record import Record
 from esploader.fleet.record_entry import RecordEntry
+from esploader.fleet.results import Status
 from esploader.fleet.verdict import VerdictProgram
 from esploader.loader.resetting import After
 
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
-    """Write to all boards, and return 2 where one is not done, or not all were begun.
+    """Write to all boards; return 0 where all are done and all were begun.
+
+    Otherwise 2, or in detail the code that all boards have that are not done.
 
     Raises:
         EsploaderError: the file makes no sense, or something it names cannot be read.
@@ -40,7 +43,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     output.banner()
     if arguments.limit is not None and not arguments.bed:
         raise ConfigError("--limit", "it is for --bed")
-    config = read_fleet(Path(arguments.jobs), usual_job(arguments))
+    config = read_fleet(Path(arguments.jobs), usual_job(arguments), dry_run=arguments.dry_run)
     record = _record(arguments, config)
     fields = {**config.fields, **dict(arguments.fields)}
     if arguments.port:
@@ -66,8 +69,22 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             "warnings": output.warnings,
         }
     )
-    is_done = result.is_done and result.stopped is None
-    return 0 if is_done else FAILED
+    if result.is_done and result.stopped is None:
+        return 0
+    return _common_code(result) if arguments.exit_codes == "detailed" else FAILED
+
+
+def _common_code(result: FleetResult) -> int:
+    """Return the code that all boards have which were begun and are not done; 2 without one."""
+    left = [board for board in result if not board.is_done and board.status is not Status.NOT_BEGUN]
+    codes = {_code(board) for board in left}
+    return codes.pop() if len(codes) == 1 else FAILED
+
+
+def _code(board: BoardResult) -> int:
+    if board.status is Status.UNRECORDED:
+        return EXPLANATIONS[RecordError].code
+    return explain(board.error).code if isinstance(board.error, EsploaderError) else FAILED
 
 
 def _run(
@@ -126,7 +143,7 @@ def _record(arguments: argparse.Namespace, config: FleetConfig) -> Path | None:
 
 
 def _say(result: FleetResult, output: Output) -> None:
-    """Say how many boards are done, and what is planned where that was asked for."""
+    """Say how many boards are done, what is planned, and what to try with those that failed."""
     for board in result:
         if board.plan is not None:
             output.line(f"[{board.label}] Would write:")
@@ -136,6 +153,10 @@ def _say(result: FleetResult, output: Output) -> None:
     what = "planned" if any(board.plan is not None for board in result) else "done"
     with output.asked_for():
         output.line(f"{result.done_count} of {result.count} boards {what}.")
+    errors = [board.error for board in result if isinstance(board.error, EsploaderError)]
+    for hint in dict.fromkeys(explain(error).hint for error in errors):
+        if hint:
+            output.write(f"HINT: {hint}\n")
 
 
 def _document(board: BoardResult, fields: dict[str, str]) -> Json:

@@ -23,6 +23,7 @@ from esploader.fleet.record import Record, read_record
 from esploader.fleet.record_entry import RecordEntry
 from esploader.fleet.results import BoardResult, FleetResult, Found, Status
 from esploader.fleet.stop import StopRules
+from esploader.server.discovery import UsbIdentity
 
 __all__ = [
     "Again",
@@ -44,6 +45,7 @@ __all__ = [
     "SeenAgain",
     "Status",
     "StopRules",
+    "UsbIdentity",
     "VerdictLost",
     "Waiting",
     "Warned",

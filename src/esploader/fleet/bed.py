@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import define
+from esploader.errors import EsploaderError
 from esploader.fleet.board import Board, Claims, Surroundings
 from esploader.fleet.board_log import LogOfThreads
 from esploader.fleet.crew import Hand, Patience
@@ -18,6 +19,7 @@ from esploader.fleet.job import require_at_least, require_distinct
 from esploader.fleet.mailbox import Listener, Mailbox, ignore_event
 from esploader.fleet.many import LOOK_INTERVAL
 from esploader.fleet.presence import Presence
+from esploader.fleet.recording import recorded_unheard
 from esploader.fleet.results import FleetResult
 from esploader.fleet.stop import StopRules, Tally
 from esploader.fleet.watch import REAL_CLOCK, InterruptedWorkError, Watch
@@ -68,8 +70,8 @@ def run_bed(  # noqa: PLR0913 - options, all by keyword
     and Ctrl-C as :func:`flash_many`, whose arguments the others are.
 
     ``on_verdict`` is called with what became of a board, in the thread of its place, when that is
-    recorded. What it raises changes nothing but for :class:`VerdictLost`. ``again`` says what is
-    done with a board that was done a short while ago; of :data:`REMEMBERED` it is known.
+    recorded. What it raises is recorded, too, and :class:`VerdictLost` says it. ``again`` says what
+    is done with a board that was done a short while ago; of :data:`REMEMBERED` it is known.
     ``clock`` is what places wait by.
 
     Raises:
@@ -185,6 +187,13 @@ class _Bed:
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
 
+    def correct(self, result: BoardResult, corrected: BoardResult) -> None:
+        """Put ``corrected`` in the place of a result that was taken in."""
+        with self._lock:
+            for number, each in enumerate(self._results):
+                if each is result:
+                    self._results[number] = corrected
+
     def known(self, mac: str | None) -> BoardResult | None:
         """Return what became of a board that is not to be written again."""
         with self._lock:
@@ -263,6 +272,8 @@ class _Place:
         try:
             bed.on_verdict(result)
         except Exception as exc:  # noqa: BLE001 - whoever hears it is no part of the work
-            reason = f"{type(exc).__name__}: {exc}"
-            self._around.post(VerdictLost(label=self._job.name, result=result, reason=reason))
+            why = str(exc) if isinstance(exc, EsploaderError) else f"{type(exc).__name__}: {exc}"
+            unheard, reason = recorded_unheard(result, bed.record, why)
+            bed.correct(result, unheard)
+            self._around.post(VerdictLost(label=self._job.name, result=unheard, reason=reason))
         return result

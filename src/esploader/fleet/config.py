@@ -21,12 +21,14 @@ from esploader.flash.parameters import KEEP, KEEP_PARAMETERS, FlashParameters
 from esploader.flash.source import MAX_SOURCE_SIZE
 from esploader.fleet.bed import Again
 from esploader.fleet.job import DeviceInput, Job, require_distinct
+from esploader.fleet.serials import Serials, check_first
 from esploader.fleet.stop import StopRules
-from esploader.fleet.templates import DeviceFile, Template, read_serials
+from esploader.fleet.templates import DeviceFile, Template
 from esploader.fleet.verdict import VERDICT_TIME
 from esploader.loader.download_mode import Before
 from esploader.loader.resetting import After
 from esploader.numerals import shown
+from esploader.server.discovery import chosen_source, read_usb
 from esploader.server.toml_table import Table, read_table
 from esploader.urls import check_url
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from esploader.flash.place import Offset
     from esploader.flash.source import Source
     from esploader.fleet.results import Found
+    from esploader.fleet.templates import SerialOf
 
 MAX_PORTS: Final = 1024
 """More ports than that are refused."""
@@ -81,10 +84,11 @@ class FleetConfig:
     bed: BedConfig = attrs.field(factory=BedConfig)
 
 
-def read_fleet(path: Path, usual: Job) -> FleetConfig:
+def read_fleet(path: Path, usual: Job, *, dry_run: bool = False) -> FleetConfig:
     """Return what the file says; ``usual`` has what holds where it says nothing.
 
-    Names of files in it start at its own directory.
+    Names of files in it start at its own directory. With ``dry_run`` no serial number that is
+    given is kept.
 
     Raises:
         ConfigError: it cannot be read, or something in it makes no sense.
@@ -93,7 +97,7 @@ def read_fleet(path: Path, usual: Job) -> FleetConfig:
     table, folder = read_table(path), path.parent
     usual = _read_connecting(table, usual, folder)
     usual = _read_writing(table, usual)
-    usual = _read_inputs(table, usual, folder)
+    usual = _read_inputs(table, usual, folder, dry_run=dry_run)
     stop, fields, bed = table.table("stop"), table.table("fields"), table.table("bed")
     time_limit = table.real("time-limit", _MAX_TIME, "a number of seconds")
     retries = table.number("retries", 0, 0, _MAX_RETRIES)
@@ -163,16 +167,17 @@ def _read_writing(table: Table, usual: Job) -> Job:
         ),
         erase_all=table.flag("erase-all", default=False),
         skip=table.flag("skip", default=True),
+        compress=table.flag("compress", default=None),
         force=table.flag("force", default=False),
         table_offset=usual.table_offset if offset is None else offset,
     )
 
 
-def _read_inputs(table: Table, usual: Job, folder: Path) -> Job:
+def _read_inputs(table: Table, usual: Job, folder: Path, *, dry_run: bool) -> Job:
     """Return the job with all that is to be written, shared by all ports."""
     inputs = [_read_input(each, folder) for each in table.tables("input")]
     files = tuple(_read_device_file(each, folder) for each in table.tables("device-input"))
-    serials = _read_serials(table, files, folder)
+    serial_of = _read_serials(table, files, folder, keeps=not dry_run)
     usual, built = _read_build(table, usual, folder)
 
     def at_offsets(*, encrypted: bool) -> list[tuple[Offset, Source]]:
@@ -189,20 +194,20 @@ def _read_inputs(table: Table, usual: Job, folder: Path) -> Job:
     named = tuple(each for each in inputs if isinstance(each.where, str))
     if not (artefact.size or named or files):
         raise ConfigError(table.place, "there is nothing to write: no build and no [[input]]")
-    own = functools.partial(_own_inputs, named, files, serials) if named or files else None
+    own = functools.partial(_own_inputs, named, files, serial_of) if named or files else None
     return attrs.evolve(usual, artefact=artefact, device_inputs=own)
 
 
 def _own_inputs(
     named: tuple[DeviceInput, ...],
     files: tuple[DeviceFile, ...],
-    serials: Mapping[str, str] | None,
+    serial_of: SerialOf | None,
     found: Found,
 ) -> Iterator[DeviceInput]:
     """Yield what goes to places that only the device knows, and what is for it alone."""
     yield from named
     for each in files:
-        yield each.input_for(found, serials)
+        yield each.input_for(found, serial_of)
 
 
 def _read_input(table: Table, folder: Path) -> DeviceInput:
@@ -246,11 +251,15 @@ def _read_where(table: Table) -> int | str:
 
 
 def _read_serials(
-    table: Table, files: tuple[DeviceFile, ...], folder: Path
-) -> dict[str, str] | None:
-    name = table.text("serials")
+    table: Table, files: tuple[DeviceFile, ...], folder: Path, *, keeps: bool
+) -> SerialOf | None:
+    name, first = table.text("serials"), table.text("first-serial")
+    if first is not None:
+        check_first(first, table.where("first-serial"))
+        if name is None:
+            raise ConfigError(table.where("serials"), "first-serial needs a file to keep them in")
     if name is not None:
-        return read_serials(folder / name)
+        return Serials.open(folder / name, first, keeps=keeps).of
     if any(each.template.uses("serial") for each in files):
         raise ConfigError(table.where("serials"), "{serial} is used, and it is missing")
     return None
@@ -292,19 +301,20 @@ def _check_encryption(build: Build, device: Device) -> None:
 
 
 def _read_port(table: Table, usual: Job) -> Job:
-    device, label = table.text("device"), table.text("label")
+    device, usb, label = table.text("device"), read_usb(table), table.text("label")
     rate = _read_rate(table, usual)
     table.refuse_others()
-    if device is None:
-        raise ConfigError(table.where("device"), "it is missing")
+    port = chosen_source(device, usb, table.place)
     try:
-        check_url(device)
+        if isinstance(port, str):
+            check_url(port)
     except UrlError as exc:
         raise ConfigError(table.where("device"), str(exc)) from exc
-    if not (label or device).isprintable():
-        key, name = ("device", device) if label is None else ("label", label)
-        raise ConfigError(table.where(key), f"{shown(name)} cannot be printed")
-    return attrs.evolve(usual, port=device, label=label or "", baudrate=rate)
+    if label is not None and not label.isprintable():
+        raise ConfigError(table.where("label"), f"{shown(label)} cannot be printed")
+    if label is None and isinstance(port, str) and not port.isprintable():
+        raise ConfigError(table.where("device"), f"{shown(port)} cannot be printed")
+    return attrs.evolve(usual, port=port, label=label or "", baudrate=rate)
 
 
 def _read_stop(table: Table) -> StopRules:

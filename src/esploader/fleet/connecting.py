@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.device.connecting import ConnectOptions, connect_device
+from esploader.errors import PortNotFoundError, TransportError
 from esploader.fleet.results import Found
 from esploader.fleet.watch import REAL_CLOCK, Watch, WatchedClock
+from esploader.server.discovery import UsbIdentity
 from esploader.transport.base import DEFAULT_BAUDRATE
 from esploader.transport.patience import open_patiently
+from esploader.transport.ports import described, list_ports
 from esploader.urls import open_transport, reopen_transport
 
 if TYPE_CHECKING:
@@ -58,13 +61,39 @@ def connect_job(
 def open_job(job: Job, watch: Watch, baudrate: int = DEFAULT_BAUDRATE) -> Transport:
     """Open the port of ``job``, ``watch``ed. Raises as :func:`esploader.open_transport`."""
     port = job.port
+    if isinstance(port, UsbIdentity):
+        port = _device_of(port)
     if isinstance(port, str | os.PathLike):
         return watch.through(open_transport(port, baudrate=baudrate))
     return watch.through(port())
 
 
+def fitting_ports(identity: UsbIdentity) -> list[PortInfo]:
+    """Return the ports that are plugged in and fit."""
+    return [port for port in list_ports() if identity.matches(port)]
+
+
+def _device_of(identity: UsbIdentity) -> str:
+    """Return the name of the one port that fits.
+
+    Raises:
+        PortNotFoundError: none is plugged in.
+        TransportError: several are.
+    """
+    fitting = fitting_ports(identity)
+    if not fitting:
+        raise PortNotFoundError(str(identity), "no such USB port is plugged in")
+    if len(fitting) > 1:
+        several = ", ".join(map(described, fitting))
+        raise TransportError(str(identity), f"more than one port fits: {several}")
+    return fitting[0].device
+
+
 def _reopen(job: Job, watch: Watch, usb_port: PortInfo | None) -> Transport:
     port = job.port
+    if isinstance(port, UsbIdentity) and usb_port is not None:
+        # Another program on the chip may have other ids.
+        port = usb_port.device
     if isinstance(port, str | os.PathLike):
         return watch.through(reopen_transport(os.fspath(port), usb_port))
     return open_job(job, watch)

@@ -13,6 +13,7 @@ from esploader.flash.parameters import KEEP_PARAMETERS, FlashParameters
 from esploader.image.partitions import DEFAULT_OFFSET
 from esploader.loader.resetting import After
 from esploader.numerals import shown
+from esploader.server.discovery import UsbIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,8 +33,9 @@ _ONE_A_HOST: Final = frozenset({"rfc2217", "rfc2217+tls", "socket"})
 
 _END_OF_HOST: Final = re.compile("[/?#]")
 
-Port: TypeAlias = "str | os.PathLike[str] | Callable[[], Transport]"
-"""A name, a URL, or what opens a transport, anew for each attempt."""
+Port: TypeAlias = "str | os.PathLike[str] | UsbIdentity | Callable[[], Transport]"
+"""A name, a URL, what a USB port is known by whatever it is called, or what opens a transport, anew
+for each attempt."""
 
 
 class DeviceInput(NamedTuple):
@@ -57,7 +59,7 @@ class Job:
     """What is to be done to the board at one port."""
 
     port: Port
-    """A name, a URL, or what opens a transport, anew for each attempt."""
+    """Where the board is."""
     artefact: Artefact
     """What is written; many jobs share one."""
     label: str = ""
@@ -115,7 +117,9 @@ class Job:
 
     @property
     def port_name(self) -> str:
-        """Name or URL of the port; of what opens one, what it is called."""
+        """Name or URL of the port, or what it is known by; of what opens one, what it is called."""
+        if isinstance(self.port, UsbIdentity):
+            return str(self.port)
         if isinstance(self.port, str | os.PathLike):
             return os.fspath(self.port)
         return getattr(self.port, "__qualname__", type(self.port).__name__)

@@ -21,10 +21,11 @@ from esploader.errors import (
     SilentDeviceError,
     TransportError,
 )
-from esploader.fleet.connecting import connect_job, open_job
+from esploader.fleet.connecting import connect_job, fitting_ports, open_job
 from esploader.fleet.events import Waiting
 from esploader.fleet.watch import REAL_CLOCK, InterruptedWorkError, Watch, WatchedClock
 from esploader.loader.resetting import After
+from esploader.server.discovery import UsbIdentity
 from esploader.transport.ports import find_port
 
 if TYPE_CHECKING:
@@ -132,6 +133,8 @@ class Presence:
     def _is_port_there(self) -> bool:
         """Tell whether the port is there, without touching it where that can be told."""
         port = self._job.port
+        if isinstance(port, UsbIdentity):
+            return bool(fitting_ports(port))
         if isinstance(port, str | os.PathLike) and "://" not in os.fspath(port):
             name = os.fspath(port)
             return os.path.exists(name) or find_port(name) is not None

@@ -7,28 +7,20 @@ to the same file share, and is on the disk before anybody says that the board is
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import sys
 import threading
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
 from esploader.classes import define
 from esploader.errors import RecordError
+from esploader.fleet.appending import append, locked, open_to_append
 from esploader.fleet.record_entry import MAX_LINE_SIZE, RecordEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-LOCK_PATIENCE: Final = 10.0
-"""For how long another program may hold the lock, in seconds."""
-_LOCK_INTERVAL: Final = 0.02
-
-_BUSY: Final = frozenset({errno.EAGAIN, errno.EACCES})
 
 
 @define(eq=False)
@@ -48,7 +40,7 @@ class Record:
             RecordError: they cannot.
         """
         with _errors_of(self.path):
-            os.close(self._open())
+            os.close(open_to_append(self.path))
 
     def append(self, entry: RecordEntry) -> None:
         """Write a line, and wait until it is on the disk.
@@ -61,22 +53,8 @@ class Record:
         line = entry.to_line()
         if len(line) > MAX_LINE_SIZE:
             raise RecordError(str(self.path), f"a line would have more than {MAX_LINE_SIZE} bytes")
-        with self._lock, _errors_of(self.path):
-            file = self._open()
-            try:
-                _lock_file(file)
-                _append(file, line)
-            finally:
-                os.close(file)
-
-    def _open(self) -> int:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        # A pipe that nobody reads is not waited for; what is no file is refused below.
-        file = os.open(self.path, flags | getattr(os, "O_NONBLOCK", 0), 0o644)
-        if not os.path.isfile(self.path):
-            os.close(file)
-            raise OSError(errno.EINVAL, "it is no regular file")
-        return file
+        with self._lock, _errors_of(self.path), locked(self.path) as file:
+            append(file, line)
 
 
 def read_record(
@@ -104,47 +82,6 @@ def read_record(
                 on_torn(number)
             else:
                 yield entry
-
-
-def _lock_file(file: int) -> None:
-    """Wait for other programs that append; where files have no locks one write has to do."""
-    if sys.platform == "win32":  # no test
-        return
-    import fcntl
-
-    deadline = time.monotonic() + LOCK_PATIENCE
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            if exc.errno not in _BUSY:
-                return
-            if time.monotonic() >= deadline:
-                raise OSError(exc.errno, "another program keeps it locked") from exc
-            time.sleep(_LOCK_INTERVAL)
-        else:
-            return
-
-
-def _append(file: int, line: bytes) -> None:
-    """Append a line, or nothing."""
-    size = os.lseek(file, 0, os.SEEK_END)
-    if size:
-        os.lseek(file, size - 1, os.SEEK_SET)
-        line = line if os.read(file, 1) == b"\n" else b"\n" + line
-    try:
-        _write_all(file, line)
-        os.fsync(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.ftruncate(file, size)
-        raise
-
-
-def _write_all(file: int, data: bytes) -> None:
-    if os.write(file, data) != len(data):
-        # What is written in part has filled the disk.
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextlib.contextmanager

@@ -117,6 +117,8 @@ class RecordEntry:
     """What went wrong at last, by the class of the exception."""
     error_message: str | None
     """And in words."""
+    verdict_failure: str | None
+    """Why nobody heard the verdict on it. Such a line follows the one by which the board counts."""
     fields: Mapping[str, str]
     """What the operator has said of the run."""
 
@@ -159,6 +161,7 @@ class RecordEntry:
             warnings=result.warnings,
             error_class=None if error is None else type(error).__name__,
             error_message=None if error is None else str(error),
+            verdict_failure=result.verdict_failure,
             fields=dict(fields),
         )
 

@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from esploader.fleet.results import BoardResult
 
 
+def recorded_unheard(
+    result: BoardResult, record: Record | None, reason: str
+) -> tuple[BoardResult, str]:
+    """Write down that nobody heard the verdict on a board.
+
+    Return what that makes of the result, and why it is so: what is recorded already stays done.
+    """
+    result = attrs.evolve(result, verdict_failure=reason)
+    if record is not None:
+        try:
+            record.append(RecordEntry.of(result, record.fields))
+        except RecordError as exc:
+            reason = f"{reason}; not recorded: {exc}"
+    return result, reason
+
+
 def recorded(result: BoardResult, record: Record | None) -> BoardResult:
     """Write down what became of a board, and return what that makes of it."""
     if record is None:

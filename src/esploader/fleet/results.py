@@ -102,6 +102,8 @@ class BoardResult:
     """Its thread did not end, and was left behind; nobody knows what the board holds."""
     record_failure: str | None = None
     """Why it could not be recorded; ``None`` where it was, or was not to be."""
+    verdict_failure: str | None = None
+    """Why nobody heard the verdict on it in a bed; ``None`` where somebody did, or was not to."""
 
     @override
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from esploader.classes import frozen
 from esploader.errors import ConfigError, UnsupportedError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.credentials import file_named
-from esploader.server.discovery import MAX_USB_ID, PortSource, UsbIdentity
+from esploader.server.discovery import PortSource, chosen_source, read_usb
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.toml_table import Table, read_table
 from esploader.server.turn_rules import TurnRules
@@ -189,22 +189,14 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
 
 def _read_port(table: Table) -> PortConfig:
     device = table.text("device")
-    usb = table.table("usb")
+    usb = read_usb(table)
     name = table.text("name")
     tcp_port = table.number("tcp-port", None, 0, MAX_TCP_PORT)
     watch_port = table.number("watch-port", None, 0, MAX_TCP_PORT)
     protocol, reset, takeover = _read_manner(table)
     table.refuse_others()
-    source: PortSource
-    if device is not None and usb is None:
-        source = device
-    elif usb is not None and device is None:
-        source = _read_usb(usb)
-    else:
-        reason = "it needs device or usb" if device is None else "it takes device or usb, not both"
-        raise ConfigError(table.place, reason)
     return PortConfig(
-        source=source,
+        source=chosen_source(device, usb, table.place),
         name=name,
         tcp_port=tcp_port,
         watch_port=watch_port,
@@ -229,19 +221,6 @@ def _read_manner(table: Table) -> tuple[Protocol, ResetPolicy, bool | None]:
     except ValueError:
         choices = " nor ".join(each.value for each in Protocol)
         raise ConfigError(table.where("protocol"), f"{protocol!r} is neither {choices}") from None
-
-
-def _read_usb(table: Table) -> UsbIdentity:
-    identity = UsbIdentity(
-        vid=table.number("vid", None, 0, MAX_USB_ID),
-        pid=table.number("pid", None, 0, MAX_USB_ID),
-        serial_number=table.text("serial"),
-        location=table.text("location"),
-    )
-    table.refuse_others()
-    if identity == UsbIdentity():
-        raise ConfigError(table.place, "it needs vid, pid, serial or location")
-    return identity
 
 
 def _read_tls(table: Table, folder: Path) -> TlsFiles:

@@ -18,6 +18,8 @@ from esploader.transport.ports import PortInfo, sensible_ports
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from esploader.server.toml_table import Table
+
 MAX_USB_ID: Final = 0xFFFF
 
 _IDS: Final = re.compile(r"([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})")
@@ -115,6 +117,41 @@ def parse_usb(text: str, source: str) -> UsbIdentity:
         serial_number=found.get("serial"),
         location=found.get("location"),
     )
+
+
+def read_usb(table: Table) -> UsbIdentity | None:
+    """Return what ``usb`` says in the entry of a port; ``None`` where it says nothing.
+
+    Raises:
+        ConfigError: it makes no sense.
+    """
+    usb = table.table("usb")
+    if usb is None:
+        return None
+    identity = UsbIdentity(
+        vid=usb.number("vid", None, 0, MAX_USB_ID),
+        pid=usb.number("pid", None, 0, MAX_USB_ID),
+        serial_number=usb.text("serial"),
+        location=usb.text("location"),
+    )
+    usb.refuse_others()
+    if identity == UsbIdentity():
+        raise ConfigError(usb.place, "it needs vid, pid, serial or location")
+    return identity
+
+
+def chosen_source(device: str | None, usb: UsbIdentity | None, place: str) -> PortSource:
+    """Return which port an entry means, by the one of the two that it has.
+
+    Raises:
+        ConfigError: it has none of them, or both. The message begins with ``place``.
+    """
+    if device is not None and usb is not None:
+        raise ConfigError(place, "it takes device or usb, not both")
+    source = device or usb
+    if source is None:
+        raise ConfigError(place, "it needs device or usb")
+    return source
 
 
 def find_unserved(
