@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import bz2
 import gzip
 import hashlib
@@ -338,6 +339,34 @@ def test_a_console_waits_while_the_board_is_flashed(flash: Path, app: Path) -> N
     assert order.count("opened") == 1
     assert Phase.WRITE.value not in order[order.index("opened") :]
     assert_holds(flash, {OFFSET: APP})
+
+
+def test_a_console_gets_the_port_back_from_a_board_that_is_given_up_at_once() -> None:
+    turns: list[str] = []
+
+    class Console(EspConsole):
+        @override
+        def hold(self) -> None:
+            turns.append("held")
+
+        @override
+        def give_back(self) -> None:
+            turns.append("given back")
+
+        @override
+        def close(self) -> None:
+            raise asyncio.CancelledError
+
+    console = Console(url="socket://127.0.0.1:1", check_present=False)
+    storage = EspLoader(url="sim://esp32c3", children={"serial": console})
+
+    async def ask() -> None:
+        async for _ in storage.chip_info():
+            pass
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(ask())
+    assert turns == ["held", "given back"]
 
 
 @contextmanager

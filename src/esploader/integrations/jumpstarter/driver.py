@@ -209,10 +209,14 @@ class EspLoader(Driver):
 
         # It may have the port again as soon as the thread has it no more.
         hold()
-        if console is not None:
-            console.close()
-            # It closes in the next turn of the loop.
-            await asyncio.sleep(0)
+        try:
+            if console is not None:
+                console.close()
+                # It closes in the next turn of the loop.
+                await asyncio.sleep(0)
+        except BaseException:
+            give_back()
+            raise
         async with self._worker.doing(
             lambda job: board.visit(job, lambda device: operation(device, job), after), give_back
         ) as job:
