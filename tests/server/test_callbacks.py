@@ -27,6 +27,7 @@ from esploader.errors import PortNotFoundError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import Protocol
 from esploader.server.connection import PAUSE, Connection
+from esploader.server.directory import Inquirer
 from esploader.server.door import CROWD, Door, listen
 from esploader.server.journal import Journal
 from esploader.server.pty_end import PseudoTerminal, PtyEnd
@@ -77,6 +78,7 @@ CALLBACKS = {
     "look_again": {"Connection._watch_for_stall.<locals>.look_again"},
     "callback": {
         "Guest.abort",
+        "Inquirer.connection_made.<locals>.<lambda>",
         "Connection._has_waited",
         "Connection._has_waited_in_vain",
         "Connection._say_why",
@@ -88,6 +90,9 @@ CALLBACKS = {
     "self._readable": {"PtyEnd._readable"},
     # Of the standard library, but for what is bound to them.
     "self._stopping.set": set[str](),
+    "self._tasks.discard": set[str](),
+    # Begins what test_reload.py shows.
+    "self._begin_reload": set[str](),
     "note": {"Journal.note"},
     # What is shown here is that it is never called.
     "journal.fault": set[str](),
@@ -108,6 +113,8 @@ PROTOCOLS = {f"{owner}.{method}" for owner in ("Guest", "TlsLayer") for method i
     "Connection.pause_writing",
     "Connection.resume_writing",
     "Connection.connection_lost",
+    "Inquirer.connection_made",
+    "Inquirer.data_received",
     "Watcher.connection_made",
     "Watcher.data_received",
     "Watcher.resume_writing",
@@ -172,6 +179,8 @@ class Watched(Runner):
         self.tcp_port = self._listener.getsockname()[1]
         self._watch_listener = listen("127.0.0.1", 0)
         self.watch_port = self._watch_listener.getsockname()[1]
+        self._directory_listener = listen("127.0.0.1", 0)
+        self.directory_port = self._directory_listener.getsockname()[1]
         self.faults: list[str] = []
         self.ran: set[str] = set()
         self.terminal = PseudoTerminal()
@@ -181,6 +190,7 @@ class Watched(Runner):
         super().close()
         self._listener.close()
         self._watch_listener.close()
+        self._directory_listener.close()
         self.terminal.close()
         self.port.device.close()
         self.port.close()
@@ -216,6 +226,10 @@ class Watched(Runner):
                     journal=journal,
                 ),
             )
+            inquire = functools.partial(
+                Inquirer, places=tuple, seconds=IMPATIENT.handshake_time, journal=journal
+            )
+            door.open(self._directory_listener, inquire)
             watch = functools.partial(Watcher, station=station, journal=journal)
             door.open(self._watch_listener, watch)
             await stopping.wait()
@@ -489,6 +503,15 @@ def drive_watchers(server: Watched) -> None:
         thread.join()
 
 
+def drive_inquirers(server: Watched) -> None:
+    """Ask for names, and come and say nothing."""
+    with connected(server.directory_port) as client, connected(server.directory_port) as silent:
+        client.sendall(b'{"esploader": 1}\n')
+        assert b"ports" in client.recv(65536)
+        assert client.recv(65536) == b""
+        read_all(silent)
+
+
 def read_all(client: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while client.recv(65536):
@@ -547,6 +570,7 @@ PLAIN_DRIVES = (
     drive_full_queue,
     drive_wait_in_vain,
     drive_watchers,
+    drive_inquirers,
     drive_shortage,
     drive_loss,
 )
