@@ -210,10 +210,7 @@ def explain(error: errors.EsploaderError) -> Explanation:
 
     What broke off because the port was taken over is explained by that.
     """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, errors.PortTakenOverError):
-        cause = cause.__cause__
-    error = error if cause is None else cause
+    error = _taking_over(error) or error
     port = error.port if isinstance(error, errors.TransportError) else ""
     hints = REMOTE_HINTS if port.startswith(REMOTE_SCHEMES) else {}
     if port.startswith(SSH_SCHEME):
@@ -224,3 +221,16 @@ def explain(error: errors.EsploaderError) -> Explanation:
             hint = hints.get(error_class)
             return explanation if hint is None else attrs.evolve(explanation, hint=hint)
     return EXPLANATIONS[errors.EsploaderError]
+
+
+def _taking_over(error: errors.EsploaderError) -> errors.PortTakenOverError | None:
+    """Return what among the causes of ``error`` says that the port was taken over."""
+    # What was raised once more because of what came of it is among its own causes.
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if isinstance(cause, errors.PortTakenOverError):
+            return cause
+        seen.append(cause)
+        cause = cause.__cause__
+    return None
