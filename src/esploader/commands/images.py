@@ -405,7 +405,7 @@ def _image_in_flash(
     try:
         size = measure_image(lambda at, size: device.flash.read(start + at, size), device.chip)
     except ImageError as exc:
-        raise _told_by(device.flash.read(start, MAX_HEADER_SIZE), exc) from exc
+        raise _told_by(device.flash.read(start, MAX_HEADER_SIZE), exc) from None
     data = device.flash.read(start, size, on_progress=output.progress)
     output.line(f"Image size: {size} bytes at {start:#x} of the flash")
     reports = (inspect_image(data, device.chip),)
