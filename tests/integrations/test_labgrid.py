@@ -295,6 +295,7 @@ def test_after_a_coordinator_was_killed_another_lends_the_board(
     exports = {"bench": {"RawEsploaderPort": {"port": board.url, "bind": LOOPBACK}}}
     with lab.coordinating() as coordinator, lab.exporting("exp", exports) as exporter:
         lab.make_place("esp", "exp/bench/*")
+        lab.await_saved("esp:", "bench")
         lab.client("-p", "esp", "acquire")
         with loading(lab):
             wait_for_mid_write(board)

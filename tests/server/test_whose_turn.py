@@ -11,7 +11,7 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -252,6 +252,11 @@ SCHEDULES = st.lists(st.tuples(EVENTS, PAUSES), min_size=30, max_size=80)
 
 
 @given(SCHEDULES, st.sampled_from([None, OWN_PORT]))
+@example(
+    # Sent away before it has said a word: it is told in a line of text.
+    [(("", "board is unplugged"), None), (("ana", "comes"), 0.0), (("", "released"), 0.0)],
+    OWN_PORT,
+)
 def test_there_are_never_two_writers_and_everybody_is_told_the_truth(
     schedule: list[tuple[tuple[str, str], float | None]], usb_ids: tuple[int, int] | None
 ) -> None:

@@ -17,9 +17,12 @@ T = TypeVar("T")
 
 
 def eventually(
-    attempt: Callable[[], T], error: type[Exception], *, patience: float = PATIENCE
+    attempt: Callable[[], T],
+    error: type[Exception] | tuple[type[Exception], ...],
+    *,
+    patience: float = PATIENCE,
 ) -> T:
-    """Return what ``attempt`` returns, once it no longer raises ``error``."""
+    """Return what ``attempt`` returns, once it no longer raises ``error``, or one of these."""
     deadline = time.monotonic() + patience
     while True:
         try:

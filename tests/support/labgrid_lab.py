@@ -113,6 +113,17 @@ class Lab:
         finally:
             self.client("-p", place, "release")
 
+    def await_saved(self, *words: str) -> None:
+        """Wait until what the coordinator keeps of places, which it writes later, has ``words``."""
+        saved = self.folder / "places.yaml"
+
+        def look() -> None:
+            text = saved.read_text(encoding="utf-8")
+            if not all(word in text for word in words):
+                raise LookupError(words)
+
+        eventually(look, (LookupError, FileNotFoundError))
+
     def environment_file(self, place: str, **options: object) -> str:
         """Write what a client is told of ``place``; return the path of it."""
         path = self.folder / f"{place}-env.yaml"

@@ -21,6 +21,7 @@ from esploader.server.config import Protocol
 from esploader.server.connection import Connection
 from esploader.transport import com_port, turns
 from esploader.transport.com_port import Code, Setting, Signature
+from esploader.transport.refusal import parting
 from esploader.transport.server_view import ServerView
 from esploader.transport.telnet_framing import Option, escape
 from esploader.transport.turn_wish import TurnWish
@@ -235,6 +236,9 @@ class Client:
             self._link.say(answers)
         for turn in self._view.take_news():
             self._take_turn(turn)
+        if self.belief is Belief.COMING and parting(self.address, bytes(self._view.received)):
+            # It has not said that it knows of turns, so it is told in words.
+            self.belief = Belief.LOST_IT
         if self.belief is Belief.COMING and self._view.signature:
             if turns.is_in_use(self._view.signature):
                 self._ask()
