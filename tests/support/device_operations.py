@@ -184,6 +184,8 @@ class Operation:
     frames: int = 5
     """How many requests, or answers, with one opcode are hit in any case. Of more a sample is:
     where data are moved by registers, or 64 bytes at a time, one is as good as another."""
+    whole: int = 1
+    """How many of them are hit at each byte in every way; each byte of the others is in one."""
 
     @property
     def name(self) -> str:
@@ -314,7 +316,6 @@ OPERATIONS = (
         variant="blind",
         act=lambda device: device.flash.read(OFFSET, len(FEW)),
         loaders=_BLIND,
-        frames=4,
     ),
     Operation(
         method="flash.md5", act=lambda device: device.flash.md5(OFFSET, SIZE), loaders=HASHING
@@ -324,7 +325,6 @@ OPERATIONS = (
         variant="blind",
         act=lambda device: device.flash.md5(OFFSET, len(FEW)),
         loaders=_BLIND,
-        frames=4,
     ),
     Operation(
         method="flash.verify",
@@ -349,7 +349,6 @@ OPERATIONS = (
         variant="blind",
         act=lambda device: device.flash.verify([(OFFSET, FEW)]),
         loaders=_BLIND,
-        frames=4,
     ),
     Operation(
         method="flash.write",
@@ -399,7 +398,7 @@ OPERATIONS = (
         act=_written(FEW),
         loaders=_BLIND,
         changes=_FEW,
-        frames=1,
+        whole=0,
     ),
     Operation(
         method="flash.write",
@@ -426,7 +425,7 @@ OPERATIONS = (
         act=lambda device: Told.by(device.flash.erase_region(OFFSET, SECTOR_SIZE)),
         loaders=_BLIND,
         changes=_FEW,
-        frames=1,
+        whole=0,
     ),
     Operation(
         method="flash.plan",
