@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
+import math
+import re
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -46,6 +48,7 @@ from fleets import DATA, END, OFFSET, Hang, Place, Swap, artefact, by_label, mac
 from untouched import assert_untouched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from esploader.device.device import Device
@@ -368,6 +371,37 @@ def test_numbers_that_make_no_sense_are_refused() -> None:
         flash_many([place.job()], retries=-1)
     with pytest.raises(ConfigError, match="limit: 0 is less than 1"):
         run_bed([place.job()], limit=0)
+    with pytest.raises(ConfigError, match=r"retries: 1\.5 is not a whole number"):
+        flash_many([place.job()], retries=1.5)  # type: ignore[arg-type]
+    assert place.opened == []
+
+
+@pytest.mark.parametrize("run", [flash_many, run_bed], ids=["racks", "bed"])
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"time_limit": -1.0}, "time_limit: -1.0 is less than 0"),
+        ({"time_limit": 0.0}, "time_limit: no time at all is not enough"),
+        ({"time_limit": math.nan}, "time_limit: nan is not a number"),
+        ({"time_limit": math.inf}, "time_limit: inf is not a number"),
+        ({"time_limit": "60"}, "time_limit: '60' is not a number"),
+        ({"stop": StopRules(failures=0)}, "stop.failures: 0 is less than 1"),
+        ({"stop": StopRules(in_a_row=-1)}, "stop.in_a_row: -1 is less than 1"),
+        ({"stop": StopRules(share=-0.1)}, "stop.share: -0.1 is less than 0"),
+        ({"stop": StopRules(share=50)}, "stop.share: 50 is more than 1"),
+        ({"stop": StopRules(share=math.nan)}, "stop.share: nan is not a number"),
+        ({"stop": StopRules(share_after=0)}, "stop.share_after: 0 is less than 1"),
+        ({"patience": Patience(leaving=math.nan)}, "patience.leaving: nan is not a number"),
+        ({"patience": Patience(closing=-1.0)}, "patience.closing: -1.0 is less than 0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_times_and_rules_that_make_no_sense_are_refused(
+    run: Callable[..., object], options: dict[str, object], complaint: str
+) -> None:
+    place = Place(0)
+    with pytest.raises(ConfigError, match=f"^{re.escape(complaint)}$"):
+        run([place.job()], **options)
     assert place.opened == []
 
 

@@ -15,7 +15,7 @@ from esploader.fleet.board import Board, Claims, Surroundings
 from esploader.fleet.board_log import LogOfThreads
 from esploader.fleet.crew import Hand, Patience
 from esploader.fleet.events import SeenAgain, VerdictLost, Waiting
-from esploader.fleet.job import require_at_least, require_distinct
+from esploader.fleet.job import require_at_least, require_distinct, require_time
 from esploader.fleet.mailbox import Listener, Mailbox, ignore_event
 from esploader.fleet.many import LOOK_INTERVAL
 from esploader.fleet.presence import Presence
@@ -82,6 +82,9 @@ def run_bed(  # noqa: PLR0913 - options, all by keyword
     require_distinct(jobs)
     require_at_least("limit", limit, 1)
     require_at_least("retries", retries, 0)
+    require_time("time_limit", time_limit)
+    patience.check()
+    stop.check()
     if record is not None:
         record.check()
     mailbox = Mailbox()

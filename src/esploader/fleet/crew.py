@@ -9,6 +9,7 @@ import attrs
 
 from esploader.classes import define, frozen
 from esploader.fleet.events import Ended
+from esploader.fleet.job import require_real
 from esploader.fleet.recording import recorded
 from esploader.fleet.watch import REAL_CLOCK
 
@@ -29,6 +30,15 @@ class Patience:
     """To leave its device; then its port is closed."""
     closing: float = 5.0
     """For its thread to end after that; then it is left behind."""
+
+    def check(self) -> None:
+        """Refuse times that make no sense.
+
+        Raises:
+            ConfigError: one makes none.
+        """
+        require_real("patience.leaving", self.leaving, 0.0)
+        require_real("patience.closing", self.closing, 0.0)
 
 
 @define(eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -131,8 +132,43 @@ def require_at_least(name: str, value: int | None, low: int) -> None:
     Raises:
         ConfigError: it makes none.
     """
-    if value is not None and value < low:
+    if value is None:
+        return
+    if not isinstance(value, int):
+        raise ConfigError(name, f"{shown(value)} is not a whole number")
+    if value < low:
         raise ConfigError(name, f"{shown(value)} is less than {low}")
+
+
+def require_real(name: str, value: float | None, low: float, high: float = math.inf) -> None:
+    """Refuse what is no number, is infinite, or does not lie between the two.
+
+    Raises:
+        ConfigError: that is so.
+    """
+    if value is None:
+        return
+    if not _is_finite(value):
+        raise ConfigError(name, f"{shown(value)} is not a number")
+    if value < low:
+        raise ConfigError(name, f"{shown(value)} is less than {low:g}")
+    if value > high:
+        raise ConfigError(name, f"{shown(value)} is more than {high:g}")
+
+
+def require_time(name: str, value: float | None) -> None:
+    """Refuse a time in seconds in which nothing can be done.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    require_real(name, value, 0.0)
+    if value == 0:
+        raise ConfigError(name, "no time at all is not enough")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def require_distinct(jobs: Iterable[Job]) -> None:

@@ -11,7 +11,7 @@ from esploader.classes import define
 from esploader.fleet.board import Board, Claims, Surroundings
 from esploader.fleet.board_log import LogOfThreads
 from esploader.fleet.crew import Hand, Patience
-from esploader.fleet.job import require_at_least, require_distinct
+from esploader.fleet.job import require_at_least, require_distinct, require_time
 from esploader.fleet.mailbox import Listener, Mailbox, ignore_event
 from esploader.fleet.results import BoardResult, FleetResult, Status
 from esploader.fleet.stop import StopRules, Tally
@@ -63,6 +63,9 @@ def flash_many(  # noqa: PLR0913 - options, all by keyword
     require_distinct(jobs)
     require_at_least("workers", workers, 1)
     require_at_least("retries", retries, 0)
+    require_time("time_limit", time_limit)
+    patience.check()
+    stop.check()
     record = None if dry_run else record
     if record is not None:
         record.check()

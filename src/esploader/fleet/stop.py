@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from esploader.classes import define, frozen
+from esploader.fleet.job import require_at_least, require_real
 from esploader.fleet.results import Status
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ class StopRules:
     """When more than this share of all that have ended, 0 to 1, are not done,"""
     share_after: int = 10
     """as soon as so many have ended."""
+
+    def check(self) -> None:
+        """Refuse numbers that make no sense.
+
+        Raises:
+            ConfigError: one makes none.
+        """
+        require_at_least("stop.failures", self.failures, 1)
+        require_at_least("stop.in_a_row", self.in_a_row, 1)
+        require_real("stop.share", self.share, 0.0, 1.0)
+        require_at_least("stop.share_after", self.share_after, 1)
 
 
 @define
