@@ -6,7 +6,7 @@ import functools
 import threading
 import traceback
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
 import attrs
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from esploader.device.device import Device
     from esploader.flash.artefact import Artefact
+    from esploader.flash.parameters import FlashParameters
     from esploader.flash.progress import ProgressEvent
     from esploader.fleet.board_log import LogOfThreads
     from esploader.fleet.events import FleetEvent
@@ -109,6 +110,15 @@ class Surroundings:
     post: Callable[[FleetEvent], None]
     claims: Claims
     logs: LogOfThreads
+
+
+class _Options(TypedDict):
+    """Of a job: what counts for a plan and for a write."""
+
+    parameters: FlashParameters
+    erase_all: bool
+    compress: bool | None
+    force: bool
 
 
 @define(eq=False)
@@ -206,25 +216,17 @@ class Board:
         if job.check is not None:
             asked("what is checked on this board", functools.partial(job.check, device))
         artefact = self._artefact(device, found)
+        options: _Options = {
+            "parameters": job.parameters,
+            "erase_all": job.erase_all,
+            "compress": job.compress,
+            "force": job.force,
+        }
         if self._around.dry_run:
-            plan = device.flash.plan(
-                artefact,
-                parameters=job.parameters,
-                erase_all=job.erase_all,
-                compress=job.compress,
-                force=job.force,
-            )
+            plan = device.flash.plan(artefact, **options)
             self.result = attrs.evolve(self.result, plan=plan)
             return True
-        regions = device.flash.write(
-            artefact,
-            parameters=job.parameters,
-            erase_all=job.erase_all,
-            skip=job.skip,
-            compress=job.compress,
-            force=job.force,
-            on_progress=self._progress,
-        )
+        regions = device.flash.write(artefact, skip=job.skip, on_progress=self._progress, **options)
         self.result = attrs.evolve(self.result, regions=regions)
         return True
 
