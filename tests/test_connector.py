@@ -153,11 +153,19 @@ def test_secure_download_mode_is_recognised_and_respected(chip: Chip) -> None:
         assert len(transport.writes) == sent
 
 
-@pytest.mark.parametrize("baudrate", [0, -5, 1 << 40])
-def test_a_baud_rate_that_makes_no_sense(baudrate: int) -> None:
+@pytest.mark.parametrize("baudrate", [0, -5, 1 << 40, None, "115200", 1e6, float("nan")])
+def test_a_baud_rate_that_makes_no_sense(baudrate: object) -> None:
     transport = unreliable("sim://esp32c3")
-    with pytest.raises(UnsupportedError):
-        connect(transport, baudrate=baudrate)
+    with pytest.raises(UnsupportedError, match="baud: a rate is a whole number up to 20000000"):
+        connect(transport, baudrate=baudrate)  # type: ignore[arg-type]
+    assert is_free(transport)
+
+
+@pytest.mark.parametrize("options", [{"attempts": None}, {"open_attempts": "3"}])
+def test_a_number_of_attempts_that_is_none(options: dict[str, object]) -> None:
+    transport = unreliable("sim://esp32c3")
+    with pytest.raises(UnsupportedError, match="attempts: it is a whole number"):
+        connect(transport, **options)  # type: ignore[arg-type]
     assert is_free(transport)
 
 

@@ -90,13 +90,14 @@ class ConnectOptions:
         Raises:
             UnsupportedError: it makes none.
         """
-        if not 0 < self.baudrate <= MAX_BAUDRATE:
+        if not _is_whole(self.baudrate) or not 0 < self.baudrate <= MAX_BAUDRATE:
             raise UnsupportedError(
-                f"{shown(self.baudrate)} baud", f"a rate is a number up to {MAX_BAUDRATE}"
+                f"{shown(self.baudrate)} baud", f"a rate is a whole number up to {MAX_BAUDRATE}"
             )
         for attempts in (self.attempts, self.open_attempts):
-            if attempts < 0:
-                raise UnsupportedError(f"{attempts} attempts", "0 stands for without end")
+            if not _is_whole(attempts) or attempts < 0:
+                reason = "it is a whole number, of which 0 stands for without end"
+                raise UnsupportedError(f"{shown(attempts)} attempts", reason)
         if self.before not in get_args(Before):
             raise UnsupportedError(f"before={self.before!r}", f"choices are {get_args(Before)}")
         for sequence in (self.reset_sequence, self.hard_reset_sequence):
@@ -110,6 +111,10 @@ class ConnectOptions:
                 f"a reset delay of {shown(delay)} seconds",
                 f"it is between 0 and {reset.MAX_CUSTOM_WAIT:g}",
             )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int)
 
 
 def connect_device(
