@@ -143,7 +143,7 @@ def test_several_files_go_to_offsets_and_partitions(
 def test_a_merged_image_is_all_of_the_flash(
     board: EspLoaderClient, flash: Path, tmp_path: Path
 ) -> None:
-    merged = firmware(3, 0x2_0000)
+    merged = firmware(3, 0x8000) + TABLE + firmware(4, 0x1_0000)
     board.flash(put(tmp_path, "merged.bin", merged))
     assert_holds(flash, {0: merged})
 
@@ -153,8 +153,10 @@ def test_an_elf_file_becomes_an_image_where_it_is_told_to(
 ) -> None:
     program = made_up(CHIP, 1)
     elf = put(tmp_path, "app.elf", program.elf)
-    with pytest.raises(DriverInvalidArgument, match="ELF file has to be told where"):
+    with pytest.raises(DriverError, match="no partition table"):
         board.flash(elf)
+    with pytest.raises(DriverInvalidArgument, match=r"nothing says where data\.bin goes"):
+        board.flash(put(tmp_path, "data.bin", b"data"))
     assert flash.read_bytes() == OLD
     (region,) = board.flash(elf, target=hex(OFFSET), force=True)
     held = flash.read_bytes()

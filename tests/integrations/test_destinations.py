@@ -47,8 +47,14 @@ def test_a_file_with_offsets_of_its_own_is_not_moved(files: LabFiles) -> None:
 @pytest.mark.parametrize("size", [0, 1, 24, TABLE_OFFSET, TABLE_OFFSET + 31, 0x1_0000])
 def test_other_bytes_say_nothing(tmp_path: Path, size: int) -> None:
     path = put(tmp_path, "data.bin", b"\xe9" * size)
-    with pytest.raises(PlanError, match=r"data\.bin goes: it is neither .* set the offset$"):
+    with pytest.raises(PlanError, match=r"data\.bin goes: it is neither .*; say at what offset$"):
         destination_of(str(path))
+
+
+def test_a_file_is_called_what_its_owner_calls_it(tmp_path: Path) -> None:
+    path = put(tmp_path, "0-upload", b"data")
+    with pytest.raises(PlanError, match=r"^nothing says where data\.bin goes: "):
+        destination_of(str(path), name="data.bin")
 
 
 def test_a_damaged_table_makes_no_whole_flash(files: LabFiles) -> None:
@@ -73,7 +79,7 @@ def test_what_comes_out_of_a_pipe_is_not_looked_into(tmp_path: Path, files: LabF
     descriptor = os.open(pipe, os.O_RDWR)
     try:
         os.write(descriptor, files.image[:1000])
-        with pytest.raises(PlanError, match="which is no file: set the offset"):
+        with pytest.raises(PlanError, match="which is no file: say at what offset"):
             destination_of(str(pipe))
         assert os.read(descriptor, 2000) == files.image[:1000]
     finally:

@@ -23,6 +23,8 @@ from esploader.flash.write_plan import RegionResult
 from esploader.integrations.jumpstarter import wire, work
 from esploader.integrations.jumpstarter.job import GivenUpError, Worker
 from firmware import firmware
+from lab_files import APP_OFFSET, make_lab_files
+from made_builds import put
 from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:
@@ -252,6 +254,32 @@ def test_a_target_that_is_none_changes_nothing(
         done(
             board_with(flash),
             lambda device, job: work.flash(device, request_for(target), [app], job),
+        )
+    assert flash.read_bytes() == old_content(FLASH_SIZE)
+
+
+@pytest.mark.parametrize("name", ["merged", "app", "elf"])
+def test_without_a_target_a_file_goes_where_it_says_itself(
+    name: str, flash: Path, tmp_path: Path
+) -> None:
+    files = make_lab_files(tmp_path)
+    flash.write_bytes(files.whole.ljust(APP_OFFSET, b"\xff").ljust(FLASH_SIZE, b"\xff"))
+    source: Path = getattr(files, name)
+    done(
+        board_with(flash),
+        lambda device, job: work.flash(device, request_for(None), [source], job),
+    )
+    held = flash.read_bytes()
+    assert held[: len(files.whole)] == files.whole
+    assert not held[len(files.whole) :].strip(b"\xff")
+
+
+def test_without_a_target_what_says_nothing_is_refused(flash: Path, tmp_path: Path) -> None:
+    path = put(tmp_path, "0-data", b"data" * 100)
+    with pytest.raises(PlanError, match=r"nothing says where app\.bin goes: .* at what offset"):
+        done(
+            board_with(flash),
+            lambda device, job: work.flash(device, request_for(None), [path], job),
         )
     assert flash.read_bytes() == old_content(FLASH_SIZE)
 

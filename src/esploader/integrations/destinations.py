@@ -41,8 +41,10 @@ def is_build(path: str) -> bool:
     return place.suffix == ".json" or place.name in (WORDS, RUNNERS) or place.is_dir()
 
 
-def destination_of(path: str) -> Destination:
+def destination_of(path: str, *, name: str | None = None) -> Destination:
     """Return where the file at ``path`` goes, which it has to say itself.
+
+    ``name`` is what its owner calls it, where that is not ``path``.
 
     An Intel HEX or UF2 file has its own offsets; an application, also as an ELF file, goes where
     the one is that boots; and what has a partition table at its place begins at 0.
@@ -52,9 +54,10 @@ def destination_of(path: str) -> Destination:
     """
     if is_known_as_packed(path):
         return 0
+    shown = name or path
     if os.path.exists(path) and not is_lasting(path):
         # What is read of a pipe to look into it is gone.
-        raise PlanError(f"nothing says where {path} goes, which is no file: set the offset")
+        raise PlanError(f"nothing says where {shown} goes, which is no file: say at what offset")
     data = read_source(path)
     if is_program(data) or _is_application(data):
         return f"{PARTITION}{APP_NAME}"
@@ -62,8 +65,8 @@ def destination_of(path: str) -> Destination:
         parse_table(memoryview(data)[DEFAULT_OFFSET:])
         return 0
     raise PlanError(
-        f"nothing says where {path} goes: it is neither an application nor a merged image, so set "
-        "the offset"
+        f"nothing says where {shown} goes: it is neither an application nor a merged image, which "
+        f"has a partition table at {DEFAULT_OFFSET:#x}; say at what offset"
     )
 
 

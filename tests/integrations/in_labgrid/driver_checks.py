@@ -229,7 +229,7 @@ def test_without_a_name_the_image_of_the_environment_is_loaded(
         ({}, "no/such/file", "No such file"),
         ({}, "no/such/manifest.json", "there is no build at"),
         ({}, str(FILES / "parts.json"), "parts.json"),
-        ({}, str(FILES / "garbage.bin"), "set the offset"),
+        ({}, str(FILES / "garbage.bin"), "say at what offset"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused_before_anybody_loses_the_port(

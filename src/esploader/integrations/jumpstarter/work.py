@@ -10,12 +10,10 @@ import attrs
 
 from esploader.classes import frozen
 from esploader.connector import connect
-from esploader.errors import EsploaderError, ImageError, PlanError
+from esploader.errors import EsploaderError, PlanError
 from esploader.flash.builds.build import BuildPart
 from esploader.flash.builds.choosing import check_encryption, choose
-from esploader.flash.source import MAX_SOURCE_SIZE, read_source
-from esploader.image.elf import is_elf
-from esploader.image.inspection import inspect_image
+from esploader.integrations.destinations import destination_of, place_on
 from esploader.integrations.jumpstarter.wire import ChipInfo, DumpResult, Note
 from esploader.loader.resetting import After
 from esploader.numerals import whole
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from esploader.flash.place import Offset
     from esploader.flash.write_plan import RegionResult
     from esploader.integrations.jumpstarter.job import Job
-    from esploader.integrations.jumpstarter.wire import FlashRequest
+    from esploader.integrations.jumpstarter.wire import FlashRequest, Upload
 
 T = TypeVar("T")
 JobT = TypeVar("JobT")
@@ -99,7 +97,7 @@ def flash(
     if request.build is not None:
         return _flash_build(device, request.build, request, files, job)
     inputs = [
-        (_place(device, upload.target, path), path)
+        (_place(device, upload, path), path)
         for upload, path in zip(request.uploads, files, strict=True)
     ]
     return device.flash.write(
@@ -175,31 +173,17 @@ def chip_info(device: Device) -> ChipInfo:
     )
 
 
-def _place(device: Device, target: str | None, path: Path) -> Offset:
-    """Return where a file goes."""
+def _place(device: Device, upload: Upload, path: Path) -> Offset:
+    """Return where a file goes: where the client says, or else the file itself."""
+    target = upload.target
     if target is None:
-        _check_whole(path)
-        return 0
+        return place_on(device, destination_of(str(path), name=upload.name))
     try:
         return _offset(target)
     except PlanError:
         if target[:1].isdigit():
             raise
         return device.partitions[target].place
-
-
-def _check_whole(path: Path) -> None:
-    """Refuse to take for all of the flash what is a part of it.
-
-    Raises:
-        PlanError: it is a program, or cannot be read.
-    """
-    data = read_source(path, limit=MAX_SOURCE_SIZE)
-    if is_elf(data):
-        raise PlanError("an ELF file has to be told where its image goes: name an offset")
-    with contextlib.suppress(ImageError):
-        if inspect_image(data).application is not None:
-            raise PlanError("an application has to be told where it goes: name an offset")
 
 
 def _offset(target: str | None) -> int:
