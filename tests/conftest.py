@@ -36,6 +36,11 @@ settings.load_profile("full" if IS_FULL else "usual")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGQUIT"):
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+if hasattr(signal, "SIGHUP") and (
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN or "PYTEST_XDIST_WORKER" in os.environ
+):
+    # nohup has it ignored. A handler that does nothing spares us, too, and is not handed on.
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
