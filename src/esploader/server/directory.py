@@ -7,8 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from esploader.classes import override
-from esploader.server.guest import Guest
-from esploader.server.peers import RawPeer
+from esploader.server.guest import RawGuest
 from esploader.transport.directory import ANSWER_TIMEOUT, VERSION
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from esploader.server.journal import Journal
-    from esploader.server.peers import Peer
     from esploader.server.place import OpenPlace
 
 MAX_REQUEST_SIZE: Final = 4096
@@ -25,7 +23,7 @@ MAX_REQUEST_SIZE: Final = 4096
 _MAX_TEXT_SIZE: Final = 1024
 
 
-class Inquirer(Guest):
+class Inquirer(RawGuest):
     """A client that asks for the directory: one line, one answer, and good-bye."""
 
     def __init__(
@@ -41,14 +39,8 @@ class Inquirer(Guest):
         self._places = places
         self._seconds = seconds
         self._journal = journal
-        self._peer = RawPeer(address)
         self._request = bytearray()
         self._is_answered = False
-
-    @property
-    @override
-    def peer(self) -> Peer:
-        return self._peer
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Final, cast
 
 from esploader.classes import override
+from esploader.server.peers import RawPeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +160,19 @@ class Guest(asyncio.BufferedProtocol, abc.ABC):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, callback)
+
+
+class RawGuest(Guest):
+    """A connection that has no protocol of its own."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self._peer = RawPeer(address)
+
+    @property
+    @override
+    def peer(self) -> RawPeer:
+        return self._peer
 
 
 def _nothing() -> None:

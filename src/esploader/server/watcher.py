@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.classes import override
 from esploader.server.audience import Audience
-from esploader.server.guest import Guest
-from esploader.server.peers import RawPeer
+from esploader.server.guest import RawGuest
 
 if TYPE_CHECKING:
     import asyncio
 
     from esploader.server.journal import Journal
-    from esploader.server.peers import Peer
     from esploader.server.station import Station
     from esploader.transport.turns import Parting
 
@@ -24,7 +22,7 @@ MAX_WATCHERS: Final = 64
 TOO_MANY: Final = "too many listen to this port"
 
 
-class Watcher(Guest):
+class Watcher(RawGuest):
     """One that is sent all that a port says, whoever has it, and the end of what it said before.
 
     The bytes are as they come, and what it sends itself is thrown away.
@@ -34,13 +32,7 @@ class Watcher(Guest):
         super().__init__(address)
         self._station = station
         self._journal = journal
-        self._peer = RawPeer(address)
         self._audience: Audience | None = None
-
-    @property
-    @override
-    def peer(self) -> Peer:
-        return self._peer
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
