@@ -116,8 +116,9 @@ def _known_files() -> dict[str, bytes]:
 # Only tests that are marked with ``peer`` start other people's programs ------------------------
 
 OUR_PROGRAMS = {Path(sys.executable).name, "esploader", "esploader-rfc2217-server"}
-OF_THE_SYSTEM = {"bash", "sh", "mount", "umount"}
-"""Shells run what our documentation says; a small disk is mounted, and is then full."""
+OF_THE_SYSTEM = {"bash", "ldconfig", "mount", "sh", "umount"}
+"""Shells run what our documentation says; a small disk is mounted, and is then full; Python asks
+``ldconfig`` where a library is."""
 
 FOREIGN_MODULES = {"esptool", "espefuse", "espsecure", "esp_rfc2217_server"}
 

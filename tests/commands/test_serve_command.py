@@ -72,6 +72,7 @@ def test_all_that_can_be_said_about_clients() -> None:
 def test_names_are_told_where_the_options_say() -> None:
     assert config_of("x").directory_port is None
     assert config_of("x", "--directory-port", "22217").directory_port == DIRECTORY_PORT
+    assert config_of("x", "--announce").announce
 
 
 def test_all_that_can_be_said_about_turns() -> None:

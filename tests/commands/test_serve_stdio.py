@@ -148,6 +148,7 @@ def test_a_signal_ends_it(number: signal.Signals, code: int) -> None:
         ([], "there is no port to serve"),
         (["a", "b"], "it serves one port, not 2"),
         (["a", "-p", "0"], "it does not go with --tcp-port"),
+        (["a", "--announce"], "it does not go with --announce"),
         (["a", "--bind", "::1"], "it does not go with --bind"),
         (["a", "--allow", "::1"], "it does not go with --allow"),
         (["a", "--tls-cert", "c"], "it does not go with --tls-cert"),

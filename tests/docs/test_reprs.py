@@ -59,7 +59,16 @@ from esploader.simulator import (
     check_recording,
     minimal_image,
 )
-from esploader.transport import Lent, Offered, PortInfo, RealClock, SetLines, Wait
+from esploader.transport import (
+    FoundServer,
+    Lent,
+    Offered,
+    PortInfo,
+    RealClock,
+    RemotePort,
+    SetLines,
+    Wait,
+)
 from front_doors import public_classes
 from images import small_image
 from simulated import incompressible
@@ -225,6 +234,24 @@ def instances() -> Iterator[object]:
         Lent("10.0.0.7:41234 (ana@bench)"),
         Offered(1),
     )
+    remote = RemotePort(
+        name="bench 1",
+        url="rfc2217://192.0.2.7/bench%201",
+        tcp_port=4001,
+        watch_url="socket://192.0.2.7:4101",
+        device="/dev/ttyUSB0",
+        missing=None,
+        holder="192.0.2.8:40001 (ana)",
+    )
+    found = FoundServer(
+        name="esploader on lab",
+        url="rfc2217://192.0.2.7:22217",
+        version="0.1.0",
+        has_tls=False,
+        ports=(remote,) * 100,
+        failure=None,
+    )
+    yield from (remote, found)
     with open_transport("sim://esp32c3") as transport:
         yield transport.capabilities
 

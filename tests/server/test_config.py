@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 EVERYTHING = """
 tcp-port = 4000
 directory-port = 4999
+announce = true
 bind = ["192.0.2.1", "2001:db8::1"]
 allow = "192.168.1.0/24"
 takeover = true
@@ -81,6 +82,7 @@ def test_everything_that_a_file_can_say(tmp_path: Path) -> None:
 
     assert config.tcp_port == 4000
     assert config.directory_port == 4999
+    assert config.announce
     assert config.bind == ("192.0.2.1", "2001:db8::1")
     assert config.allow == AllowList.parse(["192.168.1.0/24"], "")
     assert config.tls is not None

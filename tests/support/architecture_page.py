@@ -60,6 +60,7 @@ RULES: Final[Mapping[str, str]] = {
     "only what is for labgrid needs labgrid": "It is never beside ours: [decision 0018](decisions/0018-beside-labgrid.md).",
     "only the driver for jumpstarter needs jumpstarter": "It is installed beside jumpstarter, and never brings it.",
     "only what is for pytest-embedded needs pytest-embedded": "In one module, which loads when a suite of its flashes.",
+    "only what announces, and what looks for that, needs zeroconf": "It is an extra, and loads when a server is announced or looked for: [decision 0026](decisions/0026-told-to-the-network.md).",
 }
 """Why there is each of the contracts in ``pyproject.toml``, by its name."""
 

@@ -77,6 +77,16 @@ REMOTE_PORT: Final = of(
         "holder": TEXT_OR_NULL,
     }
 )
+FOUND_SERVER: Final = of(
+    {
+        "name": TEXT,
+        "url": TEXT,
+        "version": TEXT_OR_NULL,
+        "has_tls": YES_OR_NO,
+        "ports": list_of(REMOTE_PORT),
+        "failure": TEXT_OR_NULL,
+    }
+)
 SERVING: Final = of(
     {"urls": by_name(TEXT), "watch_urls": by_name(TEXT), "directory_port": NUMBER_OR_NULL}
 )
@@ -407,7 +417,7 @@ OTHERS: Final[dict[str, Json]] = {
             **WARNINGS,
         }
     ),
-    "ports": {"anyOf": [list_of(LOCAL_PORT), list_of(REMOTE_PORT)]},
+    "ports": {"anyOf": [list_of(LOCAL_PORT), list_of(REMOTE_PORT), list_of(FOUND_SERVER)]},
     "version": of({"version": TEXT}),
     "merge-bin": of({"merged": MERGED, **WARNINGS}),
     "fleet": of(

@@ -37,6 +37,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         f"{DIRECTORY_PORT}; 0: any (default: they cannot)",
     )
     parser.add_argument(
+        "--announce",
+        action="store_true",
+        help="tell the network by mDNS where that is, with the addresses of --bind",
+    )
+    parser.add_argument(
         "--usb",
         action="append",
         default=[],

@@ -96,6 +96,9 @@ def _serve_network(config: ServerConfig, arguments: argparse.Namespace, output: 
             upkeep=Upkeep(
                 reread=None if arguments.config is None else lambda: make_config(arguments),
                 on_reload=on_reload,
+                on_announced=lambda name, addresses: output.line(
+                    f"Announced as {name!r} at {', '.join(addresses)}"
+                ),
                 control=control,
                 manager=ServiceManager.from_environment(os.environ),
             ),
@@ -178,6 +181,7 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
         directory_port=(
             config.directory_port if given.directory_port is None else given.directory_port
         ),
+        announce=given.announce or config.announce,
         bind=tuple(given.bind) or config.bind,
         allow=AllowList.parse(given.allow, "--allow") if given.allow else config.allow,
         tls=_tls(given) or config.tls,

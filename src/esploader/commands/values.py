@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _MAX_WORD: Final = 0xFFFF_FFFF
 _MAX_COUNT: Final = 1_000_000
 _MAX_SECONDS: Final = 1_000_000.0
+_LEAST_SEARCH_TIME: Final = 0.1
 _MAX_TCP_PORT: Final = 0xFFFF
 _MAX_BAUDRATE: Final = 20_000_000
 """What :func:`esploader.connect` takes; what knows it takes long to load."""
@@ -81,10 +82,12 @@ def tcp_port(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Return how long something takes, or may take."""
-    try:
-        return real(text, 0, _MAX_SECONDS)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from None
+    return _real(text, 0, _MAX_SECONDS)
+
+
+def search_time(text: str) -> float:
+    """Return for how long to look for something."""
+    return _real(text, _LEAST_SEARCH_TIME, _MAX_SECONDS)
 
 
 def reset_sequence(text: str) -> ResetSequence:
@@ -150,6 +153,13 @@ def _named(text: str, pattern: str, examples: str) -> str:
 def hyphened(text: str) -> str:
     """Return a name in its usual spelling."""
     return text.replace("_", "-")
+
+
+def _real(text: str, low: float, high: float) -> float:
+    try:
+        return real(text, low, high)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _bounded(text: str, low: int, high: int) -> int:

@@ -19,6 +19,7 @@ from esploader.server.discovery import PortSource, chosen_source, read_usb
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.toml_table import Table, read_table
 from esploader.server.turn_rules import TurnRules
+from esploader.transport.network_url import DIRECTORY_PORT
 from esploader.transport.reset import parse_custom
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ class ServerConfig:
     directory_port: int | None = None
     """Where clients ask for ports by their names; 0 for any free one, ``None`` for nowhere."""
 
+    announce: bool = False
+    """The network is told where the directory is, which there is for that."""
+
     bind: tuple[str, ...] = LOOPBACK
     allow: AllowList = attrs.field(factory=AllowList)
     tls: TlsFiles | None = None
@@ -132,6 +136,13 @@ def parse_reset(text: str, source: str) -> ResetPolicy:
         raise ConfigError(source, f"neither on, off nor r0, and {exc}") from exc
 
 
+def with_directory(config: ServerConfig) -> ServerConfig:
+    """Return ``config`` with a directory where it is to be announced and has none."""
+    if not config.announce or config.directory_port is not None:
+        return config
+    return attrs.evolve(config, directory_port=DIRECTORY_PORT)
+
+
 def require_distinct(ports: Iterable[PortConfig], source: str) -> None:
     """Refuse two things under one TCP port, and the same port twice.
 
@@ -159,6 +170,7 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
     defaults = ServerConfig()
     first = table.number("tcp-port", defaults.tcp_port, 0, MAX_TCP_PORT)
     directory_port = table.number("directory-port", None, 0, MAX_TCP_PORT)
+    announce = table.flag("announce", default=False)
     bind = table.texts("bind")
     allow = table.texts("allow")
     tls = table.table("tls")
@@ -174,6 +186,7 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
         new_ports=None if new_ports is None else _read_new_ports(new_ports),
         tcp_port=defaults.tcp_port if first is None else first,
         directory_port=directory_port,
+        announce=announce,
         bind=bind or defaults.bind,
         allow=AllowList.parse(allow or (), table.where("allow")),
         tls=None if tls is None else _read_tls(tls, folder),

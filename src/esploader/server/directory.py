@@ -31,12 +31,14 @@ class Inquirer(RawGuest):
         address: str,
         places: Callable[[], Iterable[OpenPlace]],
         *,
+        server: str,
         seconds: float,
         journal: Journal,
     ) -> None:
-        """``seconds`` is for how long it may take to say what it wants."""
+        """``server`` tells ours from others; ``seconds`` is for how long it may take to ask."""
         super().__init__(address)
         self._places = places
+        self._server = server
         self._seconds = seconds
         self._journal = journal
         self._request = bytearray()
@@ -70,7 +72,7 @@ class Inquirer(RawGuest):
         ports = [
             _describe(each) for each in self._places() if name is None or each.place.label == name
         ]
-        answer = {"esploader": VERSION, "ports": ports}
+        answer = {"esploader": VERSION, "server": self._server, "ports": ports}
         self._journal.note("asked", level=logging.DEBUG, client=self.address, ports=len(ports))
         if self._transport is not None:
             self._transport.write(json.dumps(answer).encode() + b"\n")

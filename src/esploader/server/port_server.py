@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import secrets
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +18,14 @@ import attrs
 from esploader.classes import frozen, override
 from esploader.errors import ConfigError, EsploaderError, ListenError
 from esploader.server.access import is_loopback
+from esploader.server.announcer import (
+    Announcer,
+    addresses_of,
+    addresses_to_announce,
+    require_announceable,
+)
 from esploader.server.claims import Claims, may_fit_several
-from esploader.server.config import MAX_PORTS, require_distinct
+from esploader.server.config import MAX_PORTS, require_distinct, with_directory
 from esploader.server.directory import Inquirer
 from esploader.server.discovery import find_unserved
 from esploader.server.door import Door
@@ -31,6 +38,7 @@ from esploader.server.runner import Runner
 from esploader.server.tcp_ports import TcpPorts
 from esploader.server.upkeep import Upkeep
 from esploader.transport.clock import RealClock
+from esploader.transport.links import local_addresses
 from esploader.transport.ports import list_ports
 from esploader.transport.token_file import read_token
 from esploader.urls import check_url
@@ -80,6 +88,7 @@ class PortServer(Runner):
             UrlError: a port can never be there.
         """
         super().__init__()
+        config = with_directory(config)
         self._means = _prepare(config)
         self._config = config
         self._on_place = on_place
@@ -88,6 +97,8 @@ class PortServer(Runner):
         self._opener = Opener(self._claims)
         self._tcp_ports = TcpPorts(config)
         self._directory: tuple[socket.socket, ...] = ()
+        self._id = secrets.token_hex(8)
+        self._announcer: Announcer | None = None
         self._places: dict[PortSource, Place] = {}
         self._open_places: dict[PortSource, OpenPlace] = {}
         self._journal = Journal(RealClock())
@@ -116,11 +127,14 @@ class PortServer(Runner):
         """Take the TCP ports.
 
         Raises:
+            ConfigError: the server should be announced, and nobody would be told.
             ListenError: one of them cannot be had.
         """
         number = self._config.directory_port
         if number is not None:
             self._directory = tuple(self._tcp_ports.listen(number))
+        if self._config.announce:
+            require_announceable(addresses_of(self._directory))
         for port in self._config.ports:
             self._add_place(self._tcp_ports.place(port))
 
@@ -187,6 +201,7 @@ class PortServer(Runner):
                 self._open(place)
             for listener in self._directory:
                 door.open(listener, self._make_inquirer)
+            await self._announce()
             self._look_around()
             if self._upkeep.control is not None:
                 await stack.enter_async_context(self._upkeep.control.attended(self.reload))
@@ -203,6 +218,7 @@ class PortServer(Runner):
         # A change that has begun is brought to its end.
         async with self._turn:
             self._is_ending = True
+            await self._take_back()
             if self._search is not None:
                 self._search.cancel()
             for each in self._open_places.values():
@@ -213,6 +229,7 @@ class PortServer(Runner):
         return Inquirer(
             address,
             self._open_places.values,
+            server=self._id,
             seconds=self._config.limits.handshake_time,
             journal=self._journal,
         )
@@ -239,6 +256,8 @@ class PortServer(Runner):
         named_now = await loop.run_in_executor(None, self._named_by, wanted)
         plan = make_plan(before, wanted, self._served_as(), named_now)
         config = effective(before, wanted)
+        if config.announce:
+            require_announceable(addresses_of(self._directory))
         if config.tls != wanted.tls:
             means = attrs.evolve(means, context=self._means.context)
         self._take_numbers(plan, config)
@@ -252,13 +271,14 @@ class PortServer(Runner):
         for each in self._open_places.values():
             each.limits = config.limits
             each.station.rules = config.rules_of(each.place.config, means.token)
+        await self._announce()
         return attrs.evolve(plan.report, missing=tuple(missing))
 
     def _reread(self) -> tuple[ServerConfig, _Means]:
         """Read the configuration and all files that it names. In a thread."""
         if self._upkeep.reread is None:
             raise ConfigError("reload", "this server has no configuration file")
-        config = self._upkeep.reread()
+        config = with_directory(self._upkeep.reread())
         return config, _prepare(config)
 
     def _served_as(self) -> list[ServedAs]:
@@ -315,6 +335,29 @@ class PortServer(Runner):
         self._add_place(place)
         self._open(place)
         return None
+
+    # The network is told -------------------------------------------------------------------
+
+    async def _announce(self) -> None:
+        """Announce the directory, or do so no longer, as the configuration says."""
+        if not self._config.announce:
+            await self._take_back()
+        elif self._announcer is None:
+            bound = addresses_of(self._directory)
+            self._announcer = Announcer(
+                tcp_port=number_of(self._directory),
+                server=self._id,
+                has_tls=self._config.tls is not None,
+                addresses=lambda: addresses_to_announce(bound, local_addresses()),
+                journal=self._journal,
+                on_announced=self._upkeep.on_announced,
+            )
+            self._announcer.start()
+
+    async def _take_back(self) -> None:
+        announcer, self._announcer = self._announcer, None
+        if announcer is not None:
+            await announcer.close()
 
     # Ports that nobody named ---------------------------------------------------------------
 

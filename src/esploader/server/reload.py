@@ -20,6 +20,7 @@ NEW_CLIENTS: Final = {
     "limits": "limits",
     "takeover": "takeover",
     "token_file": "token-file",
+    "announce": "announce",
 }
 """What counts for those who come from now on, and how a file calls it."""
 
@@ -97,6 +98,8 @@ def effective(before: ServerConfig, after: ServerConfig) -> ServerConfig:
     kept = {name: getattr(before, name) for name in NEEDS_RESTART}
     if _switches_tls(before, after):
         kept["tls"] = before.tls
+    if before.directory_port is None:
+        kept["announce"] = False
     return attrs.evolve(after, **kept)
 
 
@@ -151,7 +154,9 @@ def _changed(names: dict[str, str], before: ServerConfig, after: ServerConfig) -
 
 def _needing_restart(before: ServerConfig, after: ServerConfig) -> tuple[str, ...]:
     keys = _changed(NEEDS_RESTART, before, after)
-    return (*keys, "tls") if _switches_tls(before, after) else keys
+    if _switches_tls(before, after):
+        keys = (*keys, "tls")
+    return (*keys, "announce") if after.announce and before.directory_port is None else keys
 
 
 def _switches_tls(before: ServerConfig, after: ServerConfig) -> bool:

@@ -27,6 +27,11 @@ class Upkeep:
     on_reload: Callable[[Report], None] = attrs.field(default=lambda _report: None)
     """Is told what has changed, in the loop."""
 
+    on_announced: Callable[[str, tuple[str, ...]], None] = attrs.field(
+        default=lambda _name, _addresses: None
+    )
+    """Is told, in the loop, by what name and with what addresses the network knows the server."""
+
     control: ControlSocket | None = None
     """Where other programs of the same user ask for that."""
 

@@ -4,9 +4,11 @@ One TCP port, by TLS where the others have it. The client sends one line of JSON
 by one::
 
     {"esploader": 1, "name": "bench 1"}
-    {"esploader": 1, "ports": [{"name": "bench 1", "tcp_port": 4001, "protocol": "rfc2217", ...}]}
+    {"esploader": 1, "server": "8f0c2d1e", "ports": [{"name": "bench 1", "tcp_port": 4001,
+     "protocol": "rfc2217", ...}]}
 
-Without a name all ports are meant. An answer names no host: a port is where its directory is.
+Without a name all ports are meant. An answer names no host: a port is where its directory is. Who
+has found it on the network tells by ``server`` whether that is the one that was announced.
 """
 
 from __future__ import annotations
@@ -73,10 +75,14 @@ class RemotePort:
     """A port of a server, as its directory says."""
 
     name: str
+    """What its server calls it."""
+
     url: str
     """How we reach it."""
 
     tcp_port: int
+    """Where it is at its server, by number."""
+
     watch_url: str | None
     """How we listen to it; ``None`` where nobody can."""
 
@@ -88,6 +94,16 @@ class RemotePort:
 
     holder: str | None
     """Who has it; ``None`` when it is free."""
+
+
+@frozen
+class DirectoryAnswer:
+    """What a directory says."""
+
+    ports: tuple[RemotePort, ...]
+
+    server: str | None
+    """By which the server is told from others, as in its announcement; older ones do not say."""
 
 
 def parse_directory(text: str) -> DirectoryAddress:
@@ -114,6 +130,18 @@ def list_remote_ports(
         HostUnreachableError: it has no directory.
         TransportError: it does not let us in, or its answer makes no sense.
     """
+    return [*ask_directory(directory, timeout=timeout).ports]
+
+
+def ask_directory(
+    directory: DirectoryAddress, *, timeout: float = ANSWER_TIMEOUT
+) -> DirectoryAnswer:
+    """Return all that a directory says; it may take ``timeout`` seconds.
+
+    Raises:
+        HostUnreachableError: there is none.
+        TransportError: it does not let us in, or its answer makes no sense.
+    """
     return _ask(directory, None, timeout)
 
 
@@ -126,7 +154,7 @@ def find_remote_port(directory: DirectoryAddress, name: str) -> NetworkUrl:
         TransportError: as :func:`list_remote_ports`.
     """
     address = directory.address
-    found = [port for port in _ask(directory, name, ANSWER_TIMEOUT) if port.name == name]
+    found = [port for port in _ask(directory, name, ANSWER_TIMEOUT).ports if port.name == name]
     if len(found) != 1:
         count = "no port" if not found else f"{len(found)} ports"
         raise PortNotFoundError(address.url, f"the server has {count} of the name {name!r}")
@@ -136,7 +164,7 @@ def find_remote_port(directory: DirectoryAddress, name: str) -> NetworkUrl:
     return attrs.evolve(address, port=port.tcp_port, name=None)
 
 
-def _ask(directory: DirectoryAddress, name: str | None, timeout: float) -> list[RemotePort]:
+def _ask(directory: DirectoryAddress, name: str | None, timeout: float) -> DirectoryAnswer:
     address = directory.address
     question: dict[str, object] = {"esploader": VERSION}
     if name is not None:
@@ -177,7 +205,7 @@ def _no_directory(name: str) -> NegotiationError:
     return NegotiationError(name, "the host answers, but not as a directory of ports")
 
 
-def _read_answer(answer: bytes, directory: DirectoryAddress) -> list[RemotePort]:
+def _read_answer(answer: bytes, directory: DirectoryAddress) -> DirectoryAnswer:
     """Return what a server says, if every word of it makes sense."""
     url = directory.address.url
     known = refusal(url, answer)
@@ -185,13 +213,14 @@ def _read_answer(answer: bytes, directory: DirectoryAddress) -> list[RemotePort]
         raise known
     try:
         document = json.loads(answer)
-        ports = [_read_port(each, directory) for each in document["ports"]]
+        ports = tuple(_read_port(each, directory) for each in document["ports"])
+        server = _text({"server": None, **document}, "server")
         is_known = document["esploader"] == VERSION
     except (KeyError, TypeError, ValueError, RecursionError) as exc:
         raise _no_directory(url) from exc
     if not is_known:
         raise _no_directory(url)
-    return ports
+    return DirectoryAnswer(ports, server)
 
 
 def _read_port(entry: dict[str, object], directory: DirectoryAddress) -> RemotePort:
