@@ -28,7 +28,7 @@ IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
 # Chance has a seed: what passes here passes there, and what fails can be looked at again. How long
 # an example takes is up to whatever else the machine does.
 settings.register_profile("usual", derandomize=True, deadline=None, max_examples=50)
-settings.register_profile("full", derandomize=True, deadline=None, max_examples=250)
+settings.register_profile("full", derandomize=True, deadline=None, max_examples=150)
 settings.load_profile("full" if IS_FULL else "usual")
 
 # Programs that we start are told to end as from a terminal. A shell that runs tests in the

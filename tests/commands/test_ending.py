@@ -17,7 +17,13 @@ from writes import require_boot, writing
 if TYPE_CHECKING:
     from pathlib import Path
 
-SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"]
+SIGNALS = [
+    "SIGINT",
+    "SIGTERM",
+    "SIGHUP",
+    pytest.param("SIGQUIT", marks=pytest.mark.slow),
+    pytest.param("SIGXCPU", marks=pytest.mark.slow),
+]
 DATA = bytes(range(256)) * 1024
 OPTIONS = ("--realtime", "--json")
 

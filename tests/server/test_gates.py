@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from esploader.protocol import slip
@@ -273,7 +273,6 @@ def heard_by(peer: FakePeer) -> list[Heard]:
     return heard
 
 
-@settings(max_examples=300)
 @given(items=streams(), answers=st.lists(ANSWERS, min_size=12, max_size=12))
 def test_a_stream_is_carried_out_as_the_document_says(
     items: list[Request], answers: list[Answers]
@@ -288,7 +287,6 @@ def test_a_stream_is_carried_out_as_the_document_says(
     assert heard_by(peer) == model.heard()
 
 
-@settings(max_examples=300)
 @given(
     before=streams(),
     after=streams(),

@@ -197,7 +197,7 @@ words = st.integers(0, 0xFFFF_FFFF)
 
 
 @pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(
         st.tuples(st.just("read"), registers)
@@ -246,7 +246,7 @@ flash_operations = (
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32s2", "esp32s3", "esp32c3"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(flash_operations, max_size=12))
 def test_random_flash_commands_agree_with_a_model(
     chip: str, operations: list[tuple[str, int, int | bytes]]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from described_chips import DESCRIBED
@@ -74,14 +74,12 @@ def flash_content(bench: Bench, offset: int, size: int) -> bytes:
 
 @given(stream=streams)
 @example(stream=request(0x07, b""))
-@settings(max_examples=150, deadline=None)
 def test_no_input_ever_raises(stream: bytes) -> None:
     for chip in DESCRIBED:
         make_bench(chip, timings=UNPACED).exchange(stream)
 
 
 @given(stream=streams, cuts=st.lists(st.integers(0, 2000), max_size=8))
-@settings(max_examples=100, deadline=None)
 def test_chunking_never_matters(stream: bytes, cuts: list[int]) -> None:
     """The line sends what it is given without gaps, in however many pieces."""
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
@@ -94,7 +92,6 @@ def test_chunking_never_matters(stream: bytes, cuts: list[int]) -> None:
 
 
 @given(stream=streams, polls=st.lists(st.floats(0, 0.3), max_size=6))
-@settings(max_examples=100, deadline=None)
 def test_when_somebody_looks_never_matters(stream: bytes, polls: list[float]) -> None:
     looked_at, left_alone = make_bench(), make_bench()
     left_alone.transport.write(stream)

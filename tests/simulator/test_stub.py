@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from described_chips import DESCRIBED
@@ -393,7 +393,6 @@ streams = st.lists(requests | blocks | noise | gaps, max_size=15).map(b"".join)
 
 
 @given(stream=streams)
-@settings(max_examples=150, deadline=None)
 def test_no_input_ever_raises(stream: bytes) -> None:
     for chip in DESCRIBED:
         make_stub_bench(chip, timings=UNPACED).exchange(stream)
@@ -401,7 +400,6 @@ def test_no_input_ever_raises(stream: bytes) -> None:
 
 
 @given(stream=streams, cuts=st.lists(st.integers(0, 2000), max_size=8))
-@settings(max_examples=150, deadline=None)
 def test_chunking_never_matters(stream: bytes, cuts: list[int]) -> None:
     """The line sends what it is given without gaps, in however many pieces."""
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
@@ -415,7 +413,6 @@ def test_chunking_never_matters(stream: bytes, cuts: list[int]) -> None:
 
 
 @given(stream=streams, polls=st.lists(st.floats(0, 0.3), max_size=6))
-@settings(max_examples=150, deadline=None)
 def test_when_somebody_looks_never_matters(stream: bytes, polls: list[float]) -> None:
     looked_at, left_alone = make_stub_bench(), make_stub_bench()
     left_alone.transport.write(stream)
@@ -426,7 +423,6 @@ def test_when_somebody_looks_never_matters(stream: bytes, polls: list[float]) ->
 
 
 @given(stream=streams)
-@settings(max_examples=100, deadline=None)
 def test_two_ends_and_a_non_frame_bring_it_back_unless_it_hangs(stream: bytes) -> None:
     """Either it is deaf to one SYNC and not to the next behind an END, or it has ended.
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tomllib
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "architecture.md"
@@ -260,13 +261,16 @@ def arrows_of(house: House) -> Arrows:
     return frozenset(found)
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the full name of everything that a module imports."""
+@functools.cache
+def imported(path: Path) -> tuple[str, ...]:
+    """Return the full name of everything that a module imports."""
+    names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            names += (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            names += (f"{node.module}.{name.name}" for name in node.names)
+    return tuple(names)
 
 
 def room_of(name: str, package: str) -> str:
