@@ -62,6 +62,7 @@ RULES: Final[Mapping[str, str]] = {
     "only the driver for jumpstarter needs jumpstarter": "It is installed beside jumpstarter, and never brings it.",
     "only what is for pytest-embedded needs pytest-embedded": "In one module, which loads when a suite of its flashes.",
     "only what announces, and what looks for that, needs zeroconf": "It is an extra, and loads when a server is announced or looked for: [decision 0026](decisions/0026-told-to-the-network.md).",
+    "only what makes lines of addresses needs pyelftools": "It is an extra, which loads when somebody names an ELF file.",
 }
 """Why there is each of the contracts in ``pyproject.toml``, by its name."""
 
@@ -72,6 +73,7 @@ NEW_THINGS: Final = """\
 |---|---|
 | a chip | a module in `chips`, and a line in its registry ([Adding a chip](adding-a-chip.md)) |
 | a fact about chips; what its words mean | `chips/model`; `chips/reading` |
+| what a device says by itself, and what it means | `device/console`; how people see it: `commands` |
 | something done to the flash | `flash`; to the rest of a device: `device` |
 | another kind of port | `transport`, and its scheme in `urls.py` |
 | a command of the protocol | `protocol`; what answers it: `simulator/rom` or `simulator/stub` |

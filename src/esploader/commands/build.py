@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
+from esploader.commands.flash_monitor import add_monitor, check_monitor
 from esploader.commands.flash_options import add_spi_connection
 from esploader.commands.on_device import OnDevice
 
@@ -25,6 +26,7 @@ def _read(arguments: argparse.Namespace) -> None:
     """
     from esploader.flash.builds.choosing import check_erasing, read_builds
 
+    check_monitor(arguments)
     is_partial = bool(arguments.app_only or arguments.partition)
     check_erasing(erase_all=arguments.erase_all, is_partial=is_partial)
     arguments.builds = read_builds(arguments.build)
@@ -118,6 +120,7 @@ def _add_flash(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
     add_spi_connection(parser)
+    add_monitor(parser)
     # As write-flash has them where nothing is said.
     parser.set_defaults(compress=None, no_skip=False, ignore_flash_enc_efuse=False)
 

@@ -156,6 +156,10 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         54,
         "Make room on the disk, or name another file; boards that are not recorded are not done.",
     ),
+    errors.DebugInfoError: Explanation(
+        55, "Is it the ELF file that the linker made, with debug information, and all of it?"
+    ),
+    errors.UnexpectedOutputError: Explanation(61, ""),
     errors.PartitionTableError: Explanation(
         52,
         "Is it the right file, is the table at --partition-table-offset? 'partition-table' shows "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
+from esploader.commands.flash_monitor import add_monitor, check_monitor
 from esploader.commands.flash_options import (
     PairsAction,
     Unheeded,
@@ -162,6 +163,11 @@ def _say_inputs(result: RegionResult, output: Output) -> None:
         output.line(f"Together {size} bytes, {filled}.")
 
 
+def _prepare_write(arguments: argparse.Namespace) -> None:
+    check_monitor(arguments)
+    _settle_inputs(arguments)
+
+
 def _settle_inputs(arguments: argparse.Namespace) -> None:
     from esploader.flash.inputs import settle_inputs
 
@@ -286,6 +292,7 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
     add_flash_parameters(parser)
     add_spi_connection(parser)
+    add_monitor(parser)
 
 
 def _add_comparisons(
@@ -390,7 +397,7 @@ COMMANDS: Final = (
         name="write-flash",
         help="write files to the flash",
         add_arguments=_add_write,
-        run=OnDevice(_write_flash, _settle_inputs),
+        run=OnDevice(_write_flash, _prepare_write),
         example="--port /dev/ttyUSB0 --baud 921600 write-flash 0 bootloader.bin 0x10000 app.bin",
     ),
     Command(

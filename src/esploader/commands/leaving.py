@@ -29,6 +29,8 @@ class Leaving(NamedTuple):
     after: After
     names_stub: bool = False
     """Whoever asked for that wants to hear that the stub stays, if one runs."""
+    before_reset: Callable[[], None] | None = None
+    """What to do to the port before its lines restart the device, for whoever listens then."""
 
 
 def chosen_leaving(device: Device, name: str, output: Output) -> Leaving:
@@ -57,13 +59,15 @@ class _Witness(NamedTuple):
     """Says how the device is left, in the words that tools know."""
 
     output: Output
-    names_stub: bool
+    how: Leaving
 
     def leaves(self, way: After, device: Device) -> None:
         """Say it."""
-        is_stub_named = self.names_stub and device.session.dialect is STUB
+        is_stub_named = self.how.names_stub and device.session.dialect is STUB
         with self.output.beside():
             self.output.line("Staying in flasher stub." if is_stub_named else _WORDS[way])
+        if way is After.HARD_RESET and self.how.before_reset is not None:
+            self.how.before_reset()
 
     def note(self, text: str) -> None:
         """Pass it on."""
@@ -79,4 +83,4 @@ def work_and_leave(device: Device, how: Leaving, output: Output, work: Callable[
 
     As :func:`esploader.device.leaving.work_and_leave`, with words for people.
     """
-    leaving.work_and_leave(device, how.after, _Witness(output, how.names_stub), work)
+    leaving.work_and_leave(device, how.after, _Witness(output, how), work)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from esploader.commands.output import Json, Output
     from esploader.commands.recorded_port import RecordedPort
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class OnDevice(NamedTuple):
-    """Has work done on a device, and leaves that as ``--after`` says."""
+    """Has work done on a device, leaves that as ``--after`` says, and watches it if asked to."""
 
     work: Work
 
@@ -42,6 +42,11 @@ class OnDevice(NamedTuple):
             with output.beside():
                 device = _connected(arguments, output, stack)
             leaving = chosen_leaving(device, arguments.after, output)
+            is_watched = getattr(arguments, "monitor", False) and not arguments.dry_run
+            if is_watched:
+                from esploader.commands.flash_monitor import set_rate
+
+                leaving = leaving._replace(before_reset=lambda: set_rate(device, arguments))
             is_new = arguments.device is None
             rate = _first_baudrate(arguments) if is_new else device.session.transport.baudrate
             watch = LoaderWatch(device, output, rate)
@@ -63,6 +68,10 @@ class OnDevice(NamedTuple):
                 return not self.starts_program
 
             work_and_leave(device, leaving, output, work)
+            if is_watched:
+                from esploader.commands.flash_monitor import watch_device
+
+                watch_device(device, arguments, output)
         output.finish({**document, "warnings": output.warnings})
 
 
@@ -110,14 +119,13 @@ def _set_supply(device: Device, name: str) -> None:
 
 def _connect(arguments: argparse.Namespace, output: Output, stack: contextlib.ExitStack) -> Device:
     from esploader.connector import connect
-    from esploader.transport.patience import open_patiently
 
     open_attempts = arguments.open_attempts if arguments.connect_attempts else 0
-    name = arguments.port or open_patiently(
-        lambda: _only_port(arguments.port_filter), open_attempts
-    )
-    if arguments.port and arguments.port_filter:
-        output.note("--port-filter is not heeded: a port is named")
+    name = arguments.port
+    if not name or arguments.port_filter:
+        from esploader.commands.chosen_port import chosen_port
+
+        name = chosen_port(arguments, output, open_attempts)
     output.line(f"Serial port {name}:")
     recorded = None
     if arguments.record is not None:
@@ -164,25 +172,6 @@ def _first_baudrate(arguments: argparse.Namespace) -> int:
 
     rate: int = arguments.baud
     return rate if arguments.before == "no-reset-no-sync" else min(rate, DEFAULT_BAUDRATE)
-
-
-def _only_port(filters: Sequence[tuple[str, int | str]] | None) -> str:
-    """Return the name of the only port there can be talk of.
-
-    Raises:
-        NoPortError: there is none, or more than one.
-    """
-    from esploader.errors import NoPortError
-    from esploader.transport.ports import list_ports, matching_ports, sensible_ports
-
-    found = matching_ports(list_ports(), filters or ())
-    # Who says which port it is may well mean one that is not on USB.
-    sensible = found if filters else sensible_ports(found)
-    if len(sensible) != 1:
-        raise NoPortError(
-            candidates=tuple(port.device for port in sensible or found), filtered=bool(filters)
-        )
-    return sensible[0].device
 
 
 def _print_device(device: Device, output: Output) -> dict[str, Json]:

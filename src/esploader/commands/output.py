@@ -52,6 +52,10 @@ class Output:
         """Say which program this is, and what of all that was set has no effect."""
         with self.beside():
             self.line(self._arguments.banner)
+        self.say_remarks()
+
+    def say_remarks(self) -> None:
+        """Say what of all that was set has no effect."""
         for remark in self._arguments.remarks:
             self.note(remark)
         for remark in self._arguments.details:

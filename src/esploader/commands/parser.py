@@ -220,7 +220,9 @@ def _parse_command(
         usual = defaults(environment, with_files=chosen.heeds_files)
     except SettingError as exc:
         parser.error(str(exc))
-    namespace = argparse.Namespace(**{**vars(usual), **vars(given), "command": chosen.name})
+    namespace = argparse.Namespace(
+        **{**vars(usual), **vars(given), "command": chosen.name, "in_front": frozenset(vars(given))}
+    )
     arguments = parser.parse_args(words, namespace)
     if arguments.silent and (arguments.verbose or arguments.trace):
         parser.error("--silent goes neither with --verbose nor with --trace")

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import select
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -29,15 +30,23 @@ class StandardStream:
 
     def write(self, text: str) -> int:
         """Write now, or drop."""
-        if self.failure is None:
-            try:
-                self._write(text)
-            except OSError as exc:
-                self._lose(exc)
-            except ValueError:
-                # What Python says of a stream that it has closed.
-                self._lose(OSError(errno.EBADF, os.strerror(errno.EBADF)))
+        self._attempt(lambda: self._write(text))
         return len(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes as they are now, or drop them."""
+        self._attempt(lambda: self._write_bytes(data))
+
+    def look_for_reader(self) -> None:
+        """Notice that whoever read a pipe has gone, also while nothing is written (POSIX)."""
+        if self.failure is not None or not hasattr(select, "poll"):
+            return
+        poller = select.poll()
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            if self._stream is not None:
+                poller.register(self._stream.fileno(), 0)
+        if any(events & select.POLLERR for _, events in poller.poll(0)):
+            self._lose(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
 
     def flush(self) -> None:
         """Write what somebody else has left to be written."""
@@ -54,6 +63,25 @@ class StandardStream:
     def encoding(self) -> str:
         """How it encodes characters."""
         return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        if self.failure is not None:
+            return
+        try:
+            write()
+        except OSError as exc:
+            self._lose(exc)
+        except ValueError:
+            # What Python says of a stream that it has closed.
+            self._lose(OSError(errno.EBADF, os.strerror(errno.EBADF)))
+
+    def _write_bytes(self, data: bytes) -> None:
+        buffer = getattr(self._stream, "buffer", None)
+        if buffer is None:
+            self._write(data.decode(self.encoding, "replace"))
+            return
+        buffer.write(data)
+        buffer.flush()
 
     def _write(self, text: str) -> None:
         if self._stream is None:

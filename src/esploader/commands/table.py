@@ -15,6 +15,7 @@ HOMES: Final = {
     "get-security-info": "chip",
     "write-flash": "flash",
     "flash": "build",
+    "monitor": "monitor",
     "fleet": "fleet",
     "verify-flash": "flash",
     "read-flash": "flash",

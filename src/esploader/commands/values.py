@@ -90,6 +90,14 @@ def search_time(text: str) -> float:
     return _real(text, _LEAST_SEARCH_TIME, _MAX_SECONDS)
 
 
+def pattern(text: str) -> re.Pattern[str]:
+    """Return a regular expression."""
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as exc:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is no regular expression: {exc}") from None
+
+
 def reset_sequence(text: str) -> ResetSequence:
     """Return what is to be done to the lines of a port."""
     from esploader.errors import UnsupportedError

@@ -45,6 +45,8 @@
     * :exc:`PartitionTableError`: the data are no partition table, or none that can be
     * :exc:`RecordingError`: a file is no recording
     * :exc:`RecordError`: what became of boards cannot be written down, or read
+    * :exc:`DebugInfoError`: a file tells nothing of the lines of a program
+    * :exc:`UnexpectedOutputError`: a device has not said what it should, or what it should not
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
 """
@@ -443,3 +445,21 @@ class RecordError(EsploaderError):
     """The file."""
     reason: str
     """Why not."""
+
+
+class DebugInfoError(EsploaderError):
+    """A file cannot be read that should tell which line of a program is at an address."""
+
+    path: str
+    """The file."""
+    reason: str
+    """What is wrong with it."""
+
+
+class UnexpectedOutputError(EsploaderError):
+    """A device has not said in time what was waited for, or has said what it should not."""
+
+    port: str
+    """Name or URL of the port."""
+    reason: str
+    """What it has not said, or has."""

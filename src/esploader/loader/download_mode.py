@@ -72,7 +72,7 @@ def reach_loader(
     timeout = _SYNC_TIMEOUT + _SYNC_EXCHANGE_SIZE * BITS_PER_BYTE / transport.baudrate
     if transport.capabilities.remote:
         timeout += REMOTE_ALLOWANCE
-    sequences = _sequences(transport, before, resets)
+    sequences = ways_into_download_mode(transport, before, resets)
     # What was received before says nothing about why none answers now.
     session.forget_noise()
     for attempt in itertools.count(1):
@@ -88,7 +88,7 @@ def reach_loader(
                 if not may_vanish(session.transport.capabilities):
                     raise
                 await_return(session, reopen, exc)
-                sequences = _sequences(session.transport, before, resets)
+                sequences = ways_into_download_mode(session.transport, before, resets)
                 # The reset has been done: another would take the port away once more.
                 return session.sync(timeout)
         except NoResponseError:
@@ -102,8 +102,10 @@ def can_reset(transport: Transport, before: Before) -> bool:
     return before != "no-reset" and transport.capabilities.set_lines
 
 
-def _sequences(transport: Transport, before: Before, resets: Resets) -> Iterator[ResetSequence]:
-    """Return the ways into download mode, in the order to try them, without end."""
+def ways_into_download_mode(
+    transport: Transport, before: Before, resets: Resets
+) -> Iterator[ResetSequence]:
+    """Return the ways into download mode that suit a port, in their order, without end."""
     capabilities = transport.capabilities
     if not can_reset(transport, before):
         return itertools.repeat(())

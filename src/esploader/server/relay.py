@@ -135,7 +135,7 @@ class Relay:
     def attach(self, peer: Peer) -> None:
         """Relay between the port and ``peer`` from now on.
 
-        What the port said while nobody listened is not for it.
+        What the port said while nobody listened is not for it, unless it has listened itself.
         """
         now = self._clock.now()
         self.peer = peer
@@ -144,6 +144,8 @@ class Relay:
         self._stalled_since = None
         # Last: when it fails the client waits for the port.
         if self._port is not None:
+            if peer.ask is not None and peer.ask.gives_way:
+                self._read_port(self._port, MAX_READS)
             self._port.discard_input()
             self._settings.watch(now)
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from esploader.classes import define, override
-from esploader.transport import com_port, gates
+from esploader.transport import com_port, gates, turns
 from esploader.transport.base import DEFAULT_BAUDRATE, Capabilities
 from esploader.transport.clock import Clock, RealClock
 from esploader.transport.com_port import Code, Purge, Setting
@@ -43,7 +43,8 @@ from esploader.transport.rfc2217_wire import ACK_TIMEOUT, ServerWire
 from esploader.transport.steps import SetLines, Wait
 from esploader.transport.tcp import TcpPipe
 from esploader.transport.telnet_framing import escape
-from esploader.transport.turn_wish import TurnWish
+from esploader.transport.turn_wish import TurnWish, who_we_are
+from esploader.transport.turns import Ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -179,6 +180,17 @@ class Rfc2217Transport(GatedTransport):
     @on_turn.setter
     def on_turn(self, listener: Callable[[ServerTurn], None] | None) -> None:
         self._wire.on_turn = listener
+
+    def give_way(self) -> None:
+        """Lend the port from now on to whoever wants it, listen meanwhile, and have it back then.
+
+        Without effect at a server that does not have its clients take turns.
+
+        Raises:
+            TransportError: the connection failed.
+        """
+        if turns.takes_turns(self._wire.server.signature):
+            self._wire.send(turns.encode(Ask(who=who_we_are(), gives_way=True)))
 
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
