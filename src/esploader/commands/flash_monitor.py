@@ -96,7 +96,7 @@ def watch_device(device: Device, arguments: argparse.Namespace, output: Output) 
         transport.set_baudrate(arguments.monitor_baud)
     if isinstance(transport, Rfc2217Transport) and not arguments.no_yield:
         transport.give_way()
-    own = [path for path in _own_programs(arguments) if str(path) not in arguments.elf]
+    own = [path for path in own_programs(arguments) if str(path) not in arguments.elf]
     programs = read_programs(arguments.elf, output, own)
     with contextlib.ExitStack() as stack:
         view = ConsoleView(arguments, output, programs)
@@ -111,7 +111,7 @@ def watch_device(device: Device, arguments: argparse.Namespace, output: Output) 
         Watcher(console, view, arguments, output).watch()
 
 
-def _own_programs(arguments: argparse.Namespace) -> list[Path]:
+def own_programs(arguments: argparse.Namespace) -> list[Path]:
     """Return the ELF files that what was written has been made of, where they can be found."""
     builds: Sequence[Build] = getattr(arguments, "builds", ())
     named = [part.path for build in builds for part in build.parts]
