@@ -191,7 +191,7 @@ class ConsoleView:
         report = self._panics.feed(line)
         if report is not None and programs.is_riscv:
             if programs.unwinder is not None:
-                programs.unwinder.begin(report, self._panics.chip)
+                programs.unwinder.begin(report)
             elif not self._has_told_of_gdb:
                 self._has_told_of_gdb = True
                 self.say(

@@ -42,10 +42,3 @@ def test_a_report_of_another_architecture_is_none() -> None:
 def test_a_report_without_an_end_is_not_kept_for_ever() -> None:
     head = "\n".join(REPORT.splitlines()[:6])
     assert reports(head + "\n" + "x\n" * (MAX_REPORT_LINES + 1) + "Stack memory:\nend\n") == []
-
-
-def test_the_chip_is_the_one_of_the_boot_log() -> None:
-    collector = PanicCollector()
-    assert collector.chip == "esp32c3"
-    collector.feed("ESP-ROM:esp32h2-20221101")
-    assert collector.chip == "esp32h2"

@@ -36,26 +36,18 @@ _REGISTERS: Final = re.compile(r"Core +\d+ register dump:")
 _STACK: Final = "Stack memory:"
 _STACK_LINE: Final = re.compile(r"[0-9a-f]{8}: ")
 _RISCV: Final = "MEPC "
-_CHIP: Final = re.compile(r"ESP-ROM:(esp32[a-z]\d{1,2})-")
 _FRAME: Final = re.compile(r"#\d+ ")
-_ANY_CHIP: Final = "esp32c3"
-"""All of them have the same registers, and this one the decoder has always known."""
 
 
 @define(eq=False)
 class PanicCollector:
     """Picks the reports of panic handlers out of lines."""
 
-    chip: str = attrs.field(default=_ANY_CHIP, init=False)
-    """As the boot log names it."""
-
     _lines: list[str] = attrs.field(factory=list, init=False)
     _in_stack: bool = attrs.field(default=False, init=False)
 
     def feed(self, line: str) -> str | None:
         """Return a report of registers and stack that ends with ``line``, if one does."""
-        if chip := _CHIP.match(line):
-            self.chip = chip[1]
         if _REGISTERS.match(line):
             self._lines, self._in_stack = [line], False
             return None
@@ -95,11 +87,11 @@ class Unwinder:
         """It has not told all that it was asked for."""
         return bool(self._results) or any(thread.is_alive() for thread in self._threads)
 
-    def begin(self, report: str, chip: str) -> None:
+    def begin(self, report: str) -> None:
         """Have a report unwound, unless another one is; :meth:`take` has what came of it."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if not self._threads:
-            thread = threading.Thread(target=self._unwind, args=(report, chip), daemon=True)
+            thread = threading.Thread(target=self._unwind, args=(report,), daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -107,17 +99,17 @@ class Unwinder:
         """Return what is new: frames, the innermost first, or why there are none."""
         return self._results.pop(0) if self._results else []
 
-    def _unwind(self, report: str, chip: str) -> None:
+    def _unwind(self, report: str) -> None:
         try:
-            self._results.append(self._backtrace(report, chip))
+            self._results.append(self._backtrace(report))
         except (OSError, subprocess.SubprocessError) as exc:
             self._results.append([f"the stack was not unwound: {exc}"])
 
-    def _backtrace(self, report: str, chip: str) -> list[str]:
+    def _backtrace(self, report: str) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "panic.txt"
             path.write_text(report, encoding="utf-8")
-            player = f'"{sys.executable}" -m {_PLAYER} --target {chip} "{path}"'
+            player = f'"{sys.executable}" -m {_PLAYER} "{path}"'
             remote = ("-ex", f"target remote | {player}", "-ex", "backtrace")
             done = subprocess.run(  # noqa: S603 - the GDB that is on the path, and files of ours
                 (self._program, "--batch", "-n", str(self._elf.absolute()), *remote),
