@@ -158,7 +158,9 @@ def test_who_reads_no_further_ends_it() -> None:
     assert done.stdout.splitlines() == ["ESP-ROM:esp32c3-api1-20210207", "141"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_it_and_the_port_is_free(number: signal.Signals) -> None:
     with server_process("--tcp-port", "0", SIM, stderr=subprocess.DEVNULL) as (_, (url,)):
         for _ in range(2):

@@ -123,7 +123,9 @@ def test_output_and_timestamps_are_switched_by_keys(tmp_path: Path) -> None:
         assert terminal.shown.count(b"rst:0x1") == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
     with monitor("--port", SIM) as (terminal, process):
         process.send_signal(number)

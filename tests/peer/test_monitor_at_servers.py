@@ -46,12 +46,14 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ESPTOOL_OPEN_PORT_ATTEMPTS", "100")
 
 
+@pytest.mark.slow
 def test_pyserials_server_passes_the_reset_on(capsys: pytest.CaptureFixture[str]) -> None:
     with port_manager_server(SIM) as url:
         assert monitor(url, "--until", "invalid header") == 0
     assert capsys.readouterr().out.startswith("ESP-ROM:esp32c3")
 
 
+@pytest.mark.slow
 def test_espressifs_server_resets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     configuration = tmp_path / "esptool.cfg"
     configuration.write_text(RESET_BY_PROPERTIES, encoding="utf-8")

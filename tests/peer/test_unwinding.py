@@ -63,6 +63,7 @@ def test_frames_are_named_with_their_lines(elf: Path) -> None:
     assert second.startswith("#1  app_main () at ")
 
 
+@pytest.mark.slow
 def test_what_is_no_report_is_said_to_be_none(elf: Path) -> None:
     (line,) = unwound(elf, "nonsense")
     assert line.startswith("the stack was not unwound: ")

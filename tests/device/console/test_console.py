@@ -240,6 +240,24 @@ def test_a_port_that_is_lent_is_listened_to_and_comes_back() -> None:
     assert all(heard.startswith("lent to 127.0.0.1:") for heard in lent)
 
 
+def test_what_is_said_while_the_port_changes_hands_is_not_lost() -> None:
+    config = ServerConfig(ports=(PortConfig(source="sim://esp32c3", name="bench 1"),), tcp_port=0)
+    with serving(config) as places:
+        url = places.wait(1)[0].url
+        listener = Listener()
+        console = Console(url, ConsoleOpener(url, 115200), listener)
+        console.connect()
+        for count in range(1, 6):
+            with Rfc2217Transport.open(url) as flasher:
+                until(console, lambda: bool(listener.heard) and listener.heard[-1] != "returned")
+                # It leaves as soon as the lines are set, as whoever has flashed does.
+                reset.play(reset.HARD_RESET, flasher)
+            said = until(console, lambda: listener.heard.count("returned") == count)
+            if b"invalid header" not in said:
+                until(console, lambda: False, b"invalid header")
+        console.close()
+
+
 def until(console: Console, condition: object, text: bytes | None = None) -> bytes:
     """Read until something holds, or has been said."""
     assert callable(condition)
