@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader import connect
+from esploader.cli import main
 from esploader.errors import (
     HostUnreachableError,
     PortNotFoundError,
@@ -63,6 +64,12 @@ def failure_to_open(server: SshServer, port: str = SIMULATED) -> TransportError:
         open_transport(server.url(port))
     eventually(server.there.require_end, AssertionError)
     return caught.value
+
+
+def test_a_device_is_watched(server: SshServer, capsys: pytest.CaptureFixture[str]) -> None:
+    url = server.url(SIMULATED)
+    assert main(["monitor", "--port", url, "--until", "invalid header", "--timeout", "60"]) == 0
+    assert capsys.readouterr().out.startswith("ESP-ROM:esp32c3")
 
 
 def test_a_write_and_what_it_does_not_touch(server: SshServer, files: BoardFiles) -> None:
