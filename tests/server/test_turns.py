@@ -412,3 +412,13 @@ def watching(url: str, history: bytes) -> Iterator[Transport]:
     with SocketTransport.open(url) as watcher:
         assert read(watcher, len(history)) == history
         yield watcher
+
+
+def test_a_port_that_is_open_already_can_be_lent() -> None:
+    with bench() as (place, _), Rfc2217Transport.open(place.url) as watcher:
+        with pytest.raises(PortBusyError):
+            Rfc2217Transport.open(place.url)
+        watcher.give_way()
+        with eventually(lambda: Rfc2217Transport.open(place.url), PortBusyError):
+            wait_for(watcher, Lent)
+        wait_for(watcher, Offered)
