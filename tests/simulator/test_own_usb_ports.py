@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esploader.simulator import SimulatedTransport
+    from esploader.transport.steps import ResetSequence
 
 ENUMERATION = Timings().enumeration
 
@@ -72,6 +73,22 @@ def test_usb_serial_jtag_outlasts_the_resets_that_its_own_lines_ask_for() -> Non
     device.clock.sleep(0.1)
     assert b"boot:" in port.read(device.clock.now())
     assert len(device.history.boots) == 2
+
+
+@pytest.mark.parametrize(
+    ("sequence", "download"),
+    [(reset.HARD_RESET, True), (reset.USB_SERIAL_JTAG_HARD_RESET, False)],
+    ids=["usual", "of the port"],
+)
+def test_a_request_for_download_mode_is_forgotten_where_the_reset_takes_it_back(
+    sequence: ResetSequence,
+    download: bool,  # noqa: FBT001 - of the table
+) -> None:
+    device = SimulatedDevice("esp32c3", port="usb-serial-jtag")
+    port = device.open_transport()
+    port.set_lines(dtr=True)
+    reset.play(sequence, port)
+    assert device.history.boots[-1].download is download
 
 
 def test_usb_serial_jtag_does_not_outlast_a_reset_of_the_whole_chip() -> None:

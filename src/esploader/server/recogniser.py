@@ -34,6 +34,7 @@ from esploader.transport.reset import (
     LONG_STRAP_DELAY,
     STRAP_DELAY,
     USB_SERIAL_JTAG,
+    USB_SERIAL_JTAG_HARD_RESET,
     classic,
     tight,
 )
@@ -177,7 +178,8 @@ class Recogniser:
     def restart(self, now: float) -> ResetSequence:
         """Return the reset into the application."""
         self._downloaded_at = None
-        return self._play(self.policy.hard_reset or HARD_RESET, now)
+        usual = USB_SERIAL_JTAG_HARD_RESET if self.is_usb_serial_jtag else HARD_RESET
+        return self._play(self.policy.hard_reset or usual, now)
 
     def release(self) -> ResetSequence:
         """Release both lines, without a reset, if they were ever touched; begin anew."""

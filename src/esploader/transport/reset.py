@@ -88,6 +88,17 @@ HARD_RESET: Final[ResetSequence] = (
 )
 """Restarts the chip with the boot strap released: it runs its application."""
 
+USB_SERIAL_JTAG_HARD_RESET: Final[ResetSequence] = (
+    # Takes a request for download mode back that may have been made before.
+    SetLines(dtr=False, rts=False),
+    Wait(_HOLD),
+    SetLines(rts=True),
+    Wait(_HOLD),
+    SetLines(rts=False),
+)
+"""The same on the chip's own USB-Serial/JTAG port, whatever its lines were. Source: as that of
+:data:`USB_SERIAL_JTAG`."""
+
 
 @frozen(kw_only=True)
 class Resets:
