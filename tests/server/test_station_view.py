@@ -59,6 +59,44 @@ def test_the_holder_is_told_with_what_it_has_done() -> None:
     at_a_station(play)
 
 
+def test_totals_are_those_of_all_clients_with_whoever_has_the_port() -> None:
+    async def play(station: Station, port: VirtualTransport) -> None:
+        for number, sent in enumerate((b"hello", b"hi", b""), 1):
+            end = FakeEnd(f"10.0.0.7:{number}")
+            station.attach(end)
+            station.take_in(sent)
+            port.say(b"world!")
+            station.wake()
+            before = station.snapshot().totals
+            station.let_go(end, "it closed the connection")
+            assert station.snapshot().totals == before
+            assert before.clients == number
+        totals = station.snapshot().totals
+        assert (totals.to_port, totals.to_client, totals.losses) == (7, 18, 0)
+
+    at_a_station(play)
+
+
+def test_a_reset_counts_once_whoever_has_the_port() -> None:
+    async def play(station: Station, _: VirtualTransport) -> None:
+        station.reset()
+        await asyncio.sleep(1.0)
+        assert station.snapshot().totals.resets == 1
+        end = FakeEnd("10.0.0.7:4711")
+        station.attach(end)
+        await asyncio.sleep(1.0)
+        assert station.snapshot().totals.resets == 1
+        station.reset(force=True)
+        await asyncio.sleep(1.0)
+        view = station.snapshot()
+        assert view.holder is not None
+        assert (view.holder.resets, view.totals.resets) == (1, 2)
+        station.let_go(end, "it closed the connection")
+        assert station.snapshot().totals.resets == 2
+
+    at_a_station(play)
+
+
 def test_a_port_that_is_lost_says_when_and_why() -> None:
     async def play(station: Station, port: VirtualTransport) -> None:
         port.close()
@@ -67,6 +105,7 @@ def test_a_port_that_is_lost_says_when_and_why() -> None:
         assert view.device is None
         assert view.last_error == "timed: unplugged"
         assert view.last_error_at is not None
+        assert (view.has_lines, view.totals.losses) == (False, 1)
 
     at_a_station(play)
 
@@ -107,6 +146,26 @@ def test_a_board_that_nobody_has_is_reset() -> None:
         assert lines_of(port) == RESET
 
     at_a_station(play)
+
+
+def test_a_board_on_its_own_usb_port_is_reset_as_that_takes() -> None:
+    async def play(station: Station, port: VirtualTransport) -> None:
+        end = FakeEnd("10.0.0.7:4711")
+        station.attach(end)
+        # To USB-Serial/JTAG this asks for download mode, at the next reset.
+        end.fake_peer.wishes.append(Setting(Code.SET_CONTROL, Control.DTR_ON))
+        station.take_in(b"")
+        await asyncio.sleep(5.0)
+        port.happened.clear()
+        station.reset(force=True)
+        await asyncio.sleep(1.0)
+        assert lines_of(port)[:3] == [
+            ("lines", (False, False)),
+            ("lines", (None, True)),
+            ("lines", (None, False)),
+        ]
+
+    at_a_station(play, VirtualTransport(usb_ids=(0x303A, 0x1001)))
 
 
 def test_a_board_that_somebody_has_is_only_reset_by_force() -> None:

@@ -241,6 +241,20 @@ def test_whoever_looks_after_the_port_may_release_it(holder: TurnWish | None) ->
     at_a_bench(play)
 
 
+def test_whoever_has_waits_for_or_listens_to_a_port_is_told_why_it_is_gone() -> None:
+    async def play(bench: Bench) -> None:
+        clients = [
+            await bench.come("ana"),
+            await bench.come("bob", TurnWish(wait=60)),
+            await bench.come("cid", TurnWish(gives_way=True)),
+        ]
+        await bench.station.close("the lab closes")
+        await asyncio.sleep(0.1)
+        assert [client.turn for client in clients] == 3 * [Released("the lab closes")]
+
+    at_a_bench(play)
+
+
 def test_a_released_port_goes_to_the_next_in_line() -> None:
     async def play(bench: Bench) -> None:
         await bench.come("ana")

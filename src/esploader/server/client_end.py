@@ -58,6 +58,13 @@ class ClientEnd(abc.ABC):
         self.flush()
         self.hang_up()
 
+    def dismiss(self, parting: Parting | None) -> None:
+        """Say good-bye, and why the port is no longer its where there is anything to say."""
+        if parting is None:
+            self.hang_up()
+        else:
+            self.part(parting)
+
     # To those alone that have asked for their turn:
 
     def offer(self) -> None:  # noqa: B027 - most do not ask

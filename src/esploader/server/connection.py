@@ -395,6 +395,7 @@ class Connection(Guest, ClientEnd):
             self._send_away(f"nothing was said for {seconds}")
 
     def _note_refusal(self, reason: str) -> None:
+        self._station.totals.refusals += 1
         self._journal.note(
             "refused",
             level=logging.WARNING,

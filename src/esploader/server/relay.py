@@ -78,6 +78,7 @@ class Relay:
         self._stalled_since: float | None = None
         self._spoke_at = 0.0
         self._worked_at = 0.0
+        self._resets_before = 0
         self.peer: Peer | None = None
         """The attached client."""
         self.traffic = Traffic()
@@ -140,6 +141,7 @@ class Relay:
         now = self._clock.now()
         self.peer = peer
         self.traffic = Traffic()
+        self._resets_before = self._settings.lines.reset_count
         self._spoke_at = self._worked_at = now
         self._stalled_since = None
         # Last: when it fails the client waits for the port.
@@ -249,7 +251,7 @@ class Relay:
         self._settings.lines.pump(now)
         self._look_at = self._advance(port, now)
         if self.peer is not None:
-            self.traffic.resets = self._settings.lines.reset_count
+            self.traffic.resets = self._settings.lines.reset_count - self._resets_before
             for setting in self._settings.changes(now):
                 self._answer(setting)
 

@@ -16,9 +16,10 @@ from esploader.errors import (
 )
 from esploader.server.port_keeper import PortKeeper
 from esploader.server.relay import Relay
-from esploader.server.station_view import StationView, view_holder, view_listener, view_waiter
+from esploader.server.station_view import StationView, view_holder, view_station
 from esploader.server.succession import Succession
 from esploader.server.tap import Tap
+from esploader.server.traffic import Totals
 from esploader.server.turn_rules import TurnRules
 from esploader.server.wake_up import WakeUp
 from esploader.transport.refusal import Refusal, refusal_of_port
@@ -65,6 +66,9 @@ class Station:
 
         self.tap = Tap()
         """What the port says, for who listens besides its client."""
+
+        self.totals = Totals()
+        """Of the clients that have left."""
 
         self._journal = journal
         self._policy = policy
@@ -132,6 +136,7 @@ class Station:
         self._holder, self._holder_name = end, end.who
         self._since = self._loop.time()
         self._since_when = dt.datetime.now(dt.UTC)
+        self.totals.clients += 1
         self._note("client-came", end)
         try:
             relay.attach(end.peer)
@@ -185,20 +190,9 @@ class Station:
 
     def snapshot(self) -> StationView:
         """Return what is the case at this moment."""
-        port, keeper, listening = self._port, self._keeper, self._succession.listening
-        return StationView(
-            label=self.label,
-            device=None if port is None else port.transport.name,
-            usb_ids=self.usb_ids,
-            usb_port=None if port is None else port.transport.usb_port,
-            missing=None if keeper.missing is None else str(keeper.missing),
-            baudrate=None if port is None else port.transport.baudrate,
-            holder=view_holder(self._holder, self._since_when, self._relay),
-            line=tuple(map(view_waiter, self._succession.line)),
-            listening=tuple(map(view_listener, listening)),
-            watchers=self.tap.listener_count - len(listening),
-            last_error=keeper.last_error,
-            last_error_at=keeper.last_error_at,
+        holder = view_holder(self._holder, self._since_when, self._relay)
+        return view_station(
+            self.label, self._keeper, holder, self._succession, self.tap, self.totals
         )
 
     def release(self, reason: str) -> bool:
@@ -211,6 +205,8 @@ class Station:
 
     def reset(self, *, force: bool = False) -> None:
         """Reset the device into its application; with ``force`` also while somebody has the port.
+
+        How that is done suits the port: a chip's own USB port is not reset as a UART is.
 
         Raises:
             PortBusyError: somebody has the port.
@@ -226,6 +222,9 @@ class Station:
         port.transport.require_lines()
         try:
             relay.restart()
+            if self._holder is None:
+                # Of whoever has the port it counts with the others.
+                self.totals.resets += 1
         except TransportError as exc:
             self._lose_port(exc)
             raise
@@ -255,9 +254,9 @@ class Station:
         """Let go of everything; tell clients ``reason``, if it is not that the server ends."""
         self._keeper.closing.set()
         self.fallback = None
-        for end in self._succession.clear():
-            end.hang_up()
         parting = None if reason is None else Released(reason)
+        for end in self._succession.clear():
+            end.dismiss(parting)
         self._send_off(reason or "the server ends", parting)
         await self._keeper.close()
         self._relay = None
@@ -307,6 +306,7 @@ class Station:
         if self._port is None or relay is None:
             return
         self._keeper.complain("port-lost", str(exc))
+        self.totals.losses += 1
         if self._keeper.drop():
             relay.port_lost()
             self._keeper.await_return(self._give_port_up)
@@ -417,16 +417,14 @@ class Station:
             return
         end.flush()
         self._detach(reason)
-        if parting is None:
-            end.hang_up()
-        else:
-            end.part(parting)
+        end.dismiss(parting)
 
     def _detach(self, reason: str, event: str = "client-left") -> None:
         end, relay = self._holder, self._relay
         self._holder = None
         if end is None or relay is None:
             return
+        self.totals.add(relay.traffic)
         self._note(
             event,
             end,

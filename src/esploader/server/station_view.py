@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from esploader.classes import frozen
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from esploader.server.client_end import ClientEnd
+    from esploader.server.port_keeper import PortKeeper
     from esploader.server.relay import Relay
-    from esploader.server.succession import Waiter
+    from esploader.server.succession import Succession, Waiter
+    from esploader.server.tap import Tap
+    from esploader.server.traffic import Totals
     from esploader.transport.ports import PortInfo
 
 
@@ -88,6 +93,9 @@ class StationView:
     baudrate: int | None
     """As it is set now; ``None`` while nothing is open."""
 
+    has_lines: bool
+    """Its device can be reset."""
+
     holder: HolderView | None
     """Who has the port."""
 
@@ -105,6 +113,38 @@ class StationView:
 
     last_error_at: dt.datetime | None
     """When that was, in UTC."""
+
+    totals: Totals
+    """What has happened since it is served; of whoever has it now, too."""
+
+
+def view_station(
+    label: str,
+    keeper: PortKeeper,
+    holder: HolderView | None,
+    succession: Succession,
+    tap: Tap,
+    totals: Totals,
+) -> StationView:
+    """Return the view of a port; ``totals`` are of those that have had it before."""
+    transport = None if keeper.port is None else keeper.port.transport
+    listening = succession.listening
+    return StationView(
+        label=label,
+        device=None if transport is None else transport.name,
+        usb_ids=keeper.usb_ids,
+        usb_port=None if transport is None else transport.usb_port,
+        missing=None if keeper.missing is None else str(keeper.missing),
+        baudrate=None if transport is None else transport.baudrate,
+        has_lines=transport is not None and transport.capabilities.set_lines,
+        holder=holder,
+        line=tuple(map(view_waiter, succession.line)),
+        listening=tuple(map(view_listener, listening)),
+        watchers=tap.listener_count - len(listening),
+        last_error=keeper.last_error,
+        last_error_at=keeper.last_error_at,
+        totals=_with(totals, holder),
+    )
 
 
 def view_holder(
@@ -137,3 +177,15 @@ def view_waiter(waiter: Waiter) -> WaiterView:
 def view_listener(end: ClientEnd) -> ListenerView:
     """Return the view of a client that gives way."""
     return ListenerView(address=end.address, who=end.who)
+
+
+def _with(totals: Totals, holder: HolderView | None) -> Totals:
+    """Return the totals with what whoever has the port has done so far."""
+    if holder is None:
+        return attrs.evolve(totals)
+    return attrs.evolve(
+        totals,
+        to_port=totals.to_port + holder.to_port,
+        to_client=totals.to_client + holder.to_client,
+        resets=totals.resets + holder.resets,
+    )

@@ -41,6 +41,7 @@ class Watcher(RawGuest):
         if station.is_closing:
             self.abort()
         elif station.tap.listener_count >= MAX_WATCHERS:
+            station.totals.refusals += 1
             self._note("refused", logging.WARNING, reason=TOO_MANY)
             self._say_last(TOO_MANY.encode() + b"\r\n")
         else:
