@@ -12,12 +12,14 @@ import pytest
 
 from esploader.cli import main
 from esploader.commands.parser import parse_server
+from esploader.commands.serve import STATUS_PORT
 from esploader.commands.serving import make_config
 from esploader.errors import ConfigError
 from esploader.server.access import AllowList, TlsFiles
 from esploader.server.config import DEFAULT_TCP_PORT, LOOPBACK, PortConfig, Protocol, ServerConfig
 from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
+from esploader.server.status_address import DEFAULT_STATUS_PORT, StatusAddress
 from esploader.transport.network_url import DIRECTORY_PORT
 from programs import environment, esploader, read_line, run, running
 from served import PATIENCE, server_process
@@ -69,10 +71,42 @@ def test_all_that_can_be_said_about_clients() -> None:
     assert config.tls == TlsFiles(cert=Path("c"), key=Path("k"), client_ca=Path("a"))
 
 
+def test_the_help_names_the_usual_port_of_the_status_page() -> None:
+    assert STATUS_PORT == DEFAULT_STATUS_PORT
+
+
 def test_names_are_told_where_the_options_say() -> None:
     assert config_of("x").directory_port is None
     assert config_of("x", "--directory-port", "22217").directory_port == DIRECTORY_PORT
     assert config_of("x", "--announce").announce
+
+
+@pytest.mark.parametrize(
+    ("options", "address", "ports"),
+    [
+        (["a"], None, ["a"]),
+        (["a", "b", "--status"], StatusAddress(), ["a", "b"]),
+        (["--status", "a", "b"], StatusAddress(), ["a", "b"]),
+        (["a", "--status", "b", "c"], StatusAddress(), ["a", "b", "c"]),
+        (["--status", "sim://esp32"], StatusAddress(), ["sim://esp32"]),
+        (["--status", "--raw", "a"], StatusAddress(), ["a"]),
+        (["a", "--status", "8080", "b"], StatusAddress(port=8080), ["a", "b"]),
+        (["--status", "0.0.0.0:80", "a"], StatusAddress(host="0.0.0.0", port=80), ["a"]),  # noqa: S104
+        (["--status=[::1]:80", "a"], StatusAddress(host="::1", port=80), ["a"]),
+    ],
+    ids=str,
+)
+def test_where_the_status_page_is(
+    options: list[str], address: StatusAddress | None, ports: list[str]
+) -> None:
+    config = config_of(*options)
+    assert config.status == address
+    assert [port.source for port in config.ports] == ports
+
+
+def test_what_the_host_of_the_status_page_is_called() -> None:
+    config = config_of("a", "--status", "--status-name", "Bench", "--status-name", "bench.example")
+    assert config.status_names == ("bench", "bench.example")
 
 
 def test_all_that_can_be_said_about_turns() -> None:
@@ -125,6 +159,8 @@ def test_options_add_ports_to_those_of_the_file_and_replace_what_else_it_says(
         (["x", "--allow", "here"], "--allow: 'here' is no address or network"),
         (["--usb", "here"], "--usb: 'here' is none of"),
         (["--config", "missing.toml"], "missing.toml: it cannot be read"),
+        (["x", "--status=nowhere:1"], "--status: 'nowhere:1' is no ADDRESS:PORT"),
+        (["x", "--status-name", "a b"], "--status-name: 'a b' is no name of a host"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

@@ -16,6 +16,7 @@ from esploader.server.config import (
 )
 from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
+from esploader.server.status_address import StatusAddress
 from esploader.server.toml_table import MAX_CONFIG_SIZE
 from esploader.transport.steps import SetLines, Wait
 
@@ -30,6 +31,8 @@ bind = ["192.0.2.1", "2001:db8::1"]
 allow = "192.168.1.0/24"
 takeover = true
 token-file = "token"
+status = "192.0.2.1:8080"
+status-names = ["Bench.example"]
 
 [tls]
 cert = "server.pem"
@@ -94,6 +97,8 @@ def test_everything_that_a_file_can_say(tmp_path: Path) -> None:
     )
     assert config.takeover
     assert config.token_file == tmp_path / "token"
+    assert config.status == StatusAddress(host="192.0.2.1", port=8080)
+    assert config.status_names == ("bench.example",)
     assert config.new_ports == PortConfig(
         source="",
         protocol=Protocol.RAW,

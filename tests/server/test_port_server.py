@@ -23,7 +23,8 @@ from esploader.errors import (
 from esploader.server.config import PortConfig, Protocol, ServerConfig
 from esploader.server.discovery import UsbIdentity
 from esploader.server.door import listen, listen_on_all
-from esploader.server.port_server import PortServer, is_exposed
+from esploader.server.exposure import is_exposed
+from esploader.server.port_server import PortServer
 from esploader.transport.ports import PortInfo
 from eventually import eventually
 from programs import free_port

@@ -60,6 +60,7 @@ RULES: Final[Mapping[str, str]] = {
     "only the plugin for pytest needs pytest": "Whoever uses the library need not have it.",
     "only what is for labgrid needs labgrid": "It is never beside ours: [decision 0018](decisions/0018-beside-labgrid.md).",
     "only the driver for jumpstarter needs jumpstarter": "It is installed beside jumpstarter, and never brings it.",
+    "only the status page needs aiohttp and prometheus-client": "They are an extra: who has no such page has neither.",
     "only what is for pytest-embedded needs pytest-embedded": "In one module, which loads when a suite of its flashes.",
     "only what announces, and what looks for that, needs zeroconf": "It is an extra, and loads when a server is announced or looked for: [decision 0026](decisions/0026-told-to-the-network.md).",
     "only what makes lines of addresses needs pyelftools": "It is an extra, which loads when somebody names an ELF file.",
@@ -84,6 +85,7 @@ NEW_THINGS: Final = """\
 | an exception | `errors/__init__.py`, which has them all on one page |
 | what stands in for another program | a module in `compat` |
 | something done to many devices at once | `fleet` |
+| something that the status page of a port server shows | `server/status`, where what it shows is kept: `server/station_view.py` |
 | partition tables | what is bytes in `image`, what talks in `device` |
 | the stubs of a new esptool | `loader/known_stubs.py`, by `tests/support/stub_hash_table.py` |
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from esploader.fleet import Status
 
@@ -88,7 +88,12 @@ FOUND_SERVER: Final = of(
     }
 )
 SERVING: Final = of(
-    {"urls": by_name(TEXT), "watch_urls": by_name(TEXT), "directory_port": NUMBER_OR_NULL}
+    {
+        "urls": by_name(TEXT),
+        "watch_urls": by_name(TEXT),
+        "directory_port": NUMBER_OR_NULL,
+        "status_url": TEXT_OR_NULL,
+    }
 )
 RELOADED: Final = of(
     {
@@ -404,8 +409,78 @@ RECORD: Final[Json] = {
     "title": "a line of a record of esploader fleet",
     "anyOf": [of(RECORD_ENTRY)],
 }
-FILES: Final[dict[str, Json]] = {"record-of-fleet": RECORD}
-"""Of what is written into files."""
+STATUS_CLIENT: Final[dict[str, Json]] = {"address": TEXT, "who": TEXT_OR_NULL}
+STATUS_BYTES: Final[dict[str, Json]] = {
+    "to_device_bytes": NUMBER,
+    "to_client_bytes": NUMBER,
+    "resets": NUMBER,
+}
+STATUS_PORT: Final = of(
+    {
+        "name": TEXT,
+        "url": TEXT,
+        "tcp_port": NUMBER,
+        "watch_port": NUMBER_OR_NULL,
+        "protocol": one_of("rfc2217", "raw"),
+        "device": TEXT_OR_NULL,
+        "usb": {
+            "anyOf": [
+                of(
+                    {
+                        "vid": NUMBER_OR_NULL,
+                        "pid": NUMBER_OR_NULL,
+                        "serial_number": TEXT_OR_NULL,
+                        "location": TEXT_OR_NULL,
+                        "description": TEXT,
+                    }
+                ),
+                NOTHING,
+            ]
+        },
+        "missing": TEXT_OR_NULL,
+        "baudrate": NUMBER_OR_NULL,
+        "can_reset": YES_OR_NO,
+        "holder": {
+            "anyOf": [
+                of(
+                    {
+                        **STATUS_CLIENT,
+                        "since": MOMENT,
+                        **STATUS_BYTES,
+                        "gates": NUMBER,
+                        "failures": NUMBER,
+                    }
+                ),
+                NOTHING,
+            ]
+        },
+        "waiting": list_of(of({**STATUS_CLIENT, "since": MOMENT, "takes_over": YES_OR_NO})),
+        "listening": list_of(of(STATUS_CLIENT)),
+        "watcher_count": NUMBER,
+        "total": of({**STATUS_BYTES, "clients": NUMBER, "refusals": NUMBER, "losses": NUMBER}),
+        "last_error": {"anyOf": [of({"text": TEXT, "at": MOMENT}), NOTHING]},
+    }
+)
+STATUS: Final[Json] = {
+    "$schema": DIALECT,
+    "title": "status.json of the status page of esploader serve",
+    **cast(
+        "dict[str, Json]",
+        of(
+            {
+                "schema": {"const": 1},
+                "esploader": TEXT,
+                "host": TEXT,
+                "started": MOMENT,
+                "can_change": YES_OR_NO,
+                "ports": list_of(STATUS_PORT),
+                "now": MOMENT,
+            }
+        ),
+    ),
+}
+FILES: Final[dict[str, Json]] = {"record-of-fleet": RECORD, "status": STATUS}
+"""Of what is written into files, and told by other ways than ``--json``."""
 
 OTHERS: Final[dict[str, Json]] = {
     "elf2image": of(

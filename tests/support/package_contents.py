@@ -17,6 +17,10 @@ MAX_SIZE = 2 * 1024 * 1024
 NEEDED_IN_WHEEL = (
     "esploader/py.typed",
     "esploader/cli.py",
+    "esploader/server/status/files/icon.svg",
+    "esploader/server/status/files/page.css",
+    "esploader/server/status/files/page.html",
+    "esploader/server/status/files/page.js",
     "dist-info/licenses/LICENSE-MIT",
     "dist-info/licenses/LICENSE-APACHE",
     "dist-info/entry_points.txt",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TCP_PORT: Final = 2217
 DIRECTORY_PORT: Final = 22217
+STATUS_PORT: Final = 22218
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +64,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="serve one PORT to one client, at stdin and stdout, as ssh:// does",
     )
     _add_turns(parser)
+    _add_status(parser)
     _add_manner(parser)
     parser.add_argument(
         "--port-file", metavar="FILE", help="write the URLs into this file (default: none)"
@@ -134,6 +136,25 @@ def _add_turns(parser: argparse.ArgumentParser) -> None:
         "--token-file",
         metavar="FILE",
         help="whoever knows what is in it may take ports over at any time (default: nobody)",
+    )
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--status",
+        nargs="?",
+        const="",
+        metavar="ADDRESS:PORT",
+        help="show who has which port as a page, as JSON and as metrics; without a value at TCP "
+        f"port {STATUS_PORT} for this machine alone (default: nowhere)",
+    )
+    parser.add_argument(
+        "--status-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="what the host of that page is called, besides its address; as often as wanted "
+        "(default: what it calls itself)",
     )
 
 

@@ -25,9 +25,11 @@ from esploader.server.config import (
 from esploader.server.config import Protocol as ServedProtocol
 from esploader.server.credentials import file_named
 from esploader.server.discovery import parse_usb
-from esploader.server.port_server import PortServer, is_exposed
+from esploader.server.exposure import is_exposed, is_status_exposed
+from esploader.server.port_server import PortServer
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.service_manager import ServiceManager
+from esploader.server.status_address import check_names, parse_status
 from esploader.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -109,10 +111,17 @@ def _serve_network(config: ServerConfig, arguments: argparse.Namespace, output: 
             threading.Thread(target=_stop_at_the_end_of_input, args=(server,), daemon=True).start()
         server.listen()
         has_begun = True
-        if server.directory_port is not None:
-            output.line(f"Telling names of ports on TCP port {server.directory_port}")
+        _say_what_else(server, output)
         output.finish(_document(server))
         server.run()
+
+
+def _say_what_else(server: PortServer, output: Output) -> None:
+    """Say where there is something besides ports."""
+    if server.directory_port is not None:
+        output.line(f"Telling names of ports on TCP port {server.directory_port}")
+    if server.status_url is not None:
+        output.line(f"Showing how they stand on {server.status_url}")
 
 
 def _document(server: PortServer) -> Json:
@@ -121,6 +130,7 @@ def _document(server: PortServer) -> Json:
         "urls": {place.label: place.url for place in places},
         "watch_urls": {place.label: place.watch_url for place in places if place.watch_url},
         "directory_port": server.directory_port,
+        "status_url": server.status_url,
     }
 
 
@@ -128,6 +138,11 @@ def _warn_of_exposure(config: ServerConfig, output: Output) -> None:
     if is_exposed(config):
         output.write(
             "WARNING: anybody on the network can use these ports; limit that by --allow or TLS\n"
+        )
+    if is_status_exposed(config):
+        output.write(
+            "WARNING: anybody on the network can see the status page; "
+            "limit that by --allow or TLS\n"
         )
 
 
@@ -187,6 +202,8 @@ def make_config(arguments: argparse.Namespace) -> ServerConfig:
         tls=_tls(given) or config.tls,
         takeover=given.takeover or config.takeover,
         token_file=_file(given, "token_file") or config.token_file,
+        status=config.status if given.status is None else parse_status(given.status, "--status"),
+        status_names=check_names(tuple(given.status_name), "--status-name") or config.status_names,
     )
     if given.all:
         config = attrs.evolve(

@@ -19,7 +19,7 @@ _OPTION: Final = "--stdio"
 _OF_THE_NETWORK: Final = (
     *("tcp_port", "directory_port", "watch_port", "bind", "allow", "tls_cert", "port_file"),
     *("all", "raw", "json"),
-    *("announce", "watch_port", "takeover", "token_file"),
+    *("announce", "watch_port", "takeover", "token_file", "status", "status_name"),
 )
 """What means nothing to a client that does not come in by it."""
 

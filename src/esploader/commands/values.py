@@ -26,6 +26,9 @@ PARTITION: Final = "part:"
 _UNITS: Final = {"k": 1 << 10, "m": 1 << 20}
 _SIZE: Final = "(.+)([kKmM])[bB]?"
 _FREQUENCY: Final = r"keep|\d{1,3}m"
+_STATUS_ADDRESS: Final = (
+    r"\d+|localhost|[\d.]+|[\dA-Fa-f]*:[\dA-Fa-f:.]*|\[[^\]/]*\](:\d+)?|[^\[\]:/\\]*:\d+"
+)
 _FLASH_SIZE: Final = r"keep|detect|\d{1,4}[KM]B(-c1)?"
 
 
@@ -78,6 +81,11 @@ def baudrate(text: str) -> int:
 def tcp_port(text: str) -> int:
     """Return the number of a TCP port, 0 included."""
     return _bounded(text, 0, _MAX_TCP_PORT)
+
+
+def is_status_address(text: str) -> bool:
+    """Tell whether a word behind ``--status`` is its value, and not the name of a port."""
+    return re.fullmatch(_STATUS_ADDRESS, text) is not None
 
 
 def seconds(text: str) -> float:

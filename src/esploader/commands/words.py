@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from esploader.commands.values import hyphened
+from esploader.commands.values import hyphened, is_status_address
 
 if TYPE_CHECKING:
     import argparse
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FILTER_OPTION: Final = "--port-filter"
 _FILTERS: Final = ("vid=", "pid=", "name=", "serial=")
 _DIFF_OPTIONS: Final = frozenset({"--diff", "-d"})
+_STATUS_OPTION: Final = "--status"
 _SHORT: Final = 2
 """Characters of an option whose value may stand right behind it."""
 
@@ -29,7 +30,8 @@ def is_option(word: str) -> bool:
 def one_value_each(words: Sequence[str]) -> list[str]:
     """Return ``words`` with one value behind each ``--port-filter``, and none behind ``--diff``.
 
-    The one may have several in esptool 5, the other had yes or no in esptool 4.
+    The one may have several in esptool 5, the other had yes or no in esptool 4. Behind ``--status``
+    an address may stand, or the first of the ports that are served: it gets an empty one then.
     """
     found: list[str] = []
     is_filtering = False
@@ -40,6 +42,9 @@ def one_value_each(words: Sequence[str]) -> list[str]:
         if before in _DIFF_OPTIONS and word in {"yes", "no"}:
             if word == "no":
                 found.pop()
+            continue
+        if word == _STATUS_OPTION and not is_status_address("".join(words[index + 1 : index + 2])):
+            found.append(f"{_STATUS_OPTION}=")
             continue
         is_first = hyphened(before) == _FILTER_OPTION
         is_filtering = is_first or (is_filtering and word.lower().startswith(_FILTERS))

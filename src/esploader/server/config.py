@@ -17,6 +17,7 @@ from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.credentials import file_named
 from esploader.server.discovery import PortSource, chosen_source, read_usb
 from esploader.server.recogniser import ResetPolicy
+from esploader.server.status_address import StatusAddress, check_names, parse_status
 from esploader.server.toml_table import Table, read_table
 from esploader.server.turn_rules import TurnRules
 from esploader.transport.network_url import DIRECTORY_PORT
@@ -102,6 +103,12 @@ class ServerConfig:
     token_file: Path | None = None
     """What may take them over at any time knows what is in this file."""
 
+    status: StatusAddress | None = None
+    """Where a page says who has which port; ``None`` for nowhere."""
+
+    status_names: tuple[str, ...] = ()
+    """What that is called besides its address, in small letters."""
+
     def rules_of(self, port: PortConfig, token: bytes | None) -> TurnRules:
         """Return who may take a port over."""
         takeover = self.takeover if port.takeover is None else port.takeover
@@ -177,6 +184,8 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
     limits = table.table("limits")
     takeover = table.flag("takeover", default=False)
     token_file = table.text("token-file")
+    status = table.number_or_text("status", MAX_TCP_PORT)
+    status_names = table.texts("status-names")
     new_ports = table.table("new-ports")
     ports = tuple(_read_port(each) for each in table.tables("port"))
     table.refuse_others()
@@ -197,6 +206,8 @@ def _read_document(table: Table, folder: Path) -> ServerConfig:
             if token_file is None
             else file_named(token_file, folder, table.where("token-file"))
         ),
+        status=None if status is None else parse_status(str(status), table.where("status")),
+        status_names=check_names(status_names or (), table.where("status-names")),
     )
 
 

@@ -139,6 +139,11 @@ def format_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def as_a_line(words: Refusal) -> bytes:
+    """Return what is said to a client of a port that is turned away."""
+    return f"{words.value}\r\n".encode()
+
+
 @define(eq=False)
 class Door:
     """Lets clients in. Lives in one loop."""
@@ -147,6 +152,9 @@ class Door:
     _allow: AllowList
     _limits: Limits
     _context: ssl.SSLContext | None = None
+    _last_words: Callable[[Refusal], bytes] = attrs.field(default=as_a_line, kw_only=True)
+    """What a client is told without TLS, in its language."""
+
     _listeners: list[socket.socket] = attrs.field(factory=list, init=False)
     _waiting: Counter[str] = attrs.field(factory=Counter, init=False)
     """Connections without a port, by address."""
@@ -276,9 +284,8 @@ class Door:
     def _turn_away(self, client: socket.socket, words: Refusal) -> None:
         """Hang up with a word, for which nothing is waited: the client's system takes it or not."""
         client.settimeout(0)
-        text = f"{words.value}\r\n".encode()
         with suppress(OSError):
-            client.send(text if self._context is None else ACCESS_DENIED)
+            client.send(self._last_words(words) if self._context is None else ACCESS_DENIED)
         client.close()
 
     async def _connect(self, client: socket.socket, connection: Guest) -> None:

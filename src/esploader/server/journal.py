@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from esploader.classes import define
+from esploader.classes import define, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from esploader.transport.clock import Clock
 
@@ -35,6 +35,20 @@ MAX_FRAMES: Final = 8
 _logger = logging.getLogger(__name__)
 
 
+@frozen
+class Entry:
+    """An event as it is written."""
+
+    level: int
+    """As logging has it."""
+
+    event: str
+    """Its kind."""
+
+    text: str
+    """All of it, in one line."""
+
+
 @define
 class _Count:
     begun: float
@@ -48,22 +62,25 @@ class Journal:
 
     _clock: Clock
     _counts: dict[str, _Count] = attrs.field(factory=dict, init=False)
+    listener: Callable[[Entry], None] | None = attrs.field(default=None, init=False)
+    """Is called with all that is written, and with what logging would leave out from INFO on."""
 
     def note(self, event: str, *, level: int = logging.INFO, **fields: Field) -> None:
         """Write an event of the kind ``event``, of which the program has a few dozen."""
-        if not _logger.isEnabledFor(level):
+        is_heard = self.listener is not None and level >= logging.INFO
+        if not is_heard and not _logger.isEnabledFor(level):
             return
         now = self._clock.now()
         count = self._counts.get(event)
         if count is None or now >= count.begun + PERIOD:
             if count is not None and count.left_out:
-                _write("left-out", level, {"event": event, "count": count.left_out})
+                self._write("left-out", level, {"event": event, "count": count.left_out})
             count = self._counts[event] = _Count(now)
         if count.written >= MAX_EVENTS:
             count.left_out += 1
             return
         count.written += 1
-        _write(event, level, fields)
+        self._write(event, level, fields)
 
     def fault(self, _loop: object, context: Mapping[str, object]) -> None:
         """Write what left a callback of the loop, as the exception handler of the loop.
@@ -78,10 +95,11 @@ class Journal:
         trace = " ".join(f"{Path(each.filename).name}:{each.lineno}" for each in frames)
         self.note("fault", level=logging.WARNING, reason=repr(exc), trace=trace)
 
-
-def _write(event: str, level: int, fields: dict[str, Field]) -> None:
-    words = [event, *(f"{name}={_shown(value)}" for name, value in fields.items())]
-    _logger.log(level, "%s", " ".join(words), extra={"event": event, "fields": fields})
+    def _write(self, event: str, level: int, fields: dict[str, Field]) -> None:
+        text = " ".join([event, *(f"{name}={_shown(value)}" for name, value in fields.items())])
+        if self.listener is not None:
+            self.listener(Entry(level, event, text))
+        _logger.log(level, "%s", text, extra={"event": event, "fields": fields})
 
 
 def _shown(value: Field) -> str:

@@ -17,7 +17,6 @@ import attrs
 
 from esploader.classes import frozen, override
 from esploader.errors import ConfigError, EsploaderError, ListenError
-from esploader.server.access import is_loopback
 from esploader.server.announcer import (
     Announcer,
     addresses_of,
@@ -35,6 +34,7 @@ from esploader.server.place import OpenPlace, number_of
 from esploader.server.port_search import SEARCH_PERIOD
 from esploader.server.reload import ServedAs, effective, make_plan
 from esploader.server.runner import Runner
+from esploader.server.status_page import make_status_page
 from esploader.server.tcp_ports import TcpPorts
 from esploader.server.upkeep import Upkeep
 from esploader.transport.clock import RealClock
@@ -83,8 +83,8 @@ class PortServer(Runner):
         """Prepare to serve; ``on_place`` is told of every port that gets its place.
 
         Raises:
-            ConfigError: two ports want the same, or the token or a file of TLS is not what it
-                should be.
+            ConfigError: two ports want the same, the token or a file of TLS is not what it
+                should be, or what makes a status page is not installed.
             UrlError: a port can never be there.
         """
         super().__init__()
@@ -107,6 +107,9 @@ class PortServer(Runner):
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_reload_wanted = False
         self._is_ending = False
+        self._status_page = make_status_page(config, self._open_places.values, self._journal)
+        if self._status_page is not None:
+            self._status_page.change_rules(config, self._means.context, self._means.token)
 
     @property
     def config(self) -> ServerConfig:
@@ -123,6 +126,11 @@ class PortServer(Runner):
         """Where clients ask for ports by their names; ``None`` for nowhere."""
         return number_of(self._directory) if self._directory else None
 
+    @property
+    def status_url(self) -> str | None:
+        """Where the page is that says how the ports stand; ``None`` for nowhere."""
+        return None if self._status_page is None else self._status_page.url
+
     def listen(self) -> None:
         """Take the TCP ports.
 
@@ -135,6 +143,8 @@ class PortServer(Runner):
             self._directory = tuple(self._tcp_ports.listen(number))
         if self._config.announce:
             require_announceable(addresses_of(self._directory))
+        if self._status_page is not None:
+            self._status_page.listen()
         for port in self._config.ports:
             self._add_place(self._tcp_ports.place(port))
 
@@ -167,7 +177,7 @@ class PortServer(Runner):
                 raise
             finally:
                 if manager is not None:
-                    manager.ready(self._status)
+                    manager.ready(self._summary)
             self._journal.note("reloaded", **report.counts)
             for reason in report.missing:
                 self._journal.note("no-place", level=logging.WARNING, reason=reason)
@@ -184,6 +194,8 @@ class PortServer(Runner):
         for place in self._places.values():
             place.close()
         self._places.clear()
+        if self._status_page is not None:
+            self._status_page.close()
         self._opener.close()
 
     @override
@@ -206,12 +218,14 @@ class PortServer(Runner):
             if self._upkeep.control is not None:
                 await stack.enter_async_context(self._upkeep.control.attended(self.reload))
             if self._upkeep.manager is not None:
-                await stack.enter_async_context(self._upkeep.manager.attended(self._status))
+                await stack.enter_async_context(self._upkeep.manager.attended(self._summary))
+            if self._status_page is not None:
+                await stack.enter_async_context(self._status_page.attended())
             self._begin_reload()
             await stopping.wait()
 
     @property
-    def _status(self) -> str:
+    def _summary(self) -> str:
         return f"ports served: {len(self._places)}"
 
     async def _close_places(self) -> None:
@@ -264,6 +278,8 @@ class PortServer(Runner):
         # From here on nothing is refused.
         self._config, self._means = config, means
         self._door.change_rules(config.allow, config.limits, means.context)
+        if self._status_page is not None:
+            self._status_page.change_rules(config, means.context, means.token)
         for leaving in plan.leaving:
             await self._leave(leaving.config.source)
         missing = [reason for entry in plan.entering if (reason := self._enter(entry))]
@@ -431,9 +447,3 @@ def _prepare(config: ServerConfig) -> _Means:
         context=None if config.tls is None else config.tls.make_context(),
         token=None if config.token_file is None else read_token(config.token_file),
     )
-
-
-def is_exposed(config: ServerConfig) -> bool:
-    """Tell whether anybody on the network can use the ports."""
-    is_reachable = not all(is_loopback(host) for host in config.bind)
-    return is_reachable and not config.allow.networks and config.tls is None

@@ -21,6 +21,7 @@ NEW_CLIENTS: Final = {
     "takeover": "takeover",
     "token_file": "token-file",
     "announce": "announce",
+    "status_names": "status-names",
 }
 """What counts for those who come from now on, and how a file calls it."""
 
@@ -28,6 +29,7 @@ NEEDS_RESTART: Final = {
     "tcp_port": "tcp-port",
     "directory_port": "directory-port",
     "bind": "bind",
+    "status": "status",
 }
 """What is settled when the server begins."""
 

@@ -47,8 +47,7 @@ class Runner(abc.ABC):
                 the argument. Everything is closed.
             TransportError: the only port failed, and nobody knows how to open it again.
         """
-        # The loop that waits for sockets and descriptors is the same on all systems.
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        with asyncio.Runner(loop_factory=self._make_loop) as runner:
             runner.run(self._main())
         if self._signal is not None:
             raise KeyboardInterrupt(self._signal)
@@ -105,6 +104,10 @@ class Runner(abc.ABC):
     @abc.abstractmethod
     async def _serve(self, stopping: asyncio.Event) -> None:
         """Serve until ``stopping`` is set, and close everything in the loop."""
+
+    def _make_loop(self) -> asyncio.AbstractEventLoop:
+        """Return what runs: the loop that waits for sockets and descriptors on all systems."""
+        return asyncio.SelectorEventLoop()
 
     def _fail(self, exc: TransportError) -> None:
         """End, because of ``exc``."""

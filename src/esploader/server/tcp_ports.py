@@ -30,7 +30,8 @@ class TcpPorts:
     def __init__(self, config: ServerConfig) -> None:
         self._bind = config.bind
         self._first = config.tcp_port
-        self._directory = config.directory_port
+        status = None if config.status is None else config.status.port
+        self._others = {number for number in (config.directory_port, status) if number}
         self._has_tls = config.tls is not None
         self._kept: dict[int, list[socket.socket]] = {}
         self.renumber(config.ports, ())
@@ -39,9 +40,7 @@ class TcpPorts:
         """Begin again with the first number; those of ``ports``, and those taken, are left out."""
         named = ((port.tcp_port, port.watch_port) for port in ports)
         self._reserved = {number for numbers in named for number in numbers if number}
-        self._reserved.update(taken)
-        if self._directory:
-            self._reserved.add(self._directory)
+        self._reserved.update(taken, self._others)
         self._next = self._first
 
     def place(self, config: PortConfig) -> Place:
