@@ -19,7 +19,14 @@ PATIENCE = 120.0
 NEEDED_PROGRAMS = {"flash_id": ("ser2net",), "remote": ("ser2net",)}
 """Beside esptool and pyserial's server, which come with the extra of the tests."""
 
-WITHOUT_PEERS = ("fleet", "hex_file", "simulated_chips", "tls_handshakes", "write_efficiency")
+WITHOUT_PEERS = (
+    "fleet",
+    "hex_file",
+    "simulated_chips",
+    "status_flood",
+    "tls_handshakes",
+    "write_efficiency",
+)
 
 LINUX_ONLY = (
     "client_cost",
@@ -30,6 +37,7 @@ LINUX_ONLY = (
     "merging",
     "server_load",
     "simulated_chips",
+    "status_flood",
     "tls_handshakes",
 )
 """They ask ``/proc`` what a process has used."""
