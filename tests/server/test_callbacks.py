@@ -155,13 +155,20 @@ def test_every_callback_that_is_handed_out_is_among_those_that_are_driven() -> N
     assert found == CALLBACKS.keys()
 
 
+CALLED = {each.rpartition(".")[2] for each in PROTOCOLS}
+"""What a loop calls of a protocol."""
+
+
 def test_every_protocol_of_the_server_is_among_those_that_are_driven() -> None:
     found = {
         node.name
         for file in SERVER.glob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
-        and any(ast.unparse(base).startswith(("asyncio.", "Guest")) for base in node.bases)
+        and any(
+            ast.unparse(base).startswith(("asyncio.", "Guest", "RawGuest")) for base in node.bases
+        )
+        and any(isinstance(each, ast.FunctionDef) and each.name in CALLED for each in node.body)
     }
     assert found == {each.partition(".")[0] for each in PROTOCOLS}
 
@@ -227,7 +234,11 @@ class Watched(Runner):
                 ),
             )
             inquire = functools.partial(
-                Inquirer, places=tuple, seconds=IMPATIENT.handshake_time, journal=journal
+                Inquirer,
+                places=tuple,
+                server="this one",
+                seconds=IMPATIENT.handshake_time,
+                journal=journal,
             )
             door.open(self._directory_listener, inquire)
             watch = functools.partial(Watcher, station=station, journal=journal)

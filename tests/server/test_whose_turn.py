@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 TOKEN = b"the token of the lab"
 OTHER_TOKEN = b"another one, of another lab"
 DURATION = 600.0
-SETTLING_TIME = 8 * LATENCY
-"""After this time everybody has heard what was said to it."""
+SETTLING_TIME = 25 * LATENCY
+"""After this time a reset has been played, and everybody has heard what was said to it."""
 
 OWN_PORT = (ESPRESSIF_VID, 0x1001)
 """USB vendor and product id of a port that resets may take away."""
