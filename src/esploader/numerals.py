@@ -52,3 +52,8 @@ def shown(value: object) -> str:
     except ValueError:
         return "a number of more than 4300 digits"
     return text if len(text) <= _MAX_SHOWN_SIZE else f"{text[:_MAX_SHOWN_SIZE]}..."
+
+
+def printable(text: str) -> str:
+    """Return a text from outside with ``?`` for each character that could upset a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

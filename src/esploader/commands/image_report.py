@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esploader.numerals import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -135,11 +137,11 @@ def _say_footer(report: ImageReport, output: Output) -> None:
 
 
 def _say_application(found: AppDescriptor, output: Output) -> None:
-    output.line(f"Project name: {_shown(found.project)}")
-    output.line(f"App version: {_shown(found.version)}")
-    output.line(f"Compile time: {_shown(found.date)} {_shown(found.time)}")
+    output.line(f"Project name: {printable(found.project)}")
+    output.line(f"App version: {printable(found.version)}")
+    output.line(f"Compile time: {printable(found.date)} {printable(found.time)}")
     output.line(f"ELF file SHA256: {found.elf_digest.hex()}")
-    output.line(f"ESP-IDF: {_shown(found.idf_version)}")
+    output.line(f"ESP-IDF: {printable(found.idf_version)}")
     for label, revision in (
         ("Minimal", found.minimum_efuse_revision),
         ("Maximal", found.maximum_efuse_revision),
@@ -152,13 +154,8 @@ def _say_application(found: AppDescriptor, output: Output) -> None:
 
 def _say_bootloader(found: BootloaderDescriptor, output: Output) -> None:
     output.line(f"Bootloader version: {found.version}")
-    output.line(f"ESP-IDF: {_shown(found.idf_version)}")
-    output.line(f"Compile time: {_shown(found.compiled)}")
-
-
-def _shown(text: str) -> str:
-    """Return a text of an image, which may be anything, as it can be put on a terminal."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+    output.line(f"ESP-IDF: {printable(found.idf_version)}")
+    output.line(f"Compile time: {printable(found.compiled)}")
 
 
 def images_document(reports: Sequence[ImageReport], start: int) -> list[Json]:

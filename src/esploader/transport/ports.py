@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import frozen
+from esploader.numerals import printable
 from esploader.transport.vendors import BRIDGE_VIDS, ESPRESSIF_VID
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def list_ports() -> list[PortInfo]:
     return sort_ports(
         PortInfo(
             device=port.device,
-            description="" if port.description in {None, "n/a"} else _printable(port.description),
+            description="" if port.description in {None, "n/a"} else printable(port.description),
             vid=port.vid,
             pid=port.pid,
-            serial_number=port.serial_number and _printable(port.serial_number),
+            serial_number=port.serial_number and printable(port.serial_number),
             location=port.location,
         )
         for port in pyserial_list.comports()
@@ -169,8 +170,3 @@ def _order(port: PortInfo) -> tuple[int, list[str | int]]:
     # Words and numbers take turns, so like is always compared with like.
     words = _NUMBER.split(port.device)
     return rank, [int(word) if index % 2 else word for index, word in enumerate(words)]
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` without characters that could upset a terminal: a device chose them."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -12,6 +12,7 @@ import re
 from typing import Final, TypeAlias
 from urllib.parse import quote, unquote
 
+from esploader import numerals
 from esploader.classes import frozen
 from esploader.errors import ProtocolError
 from esploader.numerals import real, whole
@@ -235,7 +236,7 @@ def decode_server(payload: bytes) -> ServerTurn:
 
 def printable(text: str) -> str:
     """Return a text from the other end in a form that does no harm, cut to size."""
-    return "".join(each if each.isprintable() else "?" for each in text[: 4 * MAX_NAME_SIZE])
+    return numerals.printable(text[: 4 * MAX_NAME_SIZE])
 
 
 def _words(message: ClientTurn | ServerTurn) -> str:

@@ -9,6 +9,7 @@ import attrs
 
 from esploader.classes import define
 from esploader.errors import DebugInfoError
+from esploader.numerals import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,9 +89,5 @@ class BacktraceDecoder:
 
 
 def _told(place: Place) -> str:
-    file, function = _printable(place.file or "??"), _printable(place.function or "??")
+    file, function = printable(place.file or "??"), printable(place.function or "??")
     return f"{function} at {file}:{place.line or '?'}"
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

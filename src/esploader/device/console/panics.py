@@ -19,6 +19,7 @@ from typing import Final
 import attrs
 
 from esploader.classes import define
+from esploader.numerals import printable
 
 GDB: Final = "riscv32-esp-elf-gdb"
 """The program that is looked for."""
@@ -120,7 +121,7 @@ class Unwinder:
                 timeout=UNWINDING_TIME,
             )
         text = done.stdout.decode("utf-8", "replace")
-        lines = ["".join(c if c.isprintable() else "?" for c in each) for each in text.split("\n")]
+        lines = [*map(printable, text.split("\n"))]
         frames = [line for line in lines if _FRAME.match(line)][:MAX_BACKTRACE_LINES]
         if frames:
             return frames

@@ -29,7 +29,7 @@ from esploader.flash.parameters import FlashParameters
 from esploader.flash.plan import InputPart
 from esploader.flash.progress import Phase, Progress, ProgressEvent, Restarted
 from esploader.flash.write_plan import RegionResult
-from esploader.numerals import shown
+from esploader.numerals import printable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -359,8 +359,7 @@ def _flag(values: Mapping[str, Json], key: str, where: str) -> bool:
 
 def _sentence(values: Mapping[str, Json], key: str) -> str:
     """Return a text that the exporter has for people, without what is not for the eye."""
-    text = text_of(values, key, _ANSWER)[:_MAX_TEXT_SIZE]
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return printable(text_of(values, key, _ANSWER)[:_MAX_TEXT_SIZE])
 
 
 def _text_or_none(values: Mapping[str, Json], key: str) -> str | None:
