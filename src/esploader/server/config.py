@@ -20,7 +20,7 @@ from esploader.server.recogniser import ResetPolicy
 from esploader.server.status_address import StatusAddress, check_names, parse_status
 from esploader.server.toml_table import Table, read_table
 from esploader.server.turn_rules import TurnRules
-from esploader.transport.network_url import DIRECTORY_PORT
+from esploader.transport.network_url import DIRECTORY_PORT, MAX_TCP_PORT
 from esploader.transport.reset import parse_custom
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ DEFAULT_TCP_PORT: Final = 2217
 
 LOOPBACK: Final = ("127.0.0.1", "::1")
 """The addresses that only this machine reaches."""
-
-MAX_TCP_PORT: Final = 0xFFFF
 
 MAX_PORTS: Final = 1024
 """More serial ports than that are refused."""

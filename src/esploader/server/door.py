@@ -19,9 +19,9 @@ import attrs
 
 from esploader.classes import define
 from esploader.errors import ListenError
-from esploader.server.config import MAX_TCP_PORT
 from esploader.server.heap import give_back
 from esploader.server.tls_layer import READ_SIZE, TlsLayer
+from esploader.transport.network_url import MAX_TCP_PORT
 from esploader.transport.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ ACCESS_DENIED: Final = bytes.fromhex("15 0303 0002 02 31")
 
 # A client whose machine vanished must not keep the port for ever.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from others
 
 _NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
@@ -137,6 +139,11 @@ def format_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     """Return an address as a person writes it."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def format_reachable(host: str, port: int) -> str:
+    """Return by what address clients come in: where that is any, by what the machine is called."""
+    return format_address((socket.gethostname() if host in _WILDCARDS else host, port))
 
 
 def as_a_line(words: Refusal) -> bytes:

@@ -8,6 +8,7 @@ from typing import Final
 
 from esploader.classes import frozen
 from esploader.errors import ConfigError
+from esploader.transport.network_url import MAX_TCP_PORT
 
 DEFAULT_STATUS_PORT: Final = 22218
 """The one behind that of names; IANA has assigned it to nobody."""
@@ -15,7 +16,6 @@ DEFAULT_STATUS_PORT: Final = 22218
 MAX_NAME_SIZE: Final = 253
 """Of the name of a host, in characters."""
 
-_MAX_PORT: Final = 0xFFFF
 _WITH_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:/]*)):(?P<port>\d{1,5})")
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 
@@ -48,7 +48,7 @@ def parse_status(text: str, source: str) -> StatusAddress:
         if not host:
             reason = f"{text!r} has no address in front of its port; 0.0.0.0 and [::] are all"
             raise ConfigError(source, reason)
-    if port > _MAX_PORT:
+    if port > MAX_TCP_PORT:
         raise ConfigError(source, f"there is no TCP port {port}")
     if host in {"", "localhost"}:
         return StatusAddress(port=port)

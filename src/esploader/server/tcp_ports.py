@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Final
 
 from esploader.errors import ListenError
-from esploader.server.config import LOOPBACK, MAX_TCP_PORT, Protocol
-from esploader.server.door import listen_on_all
+from esploader.server.config import LOOPBACK, Protocol
+from esploader.server.door import format_reachable, listen_on_all
 from esploader.server.place import Place, number_of
+from esploader.transport.network_url import MAX_TCP_PORT
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable
 
     from esploader.server.config import PortConfig, ServerConfig
-
-_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from others
 
 _SCHEMES: Final = {Protocol.RFC2217: "rfc2217", Protocol.RAW: "socket"}
 
@@ -122,9 +121,5 @@ class TcpPorts:
         return self._next - 1
 
     def _url(self, protocol: Protocol, tcp_port: int) -> str:
-        host = self._bind[0]
-        if host in _WILDCARDS:
-            host = socket.gethostname()
-        shown = f"[{host}]" if ":" in host else host
         secure = "+tls" if self._has_tls else ""
-        return f"{_SCHEMES[protocol]}{secure}://{shown}:{tcp_port}"
+        return f"{_SCHEMES[protocol]}{secure}://{format_reachable(self._bind[0], tcp_port)}"

@@ -15,7 +15,7 @@ from aiohttp import web
 from esploader.classes import frozen, override
 from esploader.server.access import is_loopback
 from esploader.server.config import LOOPBACK, ServerConfig
-from esploader.server.door import Door, format_address, listen_on_all
+from esploader.server.door import Door, format_reachable, listen_on_all
 from esploader.server.journal import Journal
 from esploader.server.runner import Runner
 from esploader.server.status.answers import Answers
@@ -43,8 +43,6 @@ MAX_CONNECTIONS: Final = 64
 
 MAX_CONNECTIONS_PER_ADDRESS: Final = 24
 """The same from one address: a browser takes two for a page that it shows, and six to load it."""
-
-_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to tell them from others
 
 
 @frozen(kw_only=True)
@@ -107,8 +105,7 @@ class StatusServer(Runner):
         """Where the page is, once it is listened there."""
         host, port = self._listeners[0].getsockname()[:2]
         scheme = "http" if self._rules.context is None else "https"
-        shown = format_address((self._facts.host if host in _WILDCARDS else host, port))
-        return f"{scheme}://{shown}/"
+        return f"{scheme}://{format_reachable(host, port)}/"
 
     def listen(self) -> None:
         """Take the TCP port.
