@@ -12,8 +12,6 @@ from esploader.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
     from esploader.device.console.stamps import LineStamper
 
@@ -60,17 +58,6 @@ class ConsoleLog:
                 file.close()
             except OSError as exc:
                 self._on_loss(f"'{self.path}' may lack its end: {exc.strerror}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def check_log(path: Path) -> None:

@@ -62,6 +62,7 @@ class ConsoleView:
         self._lines = LineCollector()
         self._garbage = GarbageWatch()
         self._panics = PanicCollector()
+        self._log_path: str | None = arguments.log
         self._log: ConsoleLog | None = None
         self._log_stamper = LineStamper(Timestamps(arguments.timestamps), time.monotonic)
         self._line_is_open = False
@@ -73,14 +74,16 @@ class ConsoleView:
         self.failure: str | None = None
         """The line that must not come, once it has."""
 
-    def keep_log(self, path: str, stack: ExitStack) -> None:
-        """Append all that comes to a file, until ``stack`` ends.
+    def keep_log(self, stack: ExitStack) -> None:
+        """Append all that comes to the file that was asked for, if one was, until ``stack`` ends.
 
         Raises:
             PlanError: it cannot be written.
         """
-        log = ConsoleLog.open(Path(path), self._log_stamper, self._lose_log)
-        self._log = stack.enter_context(log)
+        if self._log_path is not None:
+            log = ConsoleLog.open(Path(self._log_path), self._log_stamper, self._lose_log)
+            stack.callback(log.close)
+            self._log = log
 
     def show(self, data: bytes) -> None:
         """Show what has come, and look what it means."""

@@ -100,8 +100,7 @@ def watch_device(device: Device, arguments: argparse.Namespace, output: Output) 
     programs = read_programs(arguments.elf, output, own)
     with contextlib.ExitStack() as stack:
         view = ConsoleView(arguments, output, programs)
-        if arguments.log is not None:
-            view.keep_log(arguments.log, stack)
+        view.keep_log(stack)
         opener = ConsoleOpener(
             device.port, arguments.monitor_baud, gives_way=not arguments.no_yield
         )

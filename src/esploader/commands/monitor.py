@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from esploader.commands.command import Command
 from esploader.commands.monitor_options import DEFAULT_BAUDRATE, add_watching
-from esploader.commands.options import add_exit_codes_option, add_sequences
-from esploader.commands.values import baudrate, port_filter
+from esploader.commands.options import add_exit_codes_option, add_port, add_sequences
+from esploader.commands.values import baudrate
 
 if TYPE_CHECKING:
     import argparse
@@ -16,20 +16,7 @@ if TYPE_CHECKING:
 
 
 def _add_monitor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-p",
-        "--port",
-        metavar="PORT",
-        help="/dev/ttyUSB0, COM3, rfc2217://HOST:PORT, socket://HOST:PORT, sim://CHIP, ... "
-        "(default: the only USB serial port; environment: ESPTOOL_PORT)",
-    )
-    parser.add_argument(
-        "--port-filter",
-        action="append",
-        type=port_filter,
-        metavar="KEY=VALUE",
-        help="choose the port by vid, pid, name or serial; as often as wanted (default: none)",
-    )
+    add_port(parser)
     parser.add_argument(
         "-b",
         "--baud",

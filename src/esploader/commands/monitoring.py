@@ -62,8 +62,7 @@ def monitor(arguments: argparse.Namespace, output: Output) -> None:
     rate = _rate(arguments)
     with contextlib.ExitStack() as stack:
         view = ConsoleView(arguments, output, programs)
-        if arguments.log is not None:
-            view.keep_log(arguments.log, stack)
+        view.keep_log(stack)
         name = chosen_port(arguments, output, arguments.open_attempts)
         opener = ConsoleOpener(name, rate, gives_way=not arguments.no_yield)
         stack.callback(opener.close)

@@ -35,8 +35,9 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
     _add_showing(command.add_argument_group("what is shown"))
 
 
-def _add_ports(connecting: argparse._ArgumentGroup) -> None:
-    connecting.add_argument(
+def add_port(parser: argparse._ActionsContainer) -> None:
+    """Add what says which port is meant."""
+    parser.add_argument(
         "-p",
         "--port",
         metavar="PORT",
@@ -44,13 +45,17 @@ def _add_ports(connecting: argparse._ArgumentGroup) -> None:
         "ssh://USER@HOST/dev/ttyUSB0, sim://CHIP, ... "
         "(default: the only USB serial port; environment: ESPTOOL_PORT)",
     )
-    connecting.add_argument(
+    parser.add_argument(
         "--port-filter",
         action="append",
         type=port_filter,
         metavar="KEY=VALUE",
         help="choose the port by vid, pid, name or serial; as often as wanted (default: none)",
     )
+
+
+def _add_ports(connecting: argparse._ArgumentGroup) -> None:
+    add_port(connecting)
     connecting.add_argument(
         "-b",
         "--baud",
