@@ -91,6 +91,11 @@ class Link(asyncio.Transport):
         """Have the client hang up; with ``exc`` without a good-bye."""
         self._later(self._to_server, lambda: self._end(exc))
 
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is on its way, in either direction."""
+        return not self._to_client and not self._to_server
+
     def _later(self, queue: deque[Callable[[], None]], happen: Callable[[], None]) -> None:
         def happen_next() -> None:
             queue.popleft()()
@@ -210,6 +215,11 @@ class Client:
     def is_here(self) -> bool:
         """It has not been sent away, and has not left."""
         return self.belief in {Belief.COMING, Belief.HAS_IT, Belief.WAITS, Belief.LISTENS}
+
+    @property
+    def is_told(self) -> bool:
+        """Nothing that was said to it, or by it, is on its way."""
+        return self._link.is_quiet
 
     def write(self, data: bytes) -> None:
         """Send bytes for the port."""
