@@ -129,7 +129,8 @@ async def _attend(
     reload: Callable[[], Awaitable[Report]],
 ) -> None:
     try:
-        request = await asyncio.wait_for(reader.readexactly(len(REQUEST)), REQUEST_TIME)
+        async with asyncio.timeout(REQUEST_TIME):
+            request = await reader.readexactly(len(REQUEST))
     except (TimeoutError, asyncio.IncompleteReadError, OSError):
         return
     if request != REQUEST:

@@ -238,7 +238,8 @@ class Door:
         if self._connections:
             self._all_gone.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._all_gone.wait(), CLOSING_TIME)
+                async with asyncio.timeout(CLOSING_TIME):
+                    await self._all_gone.wait()
             for layer in list(self._layers):
                 layer.abort()
             for connection in list(self._connections):

@@ -88,7 +88,8 @@ async def has_looked(station: Station) -> None:
     So no client hears that a port is missing that opens just now.
     """
     with suppress(TimeoutError):
-        await asyncio.wait_for(station.looked.wait(), OPENING_TIME)
+        async with asyncio.timeout(OPENING_TIME):
+            await station.looked.wait()
 
 
 def remarks_in(journal: Journal) -> Remark:

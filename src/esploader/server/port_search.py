@@ -61,4 +61,5 @@ class PortSearch:
                 give_up_at, period = None, SEARCH_PERIOD
                 self.on_impatience()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.closing.wait(), period)
+                async with asyncio.timeout(period):
+                    await self.closing.wait()

@@ -109,7 +109,8 @@ class Streams:
                 spoke_at = now
                 await response.write(b"".join(news))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), PACE)
+                async with asyncio.timeout(PACE):
+                    await self._closing.wait()
 
 
 @define(eq=False)
