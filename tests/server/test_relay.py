@@ -12,6 +12,7 @@ from esploader.server.served_port import WRITE_AHEAD, serve_transport
 from esploader.transport.com_port import Code, Control, Purge, Setting
 from esploader.transport.reset import HARD_RESET
 from esploader.transport.steps import SetLines
+from esploader.transport.turns import Ask
 from relays import FakePeer, TimedTransport, run
 
 AS_THEY_ARE = ResetPolicy(is_recognised=False)
@@ -26,6 +27,26 @@ def attached(port: TimedTransport, policy: ResetPolicy | None = None) -> tuple[R
     relay.attach(peer)
     port.happened.clear()
     return relay, peer
+
+
+def test_what_is_said_while_a_port_goes_back_to_whoever_listens_reaches_it() -> None:
+    port, peer = TimedTransport(), FakePeer()
+    peer.ask = Ask(gives_way=True)
+    relay = Relay(serve_transport(port))
+    port.say(b"while it was away")
+    relay.attach(peer)
+    # What comes in the next moment would be lost otherwise, too.
+    assert "discarded" not in [kind for _, kind, _ in port.happened]
+    run(relay, port.virtual_clock)
+    assert peer.heard == [b"while it was away"]
+
+
+def test_what_was_said_before_is_not_for_whoever_comes() -> None:
+    port = TimedTransport()
+    port.say(b"to somebody else")
+    relay, peer = attached(port)
+    run(relay, port.virtual_clock)
+    assert peer.heard == []
 
 
 def test_bytes_and_settings_keep_their_order() -> None:

@@ -146,9 +146,8 @@ class Relay:
         self._stalled_since = None
         # Last: when it fails the client waits for the port.
         if self._port is not None:
-            if peer.ask is not None and peer.ask.gives_way:
-                self._read_port(self._port, MAX_READS)
-            self._port.discard_input()
+            if peer.ask is None or not peer.ask.gives_way:
+                self._port.discard_input()
             self._settings.watch(now)
 
     def detach(self) -> None:
