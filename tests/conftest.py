@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import shutil
 import signal
@@ -21,6 +23,9 @@ from one_fault import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
+
+TESTS = Path(__file__).parent
+ROOMS = sorted({str(TESTS / path.relative_to(TESTS).parts[0]) for path in TESTS.rglob("test_*.py")})
 
 IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
 """What ``.ci/run --full`` asks for: the slow tests too, and more examples of what is drawn."""
@@ -52,6 +57,11 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="esploader-pycache-")
         os.environ["PYTHONPYCACHEPREFIX"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    worker: dict[str, object] | None = getattr(config, "workerinput", None)
+    if worker is not None and config.args == config.getini("testpaths"):
+        # Each begins to read the tests elsewhere, and finds compiled what others have read.
+        number = int(str(worker["workerid"]).removeprefix("gw"))
+        config.args = rotated(ROOMS, number / int(str(worker["workercount"])))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -65,8 +75,17 @@ def pytest_report_header() -> str:
     return "slow tests: run, too" if IS_FULL else "slow tests: left out; ESPLOADER_FULL=1 runs them"
 
 
+def rotated(rooms: Sequence[str], share: float) -> list[str]:
+    """Return all of them, beginning behind those that hold this share of what there is to read."""
+    sizes = [sum(path.stat().st_size for path in Path(room).rglob("*.py")) for room in rooms]
+    first = sum(before < share * sum(sizes) for before in itertools.accumulate(sizes))
+    return [*rooms[first:], *rooms[:first]]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the slow tests out, if they were not asked for."""
+    """Leave the slow tests out, if they were not asked for; bring the rest into one order."""
+    order = {room: place for place, room in enumerate(ROOMS)}
+    items.sort(key=lambda item: order.get(str(TESTS / item.path.relative_to(TESTS).parts[0]), 0))
     if IS_FULL:
         return
     slow = [item for item in items if item.get_closest_marker("slow") is not None]
@@ -74,6 +93,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=slow)
         left_out = set(slow)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish() -> None:
+    """Have the tests alone looked through for garbage, not what makes up the thousands of them."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

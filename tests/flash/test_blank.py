@@ -53,14 +53,15 @@ def test_a_long_run_is_erased_and_not_sent(
 
 
 def test_the_rom_loader_of_the_esp8266_is_sent_nothing_to_leave_a_run_blank() -> None:
+    size = 0x4000
     device = SimulatedDevice("esp8266")
     device.nor.program(0, bytes(0x4_0000))
     with connect(SimulatedTransport(device), stub=False) as target:
-        (result,) = target.flash.write([(OFFSET, b"\xff" * BLOCK)])
+        (result,) = target.flash.write([(OFFSET, b"\xff" * size)])
     assert result.sent == 0
-    assert device.nor.read(OFFSET, BLOCK) == b"\xff" * BLOCK
+    assert device.nor.read(OFFSET, size) == b"\xff" * size
     assert not any(device.nor.read(0, OFFSET))
-    assert not any(device.nor.read(OFFSET + BLOCK, 0x4_0000 - OFFSET - BLOCK))
+    assert not any(device.nor.read(OFFSET + size, 0x4_0000 - OFFSET - size))
 
 
 @pytest.mark.parametrize("costs", [CLOSE, FAR])

@@ -114,9 +114,18 @@ ERASED = erased(SIZE)
 ERASING = {Opcode.ERASE_REGION, Opcode.FLASH_BEGIN}
 
 
-@pytest.fixture(name="bench", params=LOADERS)
+@pytest.fixture(
+    name="bench",
+    params=[
+        pytest.param(each, marks=pytest.mark.slow if each == "esp8266" else ()) for each in LOADERS
+    ],
+)
 def _bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     return make_bench(request.param, tmp_path)
+
+
+every_loader = pytest.mark.parametrize("bench", LOADERS, indirect=True)
+"""Of the ESP8266's, which is read back by registers, the rest is slow."""
 
 
 def make_bench(loader: str, tmp_path: Path, *, timings: bool = True) -> Bench:
@@ -138,6 +147,7 @@ def size_at(opcode: int) -> int:
     return BODY_AT + (4 if opcode == Opcode.ERASE_REGION else 0)
 
 
+@every_loader
 def test_on_a_clean_line_it_is_seen_and_there_is_no_warning(bench: Bench) -> None:
     result = bench.device.flash.erase_region(OFFSET, bench.size)
     assert (result.offset, result.size) == (OFFSET, bench.size)
@@ -156,6 +166,7 @@ def test_the_hash_is_asked_for_twice_and_no_more(tmp_path: Path) -> None:
     assert sent[start:] == [Opcode.ERASE_REGION, Opcode.SPI_FLASH_MD5, Opcode.SPI_FLASH_MD5]
 
 
+@every_loader
 def test_what_was_erased_elsewhere_is_repaired_and_told(bench: Bench) -> None:
     elsewhere = 0x8_0000
 

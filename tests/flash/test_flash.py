@@ -92,6 +92,7 @@ def test_what_was_written_is_there(device: Device) -> None:
     assert (result.sent < len(image)) is may_compress(device)
 
 
+@one_of_each_sort
 def test_data_that_does_not_compress_is_sent_as_it_is(device: Device) -> None:
     image = random.Random(1).randbytes(0xC000)  # noqa: S311 - data, not a secret
     (result,) = device.flash.write([(0, image)])
@@ -108,6 +109,7 @@ def test_data_that_do_not_compress_change_nothing_for_the_next(device: Device) -
     assert flash_of(device, 0x10000, 0x8000) == bytes(0x8000)
 
 
+@one_of_each_sort
 @pytest.mark.parametrize("compress", [False, True])
 def test_compression_can_be_forced_and_forbidden(device: Device, *, compress: bool) -> None:
     image = firmware(20_000)
@@ -177,6 +179,7 @@ def test_inputs_that_share_a_sector_are_written_together(device: Device) -> None
     assert flash_of(device, 0x1800, 6) == b"second"
 
 
+@one_of_each_sort
 @pytest.mark.parametrize(("offset", "size"), [(0, 1), (5, 100), (0xFFF, 2), (0x3FF000, 0x1000)])
 def test_reading(device: Device, offset: int, size: int) -> None:
     image = firmware(0x3000)
@@ -191,6 +194,7 @@ def test_reading_across_pieces(device: Device) -> None:
     assert device.flash.read(0x8100, 0x5000) == image[0x100:0x5100]
 
 
+@one_of_each_sort
 def test_verifying_says_where_it_differs(device: Device) -> None:
     image = firmware(40_000)
     device.flash.write([(0x1000, image)])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from covering import covering_parameters
 from esploader.simulator import (
     Corrupt,
     Cut,
@@ -38,27 +39,34 @@ LINES: dict[str, Fault] = {
     "cuts off and returns": Cut(rate=2e-5, seconds=1.0),
 }
 
+LOADERS = [("esp32", "stub"), ("esp32c3", "stub"), ("esp32c3", "rom")]
+
 EFUSES = {
     "esp32": {"flash_crypt_config": 0xF, "flash_key": 5},
     "esp32c3": {"key_purpose_0": 4, "key0": 5},
 }
 
 
-@pytest.mark.parametrize("fault", LINES.values(), ids=LINES)
+def aspects(line: str, chip: str, loader: str) -> tuple[str, tuple[str, str]]:
+    return line, (chip, loader)
+
+
 @pytest.mark.parametrize(
-    ("chip", "loader"), [("esp32", "stub"), ("esp32c3", "stub"), ("esp32c3", "rom")]
+    ("line", "chip", "loader"),
+    covering_parameters([(line, *loader) for line in LINES for loader in LOADERS], aspects),
 )
 def test_encrypted_writes_get_through_bad_lines(
-    chip: str, loader: str, fault: Fault, tmp_path: Path
+    line: str, chip: str, loader: str, tmp_path: Path
 ) -> None:
+    fault = LINES[line]
     stub = stub_directory(tmp_path) if loader == "stub" else False
     restarts = 0
     for seed in range(3):
         device = SimulatedDevice(chip, efuses=EFUSES[chip])
         device.nor.program(OFFSET, bytes(len(IMAGE)))
-        line = FaultyTransport(SimulatedTransport(device), (fault,), seed=seed)
-        with connect(line, baudrate=460800, stub=stub) as target:
-            target.link.reopen = line.reopen
+        bad_line = FaultyTransport(SimulatedTransport(device), (fault,), seed=seed)
+        with connect(bad_line, baudrate=460800, stub=stub) as target:
+            target.link.reopen = bad_line.reopen
             (result,) = target.flash.write(encrypted_inputs=[(OFFSET, IMAGE)])
         restarts += result.restarts
         assert device.nor.read(OFFSET, len(IMAGE)) == encrypt(device, OFFSET, IMAGE)

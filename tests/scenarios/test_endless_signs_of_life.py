@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
 
+from covering import covering_parameters
 from esploader.connector import connect
 from esploader.errors import EsploaderError, TransportTimeoutError
 from esploader.protocol.commands import ReadReg
@@ -47,9 +49,14 @@ def talkative(server: VirtualServer) -> TalkativePipe:
     return pipe
 
 
-@pytest.mark.parametrize("talk", [NOP, NOISE], ids=["NOP", "noise"])
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("has_stub", [False, True], ids=["rom", "stub"])
+@pytest.mark.parametrize(
+    ("talk", "operation", "has_stub"),
+    covering_parameters(
+        list(itertools.product([NOP, NOISE], OPERATIONS, [False, True])),
+        lambda talk, operation, has_stub: ((talk, has_stub), (operation, has_stub)),
+    ),
+    ids=lambda value: {NOP: "NOP", NOISE: "noise", False: "rom", True: "stub"}.get(value, value),
+)
 def test_nothing_but_signs_of_life_is_an_error_in_time(
     operation: str,
     talk: bytes,

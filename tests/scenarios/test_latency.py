@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from esploader.device.device import Device
 
 IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
-ROUND_TRIPS = (0.02, 0.05, 0.1, 0.2) if IS_FULL else (0.02, 0.2)
+ROUND_TRIPS = (0.02, 0.05, 0.1, 0.2) if IS_FULL else (0.2,)
 MIB = 1024 * 1024
 IMAGE = random.Random(7).randbytes(MIB)  # noqa: S311 - data, not a secret
 

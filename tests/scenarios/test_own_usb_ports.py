@@ -12,7 +12,9 @@ import attrs
 import pytest
 from typing_extensions import override
 
+from covering import covering_parameters
 from described_chips import DESCRIBED
+from esploader.chips.model.chip import Chip
 from esploader.connector import connect
 from esploader.errors import SilentDeviceError
 from esploader.flash.progress import Phase, Progress, ProgressEvent
@@ -31,8 +33,6 @@ from wrapping_pipe import WrappingPipe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from esploader.chips.model.chip import Chip
-
 OFFSET = 0x1_0000
 DATA = firmware(5, 24 * 1024)
 END = OFFSET + len(DATA)
@@ -47,6 +47,9 @@ PORTS = [(chip, JTAG) for chip in DESCRIBED if chip.has_usb_serial_jtag] + [
 ]
 RESET_BY_LINES = [(chip, kind) for chip, kind in PORTS if kind is JTAG or chip.name in BY_LINES]
 
+LOADERS = (False, True)
+"""Whether it is a stub."""
+
 every_port = pytest.mark.parametrize(
     ("chip", "kind"), PORTS, ids=[f"{chip.key}-{kind.value}" for chip, kind in PORTS]
 )
@@ -55,7 +58,29 @@ every_port_with_lines = pytest.mark.parametrize(
     RESET_BY_LINES,
     ids=[f"{chip.key}-{kind.value}" for chip, kind in RESET_BY_LINES],
 )
-every_loader = pytest.mark.parametrize("stub", [False, True], ids=["ROM", "stub"])
+
+
+def named(value: object) -> str:
+    """Return what a part of a case is called."""
+    if isinstance(value, bool):
+        return "stub" if value else "ROM"
+    if isinstance(value, Chip):
+        return value.key
+    return value.value if isinstance(value, PortKind | InitialState) else str(value)
+
+
+def aspects(
+    chip: Chip, kind: PortKind, *circumstances: object
+) -> tuple[tuple[object, ...], tuple[object, ...]]:
+    """Return what is worth a whole job: each port, and all that can be the case at each kind."""
+    return (chip.key, kind), (kind, *circumstances)
+
+
+every_port_with_lines_and_loader = pytest.mark.parametrize(
+    ("chip", "kind", "stub"),
+    covering_parameters([(*port, stub) for port in RESET_BY_LINES for stub in LOADERS], aspects),
+    ids=named,
+)
 
 
 @attrs.define
@@ -99,9 +124,19 @@ def do_job(server: VirtualServer, transport: Rfc2217Transport, *, stub: bool | P
         device.reset()
 
 
-@every_port_with_lines
-@every_loader
-@pytest.mark.parametrize("state", list(InitialState))
+@pytest.mark.parametrize(
+    ("chip", "kind", "stub", "state"),
+    covering_parameters(
+        [
+            (*port, stub, state)
+            for port in RESET_BY_LINES
+            for stub in LOADERS
+            for state in InitialState
+        ],
+        aspects,
+    ),
+    ids=named,
+)
 def test_a_job_and_another_behind_it(
     tmp_path: Path,
     chip: Chip,
@@ -123,8 +158,7 @@ def test_a_job_and_another_behind_it(
     )
 
 
-@every_port_with_lines
-@every_loader
+@every_port_with_lines_and_loader
 def test_a_job_behind_one_that_was_broken_off(
     tmp_path: Path,
     chip: Chip,
@@ -180,8 +214,7 @@ def test_an_application_behind_lines_that_do_nothing_needs_its_button(chip: Chip
         assert device.flash.id().is_plausible
 
 
-@every_port_with_lines
-@every_loader
+@every_port_with_lines_and_loader
 def test_a_server_that_tells_nothing(
     tmp_path: Path,
     chip: Chip,

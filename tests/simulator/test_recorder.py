@@ -165,11 +165,13 @@ def test_nothing_is_sent_ahead_while_it_is_recorded() -> None:
 def test_a_recording_of_a_simulated_device_agrees_with_one(chip_key: str, stub: bool) -> None:  # noqa: FBT001 - a parameter of the table
     device = SimulatedDevice(chip_key)
     port = RecordingTransport(device.open_transport())
+    # By registers, 64 bytes at a time, one piece takes as much talk as all the rest.
+    size = 500 if chip_key == "esp8266" and not stub else 5000
     with connect_as_it_is(
         port, stub=stub, baudrate=115200 if chip_key == "esp8266" else 921600
     ) as client:
         client.flash.write([(0x1_0000, IMAGE)])
-        assert client.flash.read(0x1_0000, 5000) == IMAGE[:5000]
+        assert client.flash.read(0x1_0000, size) == IMAGE[:size]
         client.reset()
     rows = check_recording(port.recording(device.chip))
     assert len(rows) > 20
