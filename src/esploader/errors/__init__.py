@@ -43,9 +43,10 @@
     * :exc:`ImageError`: the data are no intact firmware image
         * :exc:`ElfError`: they are an ELF file, of which none can be made
     * :exc:`PartitionTableError`: the data are no partition table, or none that can be
-    * :exc:`RecordingError`: a file is no recording
-    * :exc:`RecordError`: what became of boards cannot be written down, or read
-    * :exc:`DebugInfoError`: a file tells nothing of the lines of a program
+    * :exc:`FileError`: a file that is no input is not what it should be
+        * :exc:`RecordingError`: it is no recording
+        * :exc:`RecordError`: what became of boards cannot be written down, or read
+        * :exc:`DebugInfoError`: it tells nothing of the lines of a program
     * :exc:`UnexpectedOutputError`: a device has not said what it should, or what it should not
 
 Branch on the class and on the fields; the wording of ``str()`` may change.
@@ -69,9 +70,7 @@ class UrlError(EsploaderError):
     reason: str
     """What is wrong with it."""
 
-    @override
-    def __str__(self) -> str:
-        return f"cannot use {self.url!r} as a port: {self.reason}"
+    _wording = "cannot use {url!r} as a port: {reason}"
 
 
 class UnknownSchemeError(UrlError):
@@ -115,9 +114,7 @@ class ListenError(EsploaderError):
     is_taken: bool
     """Somebody else has it."""
 
-    @override
-    def __str__(self) -> str:
-        return f"cannot listen on {self.address}: {self.reason}"
+    _wording = "cannot listen on {address}: {reason}"
 
 
 class TransportError(EsploaderError):
@@ -185,9 +182,7 @@ class CapabilityError(EsploaderError):
     operation: str
     """What was asked: ``set the baud rate``, ``set DTR and RTS``."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.port}: this kind of port cannot {self.operation}"
+    _wording = "{port}: this kind of port cannot {operation}"
 
 
 class ProtocolError(EsploaderError):
@@ -211,9 +206,7 @@ class CommandFailedError(CommandError):
     meaning: str
     """What the protocol document says the error byte means."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.command} failed: {self.meaning} (error {self.code:#04x})"
+    _wording = "{command} failed: {meaning} (error {code:#04x})"
 
 
 class UnsupportedCommandError(CommandFailedError):
@@ -246,17 +239,13 @@ class ConnectError(EsploaderError):
     received: bytes
     """What came instead of a response, at most the last 4 KiB of it."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.port}: no loader answered in {self.attempts} attempts"
+    _wording = "{port}: no loader answered in {attempts} attempts"
 
 
 class SilentDeviceError(ConnectError):
     """Nothing at all was received."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.port}: nothing was received in {self.attempts} attempts"
+    _wording = "{port}: nothing was received in {attempts} attempts"
 
 
 class WrongBootModeError(ConnectError):
@@ -274,18 +263,13 @@ class WrongBootModeError(ConnectError):
 class NoSyncError(ConnectError):
     """The chip says it is in download mode, but SYNC was not answered."""
 
-    @override
-    def __str__(self) -> str:
-        state = "in download mode but did not answer SYNC"
-        return f"{self.port}: the chip is {state} in {self.attempts} attempts"
+    _wording = "{port}: the chip is in download mode but did not answer SYNC in {attempts} attempts"
 
 
 class NoisyLineError(ConnectError):
     """Only noise was received."""
 
-    @override
-    def __str__(self) -> str:
-        return f"{self.port}: only noise was received in {self.attempts} attempts"
+    _wording = "{port}: only noise was received in {attempts} attempts"
 
 
 class UnknownChipError(EsploaderError):
@@ -311,9 +295,7 @@ class WrongChipError(EsploaderError):
     found: str
     """Name of the chip that answered."""
 
-    @override
-    def __str__(self) -> str:
-        return f"this chip is {self.found}, not {self.expected}"
+    _wording = "this chip is {found}, not {expected}"
 
 
 class StubError(EsploaderError):
@@ -368,9 +350,7 @@ class FlashLostError(EsploaderError):
     erasing takes longer than anybody waits for an answer, this is not heard.
     """
 
-    @override
-    def __str__(self) -> str:
-        return "the loader says that it has erased the whole flash, which nobody asked for"
+    _wording = "the loader says that it has erased the whole flash, which nobody asked for"
 
 
 class VerifyError(EsploaderError):
@@ -409,17 +389,13 @@ class ImageError(EsploaderError):
     reason: str
     """What is wrong with them."""
 
-    @override
-    def __str__(self) -> str:
-        return f"not an intact firmware image: {self.reason}"
+    _wording = "not an intact firmware image: {reason}"
 
 
 class ElfError(ImageError):
     """No firmware image can be made of the ELF file."""
 
-    @override
-    def __str__(self) -> str:
-        return f"no firmware image can be made of the ELF file: {self.reason}"
+    _wording = "no firmware image can be made of the ELF file: {reason}"
 
 
 class PartitionTableError(EsploaderError):
@@ -429,31 +405,25 @@ class PartitionTableError(EsploaderError):
     """What is wrong with it."""
 
 
-class RecordingError(EsploaderError):
+class FileError(EsploaderError):
+    """A file that is no input of the flash is not what it should be, or cannot be written."""
+
+    path: str
+    """The file."""
+    reason: str
+    """What is wrong with it."""
+
+
+class RecordingError(FileError):
     """A file is no recording of a device, or none can be made of it."""
 
-    path: str
-    """The file."""
-    reason: str
-    """What is wrong with it."""
 
-
-class RecordError(EsploaderError):
+class RecordError(FileError):
     """What became of boards cannot be written to its file, or the file is no record of that."""
 
-    path: str
-    """The file."""
-    reason: str
-    """Why not."""
 
-
-class DebugInfoError(EsploaderError):
+class DebugInfoError(FileError):
     """A file cannot be read that should tell which line of a program is at an address."""
-
-    path: str
-    """The file."""
-    reason: str
-    """What is wrong with it."""
 
 
 class UnexpectedOutputError(EsploaderError):

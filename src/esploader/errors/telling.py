@@ -22,6 +22,9 @@ class TellingError(Exception):
     fields: ClassVar[tuple[str, ...]] = ()
     """The names of what an error of this class tells."""
 
+    _wording: ClassVar[str] = ""
+    """What it says, with its fields in braces; without, it says them all, one behind the other."""
+
     @override
     def __init_subclass__(cls) -> None:
         cls.fields += tuple(cls.__annotations__)
@@ -35,7 +38,8 @@ class TellingError(Exception):
 
     @override
     def __str__(self) -> str:
-        return ": ".join(str(getattr(self, name)) for name in self.fields)
+        wording = self._wording or ": ".join(f"{{{name}}}" for name in self.fields)
+        return wording.format_map(vars(self))
 
     @override
     def __repr__(self) -> str:
