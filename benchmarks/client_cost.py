@@ -149,4 +149,4 @@ def benchmark(extent: Extent) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(benchmark, full=Extent(), smoke=Extent(size=0x4000, rounds=1)))
+    sys.exit(run(benchmark, full=Extent(), smoke=Extent(size=0x1000, rounds=1)))

@@ -144,4 +144,4 @@ def benchmark(extent: Extent) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(benchmark, full=Extent(), smoke=Extent(board_count=2, size=0x8000)))
+    sys.exit(run(benchmark, full=Extent(), smoke=Extent(board_count=2, size=0x1000)))

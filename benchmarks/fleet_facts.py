@@ -155,13 +155,13 @@ def client_seconds(url: str, image: bytes) -> float:
     return write(image) - zlib_seconds(image)
 
 
-def our_processors(image: bytes, ports: int, size: int) -> Processors:
+def our_processors(image: bytes, ports: int, size: int, settling: float) -> Processors:
     """Measure our server, and our client behind it.
 
     ``ports`` are relayed for at once where nobody waits for a line, ``size`` bytes each; so many
     go over one line, too.
     """
-    in_bulk = measure_ours(ports, size).seconds / (2 * ports * size / MIB)
+    in_bulk = measure_ours(ports, size, settling).seconds / (2 * ports * size / MIB)
     with contextlib.closing(Line()) as line, LinedPort.open(line.path) as port:
         at_pace = thread_seconds(port, line, size) / (size / MIB)
     print(f"our server: {1000 * in_bulk:.1f} ms of CPU per MiB where it never waits for a line")

@@ -30,6 +30,7 @@ from fleet_facts import (
 )
 from queueing import Job, Station
 from queueing import run as run_jobs
+from server_load import SETTLING
 from side_by_side import Goal, ratio, run
 from write_efficiency import firmware
 
@@ -86,6 +87,7 @@ class Extent:
     """Of our server, where it is measured."""
     relayed: int = 512 * 1024
     """What goes through each of them each way, in bytes."""
+    settling: float = SETTLING
 
 
 @attrs.frozen
@@ -226,7 +228,7 @@ def benchmark(extent: Extent) -> list[Goal]:
     """Measure what a board costs, let the model run, print what comes out."""
     image = firmware(extent.size)
     artefact = len(zlib.compress(image, 9))
-    ours = our_processors(image, extent.ports, extent.relayed)
+    ours = our_processors(image, extent.ports, extent.relayed, extent.settling)
     measured = ser2net_processors(image, extent.relayed)
     processors = {OURS: ours, SER2NET: measured or ours}
     cores = {OURS: OUR_SERVER_CORES, SER2NET: EXPORTER_CORES}
@@ -270,10 +272,11 @@ if __name__ == "__main__":
     smoke = Extent(
         boards=60,
         exporters=6,
-        size=0x4000,
+        size=0x1000,
         round_trips=(0.02,),
         site_uplinks=(GIGABIT,),
         ports=2,
-        relayed=0x4000,
+        relayed=0x800,
+        settling=0.0,
     )
     sys.exit(run(benchmark, full=Extent(), smoke=smoke))

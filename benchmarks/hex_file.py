@@ -77,4 +77,4 @@ def benchmark(size: int) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(benchmark, full=16 * MIB, smoke=MIB))
+    sys.exit(run(benchmark, full=16 * MIB, smoke=2 * SPAN))

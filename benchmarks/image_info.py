@@ -66,4 +66,4 @@ def benchmark(extent: Extent) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(benchmark, full=Extent(), smoke=Extent(size=MIB // 4, rounds=1)))
+    sys.exit(run(benchmark, full=Extent(), smoke=Extent(size=MIB // 64, rounds=1)))

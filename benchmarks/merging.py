@@ -37,6 +37,7 @@ class Extent:
 
     size: int = 4 * MIB
     rounds: int = 7
+    formats: tuple[str, ...] = FORMATS
 
 
 def inputs(folder: Path, size: int) -> list[str]:
@@ -65,7 +66,7 @@ def benchmark(extent: Extent) -> list[Goal]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = inputs(folder, extent.size)
-        for kind in FORMATS:
+        for kind in extent.formats:
             costs: dict[str, list[float]] = {"esploader": [], "esptool": []}
             for _ in range(extent.rounds):
                 for module, taken in costs.items():
@@ -81,4 +82,5 @@ def benchmark(extent: Extent) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(benchmark, full=Extent(), smoke=Extent(size=MIB // 16, rounds=1)))
+    smoke = Extent(size=MIB // 16, rounds=1, formats=("uf2",))
+    sys.exit(run(benchmark, full=Extent(), smoke=smoke))

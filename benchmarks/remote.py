@@ -153,5 +153,5 @@ def benchmark(extent: Extent) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    smoke = Extent(size=0x4000, round_trips=(0.01,), rounds=1, esptool_is_remote=False)
+    smoke = Extent(size=0x1000, round_trips=(0.01,), rounds=1, esptool_is_remote=False)
     sys.exit(run(benchmark, full=Extent(), smoke=smoke))

@@ -47,6 +47,9 @@ MIB = 1024 * 1024
 EXCHANGE_TIME = 120.0
 """When bytes that do not arrive, and chips that are not written, are given up, in seconds."""
 
+SETTLING = 0.5
+"""How long a server has to itself when it has started, in seconds: what it prints comes before."""
+
 
 @attrs.frozen
 class Extent:
@@ -57,6 +60,7 @@ class Extent:
     """What goes through each port of our server, in bytes."""
     example_size: int = 2 * 1024 * 1024
     image_size: int = 64 * 1024
+    settling: float = SETTLING
 
 
 # WILL and DO for BINARY and SUPPRESS-GO-AHEAD: a client introduces itself. Not COM-PORT: the
@@ -177,18 +181,18 @@ def exchange(tcp_ports: list[int], lines: list[Line], size: int) -> None:
 
 
 @contextlib.contextmanager
-def our_server(*ports: str) -> Iterator[Served]:
+def our_server(*ports: str, settling: float) -> Iterator[Served]:
     """Run our server for that many ports; all are open."""
     with served_ports(*ports) as served:
-        time.sleep(0.5)  # what it prints comes before
+        time.sleep(settling)
         yield served
 
 
-def measure_ours(count: int, size: int) -> Cost:
+def measure_ours(count: int, size: int, settling: float) -> Cost:
     """Return what our server uses for ``count`` ports; the start does not count as CPU."""
     with contextlib.ExitStack() as stack:
         lines = [stack.enter_context(contextlib.closing(Line())) for _ in range(count)]
-        served = stack.enter_context(our_server(*(line.path for line in lines)))
+        served = stack.enter_context(our_server(*(line.path for line in lines), settling=settling))
         before = cost_of(served.process)
         exchange(served.tcp_ports, lines, size)
         after = cost_of(served.process)
@@ -209,7 +213,7 @@ def measure_example(size: int) -> Cost:
         return Cost(after.seconds - before.seconds, after.memory)
 
 
-def write_all_at_once(count: int, size: int) -> float:
+def write_all_at_once(count: int, size: int, settling: float) -> float:
     """Write simulated chips behind one server, verify them, and return the seconds."""
     image = random.Random(0).randbytes(size)  # noqa: S311 - no secret
     verified: list[str] = []
@@ -220,7 +224,8 @@ def write_all_at_once(count: int, size: int) -> float:
             if device.flash.read(0x10000, len(image)) == image:
                 verified.append(url)
 
-    with our_server(*(f"sim://esp32c3?seed={seed}" for seed in range(count))) as served:
+    boards = (f"sim://esp32c3?seed={seed}" for seed in range(count))
+    with our_server(*boards, settling=settling) as served:
         start = time.perf_counter()
         # Nobody waits for those that hang.
         threads = [
@@ -239,8 +244,8 @@ def write_all_at_once(count: int, size: int) -> float:
 def benchmark(extent: Extent) -> list[Goal]:
     """Relay through both, print what it costs, and return the figures."""
     count, size = extent.port_count, extent.size
-    one = measure_ours(1, size)
-    many = measure_ours(count, size)
+    one = measure_ours(1, size, extent.settling)
+    many = measure_ours(count, size, extent.settling)
     example = measure_example(extent.example_size)
     ours_per_mib = many.seconds / (2 * count * size / MIB)
     example_per_mib = example.seconds / (2 * extent.example_size / MIB)
@@ -249,7 +254,7 @@ def benchmark(extent: Extent) -> list[Goal]:
     print(f"ours, 1 port: {1000 * one.seconds / (2 * size / MIB):.1f} ms of CPU per MiB")
     print(f"pyserial's example: {1000 * example_per_mib:.1f} ms of CPU per MiB")
     print(f"memory: {one.memory / MIB:.1f} MiB with 1 port, {many.memory / MIB:.1f} with {count}")
-    seconds = write_all_at_once(count, extent.image_size)
+    seconds = write_all_at_once(count, extent.image_size, extent.settling)
     print(f"writing {count} simulated chips of one server at once: {seconds:.1f} s")
     share = ratio(ours_per_mib, example_per_mib)
     return [
@@ -259,5 +264,5 @@ def benchmark(extent: Extent) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    smoke = Extent(port_count=2, size=0x4000, example_size=0x4000, image_size=0x2000)
+    smoke = Extent(port_count=2, size=0x1000, example_size=0x1000, image_size=0x1000, settling=0.0)
     sys.exit(run(benchmark, full=Extent(), smoke=smoke))

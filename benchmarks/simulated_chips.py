@@ -158,5 +158,5 @@ def benchmark(extent: Extent) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    smoke = Extent(device_count=2, image_size=0x2000, served_size=0x2000, idle_time=0.1)
+    smoke = Extent(device_count=2, image_size=0x1000, served_size=0x400, idle_time=0.02)
     sys.exit(run(benchmark, full=Extent(), smoke=smoke))

@@ -21,7 +21,7 @@ import attrs
 from esploader import connect
 from flooding import flooded
 from processes import GivenUpError, read_document, running, served_chip
-from server_load import Line, cost_of, exchange
+from server_load import SETTLING, Line, cost_of, exchange
 from side_by_side import Goal, ratio, run
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ class Extent:
     """What is written to the chip, in bytes: random, so that it is as much on the line."""
     rest: float
     """For how long the flood has the server to itself before each transfer, in seconds."""
+    settling: float = SETTLING
 
 
 FULL = Extent(rounds=5, size=40 * MIB, image_size=256 * 1024, rest=10.0)
-SMOKE = Extent(rounds=1, size=0x4000, image_size=0x1000, rest=0.2)
+SMOKE = Extent(rounds=1, size=0x4000, image_size=0x400, rest=0.0, settling=0.0)
 
 LONGEST = 150.0
 """After how long a flood ends by itself, in seconds."""
@@ -63,7 +64,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
+def server(settling: float) -> Iterator[Server]:
     """Serve a pseudo-terminal, a simulated chip and a status page."""
     with (
         contextlib.closing(Line()) as line,
@@ -79,7 +80,7 @@ def server() -> Iterator[Server]:
                 int(str(url).rstrip("/").rpartition(":")[2])
                 for url in (urls[line.path], document["status_url"])
             )
-            time.sleep(0.5)  # what it prints comes before
+            time.sleep(settling)
             yield Server(process, line, tcp_port, urls[chip], status_port)
 
 
@@ -135,7 +136,7 @@ def compare(served: Server, extent: Extent, job: Callable[[], None]) -> float:
 
 def benchmark(extent: Extent) -> list[Goal]:
     """Transfer with and without the flood, and return how much longer that takes."""
-    with server() as served:
+    with server(extent.settling) as served:
         bytes_at_once(served, 0x1000)
         print("as fast as it goes:")
         fast = compare(served, extent, lambda: bytes_at_once(served, extent.size))

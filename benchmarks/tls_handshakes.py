@@ -38,10 +38,12 @@ class Load:
     at_once: int
     rest: float
     """In seconds."""
+    settling: float = 1.0
+    """How long it has to itself behind the first client, in seconds."""
 
 
 FULL: Final = Load(3000, 250, 60.0)
-SMOKE: Final = Load(30, 10, 1.0)
+SMOKE: Final = Load(30, 10, rest=0.1, settling=0.0)
 
 
 @contextlib.contextmanager
@@ -60,7 +62,7 @@ def benchmark(load: Load) -> list[Goal]:
         process, (tcp_port,) = served.process, served.tcp_ports
         # The first one has the server load what it needs for any.
         come_and_go(tcp_port, 1, at_once=1)
-        time.sleep(1)
+        time.sleep(load.settling)
         before = memory_of(process.pid, "VmRSS")
         come_and_go(tcp_port, load.clients, at_once=load.at_once)
         peak = memory_of(process.pid, "VmHWM")

@@ -208,5 +208,5 @@ def benchmark(extent: Extent) -> list[Goal]:
 
 
 if __name__ == "__main__":
-    smoke = Extent(size=0x10000, baudrates=(460800,), hash_rates=(4,))
+    smoke = Extent(size=0x8000, baudrates=(460800,), hash_rates=(4,))
     sys.exit(run(benchmark, full=Extent(), smoke=smoke))

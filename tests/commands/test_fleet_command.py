@@ -333,7 +333,7 @@ def test_ctrl_c_in_mid_write_leaves_the_devices_to_be_found_again(tmp_path: Path
         now = flash.read_bytes()
         end = OFFSET + len(DATA)
         assert (now[:OFFSET], now[end:]) == (BEFORE[:OFFSET], BEFORE[end:])
-        with connect(urls["rfc2217"], stub=False) as device:
+        with connect(urls["rfc2217"], stub=False, baudrate=921600) as device:
             device.flash.write([(OFFSET, DATA)])
     assert flash.read_bytes() == BEFORE[:OFFSET] + DATA + BEFORE[end:]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from typing_extensions import override
@@ -18,8 +19,13 @@ from esploader.commands.standard_stream import StandardStream
 from programs import PATIENCE, environment, esploader, read_line, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from _pytest.mark.structures import ParameterSet
+
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 SIZE = 256 * 1024
 BEFORE = bytes(SIZE)
@@ -84,12 +90,31 @@ REASONS = {
     "closed": "Bad file descriptor",
 }
 
+HOW = tuple(REASONS)
+
+
+def each_once(ones: Sequence[One], others: Sequence[Other]) -> list[ParameterSet]:
+    """Return all pairs; those that show no one and no other for the first time are slow."""
+    count = max(len(ones), len(others))
+    shown = {(number % len(ones), number % len(others)) for number in range(count)}
+    return [
+        pytest.param(one, other, marks=() if (row, column) in shown else pytest.mark.slow)
+        for (row, one), (column, other) in itertools.product(enumerate(ones), enumerate(others))
+    ]
+
+
+def words_of(value: object) -> str | None:
+    """Return what a list of words is called in the name of a test."""
+    return " ".join(map(str, value[:2])) if isinstance(value, tuple) else None
+
+
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes and devices")
 
 
 @needs_posix
-@pytest.mark.parametrize("options", [(), ("--json",), ("--json-events",)], ids=" ".join)
-@pytest.mark.parametrize("how", REASONS)
+@pytest.mark.parametrize(
+    ("how", "options"), each_once(HOW, [(), ("--json",), ("--json-events",)]), ids=words_of
+)
 def test_a_write_that_nobody_reads_about_is_finished(
     how: str, options: tuple[str, ...], flash: Path, image: Path
 ) -> None:
@@ -122,21 +147,22 @@ def test_an_error_is_still_one(how: str, flash: Path) -> None:
 
 @needs_posix
 @pytest.mark.parametrize(
-    "words",
-    [
-        ("version",),
-        ("flash-id",),
-        ("--json", "read-mac"),
-        ("write-flash", "--dry-run", "0", __file__),
-    ],
-    ids=lambda words: " ".join(words[:2]),
-)
-@pytest.mark.parametrize(
-    ("how", "code"), [("no reader", READER_GONE), ("full disk", FAILED), ("closed", FAILED)]
+    ("how", "words"),
+    each_once(
+        HOW,
+        [
+            ("version",),
+            ("flash-id",),
+            ("--json", "read-mac"),
+            ("write-flash", "--dry-run", "0", __file__),
+        ],
+    ),
+    ids=words_of,
 )
 def test_where_the_output_is_all_its_loss_shows_in_the_exit_code(
-    how: str, code: int, words: tuple[str, ...]
+    how: str, words: tuple[str, ...]
 ) -> None:
+    code = READER_GONE if how == "no reader" else FAILED
     options = ("--port", "sim://esp32c3?flash=128MB", "--no-stub")
     lost = Lost(how, *options, *words)
     assert lost.code == code
@@ -186,8 +212,9 @@ def test_the_device_is_left_as_asked(command: str, tmp_path: Path) -> None:
 
 
 @needs_posix
-@pytest.mark.parametrize("streams", ["", "2>&-", "2>/dev/full"])
-@pytest.mark.parametrize("command", ["serve", "sim serve"])
+@pytest.mark.parametrize(
+    ("command", "streams"), each_once(["serve", "sim serve"], ["", "2>&-", "2>/dev/full"])
+)
 def test_a_server_goes_on_without_anybody_who_reads(
     command: str, streams: str, tmp_path: Path
 ) -> None:

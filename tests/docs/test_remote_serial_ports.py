@@ -61,6 +61,21 @@ def replace_commands(text: str, terminal: str) -> str:
     )
 
 
+THEIRS, OURS = "esptool --port {} flash-id", "python -m esploader --port {} flash_id"
+AT_OUR_SERVER = "rfc2217://127.0.0.1:4000"
+
+
+def with_our_client(text: str) -> str:
+    """Return the guide with our client in place of esptool, which takes as long as all the rest.
+
+    pyserial's client waits for each setting, and esptool makes several a command. That it gets
+    along with our server ``tests/peer`` shows, too.
+    """
+    theirs, ours = (each.format(AT_OUR_SERVER) for each in (THEIRS, OURS))
+    assert text.count(f"\n{theirs}\n") == 1
+    return text.replace(theirs, ours)
+
+
 def session(text: str, terminal: str) -> str:
     """Return the guide as a script."""
     script = ["set -e", WAIT_FOR, "ending="]
@@ -92,15 +107,26 @@ def session(text: str, terminal: str) -> str:
     return "\n".join(script)
 
 
-def test_the_commands_do_what_they_are_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "has_esptool",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["our client", "esptool"],
+)
+def test_the_commands_do_what_they_are_for(
+    tmp_path: Path,
+    has_esptool: bool,  # noqa: FBT001 - of the table
+) -> None:
     for program in PROGRAMS:
         require_program(program)
     taken = [port for port in TCP_PORTS if not is_free(port)]
     if taken and os.environ.get("ESPLOADER_REQUIRE_PEERS") != "1":
         pytest.skip(f"the TCP ports {taken}, which the guide uses, are not free")
     assert not taken
+    text = GUIDE.read_text(encoding="utf-8")
+    if not has_esptool:
+        text = with_our_client(text)
     with served_chip("esp32c3", "--pty") as urls:
-        printed = run_session(session(GUIDE.read_text(encoding="utf-8"), urls["pty"]), tmp_path)
+        printed = run_session(session(text, urls["pty"]), tmp_path)
     assert printed.endswith(f"{THE_END}\n"), printed
     # In the order of the guide: each is one client that was served.
     assert printed.count("Detected flash size: 4MB") == CLIENTS

@@ -22,7 +22,13 @@ URL = "sim://esp32?crystal={mhz}&assumed={hertz}"
 
 
 @pytest.mark.parametrize(
-    ("mhz", "hertz"), [(40, 42_800_000), (40, 37_300_000), (26, 27_900_000), (26, 24_300_000)]
+    ("mhz", "hertz"),
+    [
+        (40, 42_800_000),
+        pytest.param(40, 37_300_000, marks=pytest.mark.slow),
+        pytest.param(26, 27_900_000, marks=pytest.mark.slow),
+        (26, 24_300_000),
+    ],
 )
 def test_esptool_and_we_reach_a_rate_that_the_rom_gets_wrong(mhz: int, hertz: int) -> None:
     url = URL.format(mhz=mhz, hertz=hertz)

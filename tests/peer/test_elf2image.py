@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.peer
 
-COUNT = 200 if os.environ.get("ESPLOADER_FULL") == "1" else 20
+COUNT = 200 if os.environ.get("ESPLOADER_FULL") == "1" else 8
 """How many programs are made up for each chip."""
 
 CRASH = "AssertionError: "

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.peer
 USUAL = ("esp32", "esp32s3", "esp32c2", "esp32c6")
 """The others under ``--full``."""
 
-USUAL_BY_LOCKS = ("esp32", "esp32c6")
+USUAL_BY_LOCKS = ("esp32c6",)
 """Each takes six runs."""
 
 

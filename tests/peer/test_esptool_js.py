@@ -50,6 +50,8 @@ CHIPS = {
     "esp8266": Expected("ESP8266EX", mac="18:fe:34:00:00:01", flash_id=FLASH_ID & 0xFF),
 }
 
+USUAL = ("esp8266", "esp32", "esp32c3")
+"""The others under ``--full``; to esptool-js they are much like the last one."""
 
 MORE_CHIPS = (
     "esp32c2",
@@ -90,7 +92,9 @@ def require_last_boot(trace: Path) -> None:
     assert boots == ["download mode", "its application"]
 
 
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize(
+    "chip", [pytest.param(chip, marks=() if chip in USUAL else pytest.mark.slow) for chip in CHIPS]
+)
 def test_esptool_js_over_rfc_2217(chip: str, package: Path, tmp_path: Path) -> None:
     file, trace = tmp_path / "flash.bin", tmp_path / "trace.txt"
     with served_chip(chip, "--flash", str(file), "--trace", str(trace)) as urls:

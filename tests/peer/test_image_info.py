@@ -32,7 +32,7 @@ CRASH = "error: unpack requires a buffer of 256 bytes"
 NO_TEXT = "UnicodeDecodeError: "
 """What it ends with where data are taken for a descriptor."""
 
-COUNT = 200 if os.environ.get("ESPLOADER_FULL") == "1" else 20
+COUNT = 200 if os.environ.get("ESPLOADER_FULL") == "1" else 8
 """How many images are made up for each chip."""
 
 OTHER_TYPES = {

@@ -47,7 +47,7 @@ for job in json.load(open(sys.argv[1])):
 print(json.dumps(codes))
 """
 
-JOBS_A_CHIP = 200 if os.environ.get("ESPLOADER_FULL") == "1" else 20
+JOBS_A_CHIP = 200 if os.environ.get("ESPLOADER_FULL") == "1" else 8
 
 
 @attrs.frozen

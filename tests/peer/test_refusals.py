@@ -133,7 +133,9 @@ def test_miniterm_shows_who_has_the_port(scheme: str) -> None:
 
 def test_esptool_says_that_the_port_is_busy_or_does_not_exist() -> None:
     # It has no place for words of a server: docs/remote-serial-ports.md.
-    with taken_port("rfc2217") as url:
+    with taken_port("rfc2217") as served:
+        # As long it waits for an agreement that does not come.
+        url = f"{served}?timeout=1"
         done = run(*esptool("--port", url, "flash-id"))
     assert done.exit_code == 2
     shown = done.stdout + done.stderr

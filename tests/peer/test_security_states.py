@@ -15,15 +15,25 @@ from served import lent_chip
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _pytest.mark.structures import ParameterSet
+
 pytestmark = pytest.mark.peer
 
 CHIPS = [chip.key for chip in DESCRIBED if chip.secure_download is not None]
 USUAL = ("esp32s2", "esp32c3", "esp32s31")
 """The others under ``--full``: a run of esptool takes a second."""
 
-MARKED = [
-    pytest.param(chip, marks=() if chip in USUAL else pytest.mark.slow, id=chip) for chip in CHIPS
-]
+USUAL_BY_WRITES = ("esp32s2", "esp32c3")
+"""Each takes four runs."""
+
+
+def marked(usual: tuple[str, ...]) -> list[ParameterSet]:
+    """Return the chips; those that are not usual are slow."""
+    return [
+        pytest.param(chip, marks=() if chip in usual else pytest.mark.slow, id=chip)
+        for chip in CHIPS
+    ]
+
 
 EFUSES = {
     "esp32c2": "secure_download:1,hard_dis_jtag:1,flash_crypt_count:1",
@@ -48,7 +58,7 @@ def lines_of(output: str) -> list[str]:
     return [line for line in output.splitlines() if LINE.match(line)]
 
 
-@pytest.mark.parametrize("chip", MARKED)
+@pytest.mark.parametrize("chip", marked(USUAL))
 def test_esptool_says_the_same_of_the_security_state(
     chip: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,7 +72,7 @@ def test_esptool_says_the_same_of_the_security_state(
     assert lines_of(theirs.stdout) == ours
 
 
-@pytest.mark.parametrize("chip", MARKED)
+@pytest.mark.parametrize("chip", marked(USUAL_BY_WRITES))
 def test_esptool_writes_and_erases_in_secure_download_mode(chip: str, tmp_path: Path) -> None:
     image, flash = tmp_path / "image", tmp_path / "flash"
     image.write_bytes(bytes(range(256)) * 64)

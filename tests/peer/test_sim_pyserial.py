@@ -21,18 +21,21 @@ SCRIPT = """
     READ_MAGIC = bytes.fromhex("c0000a04000000000000100040c0")
     TO_230400 = bytes.fromhex("c0000f0800000000000084030000000000c0")
 
-    def receive(silence=0.3):
+    SIZE = 14  # of a response; one more than is expected would be taken for the next
+
+    def receive_all(silence=0.3):
+        patience, port.timeout = port.timeout, silence
         data = b""
-        port.timeout = silence
         while piece := port.read(4096):
             data += piece
+        port.timeout = patience
         return data
 
-    def ask(request):
+    def ask(request, size=SIZE):
         port.write(request)
-        return receive()
+        return port.read(size)
 
-    def reset(strap_low):
+    def reset(strap_low, last):
         port.dtr = False
         port.rts = True
         time.sleep(0.1)
@@ -40,25 +43,26 @@ SCRIPT = """
         port.rts = False
         time.sleep(0.05)
         port.dtr = False
-        return receive().decode("latin-1")
+        return port.read_until(last).decode("latin-1")
 
     rtscts = "--rtscts" in sys.argv
-    with serial.serial_for_url(sys.argv[1], baudrate=115200, timeout=1, rtscts=rtscts) as port:
+    with serial.serial_for_url(sys.argv[1], baudrate=115200, timeout=20, rtscts=rtscts) as port:
         result = {}
         if "--reset" in sys.argv:
-            result["silent"] = ask(READ_MAGIC) == b""
-            result["download log"] = reset(strap_low=True)
-        result["syncs"] = ask(SYNC).count(bytes.fromhex("c0010804"))
+            port.write(READ_MAGIC)
+            result["silent"] = receive_all() == b""
+            result["download log"] = reset(True, b"waiting for download\\r\\n")
+        result["syncs"] = ask(SYNC, 8 * SIZE).count(bytes.fromhex("c0010804"))
         result["magic"] = ask(READ_MAGIC).hex()
         if "--rate" in sys.argv:
             port.write(TO_230400)
-            result["rate"] = port.read(14).hex()
+            result["rate"] = port.read(SIZE).hex()
             port.baudrate = 230400
-            receive()
+            receive_all()
             result["magic at 230400"] = ask(READ_MAGIC).hex()
         if "--reset" in sys.argv:
             port.baudrate = 115200
-            result["application log"] = reset(strap_low=False)
+            result["application log"] = reset(False, b"SPI_FAST_FLASH_BOOT")
         print(json.dumps(result))
 """
 

@@ -18,6 +18,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 from typing_extensions import override
 
@@ -124,6 +125,8 @@ PROTOCOLS = {f"{owner}.{method}" for owner in ("Guest", "TlsLayer") for method i
 IMPATIENT = Limits(
     connections=1000, connections_per_address=1000, handshake_time=2.0, stall_time=0.2
 )
+HASTY = attrs.evolve(IMPATIENT, handshake_time=0.4)
+"""For those whose point is that this time is over: nobody else has to be quick."""
 
 ARMED = encode(Arm(1))
 GATE = encode(Gate(rule=ResponseRule(opcode=77), timeout=0.1))
@@ -176,9 +179,12 @@ def test_every_protocol_of_the_server_is_among_those_that_are_driven() -> None:
 class Watched(Runner):
     """A server of one port, which takes note of what runs in its loop and what leaves it."""
 
-    def __init__(self, protocol: Protocol, tls: TlsFiles | None = None) -> None:
+    def __init__(
+        self, protocol: Protocol, tls: TlsFiles | None = None, limits: Limits = IMPATIENT
+    ) -> None:
         super().__init__()
         self._protocol = protocol
+        self._limits = limits
         self._context = None if tls is None else tls.make_context()
         self.port = WatchedTransport()
         self._ports: list[Transport] = [self.port]
@@ -215,7 +221,7 @@ class Watched(Runner):
         asyncio.get_running_loop().set_exception_handler(note_fault)
         journal = Journal(RealClock())
         station = Station("usb", journal=journal, policy=ResetPolicy())
-        door = Door(journal, AllowList(), IMPATIENT, self._context)
+        door = Door(journal, AllowList(), self._limits, self._context)
         sys.setprofile(note_call)
         try:
             station.find(self._open)
@@ -229,7 +235,7 @@ class Watched(Runner):
                     Connection,
                     station=station,
                     protocol=self._protocol,
-                    limits=IMPATIENT,
+                    limits=self._limits,
                     journal=journal,
                 ),
             )
@@ -237,7 +243,7 @@ class Watched(Runner):
                 Inquirer,
                 places=tuple,
                 server="this one",
-                seconds=IMPATIENT.handshake_time,
+                seconds=self._limits.handshake_time,
                 journal=journal,
             )
             door.open(self._directory_listener, inquire)
@@ -258,9 +264,11 @@ class Watched(Runner):
 
 
 @contextlib.contextmanager
-def watched(protocol: Protocol, tls: TlsFiles | None = None) -> Iterator[Watched]:
+def watched(
+    protocol: Protocol, tls: TlsFiles | None = None, limits: Limits = IMPATIENT
+) -> Iterator[Watched]:
     """Serve; show at the end that nothing left a callback."""
-    with Watched(protocol, tls) as server:
+    with Watched(protocol, tls, limits) as server:
         server.start()
         eventually(lambda: require(server, "Door.open"), LookupError)
         yield server
@@ -314,7 +322,7 @@ def test_a_client_may_vanish_while_somebody_else_has_the_port(
         say(holder, WORDS[:2])
         wait_until_in_use(server)
         for count in range(len(WORDS) + 1):
-            for _ in range(20):
+            for _ in range(6):
                 with connected(server.tcp_port) as client:
                     say(client, WORDS[:count])
                     MANNERS[manner](client)
@@ -418,7 +426,7 @@ def drive_tls_that_does_not_read(server: Watched) -> None:
         client.sendall(WORDS[0] + WORDS[1])
         flood(server, client)
         client.sendall(ARMED + encode(Gate(rule=ResponseRule(opcode=77), timeout=60.0)))
-        client.settimeout(0.5)
+        client.settimeout(0.25)
         with contextlib.suppress(TimeoutError):
             for _ in range(400):
                 client.send(bytes(16384))
@@ -534,7 +542,7 @@ def drive_full_queue(server: Watched) -> None:
     with connected(server.tcp_port) as client:
         gate = encode(Gate(rule=ResponseRule(opcode=77), timeout=60.0))
         client.sendall(WORDS[0] + WORDS[1] + ARMED + gate)
-        client.settimeout(0.5)
+        client.settimeout(0.25)
         with contextlib.suppress(TimeoutError):
             for _ in range(400):
                 client.send(bytes(65536))
@@ -593,6 +601,10 @@ TLS_DRIVES = (
 )
 
 
+WAITS_OUT = {drive_silence, drive_refusal, drive_inquirers, drive_late_handshake}
+"""Those that say nothing until they are sent away."""
+
+
 def test_every_callback_runs_and_lets_nothing_out(files: tuple[TlsFiles, Path]) -> None:
     ran: set[str] = set()
     for protocol, tls, drives in (
@@ -601,7 +613,8 @@ def test_every_callback_runs_and_lets_nothing_out(files: tuple[TlsFiles, Path]) 
         (Protocol.RFC2217, files[0], TLS_DRIVES),
     ):
         for drive in drives:
-            with watched(protocol, tls) as server:
+            limits = HASTY if drive in WAITS_OUT else IMPATIENT
+            with watched(protocol, tls, limits) as server:
                 drive(server)
             ran |= server.ran
     expected = PROTOCOLS.union(*CALLBACKS.values())

@@ -236,7 +236,8 @@ def test_what_ssh_says_can_be_logged(there: FarEnd, caplog: pytest.LogCaptureFix
 
 
 def test_a_write_outlives_the_far_end(slow_url: str, there: FarEnd, files: BoardFiles) -> None:
-    with writing(slow_url, files.image) as process:
+    # It begins anew and goes on to the end: at twice the usual rate.
+    with writing(slow_url, files.image, "-b", "230400") as process:
         os.kill(there.processes[-1], signal.SIGKILL)
         _, stderr = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, stderr
@@ -244,7 +245,15 @@ def test_a_write_outlives_the_far_end(slow_url: str, there: FarEnd, files: Board
     files.assert_written()
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+# All of them, without ssh: commands/test_ending.py.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SIGINT",
+        pytest.param("SIGTERM", marks=pytest.mark.slow),
+        pytest.param("SIGHUP", marks=pytest.mark.slow),
+    ],
+)
 def test_what_ends_all_in_front_spares_ssh_until_the_device_is_left(
     name: str, slow_url: str, there: FarEnd, files: BoardFiles
 ) -> None:
