@@ -151,6 +151,7 @@ EXPLANATIONS: Final[dict[type[errors.EsploaderError], Explanation]] = {
         50, "Is it the right file, made for this chip? If so, build or download it again."
     ),
     errors.ElfError: Explanation(53, "Is it what the linker made for this chip, and all of it?"),
+    errors.FileError: Explanation(56, ""),
     errors.RecordingError: Explanation(51, ""),
     errors.RecordError: Explanation(
         54,
