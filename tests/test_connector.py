@@ -11,6 +11,7 @@ import pytest
 from typing_extensions import override
 
 import untouched
+from covering import covering_parameters
 from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.esp32c3 import ESP32_C3
@@ -97,7 +98,12 @@ def test_flash_registers_are_put_back(chip: Chip) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "answering"), list(permutations(CHIPS, 2)), ids=lambda chip: chip.key
+    ("asked", "answering"),
+    covering_parameters(
+        list(permutations(CHIPS, 2)),
+        lambda asked, answering: (("asked", asked.key), ("answering", answering.key)),
+    ),
+    ids=lambda chip: chip.key,
 )
 def test_a_wrong_chip_is_refused_by_name_of_both(asked: Chip, answering: Chip) -> None:
     transport = unreliable(f"sim://{answering.key}")

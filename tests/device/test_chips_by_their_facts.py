@@ -57,9 +57,10 @@ def is_literal(node: ast.expr) -> bool:
     return any(isinstance(part, ast.Constant) and part.value is not None for part in ast.walk(node))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_module_compares_a_chip_with_a_certain_one(path: Path) -> None:
-    assert list(offences(path.read_text(encoding="utf-8"))) == []
+def test_no_module_compares_a_chip_with_a_certain_one() -> None:
+    found = {path: list(offences(path.read_text(encoding="utf-8"))) for path in MODULES}
+    assert len(found) > 300
+    assert {path: each for path, each in found.items() if each} == {}
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,6 @@ def sequences_in(path: Path) -> list[Sequence]:
     ]
 
 
-SEQUENCES: Final = [sequence for path in FILES for sequence in sequences_in(path)]
-
-
 def exchange(port: SimulatedTransport, sent: bytes) -> bytes:
     if sent:
         port.write(sent)
@@ -102,8 +99,14 @@ def contents(device: SimulatedDevice) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("timings", [Timings(), UNPACED], ids=["paced", "unpaced"])
-@pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.label)
-def test_a_sequence_goes_as_it_was_recorded(sequence: Sequence, timings: Timings) -> None:
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_sequences_go_as_they_were_recorded(path: Path, timings: Timings) -> None:
+    for sequence in sequences_in(path):
+        play(sequence, timings)
+
+
+def play(sequence: Sequence, timings: Timings) -> None:
+    """Ask a fresh loader the same, and assert that it answers the same and leaves the same."""
     device = SimulatedDevice(
         sequence.chip,
         revision=sequence.revision,
@@ -115,12 +118,12 @@ def test_a_sequence_goes_as_it_was_recorded(sequence: Sequence, timings: Timings
     for index, each in enumerate(sequence.exchanges):
         answer = exchange(port, each.sent)
         if each.then is None:
-            assert answer.hex() == each.received.hex(), index
+            assert answer.hex() == each.received.hex(), (sequence.label, index)
             continue
         # What follows is no longer the loader's.
-        assert answer[: len(each.received)].hex() == each.received.hex(), index
-        assert device.boot_count == (1 if each.then == RESETS else 0)
+        assert answer[: len(each.received)].hex() == each.received.hex(), (sequence.label, index)
+        assert device.boot_count == (1 if each.then == RESETS else 0), sequence.label
         taken = len(device.history.commands)
         exchange(port, SYNC)
-        assert len(device.history.commands) == taken
-    assert contents(device) == sequence.flash
+        assert len(device.history.commands) == taken, sequence.label
+    assert contents(device) == sequence.flash, sequence.label
