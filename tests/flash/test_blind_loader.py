@@ -217,10 +217,14 @@ def on_line(fault: Drop | Corrupt, seed: int) -> tuple[SimulatedDevice, FaultyTr
     return device, FaultyTransport(SimulatedTransport(device), (fault,), seed=seed)
 
 
-FAULTS = [Drop(rate=2e-5), Corrupt(rate=2e-5), Corrupt(rate=1e-4)]
+FAULTS = [
+    pytest.param(Drop(rate=2e-5), id="drops"),
+    pytest.param(Corrupt(rate=2e-5), id="corrupts"),
+    pytest.param(Corrupt(rate=1e-4), id="corrupts a lot", marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=["drops", "corrupts", "corrupts a lot"])
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_bad_line_cannot_lie(fault: Drop | Corrupt, seed: int) -> None:
     image = noise(2 * SECTOR_SIZE)

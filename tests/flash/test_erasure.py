@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import attrs
 import pytest
 
 import untouched
+from covering import covering_parameters
 from esploader import connect
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
@@ -308,8 +310,14 @@ def test_a_request_that_became_one_to_erase_everything_is_told(
     assert bench.content != ERASED
 
 
-@pytest.mark.parametrize("loader", ["stub", "rom"])
-@pytest.mark.parametrize("bit", range(64))
+@pytest.mark.parametrize(
+    ("loader", "bit"),
+    covering_parameters(
+        list(itertools.product(("stub", "rom"), range(64))),
+        # Every bit, of one of them; every byte, of both.
+        lambda loader, bit: (bit, (loader, bit // 8)),
+    ),
+)
 def test_of_every_bit_of_offset_and_size_only_a_size_that_grew_stays_unseen(
     loader: str, bit: int, tmp_path: Path
 ) -> None:

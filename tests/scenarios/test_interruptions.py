@@ -208,11 +208,11 @@ def require_sound(outcomes: Counter[str], count: int) -> None:
 
 
 def test_the_next_run_finds_a_device_whose_write_was_interrupted(tmp_path: Path) -> None:
-    require_sound(interrupt_all(range(40), tmp_path), 40)
+    require_sound(interrupt_all(range(24), tmp_path), 24)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
 def test_so_it_does_a_thousand_times(part: int, tmp_path: Path) -> None:
-    first = 40 + 96 * part
-    require_sound(interrupt_all(range(first, first + 96), tmp_path), 96)
+    first = 24 + 98 * part
+    require_sound(interrupt_all(range(first, first + 98), tmp_path), 98)

@@ -70,7 +70,7 @@ def test_writing_through_a_stub(tmp_path: Path) -> None:
     check(write, stub_directory(tmp_path))
 
 
-@pytest.mark.parametrize("chip", ["esp32", "esp32c3"])
+@pytest.mark.parametrize("chip", ["esp32c3", pytest.param("esp32", marks=pytest.mark.slow)])
 def test_writing_through_the_rom_loader(chip: str) -> None:
     check(write, None, chip=chip)
 

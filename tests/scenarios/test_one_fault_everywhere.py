@@ -52,10 +52,10 @@ if TYPE_CHECKING:
 
     from esploader.simulator import SimulatedDevice
 
-BYTES_IN_PART = 24_000
+BYTES_IN_PART = 16_000
 """How much is said in the part that always runs, for each operation on each loader."""
 
-FEWEST_PLAYS, MOST_PLAYS = 2, 12
+FEWEST_PLAYS, MOST_PLAYS = 2, 8
 """How often it is played in that part, whatever is said."""
 
 DATA_SHARE = 0.02

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OFFSET = 0x1_0000
-DATA = firmware(5, 24 * 1024)
+DATA = firmware(5, 12 * 1024)
 END = OFFSET + len(DATA)
 
 JTAG, OTG = PortKind.USB_SERIAL_JTAG, PortKind.USB_OTG
