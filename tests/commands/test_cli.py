@@ -19,7 +19,7 @@ from esploader.commands.exit_codes import EXPLANATIONS, explain
 from esploader.commands.parser import parse
 from esploader.version import __version__
 from images import small_image
-from programs import served_chip
+from served import lent_chip
 from stub_files import stub_directory
 from untouched import assert_untouched, old_content
 
@@ -181,8 +181,8 @@ def test_a_device_is_left_as_asked_when_the_work_fails(capsys: pytest.CaptureFix
 
 
 def test_a_port_without_lines_needs_no_other_options_after_a_higher_rate() -> None:
-    with served_chip("esp32c3", "--pty") as urls:
-        port = ("--port", urls["pty"], "--connect-attempts", "1")
+    with lent_chip("esp32c3", "pty") as url:
+        port = ("--port", url, "--connect-attempts", "1")
         for options in (["--baud", "921600"], [], ["--baud", "460800"], []):
             assert main([*port, *options, "flash-id"]) == 0
         # Also when the work fails.
@@ -191,10 +191,10 @@ def test_a_port_without_lines_needs_no_other_options_after_a_higher_rate() -> No
 
 
 def test_a_rom_loader_left_at_a_higher_rate_is_found_there() -> None:
-    with served_chip("esp32c3", "--pty") as urls:
-        port = ("--port", urls["pty"], "--connect-attempts", "1")
+    with lent_chip("esp32c3", "pty") as url:
+        port = ("--port", url, "--connect-attempts", "1")
         # Closed without more, as the port of a program that is killed.
-        connect(urls["pty"], baudrate=921600).close()
+        connect(url, baudrate=921600).close()
         assert main([*port, "flash-id"]) == 2
         there = ("--before", "no-reset-no-sync", "--baud", "921600")
         assert main([*port, *there, "flash-id"]) == 0
@@ -479,7 +479,7 @@ def test_comparing_with_nothing_is_no_success(tmp_path: Path) -> None:
     assert main([*C3, "--no-stub", "verify_flash", "0", str(empty)]) == 2
 
 
-@pytest.mark.parametrize("command", ["version", "flash_id"])
+@pytest.mark.parametrize("command", ["version", pytest.param("flash_id", marks=pytest.mark.slow)])
 def test_output_that_cannot_be_written_is_an_error_of_ours(command: str) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
@@ -651,7 +651,11 @@ def test_lazy_names_survive_the_import_of_their_modules() -> None:
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 0)],
+    [
+        (signal.SIGINT, -signal.SIGINT),
+        # With several devices: test_sim_command.py.
+        pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow),
+    ],
     ids=["Ctrl-C", "SIGTERM"],
 )
 def test_serving_ends_cleanly(number: signal.Signals, code: int, tmp_path: Path) -> None:

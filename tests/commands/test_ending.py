@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from covering import covering_parameters
 from esploader import connect
 from eventually import eventually
 from programs import PATIENCE, environment, esploader, read_line, running, served_chip
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 SIGNALS = [
     "SIGINT",
     "SIGTERM",
-    "SIGHUP",
+    # It is among those that a terminal sends when it is closed.
+    pytest.param("SIGHUP", marks=pytest.mark.slow),
     pytest.param("SIGQUIT", marks=pytest.mark.slow),
     pytest.param("SIGXCPU", marks=pytest.mark.slow),
 ]
+ALL_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
 DATA = bytes(range(256)) * 1024
 OPTIONS = ("--realtime", "--json")
 
@@ -96,8 +99,14 @@ def test_while_connecting_the_device_goes_back_to_its_application(tmp_path: Path
         eventually(lambda: require_boot(trace, "its application"), AssertionError)
 
 
-@pytest.mark.parametrize("name", SIGNALS)
-@pytest.mark.parametrize("command", ["serve", "sim serve"])
+# Ctrl-C and kill: test_serve_command.py, test_cli.py, test_sim_command.py.
+@pytest.mark.parametrize(
+    ("command", "name"),
+    covering_parameters(
+        [(command, name) for command in ("serve", "sim serve") for name in ALL_SIGNALS],
+        lambda command, name: [command] if name == "SIGHUP" else [],
+    ),
+)
 def test_a_server_ends_cleanly(command: str, name: str, tmp_path: Path) -> None:
     number, ports = signal.Signals[name], tmp_path / "ports.txt"
     words = {
@@ -118,7 +127,7 @@ def test_a_server_ends_cleanly(command: str, name: str, tmp_path: Path) -> None:
     assert not ports.exists()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_who_runs_a_program_dies_with_it(name: str) -> None:
     number = signal.Signals[name]
     code = (

@@ -127,7 +127,9 @@ def test_the_header_of_a_bootloader_gets_what_it_says(
     assert_untouched(written, flash.read_bytes(), [(0x3F_F000, 0x40_0000)])
 
 
-@pytest.mark.parametrize("option", ["--connect-attempts=0", "--record=FILE"])
+@pytest.mark.parametrize(
+    "option", ["--connect-attempts=0", pytest.param("--record=FILE", marks=pytest.mark.slow)]
+)
 def test_a_host_that_is_not_there_is_waited_for(option: str, tmp_path: Path) -> None:
     port = free_port()
     options = [option]

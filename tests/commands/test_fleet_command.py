@@ -307,7 +307,9 @@ def ended_by(number: int, moment: str, *command: str) -> tuple[str, str]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_a_bed_with_all_ports_released(number: int, tmp_path: Path) -> None:
     path = write_jobs(tmp_path, "socket://127.0.0.1:9", "socket://127.0.0.1:10")
     command = esploader("fleet", "--bed", str(path))

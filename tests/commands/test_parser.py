@@ -83,10 +83,10 @@ def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     ]
 
 
-@COMMANDS
-def test_help_says_what_an_option_is_without_it(found: Command) -> None:
-    for action in options_of(command_parser(found, found.name)):
-        assert "default" in (action.help or ""), action.option_strings
+def test_help_says_what_an_option_is_without_it() -> None:
+    for found in commands():
+        for action in options_of(command_parser(found, found.name)):
+            assert "default" in (action.help or ""), (found.name, action.option_strings)
 
 
 @COMMANDS
@@ -118,11 +118,12 @@ def test_help_fits_the_terminal(
     assert columns - 20 <= max(lengths) < columns
 
 
-@COMMANDS
-def test_a_command_is_found_by_both_spellings(found: Command) -> None:
-    for spelling in (found.name, found.name.replace("-", "_")):
-        words = [spelling if word == found.name else word for word in shlex.split(found.example)]
-        assert parse(words, {})[0] is command(found.name)
+def test_a_command_is_found_by_both_spellings() -> None:
+    for found in commands():
+        for spelling in (found.name, found.name.replace("-", "_")):
+            example = shlex.split(found.example)
+            words = [spelling if word == found.name else word for word in example]
+            assert parse(words, {})[0] is command(found.name), words
 
 
 def test_only_the_module_of_the_chosen_command_is_loaded() -> None:

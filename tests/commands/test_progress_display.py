@@ -338,6 +338,7 @@ def test_a_terminal_gets_a_bar_in_place_of_the_lines(image: str) -> None:
     assert "Hash of data verified." in stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
     image = tmp_path / "image"
@@ -392,6 +393,8 @@ def test_ctrl_c_in_a_terminal_leaves_one_bar(tmp_path: Path) -> None:
     os.close(its)
 
     assert process.returncode == -signal.SIGINT
+    # The cursor was never hidden, so nobody has to bring it back.
+    assert b"\x1b[?25l" not in shown
     lines = lines_on_screen(shown.decode(), columns=80)
     assert [line[:10] for line in lines if "Writing" in line] == ["Writing at"]
     assert lines[-2] == "Interrupted."

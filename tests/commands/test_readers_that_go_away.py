@@ -103,6 +103,14 @@ def each_once(ones: Sequence[One], others: Sequence[Other]) -> list[ParameterSet
     ]
 
 
+def only(*shown: str) -> list[ParameterSet]:
+    """Return all ways to lose an output; slow are those that are not to be shown.
+
+    All are shown by writes, whose output is lost in the same place.
+    """
+    return [pytest.param(how, marks=() if how in shown else pytest.mark.slow) for how in HOW]
+
+
 def words_of(value: object) -> str | None:
     """Return what a list of words is called in the name of a test."""
     return " ".join(map(str, value[:2])) if isinstance(value, tuple) else None
@@ -126,7 +134,7 @@ def test_a_write_that_nobody_reads_about_is_finished(
 
 
 @needs_posix
-@pytest.mark.parametrize("how", REASONS)
+@pytest.mark.parametrize("how", only("no reader", "full disk"))
 def test_so_is_one_whose_notes_nobody_reads(how: str, flash: Path, image: Path) -> None:
     words = ("--json-events", *port(flash), "--trace", "write-flash", "0x10000", str(image))
     lost = Lost(how, *words, is_stderr=True)
@@ -138,7 +146,7 @@ def test_so_is_one_whose_notes_nobody_reads(how: str, flash: Path, image: Path) 
 
 
 @needs_posix
-@pytest.mark.parametrize("how", REASONS)
+@pytest.mark.parametrize("how", only("no reader"))
 def test_an_error_is_still_one(how: str, flash: Path) -> None:
     lost = Lost(how, "--exit-codes", "detailed", *port(flash), "erase-flash")
     assert lost.code == 32
@@ -171,7 +179,7 @@ def test_where_the_output_is_all_its_loss_shows_in_the_exit_code(
 
 
 @needs_posix
-@pytest.mark.parametrize("how", REASONS)
+@pytest.mark.parametrize("how", only("closed"))
 def test_a_table_that_is_converted_counts_more_than_what_is_shown(how: str, tmp_path: Path) -> None:
     table, made = tmp_path / "table.csv", tmp_path / "table.bin"
     table.write_text("nvs,data,nvs,,0x6000\n")
@@ -190,7 +198,9 @@ def test_a_help_that_nobody_reads_leaves_no_complaint(how: str) -> None:
 
 
 @needs_posix
-@pytest.mark.parametrize("command", ["flash-id", "write-flash"])
+@pytest.mark.parametrize(
+    "command", ["write-flash", pytest.param("flash-id", marks=pytest.mark.slow)]
+)
 def test_the_device_is_left_as_asked(command: str, tmp_path: Path) -> None:
     image = tmp_path / "image.bin"
     image.write_bytes(DATA)

@@ -21,7 +21,7 @@ from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.status_address import DEFAULT_STATUS_PORT, StatusAddress
 from esploader.transport.network_url import DIRECTORY_PORT
-from programs import environment, esploader, read_line, run, running
+from programs import environment, esploader, read_line, running
 from served import PATIENCE, server_process
 
 CONFIG = """
@@ -216,8 +216,7 @@ def test_it_ends_with_the_program_that_holds_its_standard_input() -> None:
 
 def test_where_nobody_asks_for_that_the_end_of_standard_input_ends_nothing() -> None:
     with server_process("-p", "0", "sim://esp32c3") as (process, (url,)):
-        done = run(*esploader("--port", url, "--no-stub", "chip-id"))
-        assert done.exit_code == 0, done.stderr
+        assert main(["--port", url, "--no-stub", "chip-id"]) == 0
         assert process.poll() is None
 
 
@@ -238,7 +237,11 @@ def test_one_line_says_where_each_port_is_and_the_file_says_the_same(tmp_path: P
 
 @pytest.mark.parametrize(
     ("options", "warned"),
-    [(["--bind", "127.0.0.1"], False), (["--bind", "0.0.0.0"], True)],  # noqa: S104 - ditto
+    [
+        # What it says in place of that: the test in front.
+        pytest.param(["--bind", "127.0.0.1"], False, marks=pytest.mark.slow),
+        (["--bind", "0.0.0.0"], True),  # noqa: S104 - ditto
+    ],
     ids=["loopback", "everybody"],
 )
 def test_a_warning_when_anybody_can_use_the_ports(
@@ -254,10 +257,10 @@ def test_a_warning_when_anybody_can_use_the_ports(
     assert ("WARNING: anybody on the network can use these ports" in stderr) is warned
 
 
-def test_an_empty_address_is_refused() -> None:
-    done = run(*esploader("serve", "-p", "0", "sim://esp32c3", "--bind", ""))
-    assert done.exit_code == 2
-    assert "cannot listen on '': an address to listen on is empty" in done.stderr
+def test_an_empty_address_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "-p", "0", "sim://esp32c3", "--bind", ""]) == 2
+    complaint = "cannot listen on '': an address to listen on is empty"
+    assert complaint in capsys.readouterr().err
 
 
 def test_the_program_of_its_own_is_the_same_command() -> None:

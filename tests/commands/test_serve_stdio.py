@@ -130,8 +130,9 @@ def test_a_client_that_vanishes_behind_more_than_the_port_takes_is_noticed() -> 
     ("number", "code"),
     [
         (signal.SIGTERM, 0),
-        (signal.SIGINT, -signal.SIGINT),
-        (signal.SIGHUP, -signal.SIGHUP),
+        # As with any other server: test_ending.py.
+        pytest.param(signal.SIGINT, -signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, -signal.SIGHUP, marks=pytest.mark.slow),
     ],
     ids=["SIGTERM", "SIGINT", "SIGHUP"],
 )

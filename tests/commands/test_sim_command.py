@@ -19,6 +19,7 @@ from esploader.transport.serial_port import SerialPortTransport
 from programs import PATIENCE, Completed, environment, read_line, run, running, served_chip
 from programs import esploader as command
 from recordings import VECTORS
+from served import lent_chip, tcp_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,12 +67,11 @@ def test_several_devices_each_with_all_front_ends(tmp_path: Path) -> None:
             assert found.identity.mac == "02:00:00:00:00:01"
 
 
-def test_tcp_ports_follow_the_first_one() -> None:
-    with served_chip("esp32", "--tcp", "0") as urls:
-        taken = int(urls["tcp"].rpartition(":")[2])
-        refused = run(*command("sim", "serve", "esp32", "esp32c3", "--tcp", str(taken - 1)))
-    assert refused.exit_code == 2
-    assert f"cannot listen on 127.0.0.1:{taken}" in refused.stderr
+def test_tcp_ports_follow_the_first_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with lent_chip("esp32") as url:
+        taken = tcp_port(url)
+        assert main(["sim", "serve", "esp32", "esp32c3", "--tcp", str(taken - 1)]) == 2
+    assert f"cannot listen on 127.0.0.1:{taken}" in capsys.readouterr().err
 
 
 def test_a_pseudo_terminal_has_the_rate_that_its_client_sets() -> None:
@@ -100,15 +100,17 @@ def test_what_was_written_is_in_the_file_when_the_server_is_killed(tmp_path: Pat
             process.wait()
     assert flash.read_bytes()[0x1_0000:0x1_0009] == b"survivor\xff"
 
-    with served_chip("esp32c3", "--flash", str(flash)) as urls:
-        again = esploader.connect(urls["rfc2217"], stub=False)
-        with again:
-            assert again.flash.read(0x1_0000, 8) == b"survivor"
+    with esploader.connect(f"sim://esp32c3?file={flash}", stub=False) as again:
+        assert again.flash.read(0x1_0000, 8) == b"survivor"
 
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGTERM, 0), (signal.SIGINT, -signal.SIGINT)],
+    [
+        (signal.SIGTERM, 0),
+        # With one device: test_cli.py.
+        pytest.param(signal.SIGINT, -signal.SIGINT, marks=pytest.mark.slow),
+    ],
     ids=["SIGTERM", "Ctrl-C"],
 )
 def test_several_devices_end_cleanly(number: signal.Signals, code: int, tmp_path: Path) -> None:
@@ -199,21 +201,24 @@ def test_two_devices_with_one_file(tmp_path: Path, capsys: pytest.CaptureFixture
 # Running -------------------------------------------------------------------------------
 
 
-def test_a_program_finds_its_port_in_two_places() -> None:
+def test_a_program_finds_its_port_in_two_places(capfd: pytest.CaptureFixture[str]) -> None:
     code = "import os, sys; print(os.environ['ESPTOOL_PORT'], *sys.argv[1:])"
-    done = sim_run(
-        *("--tcp", "0", "-c", "esp32", "-c", "esp32c3", "--"),
-        *(sys.executable, "-c", code, "--port={port}", "{port1}", "{port2}", "{other}"),
-    )
-    assert done.exit_code == 0
-    first, option, again, second, other = done.stdout.split()
+    program = (sys.executable, "-c", code, "--port={port}", "{port1}", "{port2}", "{other}")
+    words = ("--tcp", "0", "-c", "esp32", "-c", "esp32c3", "--", *program)
+    assert main(["sim", "run", *words]) == 0
+    first, option, again, second, other = capfd.readouterr().out.split()
     assert first.startswith("socket://127.0.0.1:")
     assert (option, again, other) == (f"--port={first}", first, "{other}")
     assert second.startswith("socket://127.0.0.1:")
     assert second != first
 
 
-@pytest.mark.parametrize("options", [[], ["--tcp", "0"], ["--pty"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    # As without options it is where the trace goes to a full disk.
+    [pytest.param([], marks=pytest.mark.slow), ["--tcp", "0"], ["--pty"]],
+    ids=" ".join,
+)
 def test_a_program_talks_to_the_device(options: list[str]) -> None:
     done = sim_run(*options, "--chip", "esp32s3", "--", *command("--no-stub", "flash-id"))
     assert done.exit_code == 0, done.stderr
@@ -221,31 +226,45 @@ def test_a_program_talks_to_the_device(options: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "code", "complaint"),
-    [
-        ([sys.executable, "-c", "raise SystemExit(7)"], 7, ""),
-        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137, ""),
-        (["no-such-program"], 127, "cannot run no-such-program: No such file or directory"),
-        (["/"], 126, "cannot run /: Permission denied"),
-    ],
-    ids=["7", "killed", "missing", "no program"],
+    ("script", "code"), [("exit 7", 7), ("kill -9 $$", 137)], ids=["7", "killed"]
 )
 def test_it_ends_with_the_exit_code_of_the_program(
-    program: list[str], code: int, complaint: str
+    script: str, code: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = sim_run("--", *program)
+    assert main(["sim", "run", "--", "sh", "-c", script]) == code
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "complaint"),
+    [
+        ("no-such-program", 127, "cannot run no-such-program: No such file or directory"),
+        ("/", 126, "cannot run /: Permission denied"),
+    ],
+    ids=["missing", "no program"],
+)
+def test_it_says_what_is_wrong_with_a_program_that_cannot_be_run(
+    program: str, code: int, complaint: str
+) -> None:
+    done = sim_run("--", program)
     assert done.exit_code == code
     assert complaint in done.stderr
-    assert bool(done.stderr) == bool(complaint)
 
 
-def test_the_port_is_gone_afterwards() -> None:
-    done = sim_run("--tcp", "0", "--", "echo", "{port}")
+def test_the_port_is_gone_afterwards(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["sim", "run", "--tcp", "0", "--", "sh", "-c", "echo {port}"]) == 0
     with pytest.raises(esploader.errors.HostUnreachableError):
-        esploader.connect(done.stdout.strip(), before="no-reset")
+        esploader.connect(capfd.readouterr().out.strip(), before="no-reset")
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SIGTERM",
+        pytest.param("SIGINT", marks=pytest.mark.slow),
+        pytest.param("SIGHUP", marks=pytest.mark.slow),
+    ],
+)
 def test_signals_reach_the_program(name: str) -> None:
     code = (
         "import signal, sys, time\n"
@@ -272,16 +291,18 @@ def test_a_program_without_options_of_its_own_needs_no_hyphens() -> None:
 # Recordings ----------------------------------------------------------------------------
 
 
-def test_what_was_recorded_answers_like_the_device(tmp_path: Path) -> None:
+def test_what_was_recorded_answers_like_the_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = str(tmp_path / "recording.json")
     flash_id = ("--no-stub", "flash-id")
-    recorded = run(*command("--port", "sim://esp32?flash=8MB", "--record", file, *flash_id))
-    assert recorded.exit_code == 0
-    assert "Detected flash size: 8MB" in recorded.stdout
+    assert main(["--port", "sim://esp32?flash=8MB", "--record", file, *flash_id]) == 0
+    recorded = capsys.readouterr().out
+    assert "Detected flash size: 8MB" in recorded
 
     replayed = sim_run("--replay", file, "--", *command(*flash_id))
     assert replayed.exit_code == 0, replayed.stderr
-    ours, theirs = (done.stdout.partition("Chip type")[2] for done in (replayed, recorded))
+    ours, theirs = (text.partition("Chip type")[2] for text in (replayed.stdout, recorded))
     assert ours == theirs
 
 

@@ -133,7 +133,7 @@ def check_id(port: str, chip: str) -> None:
     assert "flash.spi" in rooms
 
 
-@pytest.mark.parametrize("chip", ["esp32c3", "esp32"])
+@pytest.mark.parametrize("chip", ["esp32c3", pytest.param("esp32", marks=pytest.mark.slow)])
 def test_who_asks_for_an_id_waits_for_one_chip_and_nothing_that_writes(chip: str) -> None:
     check_id(f"sim://{chip}", chip)
 

@@ -148,8 +148,8 @@ def test_with_an_installed_stub_the_whole_flash_is_erased_and_written(tmp_path: 
     image = tmp_path / "image.bin"
     image.write_bytes(bytes(range(256)) * 20)
     common = ("-m", "esploader", "--port", "sim://esp32c3")
+    assert main(["stub", "install", "--trust", "--from", str(stubs)]) == 0
     for words in (
-        ("-m", "esploader", "stub", "install", "--trust", "--from", str(stubs)),
         (*common, "erase_flash"),
         (*common, "write_flash", "0x10000", str(image)),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 from pathlib import Path
@@ -40,8 +41,14 @@ C3 = "sim://esp32c3"
 
 def check(command: str, text: str) -> None:
     """Compare a document with the published schema of the command."""
+    validator_for(command).validate(json.loads(text))
+
+
+@functools.cache
+def validator_for(command: str) -> jsonschema.Draft202012Validator:
+    """Return what compares; that the schema is one, a test shows by itself."""
     schema = json.loads((FOLDER / f"{command}.json").read_text(encoding="utf-8"))
-    jsonschema.validate(json.loads(text), schema)
+    return jsonschema.Draft202012Validator(schema)
 
 
 def has_json(parser: argparse.ArgumentParser) -> bool:
@@ -160,7 +167,8 @@ def test_documents(
     Path("app").write_bytes(b"app")
     Path("boot").write_bytes(small_image(ESP32_C3))
     Path("table").write_text("nvs,data,nvs,,0x6000\n")
-    made_builds.arduino(Path("build"), ESP32_C3)
+    if "build" in words:
+        made_builds.arduino(Path("build"), ESP32_C3)
     loader = ["--no-stub"]
     if words[0] == "erase-flash":
         loader = ["--stub", str(stub_directory(tmp_path))]

@@ -45,11 +45,12 @@ def session(text: str) -> str:
         if name:
             script.append(f"cat > {name} <<'END'\n{content}END")
         elif language == "sh":
+            if "acquire" in content:
+                # Only now, when it is there: who asks costs a client each time.
+                script.append(WAIT_FOR_BOARD)
             script.append(content)
             if "labgrid-coordinator" in content:
                 script.append(f"wait_for {COORDINATOR_PORT}")
-            elif "exporter" in content:
-                script.append(WAIT_FOR_BOARD)
     return "\n".join([*script, f"echo '{THE_END}'"])
 
 

@@ -36,15 +36,20 @@ def test_every_block_of_python_is_a_file() -> None:
     assert FILE.findall(text(README))
 
 
-@pytest.mark.parametrize(("name", "content"), FILES, ids=[name for name, _ in FILES])
 def test_the_tests_on_the_page_pass(
-    name: str, content: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n")
-    pytester.path.joinpath(name).write_text(content, encoding="utf-8")
-    result = pytester.runpytest_inprocess(name, "-pno:cacheprovider", plugins=[pytest_plugin])
+    for name, content in FILES:
+        pytester.path.joinpath(name).write_text(content, encoding="utf-8")
+    names = sorted(name for name, _ in FILES)
+    assert len(set(names)) == len(names)
+    words = (*names, "-v", "-pno:cacheprovider")
+    result = pytester.runpytest_inprocess(*words, plugins=[pytest_plugin])
     assert result.ret == pytest.ExitCode.OK
+    # Each of the files has tests.
+    assert sorted({line.split("::")[0] for line in result.outlines if "::" in line}) == names
 
 
 def test_the_page_names_every_fixture_and_every_mark() -> None:

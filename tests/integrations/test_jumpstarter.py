@@ -33,9 +33,9 @@ SUITE_TIME = 300.0
 MIB = 1024 * 1024
 FLASH_SIZE = 4 * MIB
 OFFSET = 0x1_0000
-APP = firmware(1, 0x5_0123)
+APP = firmware(1, 0x2_0123)
 APP_END = OFFSET + len(APP)
-READ_SIZE = 0x8_0000
+READ_SIZE = 0x4_0000
 """More than all that is written."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 from typing_extensions import override
 
 import untouched
+from covering import covering_parameters
 from esploader import connect
 from esploader.errors import BaudrateError, StubError
 from esploader.loader.resetting import After
@@ -46,8 +48,18 @@ WRONG_ON_OTHERS = [
 """The ROM of the one assumes 40 MHz, that of the other what a register says."""
 
 
-@pytest.mark.parametrize("chip", [*(f"esp32?crystal={wrong}" for wrong in WRONG), *WRONG_ON_OTHERS])
-@pytest.mark.parametrize("baudrate", [230400, 460800, 921600])
+@pytest.mark.parametrize(
+    ("chip", "baudrate"),
+    covering_parameters(
+        list(
+            itertools.product(
+                [*(f"esp32?crystal={wrong}" for wrong in WRONG), *WRONG_ON_OTHERS],
+                (230400, 460800, 921600),
+            )
+        ),
+        lambda chip, baudrate: (chip, (chip.partition("?")[0], baudrate)),
+    ),
+)
 def test_the_rate_is_right_although_the_rom_is_wrong(chip: str, baudrate: int) -> None:
     with connect(f"sim://{chip}", baudrate=baudrate, stub=False) as device:
         assert simulated(device).baudrate == pytest.approx(baudrate, rel=0.005)
@@ -113,8 +125,16 @@ class SlowPort(UnreliableTransport):
             self.claimed = baudrate
 
 
-@pytest.mark.parametrize("is_honest", [True, False], ids=["refused", "ignored"])
-@pytest.mark.parametrize("max_baudrate", [115200, 460800])
+@pytest.mark.parametrize(
+    ("max_baudrate", "is_honest"),
+    [
+        (115200, True),
+        (460800, False),
+        pytest.param(115200, False, marks=pytest.mark.slow),
+        pytest.param(460800, True, marks=pytest.mark.slow),
+    ],
+    ids=["115200-refused", "460800-ignored", "115200-ignored", "460800-refused"],
+)
 def test_a_rate_that_the_port_does_not_take_gives_way_to_the_next_lower_one(
     max_baudrate: int,
     is_honest: bool,  # noqa: FBT001 - a parameter of the test

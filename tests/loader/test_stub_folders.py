@@ -76,8 +76,18 @@ def test_a_stub_of_the_user_is_started(tmp_path: Path, monkeypatch: pytest.Monke
     ("chip", "words", "needs"),
     [
         ("esp32c3", ("erase-flash",), "the ROM loader cannot; a stub can"),
-        ("esp32c3", ("--no-stub", "erase-flash"), "the ROM loader cannot; a stub can"),
-        ("esp32", ("write-flash", "--erase-all", "0x10000", "image"), "cannot; a stub can"),
+        pytest.param(
+            "esp32c3",
+            ("--no-stub", "erase-flash"),
+            "the ROM loader cannot; a stub can",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "esp32",
+            ("write-flash", "--erase-all", "0x10000", "image"),
+            "cannot; a stub can",
+            marks=pytest.mark.slow,
+        ),
         (
             "esp32s3?flash=32MB",
             ("read-flash", "0x1000000", "16", "out"),

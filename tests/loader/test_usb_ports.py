@@ -23,11 +23,27 @@ from untouched import connect
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _pytest.mark.structures import ParameterSet
+
 
 HAS_SERIAL_JTAG = [chip.key for chip in DESCRIBED if chip.has_usb_serial_jtag]
 HAS_OTG = [chip.key for chip in DESCRIBED if chip.usb_otg_pid is not None]
 RESETS = [chip.key for chip in DESCRIBED if chip.watchdog_resets]
 DOES_NOT_RESET = [chip.key for chip in DESCRIBED if not chip.watchdog_resets]
+
+
+def each_with_one(chips: list[str]) -> list[ParameterSet]:
+    """Return all chips with the ROM loader and with a stub; slow is each with one of them."""
+    return [
+        pytest.param(
+            *(chip, stub),
+            id=f"{chip}-{'stub' if stub else 'ROM'}",
+            marks=() if stub is bool(number % 2) else pytest.mark.slow,
+        )
+        for number, chip in enumerate(chips)
+        for stub in (False, True)
+    ]
+
 
 LONGER_THAN_ANY_WATCHDOG = 12.0
 CODE = bytes(range(256)) * 64
@@ -39,8 +55,7 @@ def boots(device: SimulatedDevice) -> list[tuple[str, bool]]:
     return [(event.cause.name, event.download) for event in events if isinstance(event, Boot)]
 
 
-@pytest.mark.parametrize("chip", HAS_SERIAL_JTAG)
-@pytest.mark.parametrize("stub", [False, True], ids=["ROM", "stub"])
+@pytest.mark.parametrize(("chip", "stub"), each_with_one(HAS_SERIAL_JTAG))
 def test_no_watchdog_bites_while_a_device_is_held_by_its_serial_jtag_port(
     tmp_path: Path,
     chip: str,
@@ -110,8 +125,7 @@ def test_they_are_quietened_again_when_the_device_was_reset_meanwhile() -> None:
     assert boots(simulated) == [("USB", True), ("EXTERNAL", False), ("USB", True)]
 
 
-@pytest.mark.parametrize("chip", RESETS)
-@pytest.mark.parametrize("stub", [False, True], ids=["ROM", "stub"])
+@pytest.mark.parametrize(("chip", "stub"), each_with_one(RESETS))
 def test_the_watchdog_gets_a_device_out_of_its_loader_without_lines(
     tmp_path: Path,
     chip: str,
@@ -241,8 +255,7 @@ def test_a_port_that_somebody_presses_reset_at_in_mid_connection_is_waited_for()
     assert boots(simulated) == [("EXTERNAL", False), ("USB", True)]
 
 
-@pytest.mark.parametrize("chip", HAS_OTG)
-@pytest.mark.parametrize("stub", [False, True], ids=["ROM", "stub"])
+@pytest.mark.parametrize(("chip", "stub"), each_with_one(HAS_OTG))
 def test_blocks_are_small_enough_for_usb_otg_and_come_one_at_a_time(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,

@@ -22,6 +22,7 @@ from typing_extensions import override
 
 import remote_job
 from certificates import Authority
+from covering import covering_parameters
 from esploader import connect
 from esploader.transport.clock import RealClock
 from esploader.transport.network_url import parse_network_url
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.peer
 
 CHIPS = ("esp32", "esp32c3")
+MOSTLY_ESP32 = ("esp32", pytest.param("esp32c3", marks=pytest.mark.slow))
+MOSTLY_ESP32_C3 = (pytest.param("esp32", marks=pytest.mark.slow), "esp32c3")
+"""In the usual run a client meets one of them."""
 
 GREETING = b"\xff\xfb\x00\xff\xfd\x00"
 """What our server says at first: WILL BINARY, DO BINARY."""
@@ -70,8 +74,11 @@ class OtherVersion(WrappingPipe[Pipe]):
         return self.inner.receive(deadline).replace(b"slip-gate=1;", b"slip-gate=9;")
 
 
-@pytest.mark.parametrize("stub", [True, False], ids=["stub", "no stub"])
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize(
+    ("chip", "stub"),
+    covering_parameters([*itertools.product(CHIPS, (True, False))], lambda *both: both),
+    ids=lambda value: {True: "stub", False: "no stub"}.get(value, value),
+)
 def test_our_client_with_gates(chip: str, stub: bool) -> None:  # noqa: FBT001 - a parameter
     with our_server(chip=chip) as url:
         transport = Rfc2217Transport.open(url)
@@ -79,7 +86,7 @@ def test_our_client_with_gates(chip: str, stub: bool) -> None:  # noqa: FBT001 -
         do_job(transport, chip, stub=stub)
 
 
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("chip", MOSTLY_ESP32)
 def test_our_client_without_gates(chip: str) -> None:
     with our_server(chip=chip) as url:
         pipe = TcpPipe.connect(parse_network_url(url, "rfc2217", frozenset()), RealClock())
@@ -88,13 +95,13 @@ def test_our_client_without_gates(chip: str) -> None:
         do_job(transport, chip)
 
 
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("chip", MOSTLY_ESP32_C3)
 def test_our_client_by_the_bare_bytes(chip: str) -> None:
     with our_server("--raw", chip=chip, state="download") as url:
         do_job(url, chip, resets=False)
 
 
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("chip", MOSTLY_ESP32)
 def test_pyserials_client(chip: str) -> None:
     with our_server(chip=chip) as url:
         program = (sys.executable, "-W", "ignore::DeprecationWarning", remote_job.__file__)
@@ -102,7 +109,7 @@ def test_pyserials_client(chip: str) -> None:
     assert done.exit_code == 0, done.stderr
 
 
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("chip", MOSTLY_ESP32_C3)
 def test_any_client_behind_a_tls_tunnel_of_socat(chip: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     ours, theirs = authority.issue("server"), authority.issue("client")
@@ -118,7 +125,7 @@ def test_any_client_behind_a_tls_tunnel_of_socat(chip: str, tmp_path: Path) -> N
         do_job(f"rfc2217://{LOOPBACK}:{port}", chip)
 
 
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("chip", MOSTLY_ESP32)
 def test_our_client_by_tls(chip: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     options = ("--tls-cert", str(authority.issue("server")))

@@ -50,8 +50,9 @@ CHIPS = {
     "esp8266": Expected("ESP8266EX", mac="18:fe:34:00:00:01", flash_id=FLASH_ID & 0xFF),
 }
 
-USUAL = ("esp8266", "esp32", "esp32c3")
-"""The others under ``--full``; to esptool-js they are much like the last one."""
+USUAL = ("esp8266", "esp32")
+"""The others under ``--full``; to esptool-js they are much like the ESP32-C3, which the usual run
+has by the bare bytes."""
 
 MORE_CHIPS = (
     "esp32c2",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from certificates import Authority
+from covering import covering_parameters
 from esploader import connect
 from esploader.errors import HostUnreachableError, SilentDeviceError, WrongBootModeError
 from esploader.transport import reset
@@ -129,8 +131,14 @@ WITH_LINES: dict[str, ServerMaker] = {
 }
 
 
-@pytest.mark.parametrize("chip", CHIPS)
-@pytest.mark.parametrize("server", [*WITHOUT_LINES, *WITH_LINES])
+@pytest.mark.parametrize(
+    ("server", "chip"),
+    covering_parameters(
+        [*itertools.product((*WITHOUT_LINES, *WITH_LINES), CHIPS)],
+        # Each server, and each chip without lines and with them.
+        lambda server, chip: (server, (server in WITH_LINES, chip)),
+    ),
+)
 def test_the_whole_job_through(server: str, chip: str, tmp_path: Path) -> None:
     serve = (WITHOUT_LINES | WITH_LINES)[server]
     with serve(chip, tmp_path) as url:

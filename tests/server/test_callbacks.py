@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import itertools
 import os
 import resource
 import signal
@@ -24,6 +25,7 @@ from typing_extensions import override
 
 import esploader.server
 from certificates import Authority
+from covering import covering_parameters
 from esploader.errors import PortNotFoundError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import Protocol
@@ -302,8 +304,12 @@ def say(client: socket.socket, words: tuple[bytes, ...]) -> None:
             client.sendall(word)
 
 
-@pytest.mark.parametrize("manner", MANNERS)
-@pytest.mark.parametrize("protocol", list(Protocol))
+MANNERS_BY_PROTOCOL = covering_parameters(
+    list(itertools.product(Protocol, MANNERS)), lambda protocol, manner: (protocol, manner)
+)
+
+
+@pytest.mark.parametrize(("protocol", "manner"), MANNERS_BY_PROTOCOL)
 def test_a_client_may_vanish_after_every_word(protocol: Protocol, manner: str) -> None:
     with watched(protocol) as server:
         for count in range(len(WORDS) + 1):
@@ -313,8 +319,7 @@ def test_a_client_may_vanish_after_every_word(protocol: Protocol, manner: str) -
                     MANNERS[manner](client)
 
 
-@pytest.mark.parametrize("manner", MANNERS)
-@pytest.mark.parametrize("protocol", list(Protocol))
+@pytest.mark.parametrize(("protocol", "manner"), MANNERS_BY_PROTOCOL)
 def test_a_client_may_vanish_while_somebody_else_has_the_port(
     protocol: Protocol, manner: str
 ) -> None:
@@ -369,8 +374,13 @@ def test_a_client_may_vanish_anywhere_in_its_handshake(
                 MANNERS[manner](client)
 
 
-@pytest.mark.parametrize("is_in_use", [False, True], ids=["free", "in use"])
-@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize(
+    ("manner", "is_in_use"),
+    covering_parameters(
+        list(itertools.product(MANNERS, (False, True))),
+        lambda manner, is_in_use: (manner, is_in_use),
+    ),
+)
 def test_a_client_of_tls_may_vanish_after_every_word(
     files: tuple[TlsFiles, Path],
     manner: str,

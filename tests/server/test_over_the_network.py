@@ -26,7 +26,8 @@ LARGE = random.Random(5).randbytes(384 * 1024)  # noqa: S311 - the same in every
 SECONDS, LARGE_SECONDS = 2.0, 9.5
 """About how long it takes to connect and write either of them."""
 
-FIRST_SEEDS, ALL_SEEDS = 40, 200
+FIRST_SEEDS, ALL_SEEDS = 17, 200
+"""Among the first there is each kind of fault, with the ROM loader and with a stub."""
 
 
 def flash_of(server: VirtualServer, size: int = len(DATA)) -> bytes:

@@ -5,6 +5,7 @@ Each is our server with a single port, in exact time, whose words are changed on
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import attrs
 import pytest
 from typing_extensions import override
 
+from covering import covering_parameters
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.connector import connect
 from esploader.errors import BaudrateError, NegotiationError
@@ -183,19 +185,39 @@ def do_job(server: VirtualServer, pipe: QuirkyPipe) -> int:
     return baudrate
 
 
-@pytest.mark.parametrize("greeting", [b"", BANNER], ids=["", "banner"])
-@pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.__name__)
+def name_of(value: object) -> str | None:
+    """Return what a quirk or a greeting is called in the name of a test."""
+    if isinstance(value, bytes):
+        return "banner" if value else ""
+    return getattr(value, "__name__", None)
+
+
+@pytest.mark.parametrize(
+    ("quirk", "greeting"),
+    covering_parameters(
+        list(itertools.product(QUIRKS, (b"", BANNER))),
+        lambda quirk, greeting: (quirk, greeting),
+    ),
+    ids=name_of,
+)
 def test_the_whole_job_through(quirk: Callable[[TelnetEvent], bytes], greeting: bytes) -> None:
     server = quirky_server()
     pipe = QuirkyPipe(server.connect(Link(round_trip=0.02)), quirk, greeting)
     assert do_job(server, pipe) == 921600
 
 
-@pytest.mark.parametrize("max_baudrate", [115200, 460800])
 @pytest.mark.parametrize(
-    "quirk",
-    [encoded, without_gates, never_acknowledges, acknowledges_without_a_rate],
-    ids=lambda quirk: quirk.__name__,
+    ("quirk", "max_baudrate"),
+    covering_parameters(
+        list(
+            itertools.product(
+                (encoded, without_gates, never_acknowledges, acknowledges_without_a_rate),
+                (115200, 460800),
+            )
+        ),
+        lambda quirk, max_baudrate: (quirk, max_baudrate),
+    ),
+    ids=name_of,
 )
 def test_a_server_whose_port_is_slow(
     quirk: Callable[[TelnetEvent], bytes], max_baudrate: int

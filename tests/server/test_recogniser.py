@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from covering import covering_parameters
 from esploader.server.lines import USB_SERIAL_JTAG_IDS, Lines
 from esploader.server.recogniser import (
     ASSERTED,
@@ -211,10 +213,17 @@ def boots(client: Afar) -> list[str]:
     return ["download" if b"waiting for download" in part else "application" for part in parts]
 
 
-@pytest.mark.parametrize("round_trip", ROUND_TRIPS)
-@pytest.mark.parametrize("waits", [True, False], ids=["waiting", "blind"])
-@pytest.mark.parametrize("before", BEFORE)
-@pytest.mark.parametrize("name", [*DOWNLOADS, *RESTARTS])
+@pytest.mark.parametrize(
+    ("name", "before", "waits", "round_trip"),
+    covering_parameters(
+        list(itertools.product([*DOWNLOADS, *RESTARTS], BEFORE, (True, False), ROUND_TRIPS)),
+        lambda name, before, waits, round_trip: (
+            (name, before, waits),
+            (name, round_trip),
+            (before, waits, round_trip),
+        ),
+    ),
+)
 def test_every_sequence_ends_in_the_boot_mode_that_it_is_for(
     name: str,
     before: str,
@@ -256,7 +265,6 @@ def test_a_session_of_esptool_resets_twice_and_never_else(
     assert client.server.relay.traffic.resets == 2
 
 
-@pytest.mark.parametrize("round_trip", ROUND_TRIPS)
 @pytest.mark.parametrize(
     "steps",
     [
@@ -273,15 +281,16 @@ def test_a_session_of_esptool_resets_twice_and_never_else(
         [("R", True), ("D", True), 5.0, ("R", False), ("D", False)],
     ],
 )
-def test_opening_and_tidying_a_port_resets_nothing(steps: list[Step], round_trip: float) -> None:
-    client = afar(round_trip)
-    client.play(steps)
-    client.rest()
-    client.server.relay.detach()
-    client.server.clock.sleep(5.0)
+def test_opening_and_tidying_a_port_resets_nothing(steps: list[Step]) -> None:
+    for round_trip in ROUND_TRIPS:
+        client = afar(round_trip)
+        client.play(steps)
+        client.rest()
+        client.server.relay.detach()
+        client.server.clock.sleep(5.0)
 
-    assert client.server.relay.traffic.resets == 0
-    assert boots(client) == []
+        assert client.server.relay.traffic.resets == 0, f"{round_trip} seconds away"
+        assert boots(client) == [], f"{round_trip} seconds away"
 
 
 def test_a_chip_that_is_held_in_reset_on_purpose_is_let_go_of_when_the_client_says_so() -> None:
@@ -415,9 +424,17 @@ class UsbSerialJtag:
             self.boots.append("download" if self._downloads else "application")
 
 
-@pytest.mark.parametrize("before", BEFORE)
-@pytest.mark.parametrize("round_trip", ROUND_TRIPS)
-@pytest.mark.parametrize("name", USB)
+@pytest.mark.parametrize(
+    ("name", "round_trip", "before"),
+    covering_parameters(
+        list(itertools.product(USB, ROUND_TRIPS, BEFORE)),
+        lambda name, round_trip, before: (
+            (name, round_trip),
+            (name, before),
+            (before, round_trip),
+        ),
+    ),
+)
 def test_the_sequence_of_usb_serial_jtag_is_played_as_a_whole_on_any_port(
     name: str, round_trip: float, before: str
 ) -> None:

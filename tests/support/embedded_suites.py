@@ -31,10 +31,7 @@ class Suite:
     """The tests of a firmware, with its build in ``build``."""
 
     folder: Path
-    programs: Path = attrs.field(
-        # The program pytest, which the page in docs runs, has to be its own.
-        factory=lambda: require_engine("pytest-embedded", PACKAGES, on_ours=False)
-    )
+    programs: Path = attrs.field(factory=lambda: require_engine("pytest-embedded", PACKAGES))
 
     @property
     def environment(self) -> dict[str, str]:

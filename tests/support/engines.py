@@ -4,8 +4,8 @@ labgrid brings a package ``serial`` of its own, which takes the place of pyseria
 is ever installed beside what the other tests use. An environment is made by the first test that
 needs it, stands in ``.venvs`` of the repository, and is kept between runs.
 
-What an engine takes and we have already is not installed again where that does no harm: its
-environment finds ours behind its own packages.
+What an engine takes and we have already is not installed again: its environment finds ours behind
+its own packages, which win.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from peers import do_without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 REPOSITORY = Path(__file__).parents[2]
 ENVIRONMENTS = REPOSITORY / ".venvs"
@@ -33,25 +33,43 @@ INSTALL_TIME = 900.0
 """When to give up installing what one engine takes, in seconds."""
 
 
-def require_engine(name: str, packages: Sequence[str], *, on_ours: bool) -> Path:
+def require_engine(name: str, packages: Sequence[str]) -> Path:
     """Return the folder of the programs of an environment with ``packages``, and esploader.
 
-    ``on_ours`` is whether it may use what our own environment has: of that it has no programs.
+    It may use what our own environment has; the programs of that which it has are ``_PROGRAMS``.
     Skips the test where they cannot be had; where peers are demanded, it fails.
     """
+    used = {each.name: each.version for each in distributions(path=[_OURS])}
+    # Building it again takes longer than what most engines take beside it.
+    ours = () if _NAME in used else ("--editable", str(REPOSITORY))
 
     def make(folder: Path) -> None:
         _make_empty(folder)
-        if on_ours:
-            path = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-            (path / "of-ours.pth").write_text(f"{_OURS}\n", encoding="utf-8")
+        path = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+        (path / "of-ours.pth").write_text(f"{_SOURCES}\n{_OURS}\n", encoding="utf-8")
+        _write_programs(folder / "bin")
         pip = _require("pip", json.dumps([sys.version, _PIP]), _make_pip) / "python"
-        # No compiling of what is never imported.
-        install = ["install", "--quiet", "--no-compile", "--editable", str(REPOSITORY)]
-        _run([str(pip), "-m", "pip", "--python", str(folder / "bin/python"), *install, *packages])
+        python = str(folder / "bin/python")
+        _run([str(pip), "-m", "pip", "--python", python, *_INSTALL, *ours, *packages])
 
-    return _require(name, _made_of(packages, on_ours=on_ours), make)
+    return _require(name, _made_of(packages, used), make)
 
+
+_NAME = "esploader"
+
+_PROGRAMS = ("esploader", "pytest")
+
+# Some of what is run there starts processes that load the program once more.
+_PROGRAM = """\
+#!{folder}/python
+from importlib.metadata import entry_points
+
+if __name__ == "__main__":
+    program, *_ = entry_points(group="console_scripts", name="{name}")
+    raise SystemExit(program.load()())
+"""
+
+_SOURCES = REPOSITORY / "src"
 
 _OURS = sysconfig.get_path("purelib")
 """Where the packages of our own environment are."""
@@ -60,10 +78,22 @@ _PIP = "pip>=25"
 """One that asks for what it needs to know alone: an older one takes three times as long."""
 
 
+_INSTALL = ("install", "--quiet", "--no-compile", "--no-warn-conflicts")
+"""No compiling of what is never imported, and no warnings that nobody would read."""
+
+
 def _make_pip(folder: Path) -> None:
     _make_empty(folder)
     python = str(folder / "bin/python")
-    _run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", _PIP])
+    _run([sys.executable, "-m", "pip", "--python", python, *_INSTALL, _PIP])
+
+
+def _write_programs(folder: Path) -> None:
+    """Write the programs that would be there, if their packages were."""
+    for name in _PROGRAMS:
+        program = folder / name
+        program.write_text(_PROGRAM.format(folder=folder, name=name), encoding="utf-8")
+        program.chmod(0o755)
 
 
 def _make_empty(folder: Path) -> None:
@@ -87,13 +117,12 @@ def _require(name: str, made_of: str, make: Callable[[Path], None]) -> Path:
     return programs
 
 
-def _made_of(packages: Sequence[str], *, on_ours: bool) -> str:
+def _made_of(packages: Sequence[str], used: Mapping[str, str]) -> str:
     """Return what tells whether an environment is still the one that is asked for."""
     document = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     project = document["project"]
     of_ours = {name: project.get(name) for name in ("dependencies", "entry-points", "scripts")}
-    used = {each.name: each.version for each in distributions(path=[_OURS])} if on_ours else None
-    return json.dumps([sys.version, of_ours, used, *packages], indent=1, sort_keys=True)
+    return json.dumps([sys.version, _PIP, of_ours, used, *packages], indent=1, sort_keys=True)
 
 
 def _run(command: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ CONSOLE = "esploader.integrations.jumpstarter.console.EspConsole"
 
 def require_jumpstarter() -> Path:
     """Return the folder of jumpstarter's programs; skip the test where it cannot be had."""
-    return require_engine("jumpstarter", PACKAGES, on_ours=True)
+    return require_engine("jumpstarter", PACKAGES)
 
 
 def instance(driver: str, **config: object) -> dict[str, object]:

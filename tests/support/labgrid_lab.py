@@ -35,8 +35,8 @@ TIME = 180.0
 
 def require_labgrid() -> Path:
     """Return the folder of the programs of labgrid; skip the test where it cannot be had."""
-    # Its own package called serial must not meet another.
-    return require_engine("labgrid", PACKAGES, on_ours=False)
+    # Its own package called serial stands in front of ours.
+    return require_engine("labgrid", PACKAGES)
 
 
 @attrs.frozen

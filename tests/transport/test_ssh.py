@@ -74,7 +74,7 @@ def failure_to_open(there: FarEnd, port: str = SIMULATED, query: str = "") -> Tr
     return caught.value
 
 
-def test_it_can_do_what_a_port_of_our_own_server_can(there: FarEnd) -> None:
+def test_it_can_do_what_a_port_of_our_own_server_can_and_tells_ssh_how(there: FarEnd) -> None:
     with open_transport(there.url(SIMULATED)) as transport:
         capabilities = transport.capabilities
         assert transport.name == there.url(SIMULATED)
@@ -84,6 +84,11 @@ def test_it_can_do_what_a_port_of_our_own_server_can(there: FarEnd) -> None:
         assert capabilities.set_baudrate
         transport.set_baudrate(921600)
         assert 0 < transport.round_trip < PATIENCE
+    *options, end, host, command = there.words
+    assert (end, host) == ("--", "bench")
+    assert command == "esploader serve --stdio -- sim://esp32c3"
+    # Nobody is there to be asked.
+    assert options[-1] == "BatchMode=yes"
 
 
 def test_a_write_and_what_it_does_not_touch(there: FarEnd, files: BoardFiles) -> None:
@@ -94,23 +99,20 @@ def test_a_write_and_what_it_does_not_touch(there: FarEnd, files: BoardFiles) ->
     files.assert_written()
 
 
-def test_what_ssh_is_told(there: FarEnd) -> None:
-    open_transport(there.url(SIMULATED)).close()
-    *options, end, host, command = there.words
-    assert (end, host) == ("--", "bench")
-    assert command == "esploader serve --stdio -- sim://esp32c3"
-    # Nobody is there to be asked.
-    assert options[-1] == "BatchMode=yes"
+SAID = (
+    "echo 'Welcome to Debian GNU/Linux'",
+    "printf '\\377\\375\\054'; echo telnet",
+    "yes | head -c 60000",
+    "echo beside >&2",
+    "printf 'no end of line'",
+)
 
 
 @pytest.mark.parametrize(
     "says",
     [
-        "echo 'Welcome to Debian GNU/Linux'",
-        "printf 'no end of line'",
-        "printf '\\377\\375\\054'; echo telnet",
-        "yes | head -c 60000",
-        "echo beside >&2",
+        "; ".join(SAID),
+        *(pytest.param(said, marks=pytest.mark.slow) for said in SAID),
     ],
 )
 def test_what_a_shell_says_first_does_no_harm(says: str, there: FarEnd) -> None:

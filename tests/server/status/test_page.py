@@ -495,7 +495,9 @@ def test_the_fewer_connections_that_the_configuration_allows_count() -> None:
 # The program ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing_module", ["aiohttp", "prometheus_client"])
+@pytest.mark.parametrize(
+    "missing_module", ["aiohttp", pytest.param("prometheus_client", marks=pytest.mark.slow)]
+)
 def test_without_its_extra_one_sentence_says_what_to_install(missing_module: str) -> None:
     program = (
         f"import sys; sys.modules[{missing_module!r}] = None\n"
