@@ -512,9 +512,14 @@ def test_a_flash_of_any_size_is_written_up_to_its_end(
     assert not simulated.erase_counts
 
 
-@pytest.mark.parametrize("presence", ["none", "silent"])
-@pytest.mark.parametrize("wants_stub", [False, True], ids=["ROM", "stub"])
-@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
+@pytest.mark.parametrize(
+    ("presence", "wants_stub", "chip"),
+    covering_parameters(
+        list(itertools.product(["none", "silent"], [False, True], DESCRIBED)),
+        lambda presence, wants_stub, chip: (chip.key, (presence, wants_stub)),
+    ),
+    ids=lambda value: value.key if isinstance(value, Chip) else None,
+)
 def test_without_a_flash_that_answers_nothing_is_begun(
     opened: Opened, chip: Chip, presence: str, *, wants_stub: bool
 ) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from covering import covering
 from device_operations import (
     CONNECTIONS,
     FLASH_SIZE,
@@ -297,6 +298,17 @@ EXTENTS = [
 
 every_extent = pytest.mark.parametrize("is_full", EXTENTS)
 
+CASES = [(operation, loader) for operation in OPERATIONS for loader in operation.loaders]
+
+
+def aspects(operation: Operation, loader: Loader) -> tuple[object, ...]:
+    """Return what is played each time: every operation, and on each loader each part of it."""
+    part, _, _ = operation.method.partition(".")
+    return operation.name, (part, loader.key)
+
+
+USUAL = covering(CASES, lambda case: aspects(*case))
+
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.parametrize(
@@ -307,10 +319,9 @@ every_extent = pytest.mark.parametrize("is_full", EXTENTS)
             loader,
             is_full,
             id=f"{operation.name}-{loader.key}-{'all' if is_full else 'part'}",
-            marks=[pytest.mark.slow] if is_full else [],
+            marks=[] if not is_full and (operation, loader) in USUAL else [pytest.mark.slow],
         )
-        for operation in OPERATIONS
-        for loader in operation.loaders
+        for operation, loader in CASES
         for is_full in (False, True)
         if not (is_full and loader in IN_PART)
     ],

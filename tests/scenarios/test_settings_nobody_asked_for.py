@@ -54,7 +54,9 @@ OPERATIONS: dict[str, Callable[[Device], object]] = {
 }
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize(
+    "number", [0, 5, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, 5))]
+)
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("chip", ["esp32", "esp32c3", "stub"])
 def test_a_flash_that_was_attached_elsewhere_is_found_again(

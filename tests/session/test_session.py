@@ -195,8 +195,17 @@ def test_closing_a_dead_line_does_not_raise() -> None:
 registers = st.integers(0, 30)
 words = st.integers(0, 0xFFFF_FFFF)
 
+DIALECTS = {"esp8266", "esp32", "esp32s2", "esp32c3"}
 
-@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
+
+@pytest.mark.parametrize(
+    "chip",
+    [
+        # Of those that follow the same papers one says as much as all.
+        pytest.param(chip, marks=() if chip.key in DIALECTS else pytest.mark.slow, id=chip.key)
+        for chip in DESCRIBED
+    ],
+)
 @settings(max_examples=10, deadline=None)
 @given(
     st.lists(
