@@ -1,6 +1,6 @@
 """On a line that loses, garbles, delays or breaks off: the right flash, or no success.
 
-Time is virtual and every seed fixed. The whole matrix is slow; a diagonal of it is not.
+Time is virtual and every seed fixed. The whole matrix is slow; its first rows are not.
 """
 
 from __future__ import annotations
@@ -77,14 +77,16 @@ class Case:
 
 
 def cases(lines: dict[str, tuple[Fault, ...]]) -> Iterator[Case]:
-    if not WHOLE_MATRIX:
-        # Each loader has its turn.
-        first = -len(lines)
-        for number, faults in enumerate(lines.values(), first):
-            yield Case(faults, *LOADERS[number % len(LOADERS)], seed=0)
-        return
-    for seed, faults, loader in itertools.product(range(SEEDS), lines.values(), LOADERS):
+    seeds = SEEDS if WHOLE_MATRIX else 1
+    for seed, faults, loader in itertools.product(range(seeds), lines.values(), LOADERS):
         yield Case(faults, *loader, seed)
+
+
+def cases_of_reading(lines: dict[str, tuple[Fault, ...]]) -> Iterator[Case]:
+    """Yield the same, or, as reading takes the simulator long, each loader in its turn."""
+    for number, case in enumerate(cases(lines)):
+        if WHOLE_MATRIX or number % len(LOADERS) == number // len(LOADERS) % len(LOADERS):
+            yield case
 
 
 def image(seed: int) -> bytes:
@@ -171,7 +173,7 @@ def test_writes_of_hollow_images_get_through_bad_lines(stubs: Path) -> None:
 
 
 def test_reads_get_through_bad_lines(stubs: Path) -> None:
-    outcomes = [was_read(case, stubs) for case in cases(LINES)]
+    outcomes = [was_read(case, stubs) for case in cases_of_reading(LINES)]
     assert sum(outcomes) >= 0.99 * len(outcomes)
 
 
@@ -193,7 +195,7 @@ def test_writes_survive_breaks(stubs: Path) -> None:
 
 
 def test_reads_survive_breaks(stubs: Path) -> None:
-    outcomes = [was_read(case, stubs) for case in cases(BROKEN_LINES)]
+    outcomes = [was_read(case, stubs) for case in cases_of_reading(BROKEN_LINES)]
     assert sum(outcomes) >= 0.97 * len(outcomes)
 
 
@@ -203,5 +205,5 @@ def test_writes_over_terrible_lines_never_lie(stubs: Path) -> None:
 
 
 def test_reads_over_terrible_lines_never_lie(stubs: Path) -> None:
-    outcomes = [was_read(case, stubs) for case in cases(TERRIBLE_LINES)]
+    outcomes = [was_read(case, stubs) for case in cases_of_reading(TERRIBLE_LINES)]
     assert any(outcomes)
