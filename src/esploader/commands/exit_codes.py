@@ -173,7 +173,8 @@ REMOTE_HINTS: Final[dict[type[errors.EsploaderError], str]] = {
     errors.TransportError: "The log of the port server may say more.",
     errors.PortNotFoundError: (
         "Where the server runs: plug the device in, check the name of the port ('esploader ports' "
-        "lists them there), the cable and the driver."
+        "lists them there, 'esploader ports --at HOST' what a server calls its own), the cable "
+        "and the driver."
     ),
     errors.PortBusyError: (
         "Close the other program: a serial monitor, perhaps; or wait in line for the port: "

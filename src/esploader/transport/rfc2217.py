@@ -69,14 +69,13 @@ class Rfc2217Transport(GatedTransport):
         """Connect and set the port to ``baudrate``, 8N1, no flow control.
 
         Raises:
-            UrlError: the URL is malformed.
+            UrlError: the URL is malformed, or wants a token that is none.
             HostUnreachableError: the host did not accept.
             NegotiationError: the host is not an RFC 2217 server.
             PortBusyError: the server says that the port is in use, also when we have waited.
             PortNotFoundError: it says that the port is not there.
             PortPermissionError: it says that it may not open it, or that we may not use it or take
                 it over.
-            ConfigError: the URL wants a token that is none.
             BaudrateError: the server cannot set the rate.
         """
         options = parse_rfc2217_url(url)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from esploader.classes import frozen
-from esploader.errors import UrlError
+from esploader.errors import ConfigError, UrlError
 from esploader.transport import turns
 from esploader.transport.token_file import read_token
 from esploader.transport.turns import Ask
@@ -50,8 +50,7 @@ class TurnWish:
         """Return the same with the token, if it is needed; ``url`` is where this comes from.
 
         Raises:
-            ConfigError: the file is no token file.
-            UrlError: no file is named.
+            UrlError: no file is named, or it is no token file.
         """
         if not self.is_forced:
             return self
@@ -59,7 +58,10 @@ class TurnWish:
         if not path:
             reason = f"takeover=force needs token-file=, or {TOKEN_VARIABLE}"
             raise UrlError(url, reason)
-        return attrs.evolve(self, token=read_token(path))
+        try:
+            return attrs.evolve(self, token=read_token(path))
+        except ConfigError as exc:
+            raise UrlError(url, f"{exc} (token-file=, or {TOKEN_VARIABLE})") from exc
 
     def ask(self, signature: bytes) -> Ask:
         """Return what to say to the server whose SIGNATURE that is."""

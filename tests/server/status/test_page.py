@@ -352,7 +352,12 @@ def test_who_guesses_is_stopped(changeable: Page) -> None:
 def test_a_page_under_a_name_that_is_not_ours_sees_nothing(page: Page, path: str) -> None:
     refused = page.ask(path, headers={"Host": "evil.example"})
     assert refused.status == 403
-    assert "is not called 'evil.example'" in refused.error
+    assert "is not called 'evil.example': ask by 127.0.0.1 or localhost" in refused.error
+
+
+def test_a_tcp_port_that_is_no_number_is_no_port_to_follow(page: Page) -> None:
+    refused = page.ask("/events?tcp_port=abc")
+    assert (refused.status, refused.error) == (400, "tcp_port is the number of a TCP port")
 
 
 def test_a_name_that_the_server_knows_is_heard() -> None:

@@ -186,8 +186,12 @@ class _DeniedError(Exception):
 
 def _heard_port(request: BaseRequest) -> Which | None:
     """Return the port of which a stream is to say what its board says."""
-    number = request.query.get("tcp_port", "")
-    return int(number) if _NUMBER.fullmatch(number) else request.query.get("port")
+    number = request.query.get("tcp_port")
+    if number is None:
+        return request.query.get("port")
+    if not _NUMBER.fullmatch(number):
+        raise _DeniedError(400, "tcp_port is the number of a TCP port")
+    return int(number)
 
 
 def refusal(denied: Denied, headers: dict[str, str] | None = None) -> web.Response:

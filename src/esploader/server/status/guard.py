@@ -86,7 +86,8 @@ class HostNames:
         name = match[1].lower().removesuffix(".")
         if self._knows(name):
             return None
-        advice = "ask by an address, or have the server know the name: status-names, --status-name"
+        where = "127.0.0.1 or localhost" if self.is_loopback else "an address"
+        advice = f"ask by {where}, or have the server know the name: status-names, --status-name"
         return Denied(status=403, reason=f"this server is not called {name[:80]!r}: {advice}")
 
     def _knows(self, name: str) -> bool:
