@@ -14,7 +14,7 @@ import attrs
 import jsonschema
 import pytest
 
-from announcing import LOOPBACK, Announcing, announcing, own_address
+from announcing import LOOPBACK, Announcing, announcing, found_in_time, own_address
 from bare_python import run_bare
 from esploader.cli import main
 from esploader.errors import ConfigError
@@ -274,12 +274,12 @@ def test_a_reload_announces_a_server_and_takes_that_back(
         url = f"rfc2217://{address}:{server.server.directory_port}"
         report = server.reload(attrs.evolve(quiet, announce=True))
         assert report.settings == ("announce",)
-        lines = eventually(lambda: found_lines(url, capsys), AssertionError)
+        lines = found_in_time(lambda seconds: found_lines(url, capsys, seconds))
         name = lines[0].removesuffix(f"  {url}")
         assert lines[1].startswith(f"  bench  rfc2217://{address}/bench?directory-port=")
         strangers = AllowList.parse(["127.9.9.9"], "")
         server.reload(attrs.evolve(quiet, announce=True, allow=strangers))
-        told = eventually(lambda: found_document(url, capsys), AssertionError)
+        told = found_in_time(lambda seconds: found_document(url, capsys, seconds))
         assert (told["name"], told["ports"]) == (name, [])
         assert "not for your address" in str(told["failure"])
         assert server.reload(quiet).settings == ("allow", "announce")
@@ -288,23 +288,22 @@ def test_a_reload_announces_a_server_and_takes_that_back(
         assert len(list_remote_ports(parse_directory(url))) == 1
 
 
-def found_lines(url: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def found_lines(url: str, capsys: pytest.CaptureFixture[str], seconds: float) -> list[str]:
     """Return what is printed of the server at ``url``, if it is found."""
-    assert main(["ports", "--find", "0.4"]) == 0
+    assert main(["ports", "--find", str(seconds)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    found = [number for number, line in enumerate(lines) if line.endswith(f"  {url}")]
-    assert found
-    return lines[found[0] :]
+    places = {line.rpartition("  ")[2]: number for number, line in enumerate(lines)}
+    return lines[places[url] :]
 
 
-def found_document(url: str, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+def found_document(
+    url: str, capsys: pytest.CaptureFixture[str], seconds: float
+) -> dict[str, object]:
     """Return what is said to programs of the server at ``url``, if it is found."""
-    assert main(["ports", "--json", "--find", "0.4"]) == 0
+    assert main(["ports", "--json", "--find", str(seconds)]) == 0
     document: list[dict[str, object]] = json.loads(capsys.readouterr().out)
     jsonschema.validate(document, json.loads((FOLDER / "ports.json").read_text()))
-    found = [each for each in document if each["url"] == url]
-    assert found
-    return found[0]
+    return {each["url"]: each for each in document}[url]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import override
 
@@ -18,7 +18,7 @@ from peers import do_without
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 LOOPBACK = LinkAddress(
     address=ipaddress.ip_address("127.0.0.1"),
@@ -28,6 +28,19 @@ LOOPBACK = LinkAddress(
 
 PATIENCE = 20.0
 """When to give up waiting for an announcement, in seconds."""
+
+SEARCH_TIMES = (0.4, 2.0, 8.0)
+"""For how long to look for servers, in seconds: longer where a busy machine lets them wait."""
+
+T = TypeVar("T")
+
+
+def found_in_time(find: Callable[[float], T]) -> T:
+    """Return what ``find`` returns within one of these times: the last has to do."""
+    for seconds in SEARCH_TIMES[:-1]:
+        with contextlib.suppress(LookupError):
+            return find(seconds)
+    return find(SEARCH_TIMES[-1])
 
 
 class Announcing(Runner):

@@ -11,7 +11,7 @@ import pytest
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceInfo
 
-from announcing import own_address
+from announcing import found_in_time, own_address
 from certificates import Authority
 from esploader.errors import HostUnreachableError
 from esploader.server.access import TlsFiles
@@ -58,9 +58,16 @@ def id_of(url: str) -> str:
     return server
 
 
-def search(seconds: float = 0.4) -> dict[str, FoundServer]:
-    """Return who is found on loopback, by name."""
-    return {each.name: each for each in find_servers(seconds, addresses=[LOOPBACK])}
+def search(*wanted: str, address: str = LOOPBACK) -> dict[str, FoundServer]:
+    """Return who is found at that address, by name, once those are who are wanted."""
+
+    def find(seconds: float) -> dict[str, FoundServer]:
+        found = {each.name: each for each in find_servers(seconds, addresses=[address])}
+        if not found.keys() >= {*wanted}:
+            raise LookupError(f"{wanted} in {found}")
+        return found
+
+    return found_in_time(find)
 
 
 def service(name: str, port: int, host: str, *texts: bytes) -> tuple[Record, ...]:
@@ -88,9 +95,9 @@ def test_a_server_with_tls_tells_its_ports_to_who_trusts_it(
         texts = (b"tls=1", f"id={server_id}".encode())
         packet = response(*service("safe", number, "here.local.", *texts), HERE)
         with saying(LOOPBACK, SERVICE_TYPE, packet):
-            stranger = search()["safe"]
+            stranger = search("safe")["safe"]
             monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
-            friend = search()["safe"]
+            friend = search("safe")["safe"]
     assert (stranger.url, stranger.has_tls, stranger.ports) == (url, True, ())
     assert "certificate" in str(stranger.failure)
     assert (friend.failure, [port.name for port in friend.ports]) == (None, ["bench"])
@@ -112,7 +119,7 @@ def test_who_is_there_is_found_and_what_anybody_can_say_is_not_believed(director
         response(*service("cut", 1, "here.local."))[:-20],
     )
     with saying(LOOPBACK, SERVICE_TYPE, *packets):
-        found = search()
+        found = search("true", "other", "far", "gone")
     true = found["true"]
     assert (true.url, true.has_tls, true.failure) == (directory, False, None)
     (port,) = true.ports
@@ -134,9 +141,7 @@ def test_nobody_is_sent_to_what_only_this_machine_has() -> None:
         response(*service("far", 22, "far.local."), Record("far.local.", A, 120, "203.0.113.9")),
     )
     with saying(address, SERVICE_TYPE, *packets):
-        names = {each.name for each in find_servers(0.4, addresses=[address])}
-    assert "far" in names
-    assert "trap" not in names
+        assert "trap" not in search("far", address=address)
 
 
 def info(name: str = "lab", port: int | None = 22217, **said: object) -> AsyncServiceInfo:
