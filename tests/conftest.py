@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
 TESTS = Path(__file__).parent
-ROOMS = sorted({str(TESTS / path.relative_to(TESTS).parts[0]) for path in TESTS.rglob("test_*.py")})
+
+
+def room_of(path: Path) -> str:
+    """Return the folder of tests that has a file, or the file itself if it is in none."""
+    return str(TESTS / path.relative_to(TESTS).parts[0])
+
+
+ROOMS = sorted({room_of(path) for path in TESTS.rglob("test_*.py")})
 
 IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
 """What ``.ci/run --full`` asks for: the slow tests too, and more examples of what is drawn."""
@@ -84,8 +91,7 @@ def rotated(rooms: Sequence[str], share: float) -> list[str]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the slow tests out, if they were not asked for; bring the rest into one order."""
-    order = {room: place for place, room in enumerate(ROOMS)}
-    items.sort(key=lambda item: order.get(str(TESTS / item.path.relative_to(TESTS).parts[0]), 0))
+    items.sort(key=lambda item: ROOMS.index(room_of(item.path)))
     if IS_FULL:
         return
     slow = [item for item in items if item.get_closest_marker("slow") is not None]

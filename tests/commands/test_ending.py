@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from covering import covering_parameters
+from covering import covering_parameters, usual_parameters
 from esploader import connect
 from eventually import eventually
 from programs import PATIENCE, environment, esploader, read_line, running, served_chip
@@ -18,15 +18,7 @@ from writes import require_boot, writing
 if TYPE_CHECKING:
     from pathlib import Path
 
-SIGNALS = [
-    "SIGINT",
-    "SIGTERM",
-    # It is among those that a terminal sends when it is closed.
-    pytest.param("SIGHUP", marks=pytest.mark.slow),
-    pytest.param("SIGQUIT", marks=pytest.mark.slow),
-    pytest.param("SIGXCPU", marks=pytest.mark.slow),
-]
-ALL_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
 DATA = bytes(range(256)) * 1024
 OPTIONS = ("--realtime", "--json")
 
@@ -38,7 +30,7 @@ def _image(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("name", usual_parameters(SIGNALS, ("SIGINT", "SIGTERM")))
 def test_a_signal_in_the_middle_of_a_write(name: str, tmp_path: Path, image: Path) -> None:
     number, trace = signal.Signals[name], tmp_path / "trace.txt"
     with served_chip("esp32c3", *OPTIONS, "--trace", str(trace)) as urls:
@@ -103,7 +95,7 @@ def test_while_connecting_the_device_goes_back_to_its_application(tmp_path: Path
 @pytest.mark.parametrize(
     ("command", "name"),
     covering_parameters(
-        [(command, name) for command in ("serve", "sim serve") for name in ALL_SIGNALS],
+        [(command, name) for command in ("serve", "sim serve") for name in SIGNALS],
         lambda command, name: [command] if name == "SIGHUP" else [],
     ),
 )

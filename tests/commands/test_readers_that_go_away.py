@@ -9,23 +9,21 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 from typing_extensions import override
 
+from covering import covering_parameters, usual_parameters
 from esploader.cli import FAILED, READER_GONE, main
 from esploader.commands.standard_stream import StandardStream
 from programs import PATIENCE, environment, esploader, read_line, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
     from pathlib import Path
 
     from _pytest.mark.structures import ParameterSet
-
-One = TypeVar("One")
-Other = TypeVar("Other")
 
 SIZE = 256 * 1024
 BEFORE = bytes(SIZE)
@@ -93,14 +91,9 @@ REASONS = {
 HOW = tuple(REASONS)
 
 
-def each_once(ones: Sequence[One], others: Sequence[Other]) -> list[ParameterSet]:
+def of_two(ones: Sequence[Hashable], others: Sequence[Hashable]) -> list[ParameterSet]:
     """Return all pairs; those that show no one and no other for the first time are slow."""
-    count = max(len(ones), len(others))
-    shown = {(number % len(ones), number % len(others)) for number in range(count)}
-    return [
-        pytest.param(one, other, marks=() if (row, column) in shown else pytest.mark.slow)
-        for (row, one), (column, other) in itertools.product(enumerate(ones), enumerate(others))
-    ]
+    return covering_parameters([*itertools.product(ones, others)], lambda *both: both)
 
 
 def only(*shown: str) -> list[ParameterSet]:
@@ -108,7 +101,7 @@ def only(*shown: str) -> list[ParameterSet]:
 
     All are shown by writes, whose output is lost in the same place.
     """
-    return [pytest.param(how, marks=() if how in shown else pytest.mark.slow) for how in HOW]
+    return usual_parameters(HOW, shown)
 
 
 def words_of(value: object) -> str | None:
@@ -121,7 +114,7 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes an
 
 @needs_posix
 @pytest.mark.parametrize(
-    ("how", "options"), each_once(HOW, [(), ("--json",), ("--json-events",)]), ids=words_of
+    ("how", "options"), of_two(HOW, [(), ("--json",), ("--json-events",)]), ids=words_of
 )
 def test_a_write_that_nobody_reads_about_is_finished(
     how: str, options: tuple[str, ...], flash: Path, image: Path
@@ -156,7 +149,7 @@ def test_an_error_is_still_one(how: str, flash: Path) -> None:
 @needs_posix
 @pytest.mark.parametrize(
     ("how", "words"),
-    each_once(
+    of_two(
         HOW,
         [
             ("version",),
@@ -223,7 +216,7 @@ def test_the_device_is_left_as_asked(command: str, tmp_path: Path) -> None:
 
 @needs_posix
 @pytest.mark.parametrize(
-    ("command", "streams"), each_once(["serve", "sim serve"], ["", "2>&-", "2>/dev/full"])
+    ("command", "streams"), of_two(["serve", "sim serve"], ["", "2>&-", "2>/dev/full"])
 )
 def test_a_server_goes_on_without_anybody_who_reads(
     command: str, streams: str, tmp_path: Path

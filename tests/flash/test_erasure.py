@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 import untouched
-from covering import covering_parameters
+from covering import covering_parameters, usual_parameters
 from esploader import connect
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
@@ -116,12 +116,7 @@ ERASED = erased(SIZE)
 ERASING = {Opcode.ERASE_REGION, Opcode.FLASH_BEGIN}
 
 
-@pytest.fixture(
-    name="bench",
-    params=[
-        pytest.param(each, marks=pytest.mark.slow if each == "esp8266" else ()) for each in LOADERS
-    ],
-)
+@pytest.fixture(name="bench", params=usual_parameters(LOADERS, ("stub", "rom")))
 def _bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     return make_bench(request.param, tmp_path)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from covering import usual_parameters
 from described_chips import DESCRIBED
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.progress import Phase, Progress, ProgressEvent
@@ -41,10 +42,7 @@ def name_of(loader: tuple[str, bool]) -> str:
 
 one_of_each_sort = pytest.mark.parametrize(
     "device",
-    [
-        pytest.param(loader, marks=() if loader in ONE_OF_EACH_SORT else pytest.mark.slow)
-        for loader in WITH_STUB + WITH_ROM
-    ],
+    usual_parameters(WITH_STUB + WITH_ROM, ONE_OF_EACH_SORT),
     ids=name_of,
     indirect=True,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
 
+from covering import covering_parameters
 from described_chips import DESCRIBED
 from esploader.errors import TransportClosedError, UnsupportedError
 from esploader.loader.resetting import After
@@ -33,16 +35,8 @@ DOES_NOT_RESET = [chip.key for chip in DESCRIBED if not chip.watchdog_resets]
 
 
 def each_with_one(chips: list[str]) -> list[ParameterSet]:
-    """Return all chips with the ROM loader and with a stub; slow is each with one of them."""
-    return [
-        pytest.param(
-            *(chip, stub),
-            id=f"{chip}-{'stub' if stub else 'ROM'}",
-            marks=() if stub is bool(number % 2) else pytest.mark.slow,
-        )
-        for number, chip in enumerate(chips)
-        for stub in (False, True)
-    ]
+    """Return all chips with the ROM loader and with a stub; most are slow with one of them."""
+    return covering_parameters([*itertools.product(chips, (False, True))], lambda *both: both)
 
 
 LONGER_THAN_ANY_WATCHDOG = 12.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import pytest
 
+from covering import usual_parameters
 from described_chips import DESCRIBED
 from esploader import connect
 from esploader.chips.model.efuse_layout import EfuseSpan
@@ -16,8 +17,6 @@ from served import lent_chip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from _pytest.mark.structures import ParameterSet
 
     from esploader.chips.reading.efuses import Efuses, EfuseValue
 
@@ -30,18 +29,10 @@ USUAL_BY_LOCKS = ("esp32c6",)
 """Each takes six runs."""
 
 
-def marked(usual: tuple[str, ...]) -> list[ParameterSet]:
-    """Return the chips; those that are not usual are slow."""
-    return [
-        pytest.param(chip.key, marks=() if chip.key in usual else pytest.mark.slow)
-        for chip in DESCRIBED
-        # It knows no eFuses of the ESP8266.
-        if chip.efuse_write_protection is not None
-    ]
-
-
-CHIPS = marked(USUAL)
-CHIPS_BY_LOCKS = marked(USUAL_BY_LOCKS)
+# It knows no eFuses of the ESP8266.
+KNOWN = [chip.key for chip in DESCRIBED if chip.efuse_write_protection is not None]
+CHIPS = usual_parameters(KNOWN, USUAL)
+CHIPS_BY_LOCKS = usual_parameters(KNOWN, USUAL_BY_LOCKS)
 
 NAMES = {
     "mac": ("MAC",),

@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from covering import usual_parameters
 from eventually import eventually
 from peers import require_npm_package, require_program
 from programs import run, served_chip
@@ -93,9 +94,7 @@ def require_last_boot(trace: Path) -> None:
     assert boots == ["download mode", "its application"]
 
 
-@pytest.mark.parametrize(
-    "chip", [pytest.param(chip, marks=() if chip in USUAL else pytest.mark.slow) for chip in CHIPS]
-)
+@pytest.mark.parametrize("chip", usual_parameters(CHIPS, USUAL))
 def test_esptool_js_over_rfc_2217(chip: str, package: Path, tmp_path: Path) -> None:
     file, trace = tmp_path / "flash.bin", tmp_path / "trace.txt"
     with served_chip(chip, "--flash", str(file), "--trace", str(trace)) as urls:

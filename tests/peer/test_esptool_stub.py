@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from covering import usual_parameters
 from described_chips import DESCRIBED
 from esploader import cli
 from esptool_output import COMMANDS, PROOF, tokens
@@ -148,9 +149,7 @@ def check(job: Job) -> None:
     assert job.left.count(0xFF) == len(job.left)
 
 
-@pytest.mark.parametrize(
-    "chip", [pytest.param(chip, marks=() if chip in USUAL else pytest.mark.slow) for chip in CHIPS]
-)
+@pytest.mark.parametrize("chip", usual_parameters(CHIPS, USUAL))
 def test_esptool_works_through_its_stub(chip: str, tmp_path: Path) -> None:
     check(work_on(chip, SIZE, tmp_path))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from covering import usual_parameters
 from described_chips import DESCRIBED
 from esploader import cli
 from programs import esptool, run
@@ -14,8 +15,6 @@ from served import lent_chip
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from _pytest.mark.structures import ParameterSet
 
 pytestmark = pytest.mark.peer
 
@@ -25,15 +24,6 @@ USUAL = ("esp32s2", "esp32c3", "esp32s31")
 
 USUAL_BY_WRITES = ("esp32s2", "esp32c3")
 """Each takes four runs."""
-
-
-def marked(usual: tuple[str, ...]) -> list[ParameterSet]:
-    """Return the chips; those that are not usual are slow."""
-    return [
-        pytest.param(chip, marks=() if chip in usual else pytest.mark.slow, id=chip)
-        for chip in CHIPS
-    ]
-
 
 EFUSES = {
     "esp32c2": "secure_download:1,hard_dis_jtag:1,flash_crypt_count:1",
@@ -58,7 +48,7 @@ def lines_of(output: str) -> list[str]:
     return [line for line in output.splitlines() if LINE.match(line)]
 
 
-@pytest.mark.parametrize("chip", marked(USUAL))
+@pytest.mark.parametrize("chip", usual_parameters(CHIPS, USUAL))
 def test_esptool_says_the_same_of_the_security_state(
     chip: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,7 +62,7 @@ def test_esptool_says_the_same_of_the_security_state(
     assert lines_of(theirs.stdout) == ours
 
 
-@pytest.mark.parametrize("chip", marked(USUAL_BY_WRITES))
+@pytest.mark.parametrize("chip", usual_parameters(CHIPS, USUAL_BY_WRITES))
 def test_esptool_writes_and_erases_in_secure_download_mode(chip: str, tmp_path: Path) -> None:
     image, flash = tmp_path / "image", tmp_path / "flash"
     image.write_bytes(bytes(range(256)) * 64)

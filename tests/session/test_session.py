@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from covering import usual_parameters
 from described_chips import DESCRIBED
 from esploader.chips.registry import chip_by_name
 from esploader.errors import (
@@ -200,11 +201,9 @@ DIALECTS = {"esp8266", "esp32", "esp32s2", "esp32c3"}
 
 @pytest.mark.parametrize(
     "chip",
-    [
-        # Of those that follow the same papers one says as much as all.
-        pytest.param(chip, marks=() if chip.key in DIALECTS else pytest.mark.slow, id=chip.key)
-        for chip in DESCRIBED
-    ],
+    # Of those that follow the same papers one says as much as all.
+    usual_parameters(DESCRIBED, [chip for chip in DESCRIBED if chip.key in DIALECTS]),
+    ids=lambda chip: chip.key,
 )
 @settings(max_examples=10, deadline=None)
 @given(

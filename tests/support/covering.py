@@ -9,7 +9,7 @@ import pytest
 from typing_extensions import TypeVarTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 
     from _pytest.mark.structures import ParameterSet
 
@@ -43,4 +43,11 @@ def covering_parameters(
     chosen = set(map(id, covering(cells, lambda cell: aspects(*cell))))
     return [
         pytest.param(*cell, marks=() if id(cell) in chosen else pytest.mark.slow) for cell in cells
+    ]
+
+
+def usual_parameters(values: Iterable[Cell], usual: Collection[Cell]) -> list[ParameterSet]:
+    """Return all values as parameters of a test; those that are not usual are slow."""
+    return [
+        pytest.param(value, marks=() if value in usual else pytest.mark.slow) for value in values
     ]
