@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 
 
+@cache
 def room_of(path: Path) -> str:
     """Return the folder of tests that has a file, or the file itself if it is in none."""
     return str(TESTS / path.relative_to(TESTS).parts[0])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import struct
+from functools import reduce
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -53,16 +55,13 @@ def block(opcode: int, data: bytes, sequence: int) -> bytes:
 
 
 def incompressible(size: int) -> bytes:
-    """Return bytes that look like chance, always the same; ``size`` is a multiple of 32."""
-    return b"".join(hashlib.sha256(words(index)).digest() for index in range(size // 32))
+    """Return bytes that look like chance, always the same: fewer are the first of more."""
+    return hashlib.shake_128().digest(size)
 
 
 def checksum_of(data: bytes) -> int:
     """Return the checksum of a block."""
-    value = 0xEF
-    for byte in data:
-        value ^= byte
-    return value
+    return reduce(operator.xor, data, 0xEF)
 
 
 @attrs.define

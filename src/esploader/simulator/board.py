@@ -88,6 +88,8 @@ class Hardware:
     """What it has seen and done."""
     is_acting: bool = attrs.field(default=False, init=False)
     """It is doing what is due, and :attr:`moment` is the time of that."""
+    is_powered: bool = attrs.field(default=True, init=False)
+    """It has power."""
 
     _program: Program = attrs.field(init=False)
     _transmitter: Transmitter = attrs.field(init=False)
@@ -95,7 +97,8 @@ class Hardware:
     _watchdogs: Watchdogs = attrs.field(init=False)
     _supply: FlashSupply = attrs.field(init=False)
     _straps: Straps = attrs.field(init=False)
-    _powered: bool = attrs.field(default=True, init=False)
+    _settled_at: float | None = attrs.field(default=None, init=False)
+    """When all was done that was due, and nothing has come in since."""
     _boot_at: float = attrs.field(default=NEVER, init=False)
     _boot_cause: ResetCause = attrs.field(default=ResetCause.POWER_ON, init=False)
 
@@ -141,6 +144,7 @@ class Hardware:
 
         ``baudrate`` is the host's rate; ``None`` always suits the device.
         """
+        self._settled_at = None
         return self._receiver.receive(data, start, baudrate, self.baudrate)
 
     @property
@@ -160,9 +164,8 @@ class Hardware:
         effect = self.port.set_lines(dtr=dtr, rts=rts)
         if effect in (Effect.HOLD, Effect.RESTART):
             self._stop(now)
-        if effect in (Effect.RELEASE, Effect.RESTART) and self._powered:
-            is_release = effect is Effect.RELEASE
-            cause = ResetCause.EXTERNAL if is_release else ResetCause.USB
+        if effect in (Effect.RELEASE, Effect.RESTART) and self.is_powered:
+            cause = ResetCause.EXTERNAL if effect is Effect.RELEASE else ResetCause.USB
             self._schedule_boot(cause, now + self.timings.enable_rise)
 
     # What happens to it.
@@ -184,11 +187,6 @@ class Hardware:
         self._receiver.forget()
         self.unheard_until = until
 
-    @property
-    def is_powered(self) -> bool:
-        """It has power."""
-        return self._powered
-
     def lose_power(self, now: float) -> None:
         """Cut the power: RAM is lost, flash and eFuses stay.
 
@@ -200,8 +198,8 @@ class Hardware:
     def gain_power(self, now: float) -> None:
         """Give it power again; it boots unless it is held in reset."""
         self.advance(now)
-        if not self._powered:
-            self._powered = True
+        if not self.is_powered:
+            self.is_powered = True
             self.nor.fails_after = None
             if not self.port.holds_reset:
                 self._schedule_boot(ResetCause.POWER_ON, now + self.timings.enable_rise)
@@ -226,7 +224,8 @@ class Hardware:
 
         ``in_pieces`` leaves what an adapter would not have handed over yet.
         """
-        self.advance(until)
+        if until != self._settled_at:
+            self.advance(until)
         return self._transmitter.take(until, baudrate, in_pieces=in_pieces)
 
     def next_event_time(self) -> float:
@@ -249,6 +248,7 @@ class Hardware:
                 pass
         finally:
             self.is_acting = False
+        self._settled_at = now
 
     def close(self) -> None:
         """Write what of the flash is not in its file, and leave that to others.
@@ -382,11 +382,11 @@ class Hardware:
 
     def _reset(self, at: float, seconds: float) -> None:
         self._stop(at)
-        if self._powered and not self.port.holds_reset:
+        if self.is_powered and not self.port.holds_reset:
             self._schedule_boot(ResetCause.EXTERNAL, at + seconds + self.timings.enable_rise)
 
     def _lose_power(self, at: float) -> None:
-        self._powered = False
+        self.is_powered = False
         self._stop(at)
         self.memory.forget()
 
@@ -403,7 +403,7 @@ class Hardware:
         self._schedule_boot(ResetCause.RTC_WATCHDOG, at)
 
     def _schedule_boot(self, cause: ResetCause, at: float) -> None:
-        self._boot_cause, self._boot_at = cause, at
+        self._boot_cause, self._boot_at, self._settled_at = cause, at, None
         if self.timings.enumeration and not self.port.outlasts(cause):
             self.port.leave(at + self.timings.enumeration)
 

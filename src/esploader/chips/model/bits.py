@@ -49,16 +49,17 @@ class BitField:
 
     parts: tuple[Bits, ...]
     """Where it is, most significant part first."""
+    addresses: tuple[int, ...] = attrs.field(init=False, eq=False, repr=False)
+    """The registers to read, each once."""
 
     def __init__(self, *parts: Bits) -> None:
         if not parts:
             raise ValueError("a bit field has at least one part")
         self.__attrs_init__(parts)
 
-    @property
-    def addresses(self) -> tuple[int, ...]:
-        """The registers to read, each once."""
-        return tuple(dict.fromkeys(part.address for part in self.parts))
+    def __attrs_post_init__(self) -> None:
+        addresses = tuple(dict.fromkeys(part.address for part in self.parts))
+        object.__setattr__(self, "addresses", addresses)
 
     @property
     def width(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import logging
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
 
 import attrs
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 _CAPABILITIES = Capabilities(set_lines=True, set_lines_at_once=True, set_baudrate=True)
 
@@ -102,8 +103,7 @@ class _Line(Transport):
     def read(self, deadline: float) -> bytes:
         with self._changed:
             while True:
-                self._check_open()
-                now = self.clock.now()
+                now = self._check_open()
                 data = self._take_output(now, in_pieces=self._reads_pieces)
                 if data or now >= deadline:
                     return data
@@ -112,21 +112,19 @@ class _Line(Transport):
     @override
     def write(self, data: bytes) -> None:
         with self._changed:
-            self._check_open()
-            start = max(self.clock.now(), self._free_at)
+            start = max(self._check_open(), self._free_at)
             self._free_at = self.device.receive(data, start, self._line_rate)
             self._changed.notify_all()
 
     @override
     def set_lines(self, *, dtr: bool | None = None, rts: bool | None = None) -> None:
         with self._changed:
-            self._check_open()
-            device, now = self.device, self.clock.now()
+            device, now = self.device, self._check_open()
             # First what was due before that.
-            self._involve(lambda: device.advance(now), None)
+            self._involve(None, device.advance, now)
             dtr = device.dtr if dtr is None else dtr
             rts = device.rts if rts is None else rts
-            self._involve(lambda: device.set_lines(dtr=dtr, rts=rts, now=now), None)
+            self._involve(None, device.set_lines, dtr=dtr, rts=rts, now=now)
             self._changed.notify_all()
 
     @override
@@ -138,8 +136,7 @@ class _Line(Transport):
     @override
     def discard_input(self) -> bytes:
         with self._changed:
-            self._check_open()
-            return self._take_output(self.clock.now(), in_pieces=False)
+            return self._take_output(self._check_open(), in_pieces=False)
 
     @override
     def close(self) -> None:
@@ -158,34 +155,42 @@ class _Line(Transport):
 
     def _take_output(self, until: float, *, in_pieces: bool) -> bytes:
         output = self._involve(
-            lambda: self.device.take_output(until, self._line_rate, in_pieces=in_pieces), b""
+            b"", self.device.take_output, until, self._line_rate, in_pieces=in_pieces
         )
         # Not before what came of it is passed on.
         self._check_file()
         return output
 
-    def _involve(self, action: Callable[[], _T], otherwise: _T) -> _T:  # noqa: ARG002 - see below
+    def _involve(
+        self,
+        otherwise: _T,  # noqa: ARG002 - see below
+        action: Callable[_P, _T],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
         """Have the device do something, in which its application or a listener may fail.
 
         ``otherwise`` is what to return then, for those who do not let exceptions pass.
         """
-        return action()
+        return action(*args, **kwargs)
 
     @abc.abstractmethod
     def _wait(self, until: float) -> None:
         """Let time pass until that moment or until something changes. The lock is held."""
 
-    def _check_open(self) -> None:
+    def _check_open(self) -> float:
+        """Return what time it is, if the port is still there."""
         if self._closed:
             raise TransportClosedError(self._name, "the port is closed")
-        absent_until = self.device.port.absent_until
-        if self.clock.now() < absent_until or absent_until > self._known_absence:
+        now, absent_until = self.clock.now(), self.device.port.absent_until
+        if now < absent_until or absent_until > self._known_absence:
             # Also who looks only when it is back has lost what was opened.
             self._known_absence = absent_until
             raise TransportClosedError(self._name, "a reset has taken the port away")
-        if self.device.is_line_broken:
+        if now < self.device.unheard_until:
             raise TransportClosedError(self._name, "the line is broken")
         self._check_file()
+        return now
 
     def _check_file(self) -> None:
         failure = self.device.nor.file_failure
@@ -276,9 +281,11 @@ class RealTimeTransport(_Line):
             self._changed.wait(max(until - self._clock.now(), 0.0))
 
     @override
-    def _involve(self, action: Callable[[], _T], otherwise: _T) -> _T:
+    def _involve(
+        self, otherwise: _T, action: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
         try:
-            return action()
+            return action(*args, **kwargs)
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # noqa: BLE001 - pytest.fail() and sys.exit(), too

@@ -148,6 +148,8 @@ class Transmitter:
 
         ``in_pieces`` leaves one that is not yet out as a whole, as an adapter does.
         """
+        if not self._queue:
+            return b""
         received = bytearray()
         while self._queue:
             stretch = self._queue[0]

@@ -46,6 +46,8 @@ class Watchdogs:
     chip: Chip
     memory: Memory
     now: Callable[[], float]
+    due: float = attrs.field(default=NEVER, init=False)
+    """When the first of them resets the chip."""
     _rtc_due: float = attrs.field(default=NEVER, init=False)
     _super_due: float = attrs.field(default=NEVER, init=False)
 
@@ -58,11 +60,6 @@ class Watchdogs:
             address = behind.feeds_itself.address
             self._guard(address, behind, partial(self._feed, behind.feeds_itself))
 
-    @property
-    def due(self) -> float:
-        """When the first of them resets the chip."""
-        return min(self._rtc_due, self._super_due)
-
     def start(self, at: float) -> None:
         """Let those run that nobody feeds while a loader is there.
 
@@ -74,13 +71,17 @@ class Watchdogs:
             self._rtc_due = at + RTC_PERIOD
         if self.chip.super_watchdog is not None:
             self._super_due = at + SUPER_PERIOD
+        self._note_due()
 
     def stop(self) -> None:
         """Stop both, and lock them: what runs now feeds them, or a reset has ended them."""
-        self._rtc_due = self._super_due = NEVER
+        self._rtc_due = self._super_due = self.due = NEVER
         for watchdog in (self.chip.rtc_watchdog, self.chip.super_watchdog):
             if watchdog is not None:
                 self.memory.write_word(watchdog.write_protect, 0)
+
+    def _note_due(self) -> None:
+        self.due = min(self._rtc_due, self._super_due)
 
     def _guard(
         self, address: int, watchdog: RtcWatchdog | SuperWatchdog, write: Callable[[int], None]
@@ -107,6 +108,7 @@ class Watchdogs:
         ticks = self.memory.read_word(watchdog.config1)
         period = (ticks << 1 + self._delay(watchdog)) * _TICK
         self._rtc_due = self.now() + period if resets else NEVER
+        self._note_due()
 
     def _delay(self, watchdog: RtcWatchdog) -> int:
         bits = watchdog.delay
@@ -117,6 +119,7 @@ class Watchdogs:
     def _feed(self, feeds_itself: Bits, value: int) -> None:
         if value >> feeds_itself.lsb & 1:
             self._super_due = NEVER
+            self._note_due()
 
 
 def _keep(_: int) -> None:
