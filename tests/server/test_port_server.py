@@ -295,6 +295,14 @@ def test_an_empty_address_is_none_and_not_every_one(host: str) -> None:
         listen_on_all(("127.0.0.1", host), 0, frozenset())
 
 
+def test_an_address_of_one_link_is_that_of_the_interface_behind_it() -> None:
+    # Nobody gives the loopback interface one: the system has looked for it there.
+    with pytest.raises(ListenError, match="Cannot assign requested address"):
+        listen("fe80::1%lo", 0)
+    with pytest.raises(ListenError, match=r"say of which: fe80::1%eth0"):
+        listen("fe80::1", 0)
+
+
 def test_a_tcp_port_that_somebody_has_is_busy() -> None:
     with listen("127.0.0.1", 0) as other:
         number = other.getsockname()[1]

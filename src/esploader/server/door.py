@@ -78,9 +78,18 @@ def listen(host: str, port: int) -> socket.socket:
         # To the system this is every address that there is.
         reason = "an address to listen on is empty; 0.0.0.0 and :: are all of them"
         raise ListenError("''", reason, is_taken=False)
+    if host.lower().startswith("fe80:") and "%" not in host:
+        reason = f"each interface may have such an address; say of which: {host}%eth0"
+        raise ListenError(format_address((host, port)), reason, is_taken=False)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # Behind "%" is the interface, which a host and a port alone lose on their way.
+        address = (
+            socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4]
+            if "%" in host
+            else (host, port)
+        )
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as exc:
         is_taken = exc.errno == errno.EADDRINUSE
         raise ListenError(format_address((host, port)), str(exc), is_taken) from exc
