@@ -96,6 +96,17 @@ def test_other_sections_may_be_whatever_they_like() -> None:
     assert attempts() == 5
 
 
+@pytest.mark.parametrize("begin", ["[tool.other]\nhelp", "tool"])
+def test_what_merely_stands_in_a_text_sets_nothing(begin: str) -> None:
+    Path("pyproject.toml").write_text(
+        f'{begin} = """\n[tool.esploader]\nconnect_attempts = 9\n"""\n', encoding="utf-8"
+    )
+    assert find_settings(None) is None
+    # It is not the first file that has settings.
+    write("setup.cfg", "connect_attempts = 5")
+    assert attempts() == 5
+
+
 def test_all_that_can_be_set() -> None:
     write(
         "esptool.cfg",
@@ -141,6 +152,7 @@ def test_all_that_can_be_set() -> None:
         ("pyproject.toml", ["a = 1", "reset_delay = 'x'"], "line 3: reset_delay: 'x' is not a n"),
         ("pyproject.toml", ["connect_attempts = [1]"], "line 2: connect_attempts is neither a nu"),
         ("pyproject.toml", ["connect_attempts = true"], "line 2: connect_attempts is neither a"),
+        ("pyproject.toml", ["max.timeout = 1"], "pyproject.toml: max is neither a number nor text"),
         ("pyproject.toml", ["a = 1", "b = 1 2", "c = 3"], "is no TOML: "),
         ("esptool.cfg", ["a = \udcff"], "esptool.cfg is no text of UTF-8"),
         ("esptool.cfg", ["a = 1" + " " * MAX_FILE_SIZE], "esptool.cfg has more than 1 MiB"),

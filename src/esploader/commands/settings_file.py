@@ -132,7 +132,8 @@ def _of_toml(path: Path, text: str) -> list[Setting] | None:
     except (ValueError, RecursionError) as exc:
         raise SettingsFileError(f"{path} is no TOML: {exc}") from None
     begin = re.search(_TOML_TABLE, text)
-    table = document.get("tool", {}).get("esploader")
+    tools = document.get("tool")
+    table = tools.get("esploader") if isinstance(tools, dict) else None
     if begin is None or not isinstance(table, dict):
         return None
     found = []

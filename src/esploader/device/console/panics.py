@@ -86,7 +86,8 @@ class Unwinder:
     @property
     def is_busy(self) -> bool:
         """It has not told all that it was asked for."""
-        return bool(self._results) or any(thread.is_alive() for thread in self._threads)
+        # In this order: one that ends meanwhile leaves a result.
+        return any(thread.is_alive() for thread in self._threads) or bool(self._results)
 
     def begin(self, report: str) -> None:
         """Have a report unwound, unless another one is; :meth:`take` has what came of it."""
