@@ -41,7 +41,13 @@ def efuses_with(chip: Chip, **values: int) -> Efuses:
 
 @given(st.sampled_from(DESCRIBED), st.data())
 def test_any_words_are_fields_and_blocks(chip: Chip, data: st.DataObject) -> None:
-    words = {address: data.draw(st.integers(0, 0xFFFF_FFFF)) for address in efuse_addresses(chip)}
+    addresses = efuse_addresses(chip)
+    size = 4 * len(addresses)
+    content_of_all = data.draw(st.binary(min_size=size, max_size=size))
+    words = {
+        address: int.from_bytes(content_of_all[4 * index : 4 * index + 4], "little")
+        for index, address in enumerate(addresses)
+    }
 
     efuses = efuses_of(chip, words)
 

@@ -165,6 +165,7 @@ BROKEN: dict[str, dict[str, object]] = {
     "depends on": {"features": ((Label("{major}"),),)},
     "always applies": {"descriptions": (Label("x", (When("package", (0,)),)),)},
     "needs a description": {"descriptions": ()},
+    "needs a stub that": {"stub_files": (Label("old", (When("major", (0,)),)),)},
 }
 
 

@@ -14,7 +14,8 @@ from esploader.cli import main
 from esploader.commands.defaults import VARIABLES
 from esploader.commands.parser import parse
 from images import small_image
-from programs import LOOPBACK, esploader, free_port, running, served_chip
+from loaded_commands import esploader
+from programs import LOOPBACK, free_port, running, served_chip
 from untouched import assert_untouched, old_content
 
 if TYPE_CHECKING:

@@ -18,7 +18,9 @@ from typing_extensions import override
 
 from esploader import connect
 from esploader.cli import DONE, FAILED, main
-from esploader.commands.fleet_display import FleetTable
+from esploader.commands.fleet_display import FleetLines, FleetTable
+from esploader.commands.output import Output
+from esploader.commands.parser import parse
 from esploader.commands.progress_display import console_on
 from esploader.errors import PlanError
 from esploader.flash.progress import Phase, Progress
@@ -26,9 +28,13 @@ from esploader.fleet import (
     Began,
     BoardResult,
     Ended,
+    Failed,
     Identified,
     Progressed,
+    SeenAgain,
     Status,
+    Waiting,
+    Warned,
     flash_many,
     read_record,
 )
@@ -432,6 +438,69 @@ def test_of_more_boards_than_lines_the_busy_ones_are_shown(
     assert len(lines) == 4
     assert [line.split()[0] for line in lines if "connecting" in line] == ["bench-3", "bench-17"]
     assert lines[-1] == "0 done, 0 not done, 20 to go"
+
+
+def test_a_row_follows_what_becomes_of_its_board_and_of_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.setenv("LINES", "30")
+    name = "bench-0"
+    board = identified(0)
+    done = BoardResult(label=name, port="x", status=Status.DONE, found=board.found)
+    step = Progress(phase=Phase.WRITE, offset=OFFSET, done=50, total=100, wire_bytes=0)
+    who = f"{name} ESP32-C3 {mac_of(0)}"
+    events: list[FleetEvent] = []
+    steps: list[tuple[FleetEvent, str, int]] = [
+        # What comes, what is in the row then, and how many boards are done.
+        (Began(label=name, attempt=1), f"{name} connecting", 0),
+        (board, f"{who} connecting", 0),
+        (Progressed(label=name, progress=step), f"{who} writing 50%", 0),
+        (Failed(label=name, attempt=1, error=PlanError("no answer")), f"{who} waiting", 0),
+        (Warned(label=name, text="slow"), f"{who} waiting", 0),
+        (Ended(label=name, result=done), f"{who} done", 1),
+        (Waiting(label=name, for_removal=True), f"{who} done", 1),
+        (Waiting(label=name, for_removal=False), f"{name} waiting", 0),
+        (Waiting(label=name, for_removal=False, trouble=PlanError("busy")), f"{name} busy", 0),
+        (SeenAgain(label=name, result=done), f"{name} busy", 1),
+    ]
+    for event, row, count in steps:
+        events.append(event)
+        first, last = [line for line in drawn(events, 90, 1) if line]
+        assert (" ".join(first.split()), last) == (
+            row,
+            f"{count} done, 0 not done, {1 - count} to go",
+        )
+
+
+def test_what_happens_to_boards_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    _, arguments = parse(["read-mac"], {})
+    lines = FleetLines(Output(arguments), with_progress=True)
+    found = identified(0).found
+    done = BoardResult(label="bench-0", port="x", status=Status.DONE, found=found)
+    idle = BoardResult(label="bench-1", port="y", status=Status.NOT_BEGUN)
+    events: list[FleetEvent] = [
+        Waiting(label="bench-0", for_removal=False),
+        Waiting(label="bench-0", for_removal=False, trouble=PlanError("it is busy")),
+        Failed(label="bench-0", attempt=2, error=PlanError("no answer")),
+        SeenAgain(label="bench-0", result=done),
+        Waiting(label="bench-0", for_removal=True),
+        Ended(label="bench-1", result=idle),
+    ]
+    for event in events:
+        lines.show(event)
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "[bench-0] waiting for a device",
+        f"[bench-0] {mac_of(0)} was done a short while ago, and is left alone",
+        "[bench-0] take it out",
+        f"[bench-1] {Status.NOT_BEGUN.value}",
+    ]
+    assert said.err.splitlines() == [
+        "WARNING: [bench-0] it is busy",
+        "WARNING: [bench-0] attempt 2 failed: no answer",
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")

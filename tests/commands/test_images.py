@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from elf_programs import app_descriptor
+from elf_programs import app_descriptor, bootloader_descriptor
 from elf_writer import Section, elf_for
 from esploader.chips.esp32c3 import ESP32_C3
+from esploader.chips.esp32c6 import ESP32_C6
 from esploader.chips.esp8266 import ESP8266
 from esploader.cli import main
 from esploader.image import ImageOptions, build_image, inspect_image
@@ -157,6 +158,47 @@ def test_the_files_of_an_esp8266(elf: Path) -> None:
     assert (folder / "out-0x11010.bin").read_bytes() == b"irom" * 30
     assert (folder / "app-0x11000.bin").read_bytes() == made[2].data
     assert (folder / "app.bin").read_bytes() == made[3].data
+
+
+def test_an_esp8266_that_maps_nothing_has_one_file(elf: Path) -> None:
+    in_ram = [Section(".text", 0x4010_0000, b"code" * 20)]
+    elf.write_bytes(elf_for(ESP8266, in_ram).build())
+    assert main(["-c", "esp8266", "elf2image", "--version", "1", "app.elf"]) == 0
+    assert {path.name for path in elf.parent.iterdir()} == {"app.elf", "app.elf-0x00000.bin"}
+
+
+def test_what_a_bootloader_says_of_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections = [
+        Section(".dram0.bootdesc", 0x3FCD_0000, bootloader_descriptor()),
+        Section(".iram0.text", 0x4038_0000, b"code" * 100),
+    ]
+    path = tmp_path / "bootloader.bin"
+    path.write_bytes(build_image(elf_for(ESP32_C3, sections).build(), ESP32_C3).data)
+    assert main(["image-info", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "Bootloader Information\n" in text
+    assert "Bootloader version: 42\nESP-IDF: v5.4.1\nCompile time: Feb 29 2024 12:34:56\n" in text
+    assert "Application Information" not in text
+    assert main(["--json", "image-info", str(path)]) == 0
+    out = capsys.readouterr().out
+    check("image-info", out)
+    (image,) = json.loads(out)["images"]
+    assert (image["bootloader"]["version"], image["application"]) == (42, None)
+
+
+def test_the_size_of_pages_is_told_where_the_application_has_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections = [
+        Section(".flash.appdesc", 0x4200_0020, app_descriptor(32 << 10)),
+        Section(".flash.text", 0x4201_0020, b"text" * 10),
+    ]
+    path = tmp_path / "image.bin"
+    path.write_bytes(build_image(elf_for(ESP32_C6, sections).build(), ESP32_C6).data)
+    assert main(["image-info", str(path)]) == 0
+    assert "MMU page size: 32 KB\n" in capsys.readouterr().out
 
 
 def test_what_was_made_as_json(elf: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -337,6 +379,7 @@ def test_an_image_for_another_chip_is_noted(
         (ELF, "it is an ELF file, from which an image is still to be made"),
         (b"\xff" * 5000, "it is blank"),
         (b"text", "it is text"),
+        (b":-) and more of it", "it is text"),
         (bytes(100), "it begins with 0x00 instead of 0xe9"),
         (IMAGE[:-1], "it ends 1 bytes too early"),
         (b":020000040001F9\n:garbage", "line 2"),

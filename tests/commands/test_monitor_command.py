@@ -13,7 +13,8 @@ from esploader.chips.esp32c3 import ESP32_C3
 from esploader.cli import main
 from esploader.simulator.rom.minimal_image import minimal_image
 from full_disk import files_of_at_most
-from programs import environment, esploader, free_port, read_line, run, running, served_chip
+from loaded_commands import esploader
+from programs import environment, free_port, read_line, run, running, served_chip
 from served import server_process
 
 if TYPE_CHECKING:

@@ -111,6 +111,16 @@ def test_the_table_of_a_device(board: Board) -> None:
     )
 
 
+def test_without_otadata_the_factory_application_boots(board: Board) -> None:
+    flash = bytearray(board.flash)
+    lines = [line for line in CSV.splitlines() if "ota" not in line]
+    flash[0x8000:0x8C00] = parse_csv("\n".join(lines)).to_bytes()
+    board.path.write_bytes(flash)
+    out, _ = board.run("partition-table")
+    assert "Boots: factory (there is no otadata)\n" in out
+    assert "Next update" not in out
+
+
 def test_a_file_needs_no_port(board: Board) -> None:
     csv, binary, again = (board.folder / name for name in ("t.csv", "t.bin", "again.csv"))
     csv.write_text(CSV)

@@ -18,6 +18,8 @@ import pytest
 from typing_extensions import override
 
 from esploader.cli import DONE, main
+from esploader.commands.output import Output
+from esploader.commands.parser import parse
 from esploader.commands.progress_display import FRAME_TIME, Bar, JsonLines, Lines, bar_on
 from esploader.flash.progress import Phase, Progress, ProgressEvent, Restarted
 from programs import PATIENCE, environment, esploader, served_chip
@@ -273,6 +275,17 @@ def test_events_as_json() -> None:
             "wire_bytes": TOTAL // 2,
         },
     ]
+
+
+def test_a_restart_is_noted_below_what_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    for options, said in (
+        ([], "NOTE: starting again at 0x18000: no response\n"),
+        (["--quiet"], ""),
+        (["--json-events"], '{"event": "restart", "offset": 98304, "reason": "no response"}\n'),
+    ):
+        _, arguments = parse([*options, "read-mac"], {})
+        Output(arguments).progress(RESTARTED)
+        assert capsys.readouterr().err == said
 
 
 # By the command line --------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing_extensions import override
 from covering import covering_parameters, usual_parameters
 from esploader.cli import FAILED, READER_GONE, main
 from esploader.commands.standard_stream import StandardStream
+from loaded_commands import esploader as loaded
 from programs import PATIENCE, environment, esploader, read_line, running
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ class Lost:
 
     def __init__(self, how: str, *words: str, is_stderr: bool = False) -> None:
         descriptor = self._open(how)
-        command: tuple[str, ...] = esploader(*words)
+        command = loaded(*words)
         if how == "closed":
+            # What Python makes of that when it starts is a part of it.
+            command = esploader(*words)
             number = 2 if is_stderr else 1
             command = ("sh", "-c", f'exec "$@" {number}>&-', "sh", *command)
         try:
@@ -199,9 +202,9 @@ def test_the_device_is_left_as_asked(command: str, tmp_path: Path) -> None:
     image.write_bytes(DATA)
     words = {"flash-id": ["flash-id"], "write-flash": ["write-flash", "0x10000", str(image)]}
     trace = tmp_path / "trace.txt"
-    client = " ".join(esploader("--port", "{port}", "--no-stub", *words[command]))
+    client = " ".join(loaded("--port", "{port}", "--no-stub", *words[command]))
     done = subprocess.run(
-        esploader("sim", "run", "--trace", str(trace), "--", "sh", "-c", f"{client} | true"),
+        loaded("sim", "run", "--trace", str(trace), "--", "sh", "-c", f"{client} | true"),
         check=False,
         capture_output=True,
         text=True,
@@ -320,6 +323,21 @@ def test_no_stream_at_all_is_lost(losses: list[OSError]) -> None:
     assert not stream.isatty()
     stream.write("text")
     assert str(losses[0]) == "[Errno 9] Bad file descriptor"
+
+
+def test_without_a_stream_no_reader_is_missed(losses: list[OSError]) -> None:
+    stream = StandardStream(None, losses.append)
+    stream.look_for_reader()
+    assert stream.failure is None
+    assert not losses
+
+
+def test_bytes_are_text_where_a_stream_takes_nothing_else(losses: list[OSError]) -> None:
+    inner = io.StringIO()
+    stream = StandardStream(inner, losses.append)
+    stream.write_bytes("Gerät ".encode() + b"\xff\n")
+    assert inner.getvalue() == "Gerät \N{REPLACEMENT CHARACTER}\n"
+    assert not losses
 
 
 def test_what_the_encoding_lacks_is_escaped(losses: list[OSError]) -> None:

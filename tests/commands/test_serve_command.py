@@ -21,7 +21,8 @@ from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
 from esploader.server.status_address import DEFAULT_STATUS_PORT, StatusAddress
 from esploader.transport.network_url import DIRECTORY_PORT
-from programs import environment, esploader, read_line, running
+from loaded_commands import esploader
+from programs import environment, read_line, running
 from served import PATIENCE, server_process
 
 CONFIG = """

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esploader.cli import main
+from esploader.commands.output import Output
+from esploader.commands.parser import parse
+from esploader.commands.reloading import write_report
 from esploader.connector import connect
 from esploader.errors import TransportError
+from esploader.server.reload import Report
 from eventually import eventually
 from programs import environment, esploader, read_line, run
 from served import PATIENCE
@@ -168,3 +172,14 @@ def test_a_server_that_nobody_can_reach_says_so_and_serves(
     assert "NOTE: --reload will not reach this server: " in said
     answer = run(*esploader("serve", "--reload", "--config", str(config_file)))
     assert "it is not a folder of this user alone" in answer.stderr
+
+
+def test_a_port_that_is_not_served_after_all_is_warned_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, arguments = parse(["read-mac"], {})
+    report = Report(added=("first",), missing=("second: another program has it",))
+    write_report(report, Output(arguments))
+    said = capsys.readouterr()
+    assert said.out == "Added first\n"
+    assert said.err == "WARNING: not served: second: another program has it\n"

@@ -15,7 +15,8 @@ from esploader.commands.exit_codes import EXPLANATIONS
 from esploader.errors import PortNotFoundError
 from esploader.transport.greeting import GREETING
 from esploader.transport.serial_port import SerialPortTransport
-from programs import PATIENCE, environment, esploader, run, served_chip
+from loaded_commands import esploader
+from programs import PATIENCE, environment, run, served_chip
 from pseudo_terminal import PseudoTerminal
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from esploader.cli import main
 from esploader.commands.port_file import port_file
 from esploader.protocol.slip import encode
 from esploader.transport.serial_port import SerialPortTransport
+from loaded_commands import esploader as loaded
 from programs import PATIENCE, Completed, environment, read_line, run, running, served_chip
 from programs import esploader as command
 from recordings import VECTORS
@@ -38,7 +39,7 @@ def devices_of(process: subprocess.Popen[str]) -> list[dict[str, object]]:
 
 
 def sim_run(*arguments: str) -> Completed:
-    return run(*command("sim", "run", *arguments))
+    return run(*loaded("sim", "run", *arguments))
 
 
 # Serving -------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ def test_several_devices_each_with_all_front_ends(tmp_path: Path) -> None:
     ports = tmp_path / "ports.txt"
     options = ("--pty", "--tcp", "0", "--rfc2217", "0", "--port-file", str(ports), "--json")
     sources = ("sim://esp32?mac=02:00:00:00:00:01", "esp8266")
-    with running(*command("sim", "serve", "-c", "esp32c3", *options, *sources)) as process:
+    with running(*loaded("sim", "serve", "-c", "esp32c3", *options, *sources)) as process:
         devices = devices_of(process)
         assert [device["chip"] for device in devices] == ["ESP32-C3", "ESP32", "ESP8266"]
         served = [line.split() for line in ports.read_text(encoding="utf-8").splitlines()]
@@ -141,7 +142,7 @@ def test_nobody_finds_the_ports_of_a_server_before(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_the_trace_alone() -> None:
-    done = sim_run("--trace", "/dev/full", "--", *command("--no-stub", "chip-id"))
+    done = sim_run("--trace", "/dev/full", "--", *loaded("--no-stub", "chip-id"))
     assert done.exit_code == 0
     assert "/dev/full ends early: No space left on device" in done.stderr
 
@@ -220,7 +221,7 @@ def test_a_program_finds_its_port_in_two_places(capfd: pytest.CaptureFixture[str
     ids=" ".join,
 )
 def test_a_program_talks_to_the_device(options: list[str]) -> None:
-    done = sim_run(*options, "--chip", "esp32s3", "--", *command("--no-stub", "flash-id"))
+    done = sim_run(*options, "--chip", "esp32s3", "--", *loaded("--no-stub", "flash-id"))
     assert done.exit_code == 0, done.stderr
     assert "Detected flash size: 4MB" in done.stdout
 
@@ -300,7 +301,7 @@ def test_what_was_recorded_answers_like_the_device(
     recorded = capsys.readouterr().out
     assert "Detected flash size: 8MB" in recorded
 
-    replayed = sim_run("--replay", file, "--", *command(*flash_id))
+    replayed = sim_run("--replay", file, "--", *loaded(*flash_id))
     assert replayed.exit_code == 0, replayed.stderr
     ours, theirs = (text.partition("Chip type")[2] for text in (replayed.stdout, recorded))
     assert ours == theirs

@@ -14,7 +14,7 @@ from esploader.errors import PlanError, UnsupportedError
 from esploader.image.patch import patch_header
 from images import small_image
 from made_builds import TOOLS, put, put_json
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect, connect_as_it_is
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_parts_by_name_leave_all_else(tmp_path: Path) -> None:
 
 def test_the_flash_may_be_erased_first(tmp_path: Path) -> None:
     made_builds.esp_idf(tmp_path / "build", ESP32_C3)
-    stub = str(stub_directory(tmp_path))
+    stub = str(shared_stubs())
     with connect("sim://esp32c3", stub=stub) as device:
         device.flash_build(tmp_path / "build", erase_all=True)
         assert device.flash.read(0x20_0000, 0x1000) == b"\xff" * 0x1000
@@ -73,7 +73,7 @@ def test_the_flash_may_be_erased_first(tmp_path: Path) -> None:
 
 def test_a_part_of_a_build_is_not_written_to_a_flash_that_is_erased_for_it(tmp_path: Path) -> None:
     made_builds.esp_idf(tmp_path / "build", ESP32_C3)
-    with connect("sim://esp32c3", stub=str(stub_directory(tmp_path))) as device:
+    with connect("sim://esp32c3", stub=str(shared_stubs())) as device:
         for path_and_part in ({"app_only": True}, {"partitions": ["otadata"]}):
             with pytest.raises(PlanError, match="would erase what is not written again"):
                 device.flash_build(tmp_path / "build", erase_all=True, **path_and_part)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from boot_choice import FACTORY, chosen, entry, otadata
+from covering import covering_parameters
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import (
@@ -19,7 +20,7 @@ from esploader.errors import (
 from esploader.image.partitions import PartitionTable, parse_csv
 from esploader.simulator import Corrupt, Drop, FaultyTransport, SimulatedDevice
 from images import small_image
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import comparing, connect, connect_as_it_is, old_content
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ TABLE = parse_csv(CSV)
 OTADATA = TABLE["otadata"].offset
 APP = small_image(ESP32_C3)
 FLASH_SIZE = 0x4_0000
+LOADERS = ("stub", "rom")
 
 
-@pytest.fixture(name="connect_to", params=["stub", "rom"])
-def _connect_to(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connect]:
+@pytest.fixture(name="connect_to", params=LOADERS)
+def _connect_to(request: pytest.FixtureRequest) -> Iterator[Connect]:
     """Connect to a device with a partition table, by a stub or by the ROM loader."""
-    stub = stub_directory(tmp_path) if request.param == "stub" else False
+    stub = shared_stubs() if request.param == "stub" else False
     devices: list[Device] = []
 
     def connect_to(
@@ -420,8 +422,19 @@ def test_otadata_that_is_too_small(connect_to: Connect) -> None:
         device.partitions.booting()
 
 
-@pytest.mark.parametrize("target", ["factory", "ota_0", "ota_1"])
-@pytest.mark.parametrize(("content", "old"), BOOTED, ids=[name for _, name in BOOTED])
+@pytest.mark.parametrize(
+    ("connect_to", "content", "old", "target"),
+    covering_parameters(
+        [
+            (loader, content, old, target)
+            for loader in LOADERS
+            for content, old in BOOTED
+            for target in ("factory", "ota_0", "ota_1")
+        ],
+        lambda loader, content, _, target: ((content, target), (loader, target)),
+    ),
+    indirect=["connect_to"],
+)
 def test_another_app_is_made_to_boot(
     content: bytes, old: str, target: str, connect_to: Connect
 ) -> None:
@@ -440,12 +453,20 @@ def test_another_app_is_made_to_boot(
 
 
 @pytest.mark.parametrize(
-    ("content", "target", "sectors"),
-    [
-        (otadata(entry(1), entry(2)), "factory", [0, 1]),
-        (otadata(entry(3), entry(2)), "factory", [1, 0]),
-        (otadata(entry(3), entry(2)), "ota_1", [1]),
-    ],
+    ("connect_to", "content", "target", "sectors"),
+    covering_parameters(
+        [
+            (loader, *case)
+            for loader in LOADERS
+            for case in (
+                (otadata(entry(1), entry(2)), "factory", [0, 1]),
+                (otadata(entry(3), entry(2)), "factory", [1, 0]),
+                (otadata(entry(3), entry(2)), "ota_1", [1]),
+            )
+        ],
+        lambda loader, content, target, _: ((content, target), (loader, target == "factory")),
+    ),
+    indirect=["connect_to"],
 )
 def test_the_power_may_fail_at_any_page(
     content: bytes, target: str, sectors: list[int], connect_to: Connect
@@ -507,12 +528,12 @@ def test_a_worn_out_sector_leaves_the_old_choice(connect_to: Connect) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_bad_line_spoils_neither_the_table_nor_the_choice(seed: int, tmp_path: Path) -> None:
+def test_a_bad_line_spoils_neither_the_table_nor_the_choice(seed: int) -> None:
     flash = {0x8000: TABLE.to_bytes(), OTADATA: otadata(entry(1), entry(2)), 0x2_0000: APP}
     simulated = SimulatedDevice("esp32c3", flash_size=FLASH_SIZE, flash=flash)
     faults = [Corrupt(rate=0.0002), Drop(rate=0.0001)]
     line = FaultyTransport(simulated.open_transport(), faults, seed=seed)
-    stub = stub_directory(tmp_path) if seed else False
+    stub = shared_stubs() if seed else False
     with connect_as_it_is(line, stub=stub) as device:
         device.link.reopen = line.reopen
         with comparing(simulated, (OTADATA, OTADATA + 0x1000)):

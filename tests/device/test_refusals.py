@@ -23,7 +23,7 @@ from esploader.protocol.commands import ReadReg
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import build_image, header_for, small_image, small_parts
 from silence import Silent, do_work
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ MIB = 1 << 20
 
 
 @pytest.fixture(name="connect_to")
-def _connect_to(tmp_path: Path) -> Iterator[Connect]:
+def _connect_to() -> Iterator[Connect]:
     devices: list[Device] = []
 
     def connect_to(
@@ -54,7 +54,7 @@ def _connect_to(tmp_path: Path) -> Iterator[Connect]:
         transport = SimulatedTransport(
             SimulatedDevice(chip, flash_size=flash_size, efuses=efuses or {})
         )
-        device = connect(transport, stub=stub_directory(tmp_path) if has_stub else False)
+        device = connect(transport, stub=shared_stubs() if has_stub else False)
         devices.append(device)
         return device
 

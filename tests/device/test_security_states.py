@@ -22,12 +22,11 @@ from esploader.errors import CommandFailedError, FlashError, PlanError, Unsuppor
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.simulator.history import Loader
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from esploader.device.device import Device
     from esploader.errors import EsploaderError
@@ -241,15 +240,10 @@ def rule_for(operation: str, situation: Situation) -> Rule | None:
     )
 
 
-@pytest.fixture(name="stubs", scope="module")
-def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return stub_directory(tmp_path_factory.mktemp("stubs"))
-
-
 @pytest.fixture(name="opened")
-def _opened(stubs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+def _opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
     # Where a stub cannot be started the ROM loader goes on: it is wanted, not demanded.
-    monkeypatch.setenv("ESPLOADER_STUB_DIR", str(stubs))
+    monkeypatch.setenv("ESPLOADER_STUB_DIR", str(shared_stubs()))
     devices: list[Device] = []
 
     def opened(simulated: SimulatedDevice, *, wants_stub: bool) -> Device:
@@ -341,8 +335,8 @@ def content(device: Device) -> bytes:
 def aspects(situation: Situation, operation: str) -> Iterator[tuple[object, ...]]:
     """Return what the covering part of the matrix has to have at least once."""
     rule = rule_for(operation, situation)
-    yield situation.chip.key, operation, rule and rule.reason
-    yield situation.chip.key, situation.wants_stub, operation
+    yield operation, rule and rule.reason, situation.has_stub
+    yield situation.chip.key, operation, rule is None
     yield situation.chip.key, situation.state
     yield situation.state, situation.wants_stub, situation.has_stub, operation
 
@@ -486,8 +480,10 @@ REACHES_BEYOND: Final = {
             itertools.product(DESCRIBED, (False, True), [256 * KIB << power for power in range(10)])
         ),
         lambda chip, wants_stub, flash_size: (
-            (chip.key, wants_stub, flash_size > REACH_OF_ROM),
+            (chip.key, wants_stub),
+            (chip.key, flash_size > REACH_OF_ROM),
             (wants_stub, flash_size),
+            (wants_stub and chip.key in REACHES_BEYOND, chip.key, flash_size > REACH_OF_ROM),
         ),
     ),
     ids=lambda value: value.key if isinstance(value, Chip) else None,

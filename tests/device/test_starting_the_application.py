@@ -15,7 +15,7 @@ from esploader.errors import UnsupportedError
 from esploader.loader.resetting import After
 from esploader.simulator import Runtime, SimulatedDevice, minimal_image
 from silence import Silent, do_work
-from stub_files import stub_directory
+from stub_files import shared_stubs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,9 +100,9 @@ def test_through_the_rom(chip: Chip) -> None:
 
 
 @every_chip
-def test_through_a_stub(chip: Chip, tmp_path: Path) -> None:
+def test_through_a_stub(chip: Chip) -> None:
     bench = Bench(chip)
-    with bench.connect(stub=str(stub_directory(tmp_path))) as device:
+    with bench.connect(stub=str(shared_stubs())) as device:
         device.flash.prepare()
         if chip.name in BY_WATCHDOG:
             assert_starts(bench, device, After.WATCHDOG_RESET)
@@ -123,10 +123,10 @@ def test_in_secure_download_mode(chip: Chip) -> None:
 
 @every_chip
 @pytest.mark.parametrize("has_stub", [False, True], ids=["rom", "stub"])
-def test_the_command_says_which_way_it_was(chip: Chip, tmp_path: Path, *, has_stub: bool) -> None:
+def test_the_command_says_which_way_it_was(chip: Chip, *, has_stub: bool) -> None:
     bench = Bench(chip)
     printer = Silent()
-    with bench.connect(stub=str(stub_directory(tmp_path)) if has_stub else "") as device:
+    with bench.connect(stub=str(shared_stubs()) if has_stub else "") as device:
         if has_stub:
             device.flash.prepare()
         try:
@@ -189,10 +189,8 @@ def test_the_watchdog_looks_at_the_straps_again() -> None:
         assert bench.simulated.history.boots[-1].download
 
 
-def test_what_a_stub_cannot_do_is_not_said_to_be_done(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = ["--stub", str(stub_directory(tmp_path)), "--after", "soft-reset"]
+def test_what_a_stub_cannot_do_is_not_said_to_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--stub", str(shared_stubs()), "--after", "soft-reset"]
     assert main(["--port", "sim://esp32", *options, "erase-region", "0", "4096"]) == 2
     captured = capsys.readouterr()
     assert "erased successfully" in captured.out

@@ -20,7 +20,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from loaded_commands import stand_ins
+
 ROOT = Path(__file__).parents[2]
+IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (.*\n(?:^> .*\n)*)", re.MULTILINE)
@@ -87,7 +90,11 @@ def run_session(commands: list[str], folder: Path) -> list[str]:
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("ESPTOOL_")
     }
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    folders = [str(Path(sys.executable).parent), environment["PATH"]]
+    # Loaded anew each time, as people have it, where there is time for that.
+    if sys.platform == "linux" and not IS_FULL:
+        folders.insert(0, str(stand_ins()))
+    environment["PATH"] = os.pathsep.join(folders)
     separator = "printf '\\0'\n"
     script = "".join(command + separator for command in commands) + END_OF_JOBS
     # A file and no pipe: a job in the background would keep a pipe open.

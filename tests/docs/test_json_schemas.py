@@ -21,7 +21,8 @@ from esploader.image.partitions import parse_csv
 from esploader.server.config import PortConfig, ServerConfig
 from images import small_image
 from json_schemas import FILES, FOLDER, schemas, text_of
-from programs import esploader, read_line, running
+from loaded_commands import esploader
+from programs import read_line, running
 from reloads import reloadable
 from stub_files import stub_directory
 

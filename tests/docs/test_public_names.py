@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 import textwrap
@@ -56,6 +57,14 @@ def test_the_package_shows_its_public_names_and_nothing_else() -> None:
     assert all(getattr(esploader, name) is not None for name in esploader.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = esploader.nonsense  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("package", ["chips", "simulator"])
+def test_a_package_has_no_other_names(package: str) -> None:
+    module = importlib.import_module(f"esploader.{package}")
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    with pytest.raises(AttributeError, match=f"'esploader.{package}' has no attribute 'nonsense'"):
+        _ = module.nonsense
 
 
 def undocumented(cls: type) -> set[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from covering import covering_parameters
 from described_chips import DESCRIBED
 from esploader.chips.model.chip import MIB
 from esploader.errors import PlanError
@@ -14,12 +16,11 @@ from esploader.protocol.dialect import STUB
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator.device import SimulatedDevice
 from simulated import make_bench, words
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from esploader.chips.model.chip import Chip
     from esploader.device.device import Device
@@ -46,13 +47,16 @@ OPERATIONS: dict[str, Callable[[Device, int], object]] = {
 }
 
 
-@pytest.mark.parametrize("size", [32 * MIB, 64 * MIB, 128 * MIB])
-@pytest.mark.parametrize("chip", CAN)
-def test_a_stub_with_long_addresses_does_all_of_it_there(
-    tmp_path: Path, chip: str, size: int
-) -> None:
+@pytest.mark.parametrize(
+    ("chip", "size"),
+    covering_parameters(
+        list(itertools.product(CAN, [32 * MIB, 64 * MIB, 128 * MIB])),
+        lambda chip, size: (chip, size),
+    ),
+)
+def test_a_stub_with_long_addresses_does_all_of_it_there(chip: str, size: int) -> None:
     simulated = SimulatedDevice(chip, flash_size=size, flash={0: MARK})
-    with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
+    with connect(simulated.open_transport(), stub=shared_stubs()) as device:
         for offset in (BOUNDARY - SECTOR, size - len(DATA)):
             device.flash.write([(offset, DATA)])
             assert simulated.nor.read(offset, len(DATA)) == DATA
@@ -64,16 +68,20 @@ def test_a_stub_with_long_addresses_does_all_of_it_there(
     assert simulated.nor.read(0, len(MARK)) == MARK
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize(("chip", "has_stub"), CANNOT)
+@pytest.mark.parametrize(
+    ("chip", "has_stub", "name"),
+    covering_parameters(
+        [(chip, has_stub, name) for chip, has_stub in CANNOT for name in OPERATIONS],
+        lambda chip, has_stub, name: ((chip, has_stub), (has_stub, name)),
+    ),
+)
 def test_elsewhere_it_is_refused_before_a_byte_is_sent(
-    tmp_path: Path,
     chip: str,
     has_stub: bool,  # noqa: FBT001 - a parameter of the test
     name: str,
 ) -> None:
     simulated = SimulatedDevice(chip, flash_size=32 * MIB, flash={0: MARK})
-    source = stub_directory(tmp_path) if has_stub else False
+    source = shared_stubs() if has_stub else False
     with connect(simulated.open_transport(), stub=source) as device:
         seen = len(simulated.history.commands)
         loader = "a stub" if has_stub else "the ROM loader"
@@ -84,8 +92,8 @@ def test_elsewhere_it_is_refused_before_a_byte_is_sent(
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32c3", "esp32s3"])
-def test_below_all_loaders_use_a_large_flash(tmp_path: Path, chip: str) -> None:
-    for source in (False, stub_directory(tmp_path)):
+def test_below_all_loaders_use_a_large_flash(chip: str) -> None:
+    for source in (False, shared_stubs()):
         simulated = SimulatedDevice(chip, flash_size=32 * MIB)
         with connect(simulated.open_transport(), stub=source) as device:
             device.flash.write([(BOUNDARY - len(DATA), DATA)])
@@ -103,10 +111,10 @@ def test_a_loader_without_long_addresses_would_hit_the_beginning(chip: Chip) -> 
 
 
 @pytest.mark.parametrize("size", [32 * MIB, 64 * MIB, 128 * MIB])
-def test_erasing_everything_takes_no_address(size: int, tmp_path: Path) -> None:
+def test_erasing_everything_takes_no_address(size: int) -> None:
     # The largest takes longer than most have to wait.
     simulated = SimulatedDevice("esp32", flash_size=size)
     simulated.nor.program(BOUNDARY + SECTOR, DATA)
-    with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
+    with connect(simulated.open_transport(), stub=shared_stubs()) as device:
         device.flash.erase()
     assert simulated.nor.is_blank(0, size)

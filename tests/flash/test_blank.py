@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -14,11 +13,8 @@ from esploader.flash.blank import blank_apart, is_blank
 from esploader.flash.delta import CostModel
 from esploader.flash.plan import Piece
 from esploader.simulator import SimulatedDevice, SimulatedTransport
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OFFSET = 0x1_0000
 BLOCK = 0x1_0000
@@ -36,12 +32,12 @@ def noise(size: int) -> bytes:
 )
 @pytest.mark.parametrize("compress", [None, False])
 def test_a_long_run_is_erased_and_not_sent(
-    tmp_path: Path, chip: str, *, has_stub: bool, compress: bool | None
+    chip: str, *, has_stub: bool, compress: bool | None
 ) -> None:
     device = SimulatedDevice(chip)
     device.nor.program(0, bytes(0x10_0000))
     data = noise(BLOCK) + b"\xff" * 4 * BLOCK + noise(BLOCK + 0x3000)
-    stub = stub_directory(tmp_path) if has_stub else False
+    stub = shared_stubs() if has_stub else False
     with connect(SimulatedTransport(device), stub=stub) as target:
         (result,) = target.flash.write([(OFFSET, data)], compress=compress)
     assert device.nor.read(OFFSET, len(data)) == data
@@ -53,7 +49,7 @@ def test_a_long_run_is_erased_and_not_sent(
 
 
 def test_the_rom_loader_of_the_esp8266_is_sent_nothing_to_leave_a_run_blank() -> None:
-    size = 0x4000
+    size = 0x2000
     device = SimulatedDevice("esp8266")
     device.nor.program(0, bytes(0x4_0000))
     with connect(SimulatedTransport(device), stub=False) as target:

@@ -63,11 +63,11 @@ def _device() -> Iterator[Device]:
     ("offset", "sectors"),
     [
         # Up to the end of a block, around and across it; more numbers of sectors are slow.
-        *((0x5000, 1), (0x5000, 4), (0xF000, 2), (0xE000, 3)),
+        *((0x5000, 1), (0x5000, 2), (0xF000, 2), (0xE000, 3)),
         *(
             pytest.param(offset, sectors, marks=pytest.mark.slow)
             for offset, sectors in (
-                *((0x5000, sectors) for sectors in (2, 3, 5, 7)),
+                *((0x5000, sectors) for sectors in (3, 4, 5, 7)),
                 *((0xF000, sectors) for sectors in (1, 3, 4, 5, 7)),
                 *((0xE000, sectors) for sectors in (1, 2, 4, 5, 7)),
             )
@@ -89,7 +89,7 @@ def test_what_was_written_is_there_and_so_are_its_neighbours(
 
 
 def test_nothing_is_compressed_or_skipped(device: Device) -> None:
-    image = bytes(2 * SECTOR_SIZE)
+    image = bytes(SECTOR_SIZE)
     phases: list[Phase] = []
 
     def note(event: ProgressEvent) -> None:
@@ -102,7 +102,7 @@ def test_nothing_is_compressed_or_skipped(device: Device) -> None:
     assert Phase.COMPARE not in phases
 
 
-@pytest.mark.parametrize(("offset", "size"), [(0, 1), (5, 100), (0xFFF, 2), (0x3F_F000, 0x1000)])
+@pytest.mark.parametrize(("offset", "size"), [(0, 1), (5, 100), (0xFFF, 2), (0x3F_FF00, 0x100)])
 def test_reading(device: Device, offset: int, size: int) -> None:
     flash = flash_of(device)
     flash.erase(0, 0x2000)
@@ -112,8 +112,8 @@ def test_reading(device: Device, offset: int, size: int) -> None:
 
 
 def test_hashing(device: Device) -> None:
-    content = flash_of(device).read(0x3_F000, 0x2000)
-    assert device.flash.md5(0x3_F000, 0x1800) == hashlib.md5(content[:0x1800]).digest()  # noqa: S324
+    content = flash_of(device).read(0x3_FE00, 0x400)
+    assert device.flash.md5(0x3_FE00, 0x300) == hashlib.md5(content[:0x300]).digest()  # noqa: S324
 
 
 def test_verifying_says_where_it_differs(device: Device) -> None:
@@ -133,7 +133,7 @@ def erased_sectors(flash: NorFlash) -> list[int]:
 
 
 @given(first=st.integers(0, 40), count=st.integers(1, 23))
-@settings(deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 def test_exactly_the_wanted_sectors_are_erased(first: int, count: int) -> None:
     # Without a look at what came of it, by registers, which takes the simulator long.
     with connect("sim://esp8266", stub=False) as device:
@@ -173,7 +173,7 @@ def test_it_cannot_erase_everything_at_once(device: Device) -> None:
 
 
 def test_a_flash_that_does_not_hold_what_was_sent_is_written_again(device: Device) -> None:
-    image = noise(2 * SECTOR_SIZE)
+    image = noise(SECTOR_SIZE)
     flash = flash_of(device)
     events: list[ProgressEvent] = []
 
@@ -201,11 +201,11 @@ def test_a_flash_that_never_holds_it_is_no_success(device: Device) -> None:
 def test_it_says_how_long_it_will_take(device: Device, caplog: pytest.LogCaptureFixture) -> None:
     clock = device.session.transport.clock
     start = clock.now()
-    device.flash.read(0, 0x2000)
+    device.flash.read(0, 0x1000)
     seconds = clock.now() - start
-    assert reading_seconds(device.link, 2 * 0x2000) == pytest.approx(seconds, rel=0.1)
+    assert reading_seconds(device.link, 2 * 0x1000) == pytest.approx(seconds, rel=0.1)
     (warning,) = caplog.messages
-    assert warning.endswith(f"16 KiB in about {reading_seconds(device.link, 2 * 0x2000):.0f} s")
+    assert warning.endswith(f"8 KiB in about {reading_seconds(device.link, 2 * 0x1000):.0f} s")
 
 
 def test_nobody_is_warned_where_the_loader_can_hash(caplog: pytest.LogCaptureFixture) -> None:
@@ -248,9 +248,9 @@ def test_a_bad_line_cannot_lie(fault: Drop | Corrupt, seed: int) -> None:
 SLOW_CUTS = [pytest.param(operation, marks=pytest.mark.slow) for operation in (2, 3, 20)]
 
 
-@pytest.mark.parametrize("operation", [1, 4, 50, *SLOW_CUTS])
+@pytest.mark.parametrize("operation", [1, 4, 33, *SLOW_CUTS])
 def test_a_second_run_repairs_what_a_power_cut_left(operation: int) -> None:
-    image = noise(3 * SECTOR_SIZE)
+    image = noise(2 * SECTOR_SIZE)
     simulated = SimulatedDevice(ESP8266)
     simulated.nor.program(0, bytes(USED))
     line = SimulatedTransport(simulated)

@@ -166,6 +166,14 @@ def test_words_will_do_where_there_is_nothing_better(tmp_path: Path) -> None:
     assert the_build(tmp_path).parts[-1].names == ("hello", "app0")
 
 
+def test_an_offset_without_a_file_is_refused(tmp_path: Path) -> None:
+    made_builds.esp_idf(tmp_path, ESP32_C3)
+    (tmp_path / "flasher_args.json").unlink()
+    put(tmp_path, "flash_args", b"--flash_mode dio\n0x10000 hello.bin 0x8000\n")
+    with pytest.raises(PlanError, match="has 3 words where offsets and files come in pairs"):
+        read_builds(tmp_path)
+
+
 def test_parts_are_chosen_by_their_names_and_by_those_of_partitions(tmp_path: Path) -> None:
     made_builds.esp_idf(tmp_path, ESP32_C3)
     builds = read_builds(tmp_path)
@@ -342,6 +350,13 @@ def test_without_what_says_where_it_goes_there_is_no_build(
         read_builds(tmp_path)
 
 
+def test_an_environment_that_is_not_built_yet_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "platformio.ini", b"[env:new]\n[env:old]\n")
+    put(tmp_path, ".pio/build/new/main.o", b"not linked yet")
+    made_builds.platformio(tmp_path / ".pio/build/old", ESP32_C3)
+    assert the_build(tmp_path).folder == tmp_path / ".pio/build/old"
+
+
 def test_two_sketches_are_one_too_many(tmp_path: Path) -> None:
     made_builds.arduino(tmp_path, ESP32_C3)
     put(tmp_path, "fade.ino.bin", app(ESP32_C3))
@@ -350,6 +365,19 @@ def test_two_sketches_are_one_too_many(tmp_path: Path) -> None:
 
 
 # Zephyr ------------------------------------------------------------------------------------
+
+
+def test_a_partition_table_that_is_named_is_a_part(tmp_path: Path) -> None:
+    made_builds.zephyr(tmp_path, ESP32_C3)
+    text = (tmp_path / "zephyr/runners.yaml").read_text()
+    named = put(tmp_path, "esp-idf/build/partitions.bin", table())
+    option = "    - --esp-app-address=0x20000\n"
+    wanted = f"{option}    - --esp-flash-partition_table={named}\n"
+    put(tmp_path, "zephyr/runners.yaml", text.replace(option, wanted).encode())
+    assert ("partition-table", 0x8000, table()) in places(the_build(tmp_path))
+    wanted += "    - --esp-partition-table-address=0x9000\n"
+    put(tmp_path, "zephyr/runners.yaml", text.replace(option, wanted).encode())
+    assert ("partition-table", 0x9000, table()) in places(the_build(tmp_path))
 
 
 def test_without_a_bootloader_the_application_goes_where_it_is_said(tmp_path: Path) -> None:
@@ -399,6 +427,21 @@ def test_of_variants_that_without_a_name_is_meant(tmp_path: Path) -> None:
         choose(builds(("a.bin", "uart"), ("b.bin", "cdc")), ESP32_C3)
     with pytest.raises(PlanError, match="2 builds for ESP32-C3, and nothing says"):
         choose(builds(("a.bin", None), ("b.bin", None)), ESP32_C3)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({}, "builds holds None where a list belongs"),
+        ({"builds": []}, "manifest.json has no builds"),
+    ],
+)
+def test_a_manifest_without_builds_is_refused(
+    document: object, reason: str, tmp_path: Path
+) -> None:
+    path = put_json(tmp_path, "manifest.json", document)
+    with pytest.raises(PlanError, match=reason):
+        read_builds(path)
 
 
 def test_a_manifest_counts_beside_files_with_the_names_of_platformio(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from esploader import connect
 from esploader.flash.progress import Phase, Progress, ProgressEvent
 from esploader.simulator import SimulatedDevice
-from stub_files import stub_directory
+from stub_files import shared_stubs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,8 @@ STEP = 64 * 1024
 
 
 @pytest.fixture(name="stub", params=[False, True], ids=["rom", "stub"])
-def _stub(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
-    return stub_directory(tmp_path) if request.param else None
+def _stub(request: pytest.FixtureRequest) -> Path | None:
+    return shared_stubs() if request.param else None
 
 
 def test_a_megabyte_of_zeros_are_reported_in_steps_of_64_kib(stub: Path | None) -> None:

@@ -19,7 +19,7 @@ from esploader.flash.pins import attach_word
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.simulator.history import Loader
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
 
 if TYPE_CHECKING:
@@ -103,11 +103,10 @@ def test_every_loader_is_told_where_the_flash_is(
     chip: Chip,
     *,
     has_stub: bool,
-    tmp_path: Path,
 ) -> None:
     transport = SimulatedTransport(SimulatedDevice(chip, flash_pins=WORD))
     simulated = transport.device
-    with connect(transport, stub=stub_directory(tmp_path) if has_stub else False) as device:
+    with connect(transport, stub=shared_stubs() if has_stub else False) as device:
         device.flash.use_pins(PINS)
         assert device.flash.id().is_plausible
         assert simulated.flash_pins == WORD
@@ -129,9 +128,9 @@ def test_a_rom_loader_that_was_reset_is_told_of_the_flash_again(chip: Chip) -> N
         assert device.flash.verify([(0x30_0000, b"beyond the size")]) == ()
 
 
-def test_a_stub_finds_the_flash_at_its_usual_pins_by_itself(tmp_path: Path) -> None:
+def test_a_stub_finds_the_flash_at_its_usual_pins_by_itself() -> None:
     simulated = SimulatedDevice(ESP32_C3)
-    with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
+    with connect(simulated.open_transport(), stub=shared_stubs()) as device:
         device.flash.write([(0, b"data")])
     asked = {each.opcode for each in simulated.history.commands if each.loader is Loader.STUB}
     assert Opcode.FLASH_DEFL_DATA in asked

@@ -17,7 +17,7 @@ from esploader.flash.plan import HeaderChange, WritePlan
 from esploader.protocol.dialect import STUB
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
 
 if TYPE_CHECKING:
@@ -161,9 +161,9 @@ def test_a_stub_that_was_asked_for_and_cannot_be_had_is_refused_in_both(
 
 
 def test_a_stub_that_was_asked_for_and_secure_boot_keeps_out_is_refused_in_both(
-    connect_to: Connect, tmp_path: Path
+    connect_to: Connect,
 ) -> None:
-    device = connect_to(ESP32_C3, efuses=SECURE_BOOT, stub=stub_directory(tmp_path))
+    device = connect_to(ESP32_C3, efuses=SECURE_BOOT, stub=shared_stubs())
     inputs = [(APP_OFFSET, b"data")]
     planned = refusal(lambda: device.flash.plan(inputs))
     assert planned == refusal(lambda: device.flash.write(inputs))
@@ -171,9 +171,9 @@ def test_a_stub_that_was_asked_for_and_secure_boot_keeps_out_is_refused_in_both(
 
 
 def test_what_a_stub_can_do_is_planned_before_it_runs_and_it_is_not_started(
-    connect_to: Connect, tmp_path: Path
+    connect_to: Connect,
 ) -> None:
-    device = connect_to(ESP32_C3, stub=stub_directory(tmp_path), flash_size=32 * MIB)
+    device = connect_to(ESP32_C3, stub=shared_stubs(), flash_size=32 * MIB)
     plan = device.flash.plan([(APP_OFFSET, b"data")], erase_all=True)
     assert plan.starts_stub
     assert plan.erase_all
@@ -235,7 +235,7 @@ def test_the_command_shows_all_of_the_plan(
 ) -> None:
     image = tmp_path / "bootloader.bin"
     image.write_bytes(small_image(ESP32_C3))
-    stubs = str(stub_directory(tmp_path))
+    stubs = str(shared_stubs())
     options = ["--dry-run", "--erase-all", "-u", "-fm", "dio", "-fs", "detect"]
     command = ["--port", "sim://esp32c3", "--stub", stubs, "write-flash", *options, "0", str(image)]
     assert main(command) == 0

@@ -28,7 +28,7 @@ from esploader.protocol.download_commands import FlashBegin
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from esploader.simulator.soc.flash_encryption import encrypt
 from images import small_image
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from unreliable_transport import UnreliableTransport
 from untouched import connect
 
@@ -93,7 +93,7 @@ NOT_READY = [
 
 
 @pytest.fixture(name="connect_to")
-def _connect_to(tmp_path: Path) -> Iterator[Connect]:
+def _connect_to() -> Iterator[Connect]:
     """Connect to simulated devices with given eFuses."""
     devices: list[Device] = []
 
@@ -108,7 +108,7 @@ def _connect_to(tmp_path: Path) -> Iterator[Connect]:
         transport = UnreliableTransport(
             SimulatedTransport(SimulatedDevice(chip, efuses=efuses or {})), garble
         )
-        stub = stub_directory(tmp_path) if loader == "stub" else False
+        stub = shared_stubs() if loader == "stub" else False
         # What a spoilt offset changes nobody has planned.
         connect_ = esploader.connect if misdirects else connect
         device = connect_(transport, stub=stub)

@@ -22,12 +22,11 @@ from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice
 from esploader.simulator.flash.timings import UNPACED
 from simulated import incompressible
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from unreliable_transport import UnreliableTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from esploader.device.device import Device
 
@@ -117,20 +116,20 @@ ERASING = {Opcode.ERASE_REGION, Opcode.FLASH_BEGIN}
 
 
 @pytest.fixture(name="bench", params=usual_parameters(LOADERS, ("stub", "rom")))
-def _bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    return make_bench(request.param, tmp_path)
+def _bench(request: pytest.FixtureRequest) -> Bench:
+    return make_bench(request.param)
 
 
 every_loader = pytest.mark.parametrize("bench", LOADERS, indirect=True)
 """Of the ESP8266's, which is read back by registers, the rest is slow."""
 
 
-def make_bench(loader: str, tmp_path: Path, *, timings: bool = True) -> Bench:
+def make_bench(loader: str, *, timings: bool = True) -> Bench:
     chip = "esp8266" if loader == "esp8266" else "esp32c3"
     simulated = SimulatedDevice(chip, flash_size=FLASH_SIZE, timings=None if timings else UNPACED)
     simulated.nor.program(0, FULL)
     transport = UnreliableTransport(simulated.open_transport())
-    stub = stub_directory(tmp_path) if loader == "stub" else False
+    stub = shared_stubs() if loader == "stub" else False
     device = connect(transport, baudrate=921600 if loader != "esp8266" else 115200, stub=stub)
     device.flash.prepare()
     return Bench(simulated, transport, device)
@@ -154,8 +153,8 @@ def test_on_a_clean_line_it_is_seen_and_there_is_no_warning(bench: Bench) -> Non
     assert bench.content == bench.erased
 
 
-def test_the_hash_is_asked_for_twice_and_no_more(tmp_path: Path) -> None:
-    bench = make_bench("stub", tmp_path)
+def test_the_hash_is_asked_for_twice_and_no_more() -> None:
+    bench = make_bench("stub")
     bench.simulated.history.clear()
     bench.device.flash.erase_region(OFFSET, SIZE)
     sent = [command.opcode for command in bench.simulated.history.commands]
@@ -188,9 +187,9 @@ def _differs(content: bytes, expected: bytes, sector: int) -> bool:
     return content[part] != expected[part]
 
 
-def test_what_was_erased_in_part_is_erased_altogether(tmp_path: Path) -> None:
+def test_what_was_erased_in_part_is_erased_altogether() -> None:
     for loader in ("stub", "rom"):
-        bench = make_bench(loader, tmp_path)
+        bench = make_bench(loader)
 
         def shorten(packet: bytearray) -> bytes:
             packet[size_at(packet[1]) + 2] ^= SIZE >> 16
@@ -213,8 +212,8 @@ def test_a_request_that_is_lost_is_sent_again(bench: Bench) -> None:
     assert bench.content == bench.erased
 
 
-def test_what_is_blank_although_the_answer_was_lost_is_not_erased_again(tmp_path: Path) -> None:
-    bench = make_bench("stub", tmp_path)
+def test_what_is_blank_although_the_answer_was_lost_is_not_erased_again() -> None:
+    bench = make_bench("stub")
     left = [1]
 
     def lose(data: bytes) -> bytes:
@@ -242,8 +241,8 @@ def test_a_refusal_that_one_bit_explains_is_no_reason_to_give_up(bench: Bench) -
     assert bench.content == bench.erased
 
 
-def test_what_is_refused_twice_is_refused(tmp_path: Path) -> None:
-    bench = make_bench("rom", tmp_path)
+def test_what_is_refused_twice_is_refused() -> None:
+    bench = make_bench("rom")
     highest_byte = flipped(BODY_AT + 12 + 3, 0x40)
     damage = bench.damage({Opcode.FLASH_BEGIN}, highest_byte, count=100)
     with pytest.raises(CommandFailedError):
@@ -263,8 +262,8 @@ def test_sectors_that_do_not_erase_are_no_success(bench: Bench) -> None:
     assert content[OFFSET + size :] == FULL[OFFSET + size :]
 
 
-def test_the_whole_flash_is_erased_again_where_it_is_not_blank(tmp_path: Path) -> None:
-    bench = make_bench("stub", tmp_path)
+def test_the_whole_flash_is_erased_again_where_it_is_not_blank() -> None:
+    bench = make_bench("stub")
     events: list[ProgressEvent] = []
     # ERASE_REGION without its sizes is refused; SPI_FLASH_MD5 without them says nothing.
     bench.damage({Opcode.ERASE_FLASH}, flipped(1, Opcode.ERASE_FLASH ^ Opcode.GET_SECURITY_INFO))
@@ -282,8 +281,8 @@ def test_the_whole_flash_is_erased_again_where_it_is_not_blank(tmp_path: Path) -
         assert (done[0], done[-1]) == (0, FLASH_SIZE)
 
 
-def test_everything_is_erased_before_a_write_although_the_request_was_lost(tmp_path: Path) -> None:
-    bench = make_bench("stub", tmp_path)
+def test_everything_is_erased_before_a_write_although_the_request_was_lost() -> None:
+    bench = make_bench("stub")
     bench.damage({Opcode.ERASE_FLASH}, lost)
     (result,) = bench.device.flash.write([(0x1_0000, b"data")], erase_all=True)
     assert result.verified
@@ -293,10 +292,9 @@ def test_everything_is_erased_before_a_write_although_the_request_was_lost(tmp_p
 
 @pytest.mark.parametrize("timings", [True, False], ids=["takes its time", "at once"])
 def test_a_request_that_became_one_to_erase_everything_is_told(
-    tmp_path: Path,
     timings: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    bench = make_bench("stub", tmp_path, timings=timings)
+    bench = make_bench("stub", timings=timings)
     bench.damage({Opcode.ERASE_REGION}, flipped(1, Opcode.ERASE_REGION ^ Opcode.ERASE_FLASH))
     result = bench.device.flash.erase_region(OFFSET, SIZE)
     assert result.verified
@@ -314,9 +312,9 @@ def test_a_request_that_became_one_to_erase_everything_is_told(
     ),
 )
 def test_of_every_bit_of_offset_and_size_only_a_size_that_grew_stays_unseen(
-    loader: str, bit: int, tmp_path: Path
+    loader: str, bit: int
 ) -> None:
-    bench = make_bench(loader, tmp_path)
+    bench = make_bench(loader)
     fields = [size_at, offset_at]
     opcode = Opcode.ERASE_REGION if loader == "stub" else Opcode.FLASH_BEGIN
     position = fields[bit // 32](opcode) + bit % 32 // 8
@@ -331,22 +329,22 @@ def test_of_every_bit_of_offset_and_size_only_a_size_that_grew_stays_unseen(
 
 
 @pytest.mark.parametrize("size", [SECTOR_SIZE, 5 * MIB])
-def test_large_regions_are_looked_at_in_parts(tmp_path: Path, size: int) -> None:
+def test_large_regions_are_looked_at_in_parts(size: int) -> None:
     simulated = SimulatedDevice("esp32c3", flash_size=8 * MIB)
-    simulated.nor.program(0, incompressible(8 * MIB))
-    before = bytes(simulated.nor.read(0, 8 * MIB))
-    with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
+    untouched.fill(simulated)
+    before = simulated.nor.read(0, 8 * MIB)
+    with connect(simulated.open_transport(), stub=shared_stubs()) as device:
         result = device.flash.erase_region(MIB, size)
     assert result.verified
-    after = bytes(simulated.nor.read(0, 8 * MIB))
+    after = simulated.nor.read(0, 8 * MIB)
     assert after == before[:MIB] + b"\xff" * size + before[MIB + size :]
 
 
 def test_beyond_the_reach_of_the_loader_nothing_is_said_to_be_seen(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     simulated = SimulatedDevice("esp32", flash_size=32 * MIB)
-    with connect(simulated.open_transport(), stub=stub_directory(tmp_path)) as device:
+    with connect(simulated.open_transport(), stub=shared_stubs()) as device:
         result = device.flash.erase()
     assert not result.verified
     assert result.size == 32 * MIB
@@ -413,10 +411,8 @@ def test_the_command_says_what_became_of_it(capsys: pytest.CaptureFixture[str]) 
     }
 
 
-def test_the_command_for_everything_says_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    port = ["--port", "sim://esp32c3?flash=1MB", "--stub", str(stub_directory(tmp_path))]
+def test_the_command_for_everything_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    port = ["--port", "sim://esp32c3?flash=1MB", "--stub", str(shared_stubs())]
     assert main([*port, "erase-flash"]) == 0
     assert "Flash memory erased successfully in " in capsys.readouterr().out
     assert main(["--json", *port, "erase-flash"]) == 0

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from esploader.urls import open_transport
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from unreliable_transport import UnreliableTransport
 from untouched import connect
 
@@ -45,10 +45,8 @@ def order_of_events(stub: Path | None) -> list[str]:
     return events
 
 
-def test_to_a_stub_the_first_block_leaves_before_the_last_part_is_compressed(
-    tmp_path: Path,
-) -> None:
-    events = order_of_events(stub_directory(tmp_path))
+def test_to_a_stub_the_first_block_leaves_before_the_last_part_is_compressed() -> None:
+    events = order_of_events(shared_stubs())
     last_compressed = len(events) - 1 - events[::-1].index("compressing")
     assert events.index("sending") < last_compressed
 

@@ -18,7 +18,7 @@ from described_chips import DESCRIBED
 from esploader.errors import PlanError, UnsupportedError
 from esploader.flash.progress import Phase, Progress, ProgressEvent
 from esploader.protocol.dialect import STUB
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect, simulated_behind
 
 if TYPE_CHECKING:
@@ -48,15 +48,10 @@ one_of_each_sort = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(name="stubs", scope="module")
-def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return stub_directory(tmp_path_factory.mktemp("stubs"))
-
-
 @pytest.fixture(name="device", params=WITH_STUB + WITH_ROM, ids=name_of)
-def _device(request: pytest.FixtureRequest, stubs: Path) -> Iterator[Device]:
+def _device(request: pytest.FixtureRequest) -> Iterator[Device]:
     chip, has_stub = request.param
-    with connect(f"sim://{chip}", stub=stubs if has_stub else False) as device:
+    with connect(f"sim://{chip}", stub=shared_stubs() if has_stub else False) as device:
         yield device
 
 
@@ -214,7 +209,9 @@ def test_progress_of_verifying_ends_at_the_total(device: Device, *, is_right: bo
     other = bytearray(image)
     for position in () if is_right else (0, 0x8_0000, 0x10_7FFF):
         other[position] ^= 1
-    device.flash.write([(0x1000, image)])
+    nor = simulated_behind(device.session.transport).nor
+    nor.erase(0x1000, len(image))
+    nor.program(0x1000, image)
     events: list[ProgressEvent] = []
     device.flash.verify([(0x1000, bytes(other))], on_progress=events.append)
     steps = [event for event in events if isinstance(event, Progress)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import logging
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from covering import covering_parameters
 from described_chips import DESCRIBED
 from esploader.chips.esp32 import ESP32
 from esploader.chips.esp32c3 import ESP32_C3
@@ -24,7 +26,7 @@ from esploader.flash.parameters import FlashParameters
 from esploader.simulator import SimulatedDevice, SimulatedTransport
 from images import small_image
 from silence import Silent, do_work
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ ENCRYPTING_ONLY_AT_BOOT = [
 
 
 @pytest.fixture(name="connect_to")
-def _connect_to(tmp_path: Path) -> Iterator[Connect]:
+def _connect_to() -> Iterator[Connect]:
     """Connect to simulated devices with given eFuses, whose flash holds something."""
     devices: list[Device] = []
 
@@ -86,7 +88,7 @@ def _connect_to(tmp_path: Path) -> Iterator[Connect]:
         )
         for offset in (0, chip.bootloader_offset, APP_OFFSET):
             transport.device.nor.program(offset, OLD)
-        device = connect(transport, stub=stub_directory(tmp_path) if has_stub else False)
+        device = connect(transport, stub=shared_stubs() if has_stub else False)
         devices.append(device)
         return device
 
@@ -281,18 +283,25 @@ def damaged(image: bytes) -> bytes:
     return image[:60] + bytes((image[60] ^ 1,)) + image[61:]
 
 
+SPOILT: dict[str, Callable[[bytes], bytes]] = {
+    "damaged": damaged,
+    "digest cut off": lambda image: image[:-1],
+    "cut off in a segment": lambda image: image[:100],
+    "cut off in the header": lambda image: image[:1],
+}
+
+
 @pytest.mark.parametrize(
-    "spoil",
-    [damaged, lambda image: image[:-1], lambda image: image[:100], lambda image: image[:1]],
-    ids=["damaged", "digest cut off", "cut off in a segment", "cut off in the header"],
+    ("chip", "how"),
+    covering_parameters(
+        list(itertools.product(DESCRIBED, SPOILT)), lambda chip, how: (chip.key, how)
+    ),
+    ids=lambda value: value if isinstance(value, str) else value.key,
 )
-@pytest.mark.parametrize("chip", DESCRIBED, ids=lambda chip: chip.key)
-def test_a_damaged_bootloader_is_refused(
-    connect_to: Connect, chip: Chip, spoil: Callable[[bytes], bytes]
-) -> None:
+def test_a_damaged_bootloader_is_refused(connect_to: Connect, chip: Chip, how: str) -> None:
     device = connect_to(chip)
     offset = chip.bootloader_offset
-    image = spoil(small_image(chip))
+    image = SPOILT[how](small_image(chip))
     with pytest.raises(PlanError, match=f"^the image for {offset:#x} cannot run here"):
         device.flash.write([(APP_OFFSET, b"new"), (offset, image)])
     assert_untouched(device)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PeakOf: TypeAlias = "Callable[[Callable[[], object]], int]"
 
 MIB = 1024 * 1024
-MOST = 4 * MIB
+MOST = 2 * MIB
 """What one device may hold, in bytes."""
 
 CHIP = "sim://esp32s3?flash=32MB&state=download"
@@ -38,7 +38,7 @@ FLASH_SIZE = 32 * MIB
 OFFSET = 0x1_0000
 KEY = "&efuses=key_purpose_0:4,key0:0x0123"
 
-STUB = pytest.param(5 * MIB, True, id="stub")
+STUB = pytest.param(3 * MIB, True, id="stub")
 SLOW = [
     pytest.param(16 * MIB, True, id="stub-16-mib", marks=pytest.mark.slow),
     # More than that a ROM loader does not reach.
@@ -110,7 +110,7 @@ def test_a_device_holds_little_over_what_all_share(
 
 @pytest.mark.slow
 def test_what_is_sent_anew_after_trouble_is_not_held(peak_of: PeakOf) -> None:
-    size = 5 * MIB
+    size = 3 * MIB
     artefact = Artefact.read([(OFFSET, noise(size))])
     with prepared(CHIP) as (device, line):
         device.flash.write(artefact, compress=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
 
 import pytest
 
+from covering import covering_parameters
 from described_chips import DESCRIBED
 from esploader.chips.registry import chip_by_name
 from esploader.protocol.dialect import STUB
@@ -13,28 +14,34 @@ from esploader.protocol.opcodes import Opcode
 from esploader.simulator.device import SimulatedDevice
 from esploader.simulator.flash.chip import FlashCondition
 from esploader.simulator.flash.timings import Timings
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 P4 = chip_by_name("esp32p4")
 CODE = bytes(range(256)) * 64
+
+
+def chips_with_and_without_stub(chips: list[str]) -> pytest.MarkDecorator:
+    """Try each chip, and either way."""
+    cells = covering_parameters(
+        list(itertools.product(chips, (False, True))), lambda chip, stub: (chip, stub)
+    )
+    return pytest.mark.parametrize(
+        ("chip", "stub"), cells, ids=lambda value: {False: "ROM", True: "stub"}.get(value, value)
+    )
+
 
 LONG_ADDRESSES = [chip.key for chip in DESCRIBED if chip.supports_4_byte_addresses]
 with_and_without_stub = pytest.mark.parametrize("stub", [False, True], ids=["ROM", "stub"])
 
 
-@pytest.mark.parametrize("chip", LONG_ADDRESSES)
-@with_and_without_stub
+@chips_with_and_without_stub(LONG_ADDRESSES)
 def test_a_flash_left_with_long_addresses_is_reset_before_it_is_used(
-    tmp_path: Path,
     chip: str,
     stub: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     simulated = SimulatedDevice(chip, flash_condition="4-byte")
-    source = stub_directory(tmp_path) if stub else False
+    source = shared_stubs() if stub else False
     with connect(simulated.open_transport(), stub=source) as device:
         (result,) = device.flash.write([(0x1_0000, CODE)])
         assert result.restarts == 0
@@ -64,15 +71,13 @@ def test_a_flash_in_use_is_not_reset() -> None:
         assert not simulated.flash_chip.answers
 
 
-@pytest.mark.parametrize("chip", [chip.key for chip in DESCRIBED])
-@with_and_without_stub
+@chips_with_and_without_stub([chip.key for chip in DESCRIBED])
 def test_a_flash_of_xmc_that_has_not_started_up_is_woken(
-    tmp_path: Path,
     chip: str,
     stub: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     simulated = SimulatedDevice(chip, flash_condition="asleep")
-    source = stub_directory(tmp_path) if stub else False
+    source = shared_stubs() if stub else False
     with connect(simulated.open_transport(), stub=source) as device:
         assert device.flash.id().jedec_id == 0x164020
         device.flash.write([(0x1_0000, CODE[:0x1000])])
@@ -104,12 +109,11 @@ def test_a_flash_that_stays_silent_is_not_woken_again_and_again(
 @pytest.mark.parametrize("revision", [(3, 1), (3, 2)])
 @with_and_without_stub
 def test_the_flash_of_an_esp32_p4_gets_the_power_that_its_rom_does_not_turn_on(
-    tmp_path: Path,
     revision: tuple[int, int],
     stub: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     simulated = SimulatedDevice("esp32p4", revision=revision)
-    source = stub_directory(tmp_path) if stub else False
+    source = shared_stubs() if stub else False
     with connect(simulated.open_transport(), stub=source) as device:
         assert not simulated.flash_chip.answers
         assert device.flash.id().is_plausible

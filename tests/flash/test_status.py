@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from covering import covering_parameters
 from described_chips import DESCRIBED
 from esploader.errors import UnsupportedError
 from esploader.flash.status import MAX_POLLS, POLL_INTERVAL, write_status
@@ -29,8 +30,17 @@ def status_of(device: Device) -> bytes:
     return bytes(device.session.transport.device.flash_chip.status)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("chip", [chip.key for chip in DESCRIBED])
-@pytest.mark.parametrize(("count", "value"), [(1, 0x9C), (2, 0x021C), (3, 0x60021C)])
+@pytest.mark.parametrize(
+    ("chip", "count", "value"),
+    covering_parameters(
+        [
+            (chip.key, count, value)
+            for chip in DESCRIBED
+            for count, value in ((1, 0x9C), (2, 0x021C), (3, 0x60021C))
+        ],
+        lambda chip, count, _: (chip, count),
+    ),
+)
 def test_registers_are_set(chip: str, count: int, value: int) -> None:
     with connect(f"sim://{chip}") as device:
         assert device.flash.write_status(value, count) == value

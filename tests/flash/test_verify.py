@@ -10,13 +10,12 @@ import pytest
 from esploader.errors import FlashError
 from esploader.flash.hashing import md5_of
 from esploader.urls import open_transport
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from unreliable_transport import UnreliableTransport
 from untouched import connect, old_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from esploader.device.device import Device
 
@@ -31,10 +30,8 @@ def _line() -> UnreliableTransport:
 
 
 @pytest.fixture(name="device", params=[True, False], ids=["stub", "rom"])
-def _device(
-    request: pytest.FixtureRequest, tmp_path: Path, line: UnreliableTransport
-) -> Iterator[Device]:
-    stub = stub_directory(tmp_path) if request.param else False
+def _device(request: pytest.FixtureRequest, line: UnreliableTransport) -> Iterator[Device]:
+    stub = shared_stubs() if request.param else False
     with connect(line, stub=stub) as device:
         device.flash.write([(OFFSET, DATA)])
         line.writes.clear()
@@ -81,9 +78,9 @@ def test_a_garbled_digest_is_no_difference(device: Device, line: UnreliableTrans
     assert received > 1
 
 
-def test_what_was_read_elsewhere_is_no_difference(tmp_path: Path) -> None:
+def test_what_was_read_elsewhere_is_no_difference() -> None:
     line = UnreliableTransport(open_transport("sim://esp32c3"))
-    with connect(line, stub=stub_directory(tmp_path)) as device:
+    with connect(line, stub=shared_stubs()) as device:
         device.flash.write([(OFFSET, DATA)])
         changed = DATA[:0x123] + b"!" + DATA[0x124:]
         here, elsewhere = (

@@ -12,7 +12,7 @@ from esploader.protocol import slip
 from esploader.protocol.opcodes import Opcode
 from esploader.simulator import SimulatedDevice
 from simulated import incompressible
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from unreliable_transport import UnreliableTransport
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ def lose(packet: bytearray) -> None:
 
 def written(
     loader: str,
-    tmp_path: Path,
     garble: Callable[[bytes], bytes],
     *,
     data: bytes = DATA,
@@ -89,7 +88,7 @@ def written(
     simulated = SimulatedDevice(chip, flash_size=MIB)
     simulated.nor.program(0, FULL)
     transport = UnreliableTransport(simulated.open_transport())
-    stub = stub_directory(tmp_path) if loader == "stub" else False
+    stub = shared_stubs() if loader == "stub" else False
     with connect(transport, stub=stub) as device:
         device.flash.prepare()
         device.flash.id()
@@ -110,8 +109,8 @@ every_way = pytest.mark.parametrize(
 
 
 @every_way
-def test_on_a_clean_line_there_is_no_warning(loader: str, compress: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    result, content = written(loader, tmp_path, bytes, compress=compress)
+def test_on_a_clean_line_there_is_no_warning(loader: str, compress: bool) -> None:  # noqa: FBT001
+    result, content = written(loader, bytes, compress=compress)
     assert result.warnings == ()
     assert result.restarts == 0
     assert content == expected()
@@ -121,10 +120,9 @@ def test_on_a_clean_line_there_is_no_warning(loader: str, compress: bool, tmp_pa
 def test_a_download_that_went_elsewhere_is_told(
     loader: str,
     compress: bool,  # noqa: FBT001
-    tmp_path: Path,
 ) -> None:
     garble = changed(BEGINS, 0, divert)
-    result, content = written(loader, tmp_path, garble, compress=compress)
+    result, content = written(loader, garble, compress=compress)
     assert result.verified
     assert result.restarts
     assert any(ELSEWHERE in warning for warning in result.warnings)
@@ -140,10 +138,9 @@ def test_a_damaged_block_alone_is_no_reason_for_a_warning(
     loader: str,
     compress: bool,  # noqa: FBT001
     number: int,
-    tmp_path: Path,
 ) -> None:
     garble = changed(BLOCKS, number, spoil)
-    result, content = written(loader, tmp_path, garble, compress=compress)
+    result, content = written(loader, garble, compress=compress)
     assert result.restarts == 1
     assert result.warnings == ()
     assert content == expected()
@@ -155,45 +152,44 @@ def test_nor_is_a_block_that_was_lost(
     loader: str,
     compress: bool,  # noqa: FBT001
     number: int,
-    tmp_path: Path,
 ) -> None:
     garble = changed(BLOCKS, number, lose)
-    result, content = written(loader, tmp_path, garble, compress=compress)
+    result, content = written(loader, garble, compress=compress)
     assert result.restarts == 1
     assert result.warnings == ()
     assert content == expected()
 
 
 @pytest.mark.parametrize("number", [0, 2])
-def test_a_download_that_went_elsewhere_and_broke_off_is_told(number: int, tmp_path: Path) -> None:
+def test_a_download_that_went_elsewhere_and_broke_off_is_told(number: int) -> None:
     first, second = changed(BEGINS, 0, divert), changed(BLOCKS, number, spoil)
-    result, content = written("rom", tmp_path, lambda data: second(first(data)))
+    result, content = written("rom", lambda data: second(first(data)))
     assert any(ELSEWHERE in warning for warning in result.warnings)
     assert content != expected()
 
 
-def test_a_begin_without_an_answer_whose_region_is_not_erased_is_told(tmp_path: Path) -> None:
-    result, content = written("rom", tmp_path, changed(BEGINS, 0, lose))
+def test_a_begin_without_an_answer_whose_region_is_not_erased_is_told() -> None:
+    result, content = written("rom", changed(BEGINS, 0, lose))
     assert any(ELSEWHERE in warning for warning in result.warnings)
     assert content == expected()
 
 
 @pytest.mark.parametrize("loader", ["stub", "rom"])
-def test_a_blank_stretch_that_was_erased_elsewhere_is_told(loader: str, tmp_path: Path) -> None:
+def test_a_blank_stretch_that_was_erased_elsewhere_is_told(loader: str) -> None:
     garble = (
         changed({Opcode.ERASE_REGION}, 0, divert_erase)
         if loader == "stub"
         else changed({Opcode.FLASH_BEGIN}, 1, divert)
     )
-    result, content = written(loader, tmp_path, garble, data=HOLLOW)
+    result, content = written(loader, garble, data=HOLLOW)
     assert any(ELSEWHERE in warning for warning in result.warnings)
     assert content != expected(HOLLOW)
 
 
-def test_the_loader_that_has_to_be_read_tells_it_too(tmp_path: Path) -> None:
+def test_the_loader_that_has_to_be_read_tells_it_too() -> None:
     data = DATA[:0x2000]
     garble = changed({Opcode.FLASH_BEGIN}, 0, divert)
-    result, content = written("esp8266", tmp_path, garble, data=data)
+    result, content = written("esp8266", garble, data=data)
     assert any(ELSEWHERE in warning for warning in result.warnings)
     assert content != expected(data)
 
@@ -210,14 +206,14 @@ def test_warnings_are_in_the_document(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("bit", [1, 2, 4])
-def test_a_block_that_claims_to_be_larger_is_told(bit: int, tmp_path: Path) -> None:
+def test_a_block_that_claims_to_be_larger_is_told(bit: int) -> None:
     def enlarge(packet: bytearray) -> None:
         packet[8 + 1] ^= 1 << bit
 
     # The last block, which is shorter than the one before; of what repeats itself the checksum
     # stays the same.
     data = DATA[:0x100] * 0x20
-    result, content = written("rom", tmp_path, changed(BLOCKS, 1, enlarge), data=data)
+    result, content = written("rom", changed(BLOCKS, 1, enlarge), data=data)
     assert result.restarts
     assert any(ELSEWHERE in warning for warning in result.warnings)
     end = OFFSET + len(data)

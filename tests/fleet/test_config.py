@@ -15,7 +15,7 @@ from esploader import After, FlashParameters, connect
 from esploader.chips.esp32c3 import ESP32_C3
 from esploader.errors import ConfigError, EsploaderError, PlanError
 from esploader.fleet import Again, Artefact, DeviceInput, Found, Job, StopRules, UsbIdentity
-from esploader.fleet.config import BedConfig, FleetConfig, read_fleet
+from esploader.fleet.config import MAX_FIELDS, MAX_PORTS, BedConfig, FleetConfig, read_fleet
 from esploader.fleet.templates import Template
 from fleets import Place, mac_of
 
@@ -271,6 +271,23 @@ def test_what_makes_no_sense_is_refused(text: str, complaint: str, folder: Path)
     assert refusal(folder, text).startswith(complaint)
 
 
+def test_what_is_there_too_often_is_refused(folder: Path) -> None:
+    ports = [f'[[port]]\ndevice = "/dev/ttyUSB{number}"\n' for number in range(MAX_PORTS + 1)]
+    assert refusal(folder, INPUT + "".join(ports)) == "there are more than 1024 ports"
+    fields = [f'field-{number} = "x"\n' for number in range(MAX_FIELDS + 1)]
+    text = INPUT + ports[0] + "[fields]\n"
+    assert len(read(folder, text + "".join(fields[1:])).fields) == MAX_FIELDS
+    assert refusal(folder, text + "".join(fields)) == "fields: there are more than 64"
+
+
+def test_of_a_build_for_several_chips_one_is_to_be_named(folder: Path) -> None:
+    made_builds.web_tools(folder / "build", ESP32_C3)
+    text = 'build = "build"\n' + PORTS
+    assert refusal(folder, text) == "build: it does not say for which chip it is: name it by chip"
+    (job,) = read(folder, 'chip = "esp32c3"\n' + text).jobs
+    assert job.chip == "esp32c3"
+
+
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it cannot be read: No such file or directory"):
         read_fleet(tmp_path / "missing", USUAL)
@@ -281,6 +298,13 @@ def test_a_label_that_leads_elsewhere_is_in_no_name() -> None:
     assert template.filled(found(1, "bench-1"), None) == "bench-1.bin"
     with pytest.raises(PlanError, match=r"'\.\./up' cannot be in the name of a file"):
         template.filled(found(1, "../up"), None)
+
+
+def test_without_a_list_there_is_no_serial_number_to_be_named_after() -> None:
+    template = Template.parse("{serial}.bin", "here")
+    assert template.filled(found(), lambda mac: mac[-2:]) == f"{mac_of(1)[-2:]}.bin"
+    with pytest.raises(PlanError, match="there is no list of serial numbers"):
+        template.filled(found(), None)
 
 
 def test_a_device_that_tells_no_mac_gets_nothing_that_is_named_after_it() -> None:

@@ -110,10 +110,10 @@ def test_several_programs_give_no_number_twice(tmp_path: Path) -> None:
     def give(number: int) -> int:
         return run(sys.executable, "-c", PROGRAM, str(path), str(number)).exit_code
 
-    with ThreadPoolExecutor(3) as pool:
-        assert list(pool.map(give, range(3))) == [0, 0, 0]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(give, range(2))) == [0, 0]
     # It refuses what is there twice.
-    assert sorted(read_serials(path).values()) == [f"S{number}" for number in range(100, 190)]
+    assert sorted(read_serials(path).values()) == [f"S{number}" for number in range(100, 160)]
 
 
 def test_a_number_that_cannot_be_kept_is_not_given(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,9 @@ from esploader.errors import ElfError, UnsupportedError
 from esploader.image.build import BuiltImage, build_image
 from esploader.image.esp8266 import crc_of
 from esploader.image.firmware import ImageLayout, parse_image, verify_checksum, verify_digest
+from esploader.image.inspection import inspect_image
 from esploader.image.mapping import is_mapped
+from esploader.image.measuring import measure_image
 from esploader.image.options import ImageOptions, Signature
 from esploader.image.suitability import Suitability, check_image
 from esploader.image.version2 import V2_MAGIC
@@ -278,6 +281,32 @@ def test_what_is_mapped_begins_with_a_word() -> None:
         built([Section(".flash.text", 0x4200_0021, b"text")])
 
 
+def test_two_parts_in_one_page_are_refused() -> None:
+    other = Section(".flash.more", 0x4200_8000, b"more")
+    with pytest.raises(ElfError, match="belongs at 0x42000020 and at 0x42008000 shares a page of"):
+        built([TEXT, other])
+
+
+def test_a_program_without_anything_to_load_is_refused() -> None:
+    note = Section(".note", 0x4037_C000, b"note", type=NOTE)
+    with pytest.raises(ElfError, match="it has no sections that would be loaded"):
+        built([note])
+    with pytest.raises(ElfError, match="it has no segments that would be loaded"):
+        built([CODE], use_segments=True)
+
+
+def test_gaps_are_filled_up_to_a_limit() -> None:
+    first = Section(".flash.text", 0x4200_0020, b"text")
+    second = Section(".flash.more", 0x4240_0000, b"more", alignment=4 << 20)
+    near = attrs.evolve(second, address=0x4200_0080, alignment=0x80)
+    made = built([CODE, first, near], ram_only_header=True)
+    assert b"text" + bytes(0x5C) + b"more" in made.data
+    # Between these two there is almost all that may be filled.
+    third = Section(".flash.last", 0x4240_0080, b"last", alignment=0x80)
+    with pytest.raises(ElfError, match="its sections leave gaps of more than 4194304 bytes"):
+        built([CODE, first, second, third], ram_only_header=True)
+
+
 def test_a_segment_that_is_too_large_is_refused() -> None:
     with pytest.raises(ElfError, match=r"\.t has 0x1000000 bytes"):
         built([Section(".t", 0x4037_C000, bytes(16 << 20))])
@@ -333,6 +362,20 @@ def test_version_2_for_an_esp8266_has_both_and_a_crc() -> None:
     )
 
 
+def test_version_2_for_an_esp8266_may_map_nothing() -> None:
+    made = built(IN_RAM, ESP8266, esp8266_version=2)
+    image = made.data
+    assert (made.offset, made.mapped) == (0, None)
+    assert image[:2] == bytes((V2_MAGIC, 4))
+    # The header of the segments in RAM is right behind the first one.
+    assert image[8:10] == bytes((0xE9, len(IN_RAM)))
+    assert int.from_bytes(image[-4:], "little") == crc_of(image[:-4])
+    assert measure_image(lambda at, size: image[at : at + size], ESP8266) == len(image)
+    report = inspect_image(image, ESP8266)
+    assert [each.address for each in report.segments] == [each.address for each in IN_RAM]
+    assert report.size == len(image)
+
+
 def test_both_kinds_of_crc() -> None:
     assert zlib.crc32(b"b") < 0x8000_0000 < zlib.crc32(b"a")
     assert crc_of(b"b") == zlib.crc32(b"b") + 1
@@ -350,6 +393,14 @@ def test_version_3_for_an_esp8266_begins_with_what_is_mapped() -> None:
     ]
     # The codes of sizes are those of later chips.
     assert image[3] == 0
+
+
+def test_the_frequency_is_that_of_the_flash_of_an_esp8266() -> None:
+    codes = [
+        built(IN_RAM, ESP8266, flash_frequency=name).data[3] & 0xF
+        for name in ("40m", "26m", "20m", "80m")
+    ]
+    assert codes == [0, 1, 2, 0xF]
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -128,6 +128,25 @@ def test_a_checksum_may_be_that_of_a_region() -> None:
         read_blocks(region_file(data, right, start=0x4000))
 
 
+def test_each_region_is_that_of_its_own_piece() -> None:
+    first, second = noise(0x200), noise(0x300)
+    pieces = (
+        region_file(first, checksum(0x2000, first), start=0x2000),
+        region_file(second, checksum(0x8000, second), start=0x8000),
+    )
+    bare = block(0x1000, b"without a checksum")
+    expected = (
+        Run(0x1000, b"without a checksum"),
+        Run(0x2000, first),
+        Run(0x8000, second),
+    )
+    assert read_blocks(bare + b"".join(pieces)).runs == expected
+    wrong = bytearray(b"".join(pieces))
+    wrong[-BLOCK_SIZE + 32] ^= 1
+    with pytest.raises(PlanError, match="block 3: the checksum of its region is wrong"):
+        read_blocks(bytes(wrong))
+
+
 def test_regions_are_looked_at_once_each() -> None:
     # Else a file of a few megabytes would keep a program for hours.
     data = noise(0x800)
@@ -285,7 +304,7 @@ def test_however_a_file_is_read_it_is_the_same(size: int) -> None:
 
 @pytest.mark.parametrize("chunk_size", [452, 4], ids=str)
 def test_reading_takes_little_more_memory_than_the_file(chunk_size: int) -> None:
-    content = (Run(0x1000, noise(8 * MIB if chunk_size == 452 else 32_768)),)
+    content = (Run(0x1000, noise(4 * MIB if chunk_size == 452 else 32_768)),)
     file = io.BytesIO(b"".join(written(content, 7, chunk_size=chunk_size)))
     size = len(file.getbuffer())
     tracemalloc.start()

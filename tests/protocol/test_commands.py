@@ -125,6 +125,12 @@ def test_an_md5_that_is_not_hexadecimal_is_a_protocol_error(body: bytes) -> None
     assert digest.hex().encode() == body.lower()
 
 
+def test_an_md5_with_blanks_among_its_digits_is_too_short() -> None:
+    body = b"00 11 22 33 44 55 66 77 88 99 aa "
+    with pytest.raises(ProtocolError, match="an MD5 has 11 bytes, expected 16"):
+        SpiFlashMd5(offset=0, size=3).decode_result(Response(0x13, 0, body), ROM)
+
+
 @given(words)
 def test_read_reg_returns_the_value_word(value: int) -> None:
     assert ReadReg(0).decode_result(Response(0x0A, value, b""), ESP8266_ROM) == value

@@ -54,8 +54,9 @@ def check(
     round_trips: tuple[float, ...] = ROUND_TRIPS,
     *,
     chip: str = "esp32c3",
+    at_once: float | None = None,
 ) -> None:
-    at_once = seconds(job, Link(), stubs, chip=chip)
+    at_once = at_once or seconds(job, Link(), stubs, chip=chip)
     for round_trip in round_trips:
         most = at_once * (1 + MOST_EXTRA_SHARE) + MOST_EXTRA_ROUND_TRIPS * round_trip
         assert seconds(job, Link(round_trip=round_trip), stubs, chip=chip) <= most
@@ -66,8 +67,19 @@ def write(device: Device) -> object:
     return device.flash.write([(0x10000, IMAGE)])
 
 
-def test_writing_through_a_stub(tmp_path: Path) -> None:
-    check(write, stub_directory(tmp_path))
+@pytest.fixture(name="stubs", scope="module")
+def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stub_directory(tmp_path_factory.mktemp("stubs"))
+
+
+@pytest.fixture(name="near", scope="module")
+def _near(stubs: Path) -> float:
+    """How long writing through a stub takes next to the chip."""
+    return seconds(write, Link(), stubs)
+
+
+def test_writing_through_a_stub(stubs: Path, near: float) -> None:
+    check(write, stubs, at_once=near)
 
 
 @pytest.mark.parametrize("chip", ["esp32c3", pytest.param("esp32", marks=pytest.mark.slow)])
@@ -75,18 +87,16 @@ def test_writing_through_the_rom_loader(chip: str) -> None:
     check(write, None, chip=chip)
 
 
-def test_reading(tmp_path: Path) -> None:
-    check(lambda device: device.flash.read(0, MIB // 2), stub_directory(tmp_path), (0.2,))
+def test_reading(stubs: Path) -> None:
+    check(lambda device: device.flash.read(0, MIB // 2), stubs, (0.2,))
 
 
 @pytest.mark.slow
-def test_reading_much(tmp_path: Path) -> None:
-    check(lambda device: device.flash.read(0, MIB), stub_directory(tmp_path))
+def test_reading_much(stubs: Path) -> None:
+    check(lambda device: device.flash.read(0, MIB), stubs)
 
 
-def test_comparing_what_is_there_already(tmp_path: Path) -> None:
-    stubs = stub_directory(tmp_path)
-
+def test_comparing_what_is_there_already(stubs: Path) -> None:
     def compare(device: Device) -> object:
         return device.flash.verify([(0, old_content(MIB))])
 
@@ -106,8 +116,6 @@ def test_connecting_takes_five_round_trips(chip: str, state: InitialState) -> No
     assert times[1] - times[0] <= 5 * 0.2 + 0.1  # and one interval between two SYNCs
 
 
-def test_jitter_costs_no_more_than_itself(tmp_path: Path) -> None:
-    stubs = stub_directory(tmp_path)
-    near = seconds(write, Link(), stubs)
+def test_jitter_costs_no_more_than_itself(stubs: Path, near: float) -> None:
     link = Link(round_trip=0.05, jitter=0.2, seed=3)
     assert seconds(write, link, stubs) <= near * 1.06 + 20 * 0.25

@@ -34,8 +34,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OFFSET = 0x1_0000
-DATA = firmware(5, 12 * 1024)
+SECTOR = 0x1000
+DATA = firmware(5, 2 * SECTOR)
 END = OFFSET + len(DATA)
+
+SEAM, SEAM_SIZE = SECTOR - 0x100, 0x200
+"""Where the sector that is erased ends, in the data. The ROM loader reads 64 bytes at a time."""
 
 JTAG, OTG = PortKind.USB_SERIAL_JTAG, PortKind.USB_OTG
 
@@ -116,11 +120,15 @@ def do_job(server: VirtualServer, transport: Rfc2217Transport, *, stub: bool | P
         fill(simulated(server))
         with comparing(simulated(server), (OFFSET, END)):
             device.flash.write([(OFFSET, DATA)])
-        assert device.flash.read(OFFSET, len(DATA)) == DATA
+        assert bytes(simulated(server).nor.read(OFFSET, len(DATA))) == DATA
+        start, size = (0, len(DATA)) if stub else (SEAM, SEAM_SIZE)
+        assert device.flash.read(OFFSET + start, size) == DATA[start : start + size]
         assert not device.flash.verify([(OFFSET, DATA)])
-        with comparing(simulated(server), (OFFSET, OFFSET + 0x1000)):
-            device.flash.erase_region(OFFSET, 0x1000)
-        assert device.flash.read(OFFSET, 0x1000) == b"\xff" * 0x1000
+        with comparing(simulated(server), (OFFSET, OFFSET + SECTOR)):
+            device.flash.erase_region(OFFSET, SECTOR)
+        left = b"\xff" * SECTOR + DATA[SECTOR:]
+        assert bytes(simulated(server).nor.read(OFFSET, len(DATA))) == left
+        assert device.flash.read(OFFSET + start, size) == left[start : start + size]
         device.reset()
 
 

@@ -9,10 +9,12 @@ import pytest
 from esploader.errors import ConfigError
 from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import (
+    MAX_PORTS,
     PortConfig,
     Protocol,
     ServerConfig,
     read_config,
+    require_distinct,
 )
 from esploader.server.discovery import UsbIdentity
 from esploader.server.recogniser import ResetPolicy
@@ -219,6 +221,13 @@ def test_any_number_of_ports_may_ask_for_any_free_tcp_port(tmp_path: Path) -> No
     port = '[[port]]\ndevice = "{}"\ntcp-port = 0\n'
     path.write_text(port.format("x") + port.format("y"), encoding="utf-8")
     assert [each.tcp_port for each in read_config(path).ports] == [0, 0]
+
+
+def test_more_ports_than_can_be_served_are_refused() -> None:
+    ports = [PortConfig(source=f"/dev/ttyUSB{number}") for number in range(MAX_PORTS + 1)]
+    require_distinct(ports[1:], "ports.toml")
+    with pytest.raises(ConfigError, match=r"ports\.toml: more than 1024 ports"):
+        require_distinct(ports, "ports.toml")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

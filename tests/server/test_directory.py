@@ -358,3 +358,14 @@ def free(server: Reloadable) -> None:
 def test_a_host_that_is_none_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ports", "--at", "lab:x"]) == 2
     assert "lab:x" in capsys.readouterr().err
+
+
+def test_a_server_without_ports_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    def script(connection: socket.socket) -> None:
+        receive(connection, b"\n")
+        connection.sendall(b'{"esploader": 1, "ports": []}\n')
+
+    with tcp_host(script) as number:
+        assert main(["ports", "--at", f"127.0.0.1:{number}"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "NOTE: the server has no ports\n")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esploader.protocol import slip
+from esploader.server.gatekeeper import Gatekeeper
 from esploader.server.peers import ComPortPeer
 from esploader.server.relay import SILENCE, Relay
 from esploader.server.request_queue import MAX_QUEUE_SIZE, Malformed, Request
@@ -579,9 +580,9 @@ def test_garbage_ends_in_a_failure_and_in_nothing_worse(
         encode(Gate(rule=SizeRule(1), timeout=600.0)) * 250,
         encode_subnegotiation(Option.COM_PORT, b"\x01\x00\x00\x25\x80") * 500,
         encode_subnegotiation(Option.COM_PORT, b"\x00") * 100,
-        b"\xff\xfd\x63" * 300,
+        b"\xff\xfd\x63" * 100,
         b"\xff\xfa\x2c" + b"x" * 900,
-        encode_subnegotiation(Option.COM_PORT, b"\x63") * 100,
+        encode_subnegotiation(Option.COM_PORT, b"\x63") * 30,
     ],
 )
 def test_a_client_that_sends_without_end_and_never_reads_is_bounded(hostile: bytes) -> None:
@@ -616,3 +617,37 @@ def test_what_comes_back_from_the_port_stays_between_the_words() -> None:
     datas = [each.data for each in events if isinstance(each, Data)]
     assert b"".join(datas) == response(WRITE) + b"\xff"
     assert isinstance(events[-1], Subnegotiation)
+
+
+OHAI = PrefixRule(b"OHAI")
+
+
+@pytest.mark.parametrize(
+    ("rule", "frame", "verdict"),
+    [
+        (OHAI, b"OHAI!", True),
+        (OHAI, b"OHA", False),
+        (OHAI, b" OHAI", False),
+        (SizeRule(2), b"OK", True),
+        (SizeRule(2), b"", False),
+        # Of a response that is shorter than expected the status comes first.
+        (ResponseRule(WRITE, 4), ACK.pack(1, WRITE, 6, 0) + b"data\0\0", True),
+        (ResponseRule(WRITE, 4), ACK.pack(1, WRITE, 2, 0) + b"\0\0", True),
+        (ResponseRule(WRITE, 4), ACK.pack(1, WRITE, 2, 0) + b"\1\5", Reason.STATUS),
+        (ResponseRule(WRITE, 4), ACK.pack(1, WRITE, 6, 0) + b"data\1\5", Reason.STATUS),
+        (ResponseRule(WRITE, 4), ACK.pack(1, WRITE, 0, 0), True),
+        (ResponseRule(READ, 4), ACK.pack(1, WRITE, 2, 0) + b"\1\5", False),
+    ],
+    ids=repr,
+)
+def test_a_frame_opens_a_gate_or_does_not(rule: Rule, frame: bytes, verdict: object) -> None:
+    keeper = Gatekeeper()
+    keeper.arm(1)
+    keeper.close(Gate(rule=rule, timeout=1.0, gate_id=7), 1.0)
+    keeper.receive(slip.encode(frame))
+    found = keeper.check(0.5)
+    assert (found.reason if isinstance(found, GateFailed) else found) is verdict
+    if found is True:
+        # Behind it nothing is closed any more, however late it is.
+        assert keeper.deadline is None
+        assert keeper.check(2.0) is True

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,12 +19,12 @@ from typing_extensions import override
 
 from esploader.connector import connect
 from esploader.errors import ConfigError, PortTakenOverError, TransportError
-from esploader.server.access import AllowList, Limits
+from esploader.server.access import AllowList, Limits, TlsFiles
 from esploader.server.config import PortConfig, Protocol, ServerConfig
 from esploader.server.control import ControlSocket, ask_to_reload, control_path
 from esploader.server.discovery import UsbIdentity
 from esploader.server.port_server import GONE, PortServer
-from esploader.server.reload import ServedAs, make_plan
+from esploader.server.reload import ServedAs, effective, make_plan
 from esploader.transport.ports import PortInfo
 from eventually import eventually
 from programs import free_port
@@ -33,7 +34,6 @@ from served import PATIENCE, Plugs, attached, connected, receive_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from esploader.server.reload import Plan
     from esploader.transport.tcp import SocketTransport
@@ -98,6 +98,27 @@ def test_what_is_settled_at_the_beginning_needs_a_restart(
     before = ServerConfig(ports=(FIRST,))
     report = planned(before, attrs.evolve(before, **change)).report  # type: ignore[arg-type]
     assert (report.needs_restart, report.settings, report.kept) == ((key,), (), ("first",))
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_whether_there_is_tls_stays_as_it_was_until_a_restart(*, is_first: bool) -> None:
+    plain = ServerConfig(ports=(FIRST,))
+    secured = attrs.evolve(plain, tls=TlsFiles(cert=Path("cert.pem"), key=Path("key.pem")))
+    before, after = (secured, plain) if is_first else (plain, secured)
+    report = planned(before, after).report
+    assert (report.needs_restart, report.settings, report.kept) == (("tls",), (), ("first",))
+    assert effective(before, after) == before
+
+
+@pytest.mark.parametrize("manner", [None, PortConfig(source="", protocol=Protocol.RAW)])
+def test_a_port_that_was_found_is_served_as_new_ports_are_or_not_at_all(
+    manner: PortConfig | None,
+) -> None:
+    before = ServerConfig(new_ports=PortConfig(source=""))
+    found = ServedAs(config=PortConfig(source=IDENTITY), tcp_port=4000, is_named=False)
+    report = make_plan(before, attrs.evolve(before, new_ports=manner), [found], ()).report
+    gone = (str(IDENTITY),)
+    assert (report.removed, report.restarted) == (((), gone) if manner else (gone, ()))
 
 
 def test_what_counts_for_clients_that_come_is_named() -> None:

@@ -15,6 +15,7 @@ from esploader.errors import (
     TransportClosedError,
 )
 from esploader.transport.com_port import Code, Control, Setting
+from esploader.transport.turns import Ask, Denial
 from relays import VirtualTransport
 from stations import FakeEnd, at_a_station, make_station
 from virtual_loop import run_virtually
@@ -229,5 +230,35 @@ def test_what_nobody_reads_and_what_is_thrown_away_unread_is_heard_all_the_same(
         station.wake()
         assert station.tap.history == b"to nobody, thrown away, to its client"
         assert end.fake_peer.heard == [b"to its client"]
+
+    at_a_station(play)
+
+
+def test_a_port_that_is_gone_is_nobodys() -> None:
+    async def play(station: Station, port: VirtualTransport) -> None:
+        port.close()
+        station.wake()
+        assert station.ask(FakeEnd("10.0.0.7:1"), Ask(), b"") is Denial.TIME
+        end = FakeEnd("10.0.0.7:2")
+        station.attach(end)
+        assert not end.has_port
+        station.take_in(b"hello")
+        view = station.snapshot()
+        assert (view.holder, view.line, view.listening) == (None, (), ())
+        assert (view.totals.clients, view.totals.to_port) == (0, 0)
+
+    at_a_station(play)
+
+
+def test_who_asks_for_a_port_that_is_free_has_it_at_once() -> None:
+    async def play(station: Station, _: VirtualTransport) -> None:
+        assert station.ask(FakeEnd("10.0.0.7:1"), Ask(), b"") is None
+        holder = station.snapshot().holder
+        assert holder is not None
+        assert holder.address == "10.0.0.7:1"
+        # Of one that has nothing to do with the port nothing is to be undone.
+        station.let_go(FakeEnd("10.0.0.7:2"), "it closed the connection")
+        assert station.snapshot().holder == holder
+        assert station.ask(FakeEnd("10.0.0.7:3"), Ask(), b"") is Denial.TIME
 
     at_a_station(play)

@@ -39,3 +39,15 @@ def test_one_that_stops_while_it_listens_does_not_cost_the_others_a_word() -> No
     tap.hear(b"b")
     assert heard == b"ab"
     assert tap.listener_count == 1
+
+
+def test_who_does_not_listen_can_stop() -> None:
+    tap, heard = Tap(), bytearray()
+    tap.listen(heard.extend)
+    tap.stop(bytearray().extend)
+    tap.hear(b"a")
+    tap.stop(heard.extend)
+    tap.stop(heard.extend)
+    tap.hear(b"b")
+    assert heard == b"a"
+    assert tap.listener_count == 0

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from typing import TYPE_CHECKING
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -259,9 +260,12 @@ EVENTS = st.one_of(PEOPLE, PEOPLE, PEOPLE, st.tuples(st.just(""), st.sampled_fro
 PAUSES = st.sampled_from([None, None, 0.0, 0.01, 0.5, 3.0, 6.0, 15.0])
 """In seconds; with ``None`` the next thing happens at the same moment, and nobody is asked."""
 
+IS_FULL = os.environ.get("ESPLOADER_FULL") == "1"
+
 SCHEDULES = st.lists(st.tuples(EVENTS, PAUSES), min_size=30, max_size=80)
 
 
+@settings(max_examples=settings().max_examples if IS_FULL else 30)
 @given(SCHEDULES, st.sampled_from([None, OWN_PORT]))
 @example(
     # Sent away before it has said a word: it is told in a line of text.

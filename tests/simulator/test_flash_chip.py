@@ -80,7 +80,14 @@ def test_sfdp_can_be_read_by_registers(chip: Chip) -> None:
 
 @pytest.mark.parametrize(
     ("size", "density"),
-    [(MIB, 8 * MIB - 1), (16 * MIB, 128 * MIB - 1), (128 * MIB, 1024 * MIB - 1)],
+    [
+        (MIB, 8 * MIB - 1),
+        (16 * MIB, 128 * MIB - 1),
+        (128 * MIB, 1024 * MIB - 1),
+        (256 * MIB, 2048 * MIB - 1),
+        # From there on it is a power of two.
+        (512 * MIB, 1 << 31 | 32),
+    ],
 )
 def test_sfdp_tells_the_size(size: int, density: int) -> None:
     table = build_sfdp(size, 0xC8)

@@ -44,6 +44,25 @@ def test_a_file_is_claimed_until_it_is_released(tmp_path: Path) -> None:
     FlashFile(path).release()
 
 
+def test_a_file_is_gone_again_only_where_nobody_had_one_and_nothing_is_in_it(
+    tmp_path: Path,
+) -> None:
+    for had_one, content, stays in (
+        (False, b"", False),
+        (False, b"content", True),
+        (True, b"", True),
+    ):
+        path = tmp_path / "flash.bin"
+        path.unlink(missing_ok=True)
+        if had_one:
+            path.write_bytes(b"")
+        file = FlashFile(path)
+        path.write_bytes(content)
+        file.discard()
+        assert path.exists() is stays
+        FlashFile(path).release()
+
+
 @needs_locks
 def test_a_file_that_was_replaced_is_still_claimed(tmp_path: Path) -> None:
     path = tmp_path / "flash.bin"

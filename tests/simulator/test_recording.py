@@ -44,6 +44,7 @@ recorded = st.builds(
     loader=st.sampled_from(["rom", "stub"]),
     source=st.text(max_size=20),
     baudrate=rates,
+    flash_attached=st.booleans(),
     rows=st.lists(exchanges | recoveries, max_size=5).map(tuple),
 )
 
@@ -93,6 +94,7 @@ def test_a_row_says_what_it_lacks() -> None:
         ({"source": 1}, "the file: source is no text"),
         ({"baudrate": 0}, "the file: no UART has that baud rate"),
         ({"baudrate": "fast"}, "the file: baudrate is no number"),
+        ({"flash_attached": 1}, "the file: flash_attached is neither true nor false"),
         ({"rows": {}}, "the file: rows is no list"),
         ({"rows": None}, "the file: rows is no list"),
         ({"rowz": []}, "the file: there is no such key as 'rowz'"),
@@ -112,6 +114,7 @@ def test_a_row_says_what_it_lacks() -> None:
         ({"rows": [{"name": "a", "recovery": 1}]}, "row 0: recovery is no text"),
         ({"rows": [{"name": "a", "needs": []}]}, "row 0: needs is no object"),
         ({"rows": [{"name": "a", "needs": {"sent": ["x"]}}]}, "sent is not hexadecimal"),
+        ({"rows": [{"name": "a", "needs": {"sent": [192]}}]}, "sent is not hexadecimal"),
         ({"rows": [{"name": "a", "needs": {"memory": []}}]}, "memory is no object"),
         ({"rows": [{"name": "a", "needs": {"memory": {"x": "0"}}}]}, "a word is hexadecimal"),
         ({"rows": [{"name": "a", "needs": {"memory": {"0": "1" * 9}}}]}, "a word has 32 bits"),

@@ -90,11 +90,10 @@ def exchange(port: SimulatedTransport, sent: bytes) -> bytes:
 
 def contents(device: SimulatedDevice) -> dict[int, str]:
     """Return the MD5 of each sector that is not blank, by its offset."""
-    content = device.flash
     return {
-        offset: hashlib.md5(sector, usedforsecurity=False).hexdigest()
-        for offset in range(0, len(content), SECTOR_SIZE)
-        if (sector := content[offset : offset + SECTOR_SIZE]) != BLANK
+        index * SECTOR_SIZE: hashlib.md5(sector, usedforsecurity=False).hexdigest()
+        for index, sector in device.nor.sectors().items()
+        if sector != BLANK
     }
 
 

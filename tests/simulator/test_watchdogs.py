@@ -44,3 +44,15 @@ def test_where_the_efuse_is_not_known_it_is_taken_to_be_blank() -> None:
     device = SimulatedDevice(ESP32_C5, state="download")
 
     assert 1000 * waited(device) == pytest.approx(29.4 + 4.0, abs=0.2)
+
+
+def test_a_locked_watchdog_is_left_as_it_is() -> None:
+    device = SimulatedDevice(ESP32_C3, state="download")
+    watchdog = device.chip.rtc_watchdog
+    assert watchdog is not None
+    bench = Bench(device.open_transport())
+    before = device.memory.read_word(watchdog.config0)
+    for key, expected in ((watchdog.key ^ 1, before), (watchdog.key, 0)):
+        for address, value in ((watchdog.write_protect, key), (watchdog.config0, 0)):
+            bench.exchange(request(Opcode.WRITE_REG, words(address, value, 0xFFFF_FFFF, 0)))
+        assert device.memory.read_word(watchdog.config0) == expected

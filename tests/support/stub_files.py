@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
 from described_chips import DESCRIBED
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TEXT_START = 0x4038_0000
 DATA_START = 0x3FC9_6BA8
@@ -36,8 +35,9 @@ def stub_file(
     ).encode()
 
 
-def stub_directory(folder: Path) -> Path:
-    """Put the stub files of every chip into ``folder``; of one chip each goes elsewhere."""
+@functools.cache
+def _files() -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
     for chip in DESCRIBED:
         code = next(region for region in chip.memory if region.name == "iram")
         data = next(region for region in chip.memory if region.name == "dram")
@@ -46,5 +46,24 @@ def stub_directory(folder: Path) -> Path:
             content = stub_file(
                 text_start=start, data_start=data.start + 0x8000, entry=start + 0x54
             )
-            (folder / f"{name.text}.json").write_bytes(content)
+            files[f"{name.text}.json"] = content
+    return files
+
+
+def stub_directory(folder: Path) -> Path:
+    """Put the stub files of every chip into ``folder``; of one chip each goes elsewhere."""
+    for name, content in _files().items():
+        (folder / name).write_bytes(content)
     return folder
+
+
+@functools.cache
+def _shared() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="esploader-stubs-")
+    stub_directory(Path(folder.name))
+    return folder
+
+
+def shared_stubs() -> Path:
+    """Return a folder of :func:`stub_directory` for all who change nothing in it."""
+    return Path(_shared().name)

@@ -85,7 +85,7 @@ def _assert_same(changed: set[int], regions: Iterable[tuple[int, int]]) -> None:
 def _changed(before: dict[int, bytes], after: dict[int, bytes]) -> set[int]:
     return {
         index
-        for index in before.keys() | after.keys()
+        for index, _ in before.items() ^ after.items()
         if before.get(index, _BLANK_SECTOR) != after.get(index, _BLANK_SECTOR)
     }
 

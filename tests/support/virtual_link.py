@@ -165,9 +165,9 @@ class VirtualPipe:
 
     def receive(self, deadline: float) -> bytes:
         """Return what has arrived; wait for it until ``deadline``."""
+        self._check()
+        next_moment = self.server.run_until(self.clock.now())
         while True:
-            self._check()
-            self.server.run_until(self.clock.now())
             data = self.down.take(self.clock.now(), 64 * 1024)
             if data:
                 return data
@@ -175,10 +175,11 @@ class VirtualPipe:
                 raise TransportClosedError(self.name, "the other end closed the connection")
             if self.clock.now() >= deadline:
                 return b""
-            moment = min(deadline, self.down.next_arrival, self.server.next_moment)
+            moment = min(deadline, self.down.next_arrival, next_moment)
             if moment == NEVER:
                 raise AssertionError("waiting without end for a server that is silent")
-            self.clock.advance_to(moment)
+            next_moment = self.server.run_to(moment, next_moment)
+            self._check()
 
     def send(self, data: bytes) -> None:
         """Send all of ``data``."""
@@ -266,29 +267,44 @@ class VirtualServer:
     @property
     def next_moment(self) -> float:
         """When something happens here."""
-        seconds = self.relay.seconds_to_wait
-        moment = NEVER if seconds is None else self.clock.now() + seconds
-        moment = min(moment, self._back_at)
+        now = self.clock.now()
         pipe = self.pipe
+        if pipe is not None and pipe.peer.output and pipe.down.size < WINDOW:
+            return now
+        seconds = self.relay.seconds_to_wait
+        moment = NEVER if seconds is None else now + seconds
+        moment = min(moment, self._back_at)
         if self.outage is not None and not self._was_down:
             moment = min(moment, self.outage[0])
         if pipe is not None:
             moment = min(moment, pipe.link.cut_at)
             if self.relay.wants_client:
                 moment = min(moment, pipe.up.next_arrival, pipe.closed_at)
-            if pipe.peer.output and pipe.down.size < WINDOW:
-                moment = self.clock.now()
-        return max(moment, self.clock.now())
+        return max(moment, now)
 
-    def run_until(self, moment: float) -> None:
-        """Do what is due up to a moment, at its time."""
+    def run_until(self, moment: float, next_moment: float | None = None) -> float:
+        """Do what is due up to a moment, at its time; return when the next thing is due.
+
+        Who knows already when the first is due says so.
+        """
+        next_moment = self.next_moment if next_moment is None else next_moment
         at_once = 0
-        while (next_moment := self.next_moment) <= moment:
+        while next_moment <= moment:
             at_once = at_once + 1 if next_moment == self.clock.now() else 0
             if at_once > MAX_EVENTS_AT_ONCE:
                 raise AssertionError("the server turns in circles")
             self.clock.set_to(next_moment)
             self._step()
+            next_moment = self.next_moment
+        return next_moment
+
+    def run_to(self, moment: float, next_moment: float) -> float:
+        """Do the same, and be at that moment at the end."""
+        next_moment = self.run_until(moment, next_moment)
+        if self.clock.now() >= moment:
+            return next_moment
+        self.clock.set_to(moment)
+        return self.run_until(moment)
 
     def _step(self) -> None:
         now = self.clock.now()

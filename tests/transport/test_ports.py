@@ -7,7 +7,14 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esploader.transport.ports import PortInfo, find_port, list_ports, sensible_ports, sort_ports
+from esploader.transport.ports import (
+    PortInfo,
+    find_port,
+    is_same_device,
+    list_ports,
+    sensible_ports,
+    sort_ports,
+)
 
 IN_ORDER = [
     PortInfo(device="/dev/ttyACM3", vid=0x303A, pid=0x1001),
@@ -68,3 +75,13 @@ def test_the_ports_of_this_machine_can_be_listed_without_opening_any() -> None:
 
 def test_an_unknown_port_is_not_found() -> None:
     assert find_port("/dev/no-such-port") is None
+
+
+def test_of_a_port_without_ids_the_name_alone_tells_whether_it_is_the_same() -> None:
+    first = PortInfo(device="/dev/ttyS0", description="a UART")
+    adapter = PortInfo(device="/dev/ttyS0", vid=0x10C4, pid=0xEA60, serial_number="0001")
+    assert is_same_device(first, PortInfo(device="/dev/ttyS0"))
+    assert not is_same_device(first, PortInfo(device="/dev/ttyS1", description="a UART"))
+    # Of the other one the ids may not have been read.
+    assert is_same_device(first, adapter)
+    assert is_same_device(adapter, first)

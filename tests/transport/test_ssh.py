@@ -10,7 +10,6 @@ import contextlib
 import os
 import shlex
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +29,7 @@ from esploader.transport.serial_port import SerialPortTransport
 from esploader.urls import open_transport
 from eventually import eventually
 from far_ends import FarEnd, far_end
+from loaded_commands import esploader
 from programs import PATIENCE
 from pseudo_terminal import PseudoTerminal
 from served import read_to_the_end
@@ -46,6 +46,8 @@ SIMULATED = "sim://esp32c3"
 @pytest.fixture(name="there")
 def _there(tmp_path: Path) -> Iterator[FarEnd]:
     with far_end(tmp_path) as there:
+        noting = f"echo $$ >> {shlex.quote(str(there.folder))}/pids"
+        there.has("esploader", f'{noting}\nexec {shlex.join(esploader())} "$@"')
         yield there
 
 
@@ -220,7 +222,7 @@ def test_a_far_end_that_dies_says_why_and_the_port_can_be_opened_again(there: Fa
 
 
 def test_what_ssh_says_last_is_in_the_message(there: FarEnd) -> None:
-    served = f'{shlex.quote(sys.executable)} -m esploader "$@" <&3 & echo $! >> {there.folder}/pids'
+    served = f'{shlex.join(esploader())} "$@" <&3 & echo $! >> {there.folder}/pids'
     there.has("esploader", f"exec 3<&0\n{served}\nwait\necho 'closed by remote host.' >&2")
     with open_transport(there.url(SIMULATED)) as transport:
         os.kill(there.processes[-1], signal.SIGKILL)

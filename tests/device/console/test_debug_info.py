@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import struct
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ import pytest
 
 import dwarf_writer
 from dwarf_writer import CALL_LINE, FILE, OTHER_FILE, SIZE, START, XTENSA
+from esploader.device.console.address_table import AddressTable
 from esploader.device.console.backtraces import MAX_ADDRESSES, BacktraceDecoder
 from esploader.device.console.debug_info import DebugInfo, Place
-from esploader.errors import DebugInfoError, UnsupportedError
+from esploader.errors import DebugInfoError, ProtocolError, UnsupportedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,3 +154,13 @@ def test_names_in_a_file_do_a_terminal_no_harm(tmp_path: Path) -> None:
     path.write_bytes(dwarf_writer.program(main="\x1b]0;owned\x07"))
     (line,) = BacktraceDecoder([DebugInfo.read(path)]).explain(f"{START:#010x}")
     assert line.isprintable()
+
+
+def test_a_table_of_addresses_that_ends_early_is_refused() -> None:
+    # DWARF, "Lookup by Address": a unit at 0x20 that has 16 bytes from 0x1000 on, and the end.
+    table = struct.pack("<IHIBB4x4I", 28, 2, 0x20, 4, 0, 0x1000, 16, 0, 0)
+    whole = AddressTable.parse(table)
+    assert [whole.unit_at(address) for address in (0xFFF, 0x1000, 0x1010)] == [None, 0x20, None]
+    for size in range(1, len(table)):
+        with pytest.raises(ProtocolError, match=r"ends within a header|is of no such form"):
+            AddressTable.parse(table + table[:size])

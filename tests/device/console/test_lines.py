@@ -43,6 +43,14 @@ def test_without_timestamps_nothing_is_added() -> None:
     assert stamper.feed("a\nb") == "a\nb"
 
 
+def test_nothing_is_no_beginning_of_a_line() -> None:
+    clock = VirtualClock()
+    stamper = LineStamper(Timestamps.RELATIVE, clock.now)
+    assert stamper.feed("") == ""
+    clock.sleep(2)
+    assert stamper.feed("a") == "[     2.000] a"
+
+
 @given(texts, st.lists(st.integers(0, 30)))
 def test_every_line_has_one_time_however_it_comes(text: str, cuts: list[int]) -> None:
     stamper = LineStamper(Timestamps.RELATIVE, VirtualClock().now)

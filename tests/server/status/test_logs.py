@@ -47,6 +47,16 @@ def test_what_a_reader_got_and_what_it_missed_is_all_that_was_said(
         position = after
 
 
+def test_of_what_a_board_said_long_ago_the_size_is_left() -> None:
+    log = BoardLog()
+    said = b"".join(b"line %5d\n" % number for number in range(MAX_SIZE // 5))
+    for start in range(0, len(said), 1000):
+        log.hear(said[start : start + 1000])
+    assert log.beginning == len(said) - MAX_SIZE
+    assert log.since(0, 11) == (said[-MAX_SIZE:][:11], log.beginning, log.beginning + 11)
+    assert log.since(len(said) - 5, 11) == (said[-5:], 0, len(said))
+
+
 def test_a_journal_tells_a_listener_what_logging_would_leave_out() -> None:
     journal = Journal(VirtualClock())
     heard: list[Entry] = []

@@ -175,7 +175,8 @@ def efuse_fields(chip: Chip) -> dict[str, BitField]:
         fields["write_protection"] = chip.efuse_write_protection.register
     if chip.efuse_read_protection is not None:
         fields["read_protection"] = chip.efuse_read_protection.register
-    return {name: bits for name, bits in fields.items() if _spans(bits, chip)}
+    words = {address for block in chip.efuse_blocks for address in _addresses(block)}
+    return {name: bits for name, bits in fields.items() if not words.isdisjoint(bits.addresses)}
 
 
 def whole_block(block: EfuseBlock) -> BitField:
