@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esploader.classes import override
 from esploader.server.status.budget import BURST, SHARE, Budget, PacedSelector
+
+TURN = 0.02
+"""What one turn of a loop takes, in seconds."""
 
 
 class Times:
@@ -72,25 +75,38 @@ def test_no_more_than_the_share_and_one_burst_is_ever_used(
     assert used <= passed * SHARE + BURST + 1e-6
 
 
-def test_a_loop_that_never_stops_working_gets_its_share_and_ends_at_once() -> None:
-    hurry = threading.Event()
-    used: list[float] = []
+@pytest.mark.parametrize("waking", [0.0, 0.01], ids=["quick", "slow to wake up"])
+def test_a_loop_that_never_stops_working_gets_its_share_and_ends_at_once(waking: float) -> None:
+    times = Times()
+    rests: list[float] = []
 
-    async def work() -> None:
-        begun = time.thread_time()
-        end = asyncio.get_running_loop().time() + 1.0
-        while asyncio.get_running_loop().time() < end:
-            sum(range(1000))
+    class Hurry(threading.Event):
+        @override
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            rests.append(timeout)
+            times.wall += timeout
+            times.used += waking
+            return self.is_set()
+
+    async def work(seconds: float) -> None:
+        end = times.wall + seconds
+        while times.wall < end:
+            times.wall += TURN
+            times.used += TURN
             await asyncio.sleep(0)
-        used.append(time.thread_time() - begun)
 
+    hurry = Hurry()
     with asyncio.Runner(
-        loop_factory=lambda: asyncio.SelectorEventLoop(PacedSelector(hurry))
+        loop_factory=lambda: asyncio.SelectorEventLoop(PacedSelector(hurry, times.budget))
     ) as runner:
-        runner.run(work())
-        # A turn of the loop is the least that is done at once.
-        assert used[0] <= BURST + 1.5 * SHARE + 0.05
+        begun, used_before = times.wall, times.used
+        runner.run(work(1000.0))
+        used, passed = times.used - used_before, times.wall - begun
+        assert 0.9 * passed * SHARE < used <= passed * SHARE + BURST + TURN + waking
+        # No turn waits twice.
+        assert len(rests) <= used / (TURN + waking) + 1
         hurry.set()
-        begun = time.monotonic()
-        runner.run(asyncio.sleep(0))
-        assert time.monotonic() - begun < 1.0
+        rests.clear()
+        runner.run(work(1.0))
+        assert not rests

@@ -27,9 +27,6 @@ BURST: Final = 0.25
 """How much it may take at once, in seconds of the processor: a page with all that it loads, on a
 small machine, too."""
 
-LONGEST_REST: Final = 0.25
-"""After how long a rest the budget is looked at again, in seconds."""
-
 
 @define
 class Budget:
@@ -63,17 +60,20 @@ class Budget:
 class PacedSelector(selectors.DefaultSelector):
     """Waits for what happens, and rests before that where more was done than there was time for."""
 
-    def __init__(self, hurry: threading.Event) -> None:
+    def __init__(self, hurry: threading.Event, make_budget: Callable[[], Budget] = Budget) -> None:
         """``hurry`` ends every rest: the loop is to end."""
         super().__init__()
         self._hurry = hurry
+        self._make_budget = make_budget
         self._budget: Budget | None = None
 
     @override
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if self._budget is None:
             # Here, and not where it is made: the time of this thread counts.
-            self._budget = Budget()
-        while (rest := self._budget.rest()) and not self._hurry.is_set():
-            self._hurry.wait(min(rest, LONGEST_REST))
+            self._budget = self._make_budget()
+        rest = self._budget.rest()
+        if rest and not self._hurry.is_set():
+            # Once: what it takes to wake up is paid for by the next rest, or there were no end.
+            self._hurry.wait(rest)
         return super().select(timeout)
