@@ -69,10 +69,16 @@ def test_several_devices_each_with_all_front_ends(tmp_path: Path) -> None:
 
 
 def test_tcp_ports_follow_the_first_one(capsys: pytest.CaptureFixture[str]) -> None:
-    with lent_chip("esp32") as url:
-        taken = tcp_port(url)
-        assert main(["sim", "serve", "esp32", "esp32c3", "--tcp", str(taken - 1)]) == 2
-    assert f"cannot listen on 127.0.0.1:{taken}" in capsys.readouterr().err
+    said, taken = "", 0
+    for _ in range(5):
+        with lent_chip("esp32") as url:
+            taken = tcp_port(url)
+            assert main(["sim", "serve", "esp32", "esp32c3", "--tcp", str(taken - 1)]) == 2
+        said = capsys.readouterr().err
+        # Somebody may have the one before it, too.
+        if f":{taken - 1}: " not in said:
+            break
+    assert f"cannot listen on 127.0.0.1:{taken}: " in said
 
 
 def test_a_pseudo_terminal_has_the_rate_that_its_client_sets() -> None:
