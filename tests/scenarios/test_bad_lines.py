@@ -24,7 +24,7 @@ from esploader.simulator import (
     SimulatedTransport,
     Stall,
 )
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import connect
 
 if TYPE_CHECKING:
@@ -153,9 +153,9 @@ def was_verified(case: Case, stubs: Path, content: bytes) -> bool:
     return True
 
 
-@pytest.fixture(name="stubs", scope="module")
-def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return stub_directory(tmp_path_factory.mktemp("stubs"))
+@pytest.fixture(name="stubs")
+def _stubs() -> Path:
+    return shared_stubs()
 
 
 def test_writes_get_through_bad_lines(stubs: Path) -> None:

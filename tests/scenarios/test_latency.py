@@ -12,7 +12,7 @@ import pytest
 from esploader.chips.registry import chip_by_name
 from esploader.connector import connect
 from esploader.simulator.config import InitialState
-from stub_files import stub_directory
+from stub_files import shared_stubs
 from untouched import comparing, fill, old_content, simulated_behind
 from virtual_link import Link, make_server
 
@@ -67,15 +67,15 @@ def write(device: Device) -> object:
     return device.flash.write([(0x10000, IMAGE)])
 
 
-@pytest.fixture(name="stubs", scope="module")
-def _stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return stub_directory(tmp_path_factory.mktemp("stubs"))
+@pytest.fixture(name="stubs")
+def _stubs() -> Path:
+    return shared_stubs()
 
 
 @pytest.fixture(name="near", scope="module")
-def _near(stubs: Path) -> float:
+def _near() -> float:
     """How long writing through a stub takes next to the chip."""
-    return seconds(write, Link(), stubs)
+    return seconds(write, Link(), shared_stubs())
 
 
 def test_writing_through_a_stub(stubs: Path, near: float) -> None:

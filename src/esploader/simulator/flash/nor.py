@@ -225,9 +225,8 @@ class NorFlash:
             if not 0 <= index < count or len(content) != SECTOR_SIZE:
                 raise ValueError(f"{len(content)} bytes for sector {index} of {count}")
         self._sectors.update(sectors)
-        if self._file is not None:
-            for index, content in sectors.items():
-                self._store(index * SECTOR_SIZE, content)
+        for index, content in sectors.items():
+            self._store(index * SECTOR_SIZE, content)
 
     def _fill(self, file: BinaryIO) -> None:
         self._sectors.clear()
